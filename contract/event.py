@@ -1,0 +1,120 @@
+"""The envelope: one provider event as it lies in the stream, and how it is written to and read from an entry."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal, cast, get_args
+
+ENVELOPE_VERSION = "1"
+
+NAME_CHARS_MAX = 64
+TEXT_CHARS_MAX = 255
+
+Signed = Literal["body", "fields", "weak", "reference"]
+"""What the signature covers: `body` every byte; `fields` some (Adyen's eight); `weak` a CRC-32 (PayPal);
+`reference` an id only, not the body (Mercado Pago)."""
+
+_SIGNED: frozenset[str] = frozenset(get_args(Signed))
+_NAMES = ("source", "namespace", "provider")
+_IDENTIFIERS = ("event_id", "type", "resource")
+
+
+class EnvelopeError(ValueError):
+    """The event cannot be carried, or the entry is not an envelope this version reads. The text is safe to show."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event of a provider, ready to be published or just read.
+
+    `event_id` identifies it within `namespace`; `resource` is the payment it is about, so that all events of one
+    payment lock and merge together. `occurred_at` is the provider's clock (None where it gives none),
+    `received_at` the gateway's; both are aware UTC. `body` holds the exact bytes that were verified, `headers` the few
+    that a reader needs besides (lower-case names), `traceparent` the W3C trace context of the delivery or "".
+
+    Raises EnvelopeError for anything Postgres or Redis could not hold as it is: an empty or over-long name, a NUL, a
+    lone surrogate, a time without a zone.
+    """
+
+    source: str
+    namespace: str
+    provider: str
+    event_id: str
+    type: str
+    resource: str
+    occurred_at: datetime | None
+    received_at: datetime
+    signed: Signed
+    body: bytes = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    traceparent: str = ""
+
+    def __post_init__(self) -> None:
+        for name in _NAMES:
+            _check_text(name, getattr(self, name), NAME_CHARS_MAX)
+        for name in _IDENTIFIERS:
+            _check_text(name, getattr(self, name), TEXT_CHARS_MAX)
+        if self.signed not in _SIGNED:
+            raise EnvelopeError(f"signed is {self.signed!r}, not one of {', '.join(sorted(_SIGNED))}")
+        if self.received_at.tzinfo is None or (self.occurred_at is not None and self.occurred_at.tzinfo is None):
+            raise EnvelopeError("a time has no zone")
+
+
+def to_fields(event: Event) -> list[str | bytes]:
+    """The entry's fields as XADD takes them: name, value, name, value … in a fixed order."""
+    return [
+        "v", ENVELOPE_VERSION,
+        "source", event.source,
+        "namespace", event.namespace,
+        "provider", event.provider,
+        "event_id", event.event_id,
+        "type", event.type,
+        "resource", event.resource,
+        "occurred_at", event.occurred_at.astimezone(UTC).isoformat() if event.occurred_at else "",
+        "received_at", event.received_at.astimezone(UTC).isoformat(),
+        "signed", event.signed,
+        "body", event.body,
+        "headers", json.dumps(dict(event.headers)) if event.headers else "",
+        "traceparent", event.traceparent,
+    ]  # fmt: skip
+
+
+def from_fields(fields: Mapping[bytes, bytes]) -> Event:
+    """The event of one entry. Unknown fields are ignored, so that a newer writer may add some.
+
+    Raises EnvelopeError: another version, a field missing or unreadable.
+    """
+    version = fields.get(b"v")
+    if version != ENVELOPE_VERSION.encode():
+        raise EnvelopeError(f"envelope version {version!r} is not {ENVELOPE_VERSION!r}, the one this program reads")
+    try:
+        occurred_at = fields[b"occurred_at"]
+        headers = fields[b"headers"]
+        return Event(
+            source=fields[b"source"].decode(),
+            namespace=fields[b"namespace"].decode(),
+            provider=fields[b"provider"].decode(),
+            event_id=fields[b"event_id"].decode(),
+            type=fields[b"type"].decode(),
+            resource=fields[b"resource"].decode(),
+            occurred_at=datetime.fromisoformat(occurred_at.decode()) if occurred_at else None,
+            received_at=datetime.fromisoformat(fields[b"received_at"].decode()),
+            signed=cast(Signed, fields[b"signed"].decode()),
+            body=fields[b"body"],
+            headers=json.loads(headers) if headers else {},
+            traceparent=fields[b"traceparent"].decode(),
+        )
+    except EnvelopeError:
+        raise
+    except KeyError as error:
+        raise EnvelopeError(f"the entry has no field {error.args[0].decode()!r}") from error
+    except ValueError as error:
+        raise EnvelopeError(f"the entry has an unreadable field: {error}") from error
+
+
+def _check_text(name: str, text: str, chars_max: int) -> None:
+    if not 0 < len(text) <= chars_max:
+        raise EnvelopeError(f"{name} has {len(text)} characters, not 1 to {chars_max}")
+    if not text.isprintable():
+        raise EnvelopeError(f"{name} has a character that cannot be printed")
