@@ -1,0 +1,47 @@
+-- name: bury :exec
+-- Writes an entry that cannot be applied, with its reason, before it is acknowledged.
+INSERT INTO dead_letters (
+    entry_id, namespace, event_id, source, type, resource, reason, traceback, attempts, field_names, field_values
+)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+ON CONFLICT (entry_id) DO NOTHING;
+
+-- name: find_buried :many
+-- Which of these entries were buried before: their worker died between the burial and the acknowledgement.
+SELECT entry_id FROM dead_letters WHERE entry_id = ANY ($1::text[]);
+
+-- name: settle_dead_letters :exec
+-- Closes the open dead letters of events that have just been applied from a later entry.
+UPDATE dead_letters
+SET state = 'replayed', state_changed_at = now()
+FROM unnest($1::text[], $2::text[]) AS applied (namespace, event_id)
+WHERE dead_letters.state = 'open'
+  AND dead_letters.namespace = applied.namespace
+  AND dead_letters.event_id = applied.event_id;
+
+-- name: list_dead_letters :many
+-- The open ones, the oldest first.
+SELECT id, entry_id, namespace, event_id, source, type, resource, reason, attempts, died_at
+FROM dead_letters
+WHERE state = 'open'
+ORDER BY id
+LIMIT $1;
+
+-- name: count_open_dead_letters :one
+SELECT count(*) FROM dead_letters WHERE state = 'open';
+
+-- name: find_dead_letters :many
+-- The open ones an operator means by a number, an entry id or an event id; all of them where the argument is null.
+SELECT id, entry_id, namespace, event_id, reason, traceback, field_names, field_values
+FROM dead_letters
+WHERE state = 'open'
+  AND ($1::text IS NULL OR id::text = $1 OR entry_id = $1 OR event_id = $1)
+ORDER BY id
+LIMIT $2;
+
+-- name: close_dead_letter :one
+-- Moves an open dead letter to `replayed` or `discarded`; no row where somebody else was faster.
+UPDATE dead_letters
+SET state = $2, state_changed_at = now()
+WHERE id = $1 AND state = 'open'
+RETURNING id;

@@ -1,0 +1,45 @@
+-- Applying a batch of events. Every parameter is an array, one element per event, in the same order.
+
+-- name: lock_resources :one
+-- Keeps every other transaction away from these resources until this one ends, whatever became of the Redis locks.
+-- Sorted, so that two batches never wait for each other in a circle.
+SELECT count(pg_advisory_xact_lock(key))
+FROM (
+    SELECT DISTINCT hashtextextended(namespace || ':' || resource, 0) AS key
+    FROM unnest($1::text[], $2::text[]) AS batch (namespace, resource)
+    ORDER BY key
+) AS keys;
+
+-- name: claim_events :many
+-- Claims the events that nobody has applied: the entries returned are ours to apply, in this transaction only.
+INSERT INTO events (namespace, event_id, source, provider, entry_id, type, resource, signed, occurred_at, received_at)
+SELECT namespace, event_id, source, provider, entry_id, type, resource, signed, occurred_at, received_at
+FROM unnest(
+    $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+    $9::timestamptz[], $10::timestamptz[]
+) AS batch (namespace, event_id, source, provider, entry_id, type, resource, signed, occurred_at, received_at)
+ORDER BY namespace, event_id
+ON CONFLICT (namespace, event_id) DO NOTHING
+RETURNING entry_id;
+
+-- name: insert_payloads :exec
+-- Keeps the signed bytes of the events just claimed.
+INSERT INTO payloads (namespace, event_id, received_at, headers, body)
+SELECT namespace, event_id, received_at, headers, body
+FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::jsonb[], $5::bytea[])
+    AS batch (namespace, event_id, received_at, headers, body);
+
+-- name: record_duplicates :exec
+-- Records entries whose event was applied from another entry. An entry that is read again after its own commit is
+-- not a duplicate, and is left out.
+INSERT INTO duplicates (entry_id, namespace, event_id, source, received_at)
+SELECT batch.entry_id, batch.namespace, batch.event_id, batch.source, batch.received_at
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[])
+    AS batch (entry_id, namespace, event_id, source, received_at)
+JOIN events USING (namespace, event_id)
+WHERE events.entry_id <> batch.entry_id
+ON CONFLICT (entry_id) DO NOTHING;
+
+-- name: ensure_payload_partitions :exec
+-- Makes the partitions of this month and the next ones, where they are missing.
+SELECT ensure_payload_partitions($1::integer);
