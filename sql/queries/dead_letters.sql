@@ -28,6 +28,7 @@ ORDER BY id
 LIMIT $1;
 
 -- name: count_open_dead_letters :one
+-- For `make status` and the metric: how many events wait for a person.
 SELECT count(*) FROM dead_letters WHERE state = 'open';
 
 -- name: find_dead_letters :many
