@@ -1,0 +1,101 @@
+"""What is done with an event, inside the transaction that applies it. The built-in projection enters by this door too."""
+
+import asyncio
+import importlib
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from contract.event import Event
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    Connection = asyncpg.pool.PoolConnectionProxy[Any] | asyncpg.Connection[Any]
+
+    class Projection(Protocol):
+        """Applies a whole batch in the open transaction; it may not commit, and raises to undo the batch."""
+
+        async def __call__(self, connection: Connection, events: Sequence[Event], /) -> None: ...
+
+    Handler = Callable[[Connection, Event], Awaitable[None]]
+
+
+class Retry(Exception):  # noqa: N818 - a verb for handlers
+    """Raise it to have this event tried again: after `after` seconds, or the usual growing delay where None."""
+
+    def __init__(self, reason: str, *, after: float | None = None) -> None:
+        super().__init__(reason)
+        self.after_s = after
+
+
+class Reject(Exception):  # noqa: N818 - a verb for handlers
+    """Raise it when this event can never be applied: it goes to the dead letters with this reason."""
+
+
+class HandlerFailed(Exception):  # noqa: N818 - a fact, wrapped for whoever decides about retries
+    """A handler raised; the cause is `__cause__`. `connection_lost` tells whether Postgres was gone by then."""
+
+    def __init__(self, cause: BaseException, *, connection_lost: bool) -> None:
+        super().__init__(f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__)
+        self.connection_lost = connection_lost
+
+
+class HandlersError(Exception):
+    """HANDLERS does not name usable handlers."""
+
+
+class Handlers:
+    """A registry, built at start and never changed afterwards. Sync functions are refused: they would stop the worker."""
+
+    def __init__(self, *projections: "Projection") -> None:
+        self._projections: list[Projection] = list(projections)
+        self._by_type: dict[tuple[str, str], list[Handler]] = {}
+
+    def on(self, provider: str, event_type: str) -> "Callable[[Handler], Handler]":
+        """Registers `async def handler(connection, event)` for one type of one provider's events."""
+
+        def register(handler: "Handler") -> "Handler":
+            if not inspect.iscoroutinefunction(handler):
+                raise HandlersError(f"handler {handler!r} is not an `async def` function")
+            self._by_type.setdefault((provider, event_type), []).append(handler)
+            return handler
+
+        return register
+
+    def joined_with(self, other: "Handlers") -> "Handlers":
+        """These handlers, then the other's."""
+        joined = Handlers(*self._projections, *other._projections)
+        for registry in (self, other):
+            for key, handlers in registry._by_type.items():
+                joined._by_type.setdefault(key, []).extend(handlers)
+        return joined
+
+    async def apply(self, connection: "Connection", events: Sequence[Event], timeout_s: float) -> None:
+        """Applies events that were just claimed. Raises HandlerFailed, whatever a handler raised."""
+        try:
+            for projection in self._projections:
+                async with asyncio.timeout(timeout_s):
+                    await projection(connection, events)
+            if not self._by_type:
+                return
+            for event in events:
+                for handler in self._by_type.get((event.provider, event.type), ()):
+                    async with asyncio.timeout(timeout_s):
+                        await handler(connection, event)
+        except Exception as error:
+            raise HandlerFailed(error, connection_lost=connection.is_closed()) from error
+
+
+def load(name: str, builtin: Handlers) -> Handlers:
+    """The built-in handlers, joined with those `module:name` names. Raises HandlersError with what is wrong with it."""
+    if not name:
+        return builtin
+    module_name, _, attribute = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise HandlersError(f"HANDLERS={name!r} cannot be loaded: {error}") from error
+    if not isinstance(found, Handlers):
+        raise HandlersError(f"HANDLERS={name!r} is a {type(found).__name__}, not consumers.handlers.Handlers")
+    return builtin.joined_with(found)
