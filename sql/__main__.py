@@ -1,0 +1,121 @@
+"""`python -m sql migrate|status|audit`: the schema and the invariants of the database in DATABASE_URL.
+
+Exit codes: 0 all is well; 1 audit found rows that must not exist, or a migration failed, or status is not current;
+2 wrong usage or settings; 3 the database cannot be reached.
+"""
+
+import argparse
+import asyncio
+import json
+import logging
+import sys
+from typing import Any
+
+import asyncpg
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+from rich.console import Console
+
+from sql.audit import INVARIANTS, audit
+from sql.connect import UnreachableError, connect
+from sql.migrate import MigrationError, migrate, status
+from sql.report import findings_json, migrations_json, print_findings, print_migrations
+from sql.settings import Settings
+
+EXIT_BROKEN = 1
+EXIT_USAGE = 2
+EXIT_UNREACHABLE = 3
+
+
+def main() -> int:
+    """Runs one command and returns its exit code."""
+    arguments = _parser().parse_args()
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        return _fail("\n".join(_sentence(detail) for detail in error.errors()), EXIT_USAGE)
+    try:
+        return asyncio.run(_COMMANDS[arguments.command](settings, arguments.json))
+    except UnreachableError as error:
+        return _fail(f"{error}. Nothing was changed.", EXIT_UNREACHABLE)
+    except (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError) as error:
+        return _fail(f"The connection to PostgreSQL was lost: {error or type(error).__name__}.", EXIT_UNREACHABLE)
+    except asyncpg.UndefinedTableError as error:
+        return _fail(f"The schema is not there ({error}): run `python -m sql migrate` first.", EXIT_USAGE)
+
+
+async def _migrate(settings: Settings, as_json: bool) -> int:
+    url, timeout_s = settings.database_url.get_secret_value(), settings.database_connect_timeout_s
+    async with connect(url, timeout_s=timeout_s, wait_s=settings.migrate_wait_s) as connection:
+        try:
+            applied = await migrate(connection, lock_wait_s=settings.migrate_lock_wait_s)
+        except MigrationError as error:
+            return _fail(f"{error}. The migrations before it stay applied, this one left no trace.", EXIT_BROKEN)
+        except TimeoutError:
+            return _fail("Another migration did not end in time. Nothing was changed.", EXIT_BROKEN)
+    if as_json:
+        _print_json({"applied": applied})
+    else:
+        _console().print(f"Applied {', '.join(applied)}." if applied else "The schema is current.")
+    return 0
+
+
+async def _status(settings: Settings, as_json: bool) -> int:
+    url, timeout_s = settings.database_url.get_secret_value(), settings.database_connect_timeout_s
+    async with connect(url, timeout_s=timeout_s) as connection:
+        migrations = await status(connection)
+    if as_json:
+        _print_json(migrations_json(migrations))
+    else:
+        print_migrations(_console(), migrations)
+    return 0 if all(migration.applied_at for migration in migrations) else EXIT_BROKEN
+
+
+async def _audit(settings: Settings, as_json: bool) -> int:
+    url, timeout_s = settings.database_url.get_secret_value(), settings.database_connect_timeout_s
+    async with connect(url, timeout_s=timeout_s) as connection:
+        findings = await audit(connection, timeout_s=settings.audit_timeout_s)
+    if as_json:
+        _print_json(findings_json(findings, len(INVARIANTS)))
+    else:
+        print_findings(_console(), findings, len(INVARIANTS))
+    return EXIT_BROKEN if findings else 0
+
+
+_COMMANDS = {"migrate": _migrate, "status": _status, "audit": _audit}
+_HELP = {
+    "migrate": "apply what is missing; waits for a database that is starting",
+    "status": "what is applied; exit 1 if something is missing",
+    "audit": "the rows that must not exist; exit 1 if any",
+}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m sql", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, text in _HELP.items():
+        commands.add_parser(name, help=text).add_argument("--json", action="store_true", help="for scripts")
+    return parser
+
+
+def _sentence(detail: ErrorDetails) -> str:
+    name = ".".join(str(part) for part in detail["loc"]).upper()
+    return f"{name}: {str(detail['msg']).removeprefix('Value error, ')}."
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(document, indent=2, default=str) + "\n")
+
+
+def _console() -> Console:
+    return Console(soft_wrap=True)
+
+
+def _fail(sentence: str, code: int) -> int:
+    sys.stderr.write(sentence + "\n")
+    return code
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.ERROR)
+    sys.exit(main())

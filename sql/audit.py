@@ -1,0 +1,52 @@
+"""Asking Postgres for the rows that must not exist."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+
+from sql import Query, load
+
+ROWS_SHOWN_MAX = 20
+"""How many rows of one broken invariant are kept to be shown; all of them are counted."""
+
+PREFETCH_ROWS = 1000
+"""How many rows are in memory at a time while they are counted."""
+
+INVARIANTS = load("invariants")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """An invariant that does not hold: its name and why it should, how many rows break it, and the first of them."""
+
+    name: str
+    why: str
+    total: int
+    rows: list[dict[str, Any]]
+
+
+async def audit(
+    connection: asyncpg.Connection, *, rows_shown_max: int = ROWS_SHOWN_MAX, timeout_s: float | None = None
+) -> list[Finding]:
+    """Every invariant that does not hold, all asked of one snapshot; empty where all is well.
+
+    Changes nothing. The connection must not be in a transaction.
+    """
+    findings: list[Finding] = []
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        for name in INVARIANTS:
+            finding = await _check(connection, INVARIANTS.describe(name), rows_shown_max, timeout_s)
+            if finding.total:
+                findings.append(finding)
+    return findings
+
+
+async def _check(connection: asyncpg.Connection, query: Query, rows_shown_max: int, timeout_s: float | None) -> Finding:
+    total = 0
+    rows: list[dict[str, Any]] = []
+    async for row in connection.cursor(query.text, prefetch=PREFETCH_ROWS, timeout=timeout_s):
+        total += 1
+        if len(rows) < rows_shown_max:
+            rows.append(dict(row))
+    return Finding(query.name, query.why, total, rows)

@@ -1,0 +1,45 @@
+"""One connection to Postgres, waiting where asked for a server that is still starting."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+VERSION_MIN = 15
+"""PostgreSQL 15 is the oldest that runs our schema."""
+
+RETRY_PAUSE_S = 0.2
+"""Between two attempts to reach a server that is starting."""
+
+_STARTING = (OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.ConnectionDoesNotExistError)
+
+
+class UnreachableError(Exception):
+    """No usable connection. The text says why, and holds no password."""
+
+
+@asynccontextmanager
+async def connect(url: str, *, timeout_s: float, wait_s: float = 0) -> AsyncIterator[asyncpg.Connection]:
+    """A connection, closed at the end. Retries for `wait_s` while the server cannot be reached or is starting."""
+    connection = await _open(url, timeout_s, time.monotonic() + wait_s)
+    try:
+        version = connection.get_server_version()
+        if version.major < VERSION_MIN:
+            raise UnreachableError(f"PostgreSQL {version.major} is too old: {VERSION_MIN} or later is needed")
+        yield connection
+    finally:
+        await connection.close(timeout=timeout_s)
+
+
+async def _open(url: str, timeout_s: float, deadline: float) -> asyncpg.Connection:
+    while True:
+        try:
+            return await asyncpg.connect(url, timeout=timeout_s)
+        except _STARTING as error:
+            if time.monotonic() >= deadline:
+                raise UnreachableError(f"PostgreSQL does not answer: {error or type(error).__name__}") from error
+        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise UnreachableError(f"PostgreSQL refuses the connection: {error}") from error
+        await asyncio.sleep(RETRY_PAUSE_S)

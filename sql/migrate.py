@@ -1,0 +1,74 @@
+"""Bringing the schema up to date: the files of sql/migrations in their order, each in a transaction of its own."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import asyncpg
+from pogo_core.error import BadMigrationError
+from pogo_core.util import migrate as pogo
+
+from sql import FOLDER, load
+
+MIGRATIONS = FOLDER / "migrations"
+SCHEMA = "public"
+
+PARTITION_MONTHS_AHEAD = 2
+"""For how many months after this one the payloads have a partition; workers look again as time goes by."""
+
+_HISTORY = load("migrations")
+_EVENTS = load("events")
+_LOG = logging.getLogger(__name__)
+
+
+class MigrationError(Exception):
+    """A migration could not be applied; the database is as it was before that migration."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One file of sql/migrations and when it was applied, if it was; not `known` where only the database has it."""
+
+    name: str
+    applied_at: datetime | None
+    known: bool = True
+
+
+async def migrate(connection: asyncpg.Connection, *, lock_wait_s: float, folder: Path = MIGRATIONS) -> list[str]:
+    """Applies what is missing and returns the names; a second one at the same time waits for the first.
+
+    Then makes the coming months' partitions. Raises MigrationError, and TimeoutError where another held the lock.
+    """
+    async with _alone(connection, lock_wait_s):
+        before = {migration.name for migration in await status(connection, folder) if migration.applied_at}
+        try:
+            await pogo.apply(connection, folder, schema_name=SCHEMA, logger=_LOG)
+        except BadMigrationError as error:
+            raise MigrationError(f"{error}: {error.__cause__ or 'no cause given'}") from error
+        await connection.execute(_EVENTS["ensure_payload_partitions"], PARTITION_MONTHS_AHEAD)
+        return [m.name for m in await status(connection, folder) if m.applied_at and m.name not in before]
+
+
+async def status(connection: asyncpg.Connection, folder: Path = MIGRATIONS) -> list[Migration]:
+    """Every migration there is, in files or in the database, in the order of their names."""
+    applied: dict[str, datetime] = {}
+    if await connection.fetchval(_HISTORY["has_migrations"]):
+        applied = dict(await connection.fetch(_HISTORY["list_applied_migrations"], SCHEMA))
+    files = _files(folder)
+    return [Migration(name, applied.get(name), known=name in files) for name in sorted(files | applied.keys())]
+
+
+def _files(folder: Path) -> set[str]:
+    return {path.stem for path in folder.glob("*.sql")}
+
+
+@asynccontextmanager
+async def _alone(connection: asyncpg.Connection, lock_wait_s: float) -> AsyncIterator[None]:
+    await connection.execute(_HISTORY["lock_migrations"], timeout=lock_wait_s)
+    try:
+        yield
+    finally:
+        await connection.execute(_HISTORY["unlock_migrations"])
