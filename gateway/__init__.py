@@ -1,0 +1,1 @@
+"""Bytes in, event out: HTTP, providers and one write to Redis. Never Postgres."""

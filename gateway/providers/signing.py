@@ -1,0 +1,79 @@
+"""Signatures over bytes: the only module that imports hmac. Whatever a request holds, only SignatureError is raised."""
+
+import base64
+import binascii
+import hmac
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from gateway.providers.base import SignatureError
+
+Encode = Callable[[bytes], bytes]
+"""How a digest is written in a header."""
+
+UNIX_S_DIGITS_MAX = 11
+"""Digits of a signed timestamp: enough until the year 5138."""
+
+
+def lower_hex(digest: bytes) -> bytes:
+    """As Stripe and most others write it."""
+    return digest.hex().encode()
+
+
+def upper_hex(digest: bytes) -> bytes:
+    """As a few in-house senders write it."""
+    return digest.hex().upper().encode()
+
+
+def padded_base64(digest: bytes) -> bytes:
+    """Standard base64 with its padding, one text per digest."""
+    return base64.b64encode(digest)
+
+
+def hmac_sha256(key: bytes, message: bytes) -> bytes:
+    """The digest a sender puts into its header."""
+    return hmac.digest(key, message, "sha256")
+
+
+def signing_key(keys: Sequence[bytes], message: bytes, signatures: Sequence[bytes], *encodings: Encode) -> int:
+    """The number (from 1) of the first key under which one of the signatures is the HMAC-SHA256 of the message.
+
+    The written forms are compared, in constant time: decoding would let several texts stand for one signature, so that
+    a header with a flipped bit could still pass. Raises SignatureError("mismatch").
+    """
+    assert all(keys), "an empty key would let anyone sign"
+    for number, key in enumerate(keys, start=1):
+        digest = hmac_sha256(key, message)
+        for encode in encodings:
+            genuine = encode(digest)
+            if any(hmac.compare_digest(genuine, signature) for signature in signatures):
+                return number
+    raise SignatureError("mismatch", "no secret of the source made any of the signatures")
+
+
+def unix_s(text: bytes) -> int:
+    """A signed timestamp: ASCII digits only, since what is signed is this very text."""
+    if not (text.isdigit() and len(text) <= UNIX_S_DIGITS_MAX):
+        raise SignatureError("malformed", "the signed timestamp is not a number of seconds")
+    return int(text)
+
+
+def check_clock(signed_at_s: int, received_at: datetime, tolerance_s: int) -> None:
+    """Refuse what was signed too long before, or after, it was received."""
+    age_s = received_at.timestamp() - signed_at_s
+    if age_s > tolerance_s:
+        raise SignatureError("stale", f"signed {age_s:.0f} s before it was received; {tolerance_s} s are tolerated")
+    if age_s < -tolerance_s:
+        raise SignatureError("future", f"signed {-age_s:.0f} s after it was received; {tolerance_s} s are tolerated")
+
+
+def key_from_base64(text: str) -> bytes:
+    """The key a secret holds in base64, whose padding may be missing. Raises ValueError without naming the secret."""
+    unpadded = text.rstrip("=")
+    try:
+        key = base64.b64decode(unpadded + "=" * (-len(unpadded) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("a secret is not base64") from None
+    if not key:
+        raise ValueError("a secret is empty once its prefix is taken off")
+    return key
