@@ -1,0 +1,112 @@
+"""Real servers, one pair per test process; a database and a key prefix of its own for each test."""
+
+import itertools
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from redis.asyncio import Redis
+
+from contract.keys import Keys
+from sql.connect import connect
+from sql.migrate import migrate
+from tests.support.database import CONNECT_TIMEOUT_S, LOCK_WAIT_S, fresh_database, make_template
+from tests.support.processes import Programs
+from tests.support.servers import POSTGRES_IN_HASTE, PostgresServer, Server, ValkeyServer
+
+AnyServer = TypeVar("AnyServer", bound=Server)
+
+_prefix_number = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
+    """The shared Valkey. A test that kills or reconfigures one takes `private_valkey`."""
+    yield from _running(ValkeyServer(tmp_path_factory.mktemp("valkey")))
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """The shared PostgreSQL. A test that kills one takes `private_postgres`."""
+    yield from _running(PostgresServer(tmp_path_factory.mktemp("postgres"), POSTGRES_IN_HASTE))
+
+
+@pytest.fixture
+def private_valkey(tmp_path: Path) -> Iterator[ValkeyServer]:
+    """A Valkey of the test's own, to kill, freeze and reconfigure."""
+    yield from _running(ValkeyServer(tmp_path / "valkey"))
+
+
+@pytest_asyncio.fixture
+async def private_postgres(tmp_path: Path) -> AsyncIterator[PostgresServer]:
+    """A PostgreSQL of the test's own with a migrated database (`.url`), as durable as production's."""
+    for server in _running(PostgresServer(tmp_path / "postgres")):
+        async with connect(server.url, timeout_s=CONNECT_TIMEOUT_S) as admin:
+            await migrate(admin, lock_wait_s=LOCK_WAIT_S)
+        yield server
+
+
+@pytest_asyncio.fixture
+async def redis(valkey: ValkeyServer) -> AsyncIterator[Redis]:
+    """A client of the shared Valkey that gives bytes."""
+    async with Redis.from_url(valkey.url, decode_responses=False, protocol=3) as client:
+        yield client
+
+
+@pytest.fixture
+def key_prefix() -> str:
+    """A prefix that no other test uses on the shared Valkey."""
+    return f"test{os.getpid()}-{next(_prefix_number)}"
+
+
+@pytest.fixture
+def keys(key_prefix: str) -> Keys:
+    """The names below this test's prefix."""
+    return Keys(key_prefix)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def postgres_with_template(postgres: PostgresServer) -> PostgresServer:
+    """The shared PostgreSQL, once its template is migrated."""
+    await make_template(postgres)
+    return postgres
+
+
+@pytest_asyncio.fixture
+async def database_url(postgres_with_template: PostgresServer) -> AsyncIterator[str]:
+    """A fresh migrated database."""
+    async with fresh_database(postgres_with_template) as url:
+        yield url
+
+
+@pytest_asyncio.fixture
+async def empty_database_url(postgres: PostgresServer) -> AsyncIterator[str]:
+    """A fresh database without any table."""
+    async with fresh_database(postgres, "template0") as url:
+        yield url
+
+
+@pytest_asyncio.fixture
+async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection to this test's database."""
+    async with connect(database_url, timeout_s=CONNECT_TIMEOUT_S) as connected:
+        yield connected
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Iterator[Programs]:
+    """Starts `python -m gateway` and `python -m consumers`; their logs are shown where the test fails."""
+    with Programs(tmp_path / "programs") as started:
+        yield started
+
+
+def _running(server: AnyServer) -> Iterator[AnyServer]:
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill()

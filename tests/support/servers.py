@@ -1,0 +1,128 @@
+"""Real servers for tests: Valkey (or Redis) and PostgreSQL, in folders of their own and on free ports."""
+
+import os
+import secrets
+import signal
+import socket
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+
+from stack.ports import HOST, free_port
+from stack.postgres import SUPERUSER, Postgres
+from stack.valkey import Valkey
+from tests.support.child import Child, dying_with_parent
+from tests.support.wait import until, until_sync
+
+REDIS_SERVER = os.environ.get("TEST_REDIS_SERVER")
+POSTGRES_BIN = os.environ.get("TEST_POSTGRES_BIN")
+
+START_TIMEOUT_S = 60.0
+"""A server answers within a second; a busy machine or a recovery after a crash takes longer."""
+
+PROBE_TIMEOUT_S = 1.0
+"""How long one look at whether a server answers may take."""
+
+POSTGRES_IN_HASTE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "300"}
+"""For the shared server, which nobody pulls the plug of: a crash of the process alone loses nothing anyway."""
+
+
+class Server:
+    """A server process with its data: it can be killed, frozen and started again on the same data and port."""
+
+    url: str
+
+    def __init__(self, name: str, folder: Path, signal_stop: signal.Signals) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.child = Child(name, folder / f"{name}.log", signal_stop)
+        self.port = free_port()
+
+    def argv(self) -> list[str]:
+        """What is executed; it runs in the foreground."""
+        raise NotImplementedError
+
+    def answers(self) -> bool:
+        """Whether it serves now. Raises OSError where it does not even accept a connection."""
+        raise NotImplementedError
+
+    def start(self) -> None:
+        """Starts it and blocks until it serves."""
+        self.child.launch(self.argv())
+        until_sync(self._is_ready, timeout_s=START_TIMEOUT_S, what=f"{self.child.name} serves")
+
+    async def restart(self) -> None:
+        """Starts it again on the same data and port, stopping it first where it still runs; waits until it serves."""
+        if self.child.is_running:
+            self.child.stop()
+        self.child.launch(self.argv())
+        await until(self._is_ready, timeout_s=START_TIMEOUT_S, what=f"{self.child.name} serves")
+
+    def stop(self) -> None:
+        """Ends it cleanly."""
+        self.child.stop()
+
+    def kill(self) -> None:
+        """kill -9."""
+        self.child.kill()
+
+    def pause(self) -> None:
+        """Freezes it; clients wait."""
+        self.child.pause()
+
+    def resume(self) -> None:
+        """Lets it go on."""
+        self.child.resume()
+
+    def _is_ready(self) -> bool:
+        assert self.child.is_running, f"{self.child.name} ended while it started:\n{self.child.log}"
+        try:
+            return self.answers()
+        except OSError:
+            return False
+
+
+class ValkeyServer(Server):
+    """Valkey as production has it: appendonly, appendfsync always, noeviction. `options` win over that."""
+
+    def __init__(self, folder: Path, options: Mapping[str, str] | None = None) -> None:
+        super().__init__("valkey", folder, signal.SIGTERM)
+        self.options = dict(options or {})
+        binary = Path(REDIS_SERVER) if REDIS_SERVER else None
+        self._valkey = Valkey(folder / "data", self.port, secrets.token_hex(8), binary, self.options)
+        self.url = self._valkey.url()
+        self.password = self._valkey.password
+
+    def argv(self) -> list[str]:
+        return dying_with_parent(self._valkey.command())
+
+    def answers(self) -> bool:
+        with socket.create_connection((HOST, self.port), PROBE_TIMEOUT_S) as connection:
+            connection.sendall(f"AUTH {self.password}\r\nPING\r\n".encode())
+            lines = connection.makefile("rb")
+            return lines.readline() == b"+OK\r\n" and lines.readline() == b"+PONG\r\n"
+
+
+class PostgresServer(Server):
+    """PostgreSQL with one superuser. `options` are server settings."""
+
+    def __init__(self, folder: Path, options: Mapping[str, str] | None = None) -> None:
+        super().__init__("postgres", folder, signal.SIGINT)
+        bin_dir = Path(POSTGRES_BIN) if POSTGRES_BIN else None
+        self.server = Postgres(folder / "data", self.port, secrets.token_hex(8), bin_dir, dict(options or {}))
+        self.url = self.server.url()
+
+    def argv(self) -> list[str]:
+        self.server.initialise()
+        # As another user than root it is started through setpriv, which clears what an outer setpriv asked for.
+        command = self.server.command(death_signal="QUIT")
+        return command if "--pdeathsig" in command else dying_with_parent(command, "QUIT")
+
+    def database_url(self, database: str) -> str:
+        return self.server.url(database)
+
+    def answers(self) -> bool:
+        """Asks to log in: a server that is ready asks for a password, one that starts or recovers sends an error."""
+        parameters = f"user\0{SUPERUSER}\0database\0postgres\0\0".encode()
+        with socket.create_connection((HOST, self.port), PROBE_TIMEOUT_S) as connection:
+            connection.sendall(struct.pack("!ii", 8 + len(parameters), 3 << 16) + parameters)
+            return connection.recv(1) == b"R"
