@@ -1,0 +1,147 @@
+"""What a worker counts, for Prometheus. Each method is one line in the worker."""
+
+import time
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.values import ValueClass
+
+from consumers.measure import Measurement
+from consumers.metrics_files import WorkerFiles
+
+LABEL_VALUES_MAX = 200
+"""Different values one label may take in a worker; what comes later is counted as `other`."""
+
+OTHER = "other"
+
+_BATCH_SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
+_DURATIONS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class _Labels:
+    """Keeps a label's values to a number, whatever comes in."""
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+
+    def bounded(self, value: str) -> str:
+        if value not in self._known:
+            if len(self._known) >= LABEL_VALUES_MAX:
+                return OTHER
+            self._known.add(value)
+        return value
+
+
+class Metrics:
+    """All the numbers of one worker; in one folder with those of the host's other workers where there is one.
+
+    `folder` is PROMETHEUS_MULTIPROC_DIR, which the library reads itself when it is first imported: the two must agree.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        if (folder is not None) != bool(ValueClass._multiprocess):
+            raise ValueError("PROMETHEUS_MULTIPROC_DIR must be in the environment of the process, and nowhere else")
+        self._files = WorkerFiles(folder) if folder else None
+        self._folder = folder
+        self._registry = registry = CollectorRegistry()
+        self._sources, self._kinds = _Labels(), _Labels()
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"webhook_consumer_{name}", text, labels, registry=registry)
+
+        def shared(name: str, text: str) -> Gauge:
+            return Gauge(f"webhook_consumer_{name}", text, registry=registry, multiprocess_mode="livemostrecent")
+
+        self._applied = counter("events_applied", "Events committed for the first time", "source")
+        self._duplicates = counter("events_duplicate", "Entries whose event was committed before", "source")
+        self._dead = counter("events_dead", "Entries written to the dead letters", "source")
+        self._retried = counter("events_retried", "Attempts that failed and will be repeated", "source", "kind")
+        self._busy = counter("locks_busy", "Entries put aside because another worker has their resource")
+        self._reclaimed = counter("entries_reclaimed", "Entries taken over from a worker that left them")
+        self._gone = counter("entries_gone", "INCIDENT: entries that vanished from the stream before their commit")
+        self._infrastructure = counter("infrastructure_failures", "Failures of Redis or Postgres, by kind", "kind")
+        self._group_recreated = counter("group_recreated", "INCIDENT: the consumer group was gone and made again")
+        self._batch_size = Histogram(
+            "webhook_consumer_batch_size", "Entries of one batch", buckets=_BATCH_SIZES, registry=registry
+        )
+        self._batch_duration = Histogram(
+            "webhook_consumer_batch_duration_seconds", "A batch, locks to ack", buckets=_DURATIONS_S, registry=registry
+        )
+        self._backlog = shared("backlog_entries", "Entries in the stream, committed ones are not")
+        self._lag = shared("lag_entries", "Entries that no worker has read")
+        self._pending = shared("pending_entries", "Entries read and not committed")
+        self._pending_idle = shared("oldest_pending_idle_seconds", "Since the oldest pending entry was last touched")
+        self._oldest_age = shared("oldest_entry_age_seconds", "Since the oldest entry in the stream was accepted")
+        self._workers = Gauge(
+            "webhook_consumer_workers", "Workers alive", registry=registry, multiprocess_mode="livesum"
+        )
+        self._last_progress = Gauge(
+            "webhook_consumer_last_progress_timestamp_seconds", "When the worker that is furthest behind last got on",
+            registry=registry, multiprocess_mode="livemin",
+        )  # fmt: skip
+        self._workers.set(1)
+        self.progress()
+
+    def batch(self, size: int, duration_s: float) -> None:
+        """A batch went through, from its locks to its acknowledgement."""
+        self._batch_size.observe(size)
+        self._batch_duration.observe(duration_s)
+
+    def applied(self, source: str, count: int = 1) -> None:
+        """Events committed for the first time."""
+        self._applied.labels(self._sources.bounded(source)).inc(count)
+
+    def duplicates(self, source: str, count: int = 1) -> None:
+        """Entries whose event was committed before."""
+        self._duplicates.labels(self._sources.bounded(source)).inc(count)
+
+    def dead(self, source: str) -> None:
+        """An entry was written to the dead letters."""
+        self._dead.labels(self._sources.bounded(source)).inc()
+
+    def retried(self, source: str, kind: str) -> None:
+        """An attempt failed and will be repeated."""
+        self._retried.labels(self._sources.bounded(source), self._kinds.bounded(kind)).inc()
+
+    def busy(self, count: int = 1) -> None:
+        """Entries were put aside: another worker has their resource."""
+        self._busy.inc(count)
+
+    def reclaimed(self, count: int = 1) -> None:
+        """Entries were taken over from a worker that left them."""
+        self._reclaimed.inc(count)
+
+    def gone(self, count: int = 1) -> None:
+        """Pending entries were no longer in the stream."""
+        self._gone.inc(count)
+
+    def infrastructure(self, kind: str) -> None:
+        """Redis or Postgres failed."""
+        self._infrastructure.labels(self._kinds.bounded(kind)).inc()
+
+    def group_recreated(self) -> None:
+        """The consumer group was gone."""
+        self._group_recreated.inc()
+
+    def progress(self, age_s: float = 0) -> None:
+        """The worker got on, so long ago."""
+        self._last_progress.set(time.time() - age_s)
+
+    def measured(self, measurement: Measurement) -> None:
+        """How much waits, as just seen."""
+        group, stream = measurement.group, measurement.stream
+        self._backlog.set(stream.length if stream else 0)
+        self._oldest_age.set(measurement.oldest_age_ms / 1000)
+        self._lag.set(group.lag if group else (stream.length if stream else 0))
+        self._pending.set(group.pending if group else 0)
+        self._pending_idle.set(group.oldest_pending_idle_ms / 1000 if group else 0)
+
+    def render(self) -> bytes:
+        """The text Prometheus reads. May raise FolderBusyError; reads files, so call it in a thread."""
+        if self._files is None:
+            return generate_latest(self._registry)
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry, str(self._folder))  # type: ignore[no-untyped-call]
+        with self._files.tidied():
+            return generate_latest(registry)
