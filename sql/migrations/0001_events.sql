@@ -44,10 +44,15 @@ CREATE TABLE payloads (
 -- A payload whose month has no partition, because a clock was far off, is kept here and not refused.
 CREATE TABLE payloads_default PARTITION OF payloads DEFAULT;
 
+-- Makes the partitions of this month and the next ones. One at a time, and only where something is missing, so that
+-- every worker may call it whenever it likes. What waited in the default partition moves into the new one.
 CREATE FUNCTION ensure_payload_partitions(months_ahead integer) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
-    month timestamp;
+    month  timestamp;
+    name   text;
+    starts timestamptz;
+    ends   timestamptz;
 BEGIN
     FOR month IN
         SELECT generate_series(
@@ -55,11 +60,18 @@ BEGIN
             date_trunc('month', now() AT TIME ZONE 'UTC') + make_interval(months => months_ahead),
             interval '1 month')
     LOOP
+        name := 'payloads_' || to_char(month, 'YYYY_MM');
+        CONTINUE WHEN to_regclass(quote_ident(name)) IS NOT NULL;
+        PERFORM pg_advisory_xact_lock(hashtextextended('payments:partitions', 0));
+        CONTINUE WHEN to_regclass(quote_ident(name)) IS NOT NULL;
+        starts := month AT TIME ZONE 'UTC';
+        ends := (month + interval '1 month') AT TIME ZONE 'UTC';
+        LOCK TABLE payloads_default IN ACCESS EXCLUSIVE MODE;
+        EXECUTE format('CREATE TABLE %I (LIKE payloads)', name);
         EXECUTE format(
-            'CREATE TABLE IF NOT EXISTS %I PARTITION OF payloads FOR VALUES FROM (%L) TO (%L)',
-            'payloads_' || to_char(month, 'YYYY_MM'),
-            month AT TIME ZONE 'UTC',
-            (month + interval '1 month') AT TIME ZONE 'UTC');
+            'WITH waiting AS (DELETE FROM payloads_default WHERE received_at >= %L AND received_at < %L RETURNING *) '
+            'INSERT INTO %I SELECT * FROM waiting', starts, ends, name);
+        EXECUTE format('ALTER TABLE payloads ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', name, starts, ends);
     END LOOP;
 END
 $$;

@@ -44,7 +44,7 @@ FROM payments
 WHERE contradicted;
 
 -- name: payment_with_impossible_amounts :many
--- Nothing is refunded or disputed beyond what was paid, and nothing is negative.
+-- Nothing is refunded beyond what was paid, and nothing is negative. (A bank may dispute more: its fees, its rates.)
 SELECT namespace, payment_id, amount, captured, refunded, disputed
 FROM payments
 WHERE least(amount, captured, refunded, disputed) < 0

@@ -103,11 +103,11 @@ class ValkeyServer(Server):
 
 
 class PostgresServer(Server):
-    """PostgreSQL with one superuser. `options` are server settings."""
+    """PostgreSQL with one superuser. `options` are server settings; `embedded`: the wheel's, whatever is tested."""
 
-    def __init__(self, folder: Path, options: Mapping[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, options: Mapping[str, str] | None = None, *, embedded: bool = False) -> None:
         super().__init__("postgres", folder, signal.SIGINT)
-        bin_dir = Path(POSTGRES_BIN) if POSTGRES_BIN else None
+        bin_dir = Path(POSTGRES_BIN) if POSTGRES_BIN and not embedded else None
         self.server = Postgres(folder / "data", self.port, secrets.token_hex(8), bin_dir, dict(options or {}))
         self.url = self.server.url()
 
