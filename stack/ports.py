@@ -4,10 +4,16 @@ import errno
 import socket
 from collections.abc import Collection
 
+from stack.base import StackError
+
 HOST = "127.0.0.1"
 
 PICK_ATTEMPTS_MAX = 100
 """How often the system is asked again when it picks a port that is already promised to somebody."""
+
+
+class PortTakenError(StackError):
+    """The port that was asked for by name is somebody else's."""
 
 
 def free_port(taken: Collection[int] = ()) -> int:

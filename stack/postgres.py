@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from stack import unprivileged
+from stack.base import StackError
 from stack.ports import HOST
 
 SUPERUSER = "payments"
@@ -19,7 +20,7 @@ INITIALISE_TIMEOUT_S = 120
 """A fresh cluster takes one or two seconds; a slow disk takes longer, but not for ever."""
 
 
-class PostgresError(Exception):
+class PostgresError(StackError):
     """The cluster could not be made. The text says why and where."""
 
 

@@ -12,13 +12,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from stack.base import StackError
+
 CAPABILITIES = {"dac_read_search": 2, "dac_override": 1}
 """What lets a process enter a closed folder, and its bit, the narrower first. Containers often have only the second."""
 
 FALLBACK_USER = "nobody"
 
 
-class UnprivilegedError(Exception):
+class UnprivilegedError(StackError):
     """PostgreSQL cannot be run as somebody else than root here. The text says what to do."""
 
 

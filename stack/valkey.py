@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
+from stack.base import StackError
 from stack.ports import HOST
 
 
-class ValkeyError(Exception):
+class ValkeyError(StackError):
     """The server cannot be run. The text says why."""
 
 

@@ -1,0 +1,155 @@
+"""`python -m stack up|down|scale N|status|logs|exec …|demo`: what the Makefile calls.
+
+Exit codes: 0 done; 1 it did not work, or `status` found something that does not run; 2 wrong usage or settings.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from stack import compose, dotenv_file, logs, show, state
+from stack.base import Stack, StackError
+from stack.compose import Compose
+from stack.embedded import Embedded
+from stack.programs import plan
+from stack.settings import CONSUMERS_MAX, Settings
+
+DOTENV = Path(".env")
+
+
+def main(argv: list[str]) -> int:
+    """The exit code of one command."""
+    arguments = _parser().parse_args(argv)
+    if arguments.command == "up" and (added := dotenv_file.complete(DOTENV)):
+        show.say(f"Wrote random secrets to .env: {', '.join(added)}.")
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        show.complain(f"The environment or .env is not right; nothing was done:\n{error}")
+        return 2
+    settings = settings.model_copy(update={"data_dir": settings.data_dir.expanduser().resolve()})
+    environ = {**(dotenv_file.read(DOTENV) if DOTENV.exists() else {}), **os.environ}
+    try:
+        return COMMANDS[arguments.command](settings, environ, arguments)
+    except StackError as error:
+        show.complain(f"{error}")
+        return 1
+
+
+def choose(settings: Settings, environ: Mapping[str, str]) -> Stack:
+    """The way this stack is run: as asked, else as it was run before, else in containers where an engine answers."""
+    before = state.read(settings.data_dir)
+    kind = settings.stack or (before.kind if before else None)
+    if kind is None:
+        kind = "compose" if compose.engine_answers() else "embedded"
+    return Compose(settings, environ) if kind == "compose" else Embedded(settings, environ)
+
+
+def _up(stack: Stack, _: argparse.Namespace) -> int:
+    changed = stack.up()
+    show.processes(stack.running())
+    show.say(f"{'' if changed else 'Everything ran already. '}Webhooks go to {stack.gateway_url}/webhooks/<source>")
+    return 0
+
+
+def _down(stack: Stack, _: argparse.Namespace) -> int:
+    show.say("Stopped; the data is kept." if stack.down() else "Nothing ran.")
+    return 0
+
+
+def _scale(stack: Stack, arguments: argparse.Namespace) -> int:
+    stack.scale(arguments.processes)
+    show.processes([process for process in stack.running() if process.name == "consumers"])
+    return 0
+
+
+def _status(stack: Stack, arguments: argparse.Namespace) -> int:
+    running, missing = stack.running(), stack.missing()
+    if not running:
+        if arguments.json:
+            show.as_json(show.status_json(running, missing, None))
+        else:
+            show.say("Nothing runs here; `make up` starts it.")
+        return 1
+    ask = [sys.executable, "-m", "consumers", "status", *(["--json"] if arguments.json else [])]
+    if arguments.json:
+        done = subprocess.run(ask, env=dict(stack.environment), stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603
+        show.as_json(show.status_json(running, missing, done.stdout))
+    else:
+        show.processes(running)
+        show.missing(missing)
+        done = subprocess.run(ask, env=dict(stack.environment), text=True, check=False)  # noqa: S603 -- ourselves
+    return 1 if missing or done.returncode else 0
+
+
+def _logs(stack: Stack, arguments: argparse.Namespace) -> int:
+    try:
+        stack.logs(arguments.follow, arguments.lines)
+    except KeyboardInterrupt:
+        show.say("")
+    return 0
+
+
+def _exec(stack: Stack, arguments: argparse.Namespace) -> int:
+    return subprocess.run(arguments.argv, env=dict(stack.environment), check=False).returncode  # noqa: S603
+
+
+def _supervise(settings: Settings, environ: Mapping[str, str]) -> int:
+    from stack import supervisor  # noqa: PLC0415 -- circus takes a while to import, and containers do without it
+
+    chosen = state.read(settings.data_dir)
+    if chosen is None:
+        raise StackError("only `up` starts the process manager")
+    programs = plan(settings, chosen.ports, environ, state.read_environment(settings.data_dir)).programs()
+    return supervisor.run(settings.data_dir, programs, settings.log_bytes_max)
+
+
+def _on_stack(command: Callable[[Stack, argparse.Namespace], int]) -> "Command":
+    return lambda settings, environ, arguments: command(choose(settings, environ), arguments)
+
+
+Command = Callable[[Settings, Mapping[str, str], argparse.Namespace], int]
+
+COMMANDS: dict[str, Command] = {
+    "up": _on_stack(_up),
+    "down": _on_stack(_down),
+    "scale": _on_stack(_scale),
+    "status": _on_stack(_status),
+    "logs": _on_stack(_logs),
+    "exec": _on_stack(_exec),
+    "supervise": lambda settings, environ, _: _supervise(settings, environ),
+}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m stack", description="Runs the whole stack on this machine.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("up", help="start what does not run, wait until it answers")
+    commands.add_parser("down", help="stop everything, keep the data")
+    scale = commands.add_parser("scale", help="run N workers")
+    scale.add_argument("processes", type=_processes, metavar="N")
+    status = commands.add_parser("status", help="what runs, lag, pending, dead")
+    status.add_argument("--json", action="store_true")
+    log = commands.add_parser("logs", help="what every program wrote")
+    log.add_argument("--lines", type=int, default=logs.LINES)
+    log.add_argument("--no-follow", dest="follow", action="store_false")
+    execute = commands.add_parser("exec", help="run a command in the stack's environment")
+    execute.add_argument("argv", nargs=argparse.REMAINDER)
+    commands.add_parser("supervise", help="what `up` starts in the background")
+    return parser
+
+
+def _processes(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= CONSUMERS_MAX:
+        raise argparse.ArgumentTypeError(f"{number} is not 0 to {CONSUMERS_MAX}")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,111 @@
+"""Talks to the process manager of a running embedded stack."""
+
+import time
+from contextlib import chdir
+from pathlib import Path
+from typing import Any
+
+from circus.client import CircusClient
+from circus.exc import CallError
+
+from stack import lock
+from stack.base import Running, StackError
+from stack.programs import Name
+
+CONTROL_ENDPOINT = "ipc://control.sock"
+EVENTS_ENDPOINT = "ipc://events.sock"
+"""Relative to DATA_DIR, which only its owner may enter."""
+
+ANSWER_TIMEOUT_S = 5
+"""For a question; a command that waits for processes to end is given their limit on top."""
+
+BUSY_PAUSE_S = 0.1
+"""The manager does one thing at a time, and refuses the next one meanwhile."""
+
+
+class ControlError(StackError):
+    """The process manager did not do what it was asked. The text is for the person on call."""
+
+
+class Control:
+    """The manager of one DATA_DIR. Changes the working folder of this process while it talks: see CONTROL_ENDPOINT."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir
+
+    @property
+    def pid(self) -> int | None:
+        """The manager's pid; None where none runs."""
+        return lock.owner(self._data_dir / "supervisor.pid")
+
+    def answers(self) -> bool:
+        """Whether a manager runs and listens."""
+        if self.pid is None:
+            return False
+        try:
+            self._call("numwatchers")
+        except ControlError:
+            return False
+        return True
+
+    def names(self) -> list[Name]:
+        """The programs it watches."""
+        found: list[Name] = self._call("list")["watchers"]
+        return found
+
+    def start(self, name: Name) -> None:
+        """Starts a program's processes, if they do not run."""
+        self._call("start", name=name, waiting=True)
+
+    def scale(self, name: Name, processes: int, timeout_s: float) -> None:
+        """Runs this many processes of a program; returns when those that had to go are gone."""
+        self._call("set", timeout_s, name=name, options={"numprocesses": processes}, waiting=True)
+        if processes:
+            self.start(name)
+
+    def target(self, name: Name) -> int:
+        """How many processes of a program should run."""
+        return int(self._call("options", name=name)["options"]["numprocesses"])
+
+    def running(self) -> list[Running]:
+        """Every process that runs."""
+        return [process for name in self.names() for process in self._running(name)]
+
+    def restarts(self, name: Name) -> int:
+        """How often a process of this program ended by itself and was started again."""
+        return int(self._call("options", name=name)["options"]["restarts"])
+
+    def quit(self) -> None:
+        """Asks the manager to stop everything in order, then itself; returns at once."""
+        self._call("quit")
+
+    def _running(self, name: Name) -> list[Running]:
+        restarts = self.restarts(name)
+        infos = self._call("stats", name=name)["info"]
+        return [
+            Running(name, int(pid), float(info["age"]), restarts)
+            for pid, info in infos.items()
+            if isinstance(info, dict)
+        ]
+
+    def _call(self, command: str, timeout_s: float = 0, **properties: object) -> dict[str, Any]:
+        deadline = time.monotonic() + timeout_s + ANSWER_TIMEOUT_S
+        while True:
+            answer = self._once(command, deadline - time.monotonic(), properties)
+            if answer.get("status") == "ok":
+                return answer
+            reason = str(answer.get("reason"))
+            if "already running" not in reason or time.monotonic() > deadline:
+                raise ControlError(f"the process manager answered {command!r} with: {reason}")
+            time.sleep(BUSY_PAUSE_S)
+
+    def _once(self, command: str, timeout_s: float, properties: dict[str, object]) -> dict[str, Any]:
+        with chdir(self._data_dir):
+            client = CircusClient(endpoint=CONTROL_ENDPOINT, timeout=max(timeout_s, BUSY_PAUSE_S))
+            try:
+                answer: dict[str, Any] = client.send_message(command, **properties)
+            except CallError as error:
+                raise ControlError(f"the process manager (pid {self.pid}) does not answer: {error}") from error
+            finally:
+                client.stop()
+        return answer

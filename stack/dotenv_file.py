@@ -1,0 +1,57 @@
+"""`.env` on a fresh checkout: random secrets, so that nothing ships with a default one."""
+
+import base64
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+SECRET_BYTES = 32
+
+HEADING = "# Written by `make up`. Random secrets of this checkout; keep this file to yourself.\n"
+
+
+def _hex() -> str:
+    return secrets.token_hex(SECRET_BYTES)
+
+
+def _standard_webhooks() -> str:
+    return "whsec_" + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+
+
+def _stripe() -> str:
+    return "whsec_" + _hex()
+
+
+SECRETS: Mapping[str, Callable[[], str]] = {
+    "STRIPE_WEBHOOK_SECRET": _stripe,
+    "STANDARD_WEBHOOKS_SECRET": _standard_webhooks,
+    "WEBHOOK_SECRET": _hex,
+    "REDIS_PASSWORD": _hex,
+    "POSTGRES_PASSWORD": _hex,
+}
+"""What `.env` must hold, and how a new value of it is made. None has a character that a shell or a URL would mind."""
+
+
+def read(path: Path) -> dict[str, str]:
+    """The names and values of a `.env`, as pydantic-settings reads it; nothing where there is no file."""
+    return {name: value for name, value in dotenv_values(path, interpolate=False).items() if value is not None}
+
+
+def complete(path: Path) -> list[str]:
+    """Adds the secrets that are missing or empty, keeps everything else, and names what was added."""
+    held = read(path) if path.exists() else {}
+    missing = [name for name in SECRETS if not held.get(name)]
+    if missing:
+        _append(path, "".join(f"{name}={SECRETS[name]()}\n" for name in missing))
+    return missing
+
+
+def _append(path: Path, lines: str) -> None:
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "r+") as file:
+        os.fchmod(file.fileno(), 0o600)
+        before = file.read()
+        file.write(HEADING if not before else "" if before.endswith("\n") else "\n")
+        file.write(lines)

@@ -1,0 +1,177 @@
+"""The stack without containers: Valkey and PostgreSQL from wheels, gateway and workers, under one process manager."""
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from functools import partial
+
+from typing_extensions import override
+
+from stack import logs, ready, state
+from stack.base import Running, Stack, StackError
+from stack.control import Control
+from stack.lock import Lock
+from stack.programs import ORDER, SERVER_STOP_TIMEOUT_S, Name, Plan, log_file, metrics_dir, plan
+from stack.ready import Waiter
+from stack.settings import Settings
+from stack.state import State
+
+MIGRATE_TIMEOUT_S = 600
+"""A migration of a large table takes its time, but not for ever."""
+
+PAUSE_S = 0.05
+
+
+class Embedded(Stack):
+    """One process manager and what it watches."""
+
+    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
+        self._settings = settings
+        self._environ = environ
+        self._data_dir = settings.data_dir
+        self._control = Control(settings.data_dir)
+
+    @override
+    def up(self) -> bool:
+        self._make_folders()
+        with Lock(self._data_dir / "up.lock", self._settings.up_timeout_s) as lock:
+            if not lock.held:
+                raise StackError("another `make up` or `make down` of this DATA_DIR is still at work; nothing was done")
+            before = self._pids()
+            if not self._control.answers():
+                self._start_manager()
+            self._start_programs(self.plan())
+            return self._pids() != before
+
+    @override
+    def down(self) -> bool:
+        pid = self._control.pid
+        if pid is None:
+            return False
+        self._control.quit()
+        limit_s = 2 * self._settings.stop_timeout_s + 2 * SERVER_STOP_TIMEOUT_S
+        deadline = time.monotonic() + limit_s
+        while self._control.pid == pid:
+            if time.monotonic() > deadline:
+                raise StackError(f"the process manager (pid {pid}) still stops its programs after {limit_s:.0f} s")
+            time.sleep(PAUSE_S)
+        return True
+
+    @override
+    def scale(self, consumers: int) -> None:
+        self._require_running()
+        self._control.scale("consumers", consumers, self._settings.stop_timeout_s)
+        self._wait_for_consumers(Waiter(time.monotonic() + self._settings.up_timeout_s))
+
+    @override
+    def running(self) -> list[Running]:
+        return self._control.running() if self._control.pid is not None else []
+
+    @override
+    def missing(self) -> list[str]:
+        if self._control.pid is None:
+            return ["everything"]
+        running = [process.name for process in self._control.running()]
+        return [name for name in self._control.names() if running.count(name) < self._control.target(name)]
+
+    def plan(self) -> Plan:
+        """What this stack consists of, as it was chosen when it was started."""
+        chosen = state.read(self._data_dir)
+        if chosen is None:
+            raise StackError(f"no stack was ever started with DATA_DIR={self._data_dir}; `make up` starts one")
+        return plan(self._settings, chosen.ports, self._environ, state.read_environment(self._data_dir))
+
+    @override
+    def logs(self, follow: bool, lines: int) -> None:
+        logs.show([log_file(self._data_dir, name) for name in (*ORDER, "supervisor")], sys.stdout, follow, lines)
+
+    @property
+    @override
+    def gateway_url(self) -> str:
+        return self.plan().gateway_url
+
+    @property
+    @override
+    def environment(self) -> Mapping[str, str]:
+        return self.plan().environment
+
+    def _make_folders(self) -> None:
+        self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (self._data_dir / "log").mkdir(mode=0o700, exist_ok=True)
+
+    def _pids(self) -> set[int]:
+        return {process.pid for process in self.running()}
+
+    def _start_manager(self) -> None:
+        if pid := self._control.pid:
+            raise StackError(f"the process manager (pid {pid}) runs but does not answer; `kill {pid}` stops it")
+        before = state.read(self._data_dir)
+        ports = state.choose_ports(before.ports if before else None, self._settings.gateway_port)
+        state.write(self._data_dir, State("embedded", ports))
+        shutil.rmtree(metrics_dir(self._data_dir), ignore_errors=True)
+        metrics_dir(self._data_dir).mkdir(mode=0o700, parents=True)
+        chosen = self.plan()
+        if chosen.postgres:
+            chosen.postgres.initialise()
+        with log_file(self._data_dir, "supervisor").open("ab") as log:
+            manager = subprocess.Popen(
+                [sys.executable, "-m", "stack", "supervise"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env=dict(self._environ),
+            )
+        deadline = time.monotonic() + self._settings.up_timeout_s
+        while not self._control.answers():
+            if manager.poll() is not None or time.monotonic() > deadline:
+                shown = ready.tail(log_file(self._data_dir, "supervisor"))
+                raise StackError(f"the process manager does not start.{shown}")
+            time.sleep(PAUSE_S)
+
+    def _start_programs(self, chosen: Plan) -> None:
+        waiter = Waiter(time.monotonic() + self._settings.up_timeout_s)
+        names = self._control.names()
+        for server in ("valkey", "postgres"):
+            if server in names:
+                self._control.start(server)
+        self._wait(waiter, "valkey", partial(ready.redis_answers, chosen.redis_url))
+        self._wait(waiter, "postgres", partial(ready.postgres_answers, chosen.database_url))
+        state.write_environment(self._data_dir, chosen.gateway_url, chosen.redis_url, chosen.database_url)
+        self._migrate(chosen)
+        self._control.start("consumers")
+        self._control.start("gateway")
+        self._wait(waiter, "gateway", partial(ready.gateway_answers, chosen.gateway_url))
+        self._wait_for_consumers(waiter)
+
+    def _migrate(self, chosen: Plan) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", "sql", "migrate"],
+            env=chosen.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=MIGRATE_TIMEOUT_S,
+        )
+        if done.returncode != 0:
+            output = done.stderr.strip() or done.stdout.strip()
+            raise StackError(f"the database could not be brought up to date; no event is lost meanwhile:\n{output}")
+
+    def _wait(self, waiter: Waiter, name: Name, answers: ready.Question) -> None:
+        ours = name in self._control.names()
+        log = log_file(self._data_dir, name) if ours else None
+        waiter.until(name, answers, log, partial(self._control.restarts, name) if ours else int)
+
+    def _wait_for_consumers(self, waiter: Waiter) -> None:
+        self._wait(waiter, "consumers", self._consumers_run)
+
+    async def _consumers_run(self) -> str:
+        running = [process for process in self._control.running() if process.name == "consumers"]
+        target = self._control.target("consumers")
+        return "" if len(running) == target else f"{len(running)} of {target} workers run"
+
+    def _require_running(self) -> None:
+        if self._control.pid is None:
+            raise StackError("nothing runs here; `make up` starts it")

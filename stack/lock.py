@@ -1,0 +1,58 @@
+"""A pid file that tells the truth: its owner holds a lock on it, which the system drops when the owner dies."""
+
+import fcntl
+import os
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+PAUSE_S = 0.05
+"""Between two attempts; a lock cannot be waited for with a limit."""
+
+
+class Lock:
+    """`with Lock(path) as lock: if lock.held: …`. Waits for at most `patience_s`."""
+
+    def __init__(self, path: Path, patience_s: float = 0) -> None:
+        self._path = path
+        self._patience_s = patience_s
+        self._file = -1
+        self.held = False
+
+    def __enter__(self) -> Self:
+        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        deadline = time.monotonic() + self._patience_s
+        self.held = self._try()
+        while not self.held and time.monotonic() < deadline:
+            time.sleep(PAUSE_S)
+            self.held = self._try()
+        return self
+
+    def sign(self) -> None:
+        """Leaves our pid in the file, for those who find it locked."""
+        os.truncate(self._file, 0)
+        os.pwrite(self._file, str(os.getpid()).encode(), 0)
+
+    def _try(self) -> bool:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._file)
+        self.held = False
+
+
+def owner(path: Path) -> int | None:
+    """The pid of the process that holds the lock; None where nobody does."""
+    if not path.exists():
+        return None
+    with Lock(path) as lock:
+        if lock.held:
+            return None
+    return int(path.read_text() or "0")

@@ -1,0 +1,136 @@
+"""Which programs an embedded stack is made of, and how each is run and stopped."""
+
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from pydantic import SecretStr
+
+from stack.ports import HOST
+from stack.postgres import Postgres
+from stack.settings import Settings
+from stack.state import Ports
+from stack.valkey import Valkey
+
+Name = Literal["valkey", "postgres", "consumers", "gateway"]
+
+ORDER: tuple[Name, ...] = ("valkey", "postgres", "consumers", "gateway")
+"""In this order they start; backwards they stop."""
+
+SERVER_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
+"""What the servers see of our environment; the providers' secrets are none of their business."""
+
+SERVER_STOP_TIMEOUT_S = 120
+"""A server that is told to stop writes down what it holds; it is not killed for taking its time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One watched program. `environment` holds secrets: it is given to the process and shown nowhere."""
+
+    name: Name
+    argv: list[str]
+    environment: Mapping[str, str] = field(repr=False)
+    processes: int = 1
+    stop_signal: signal.Signals = signal.SIGTERM
+    stop_timeout_s: float = SERVER_STOP_TIMEOUT_S
+    waits_for_servers: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything one stack consists of. `valkey` and `postgres` are None where the user brings their own."""
+
+    settings: Settings
+    ports: Ports
+    environ: Mapping[str, str] = field(repr=False)
+    valkey: Valkey | None
+    postgres: Postgres | None
+
+    @property
+    def redis_url(self) -> str:
+        """Where the parts find Redis. Holds the password."""
+        return self.valkey.url() if self.valkey else _given(self.settings.redis_url)
+
+    @property
+    def database_url(self) -> str:
+        """Where the parts find Postgres. Holds the password."""
+        return self.postgres.url() if self.postgres else _given(self.settings.database_url)
+
+    @property
+    def gateway_url(self) -> str:
+        """Where providers, seen from this host, find the gateway."""
+        host = self.settings.gateway_host
+        shown = HOST if host in ("0.0.0.0", "::", "") else f"[{host}]" if ":" in host else host  # noqa: S104
+        return f"http://{shown}:{self.ports.gateway}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What every part is told: the environment given to us, and where everything is."""
+        return {
+            **self.environ,
+            "DATA_DIR": str(self.settings.data_dir),
+            "REDIS_URL": self.redis_url,
+            "DATABASE_URL": self.database_url,
+            "GATEWAY_URL": self.gateway_url,
+            "GATEWAY_HOST": self.settings.gateway_host,
+            "GATEWAY_PORT": str(self.ports.gateway),
+            "CONSUMERS_METRICS_PORT": str(self.ports.consumers_metrics),
+        }
+
+    def programs(self) -> list[Program]:
+        """The programs in the order they start."""
+        found: list[Program] = []
+        plain = {name: self.environ[name] for name in SERVER_ENVIRONMENT if name in self.environ}
+        if self.valkey:
+            found.append(Program("valkey", self.valkey.command(), plain))
+        if self.postgres:
+            command = self.postgres.command(death_signal="INT")
+            found.append(Program("postgres", command, plain, stop_signal=signal.SIGINT))
+        return [*found, self._part("consumers", self.settings.consumers), self._part("gateway", 1)]
+
+    def _part(self, name: Name, processes: int) -> Program:
+        environment = self.environment
+        if name == "consumers":
+            environment["PROMETHEUS_MULTIPROC_DIR"] = str(metrics_dir(self.settings.data_dir))
+        return Program(
+            name,
+            [sys.executable, "-m", name],
+            environment,
+            processes,
+            stop_timeout_s=self.settings.stop_timeout_s,
+            waits_for_servers=True,
+        )
+
+
+def plan(settings: Settings, ports: Ports, environ: Mapping[str, str], chosen: Mapping[str, str]) -> Plan:
+    """The plan of one stack. `chosen` is what `stack.env` says: a URL we chose ourselves is not one the user brings."""
+    postgres_ours = settings.database_url is None or _given(settings.database_url) == chosen.get("DATABASE_URL")
+    valkey_ours = settings.redis_url is None or _given(settings.redis_url) == chosen.get("REDIS_URL")
+    data_dir = settings.data_dir
+    return Plan(
+        settings,
+        ports,
+        environ,
+        Valkey(data_dir / "valkey", ports.redis, settings.redis_password.get_secret_value()) if valkey_ours else None,
+        Postgres(data_dir / "postgres", ports.postgres, settings.postgres_password.get_secret_value())
+        if postgres_ours
+        else None,
+    )
+
+
+def log_file(data_dir: Path, name: str) -> Path:
+    """Where a program's output goes."""
+    return data_dir / "log" / f"{name}.log"
+
+
+def metrics_dir(data_dir: Path) -> Path:
+    """What the workers share to answer /metrics as one."""
+    return data_dir / "metrics" / "consumers"
+
+
+def _given(url: SecretStr | None) -> str:
+    return url.get_secret_value() if url else ""

@@ -1,0 +1,64 @@
+"""What a person sees: tables of what runs, and where it is."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from rich.console import Console
+from rich.table import Table
+
+from stack.base import Running
+
+OUT = Console(highlight=False, soft_wrap=True)
+ERR = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """One line for the person at the terminal."""
+    OUT.print(text, markup=False)
+
+
+def complain(text: str) -> None:
+    """What went wrong, to standard error."""
+    ERR.print(text, markup=False)
+
+
+def processes(running: Sequence[Running]) -> None:
+    """A table of what runs."""
+    table = Table("program", "pid", "up", "restarts", box=None, pad_edge=False, header_style="bold")
+    for process in running:
+        table.add_row(process.name, str(process.pid), duration(process.uptime_s), str(process.restarts))
+    OUT.print(table)
+
+
+def as_json(value: object) -> None:
+    """For scripts."""
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+
+
+def missing(names: Sequence[str]) -> None:
+    """What should run and does not."""
+    if names:
+        OUT.print(f"Not running, or not in full number: {', '.join(names)}. `make logs` shows why.", markup=False)
+
+
+def status_json(running: Sequence[Running], missing: Sequence[str], consumers: str | None) -> dict[str, object]:
+    """The same for scripts. `consumers` is what `python -m consumers status --json` wrote."""
+    return {
+        "processes": [asdict(process) for process in running],
+        "missing": list(missing),
+        "consumers": json.loads(consumers) if consumers else None,
+    }
+
+
+def duration(seconds: float) -> str:
+    """A duration in the largest two units, as `3 h 12 m`."""
+    units = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
+    left = int(seconds)
+    parts: list[str] = []
+    for unit, length in units:
+        if left >= length or (unit == "s" and not parts):
+            parts.append(f"{left // length} {unit}")
+            left %= length
+    return " ".join(parts[:2])

@@ -1,0 +1,90 @@
+"""What the stack chose and keeps in DATA_DIR: its kind and ports for itself, `stack.env` for every other tool."""
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import TypeAdapter
+
+from stack import dotenv_file
+from stack.ports import PortTakenError, is_free, usual_or_free
+
+Kind = Literal["compose", "embedded"]
+
+REDIS_PORT = 6379
+POSTGRES_PORT = 5432
+GATEWAY_PORT = 8080
+METRICS_PORT = 9100
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where everything listens; a port of a server that is not ours is chosen too, and not used."""
+
+    redis: int
+    postgres: int
+    gateway: int
+    consumers_metrics: int
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What was chosen at the last `make up`."""
+
+    kind: Kind
+    ports: Ports
+
+
+_STATE = TypeAdapter(State)
+
+
+def read(data_dir: Path) -> State | None:
+    """What the last `make up` chose; None where there was none."""
+    path = data_dir / "stack.json"
+    return _STATE.validate_json(path.read_bytes()) if path.exists() else None
+
+
+def write(data_dir: Path, state: State) -> None:
+    """Remembers the choice, so that a restart keeps it."""
+    _replace(data_dir / "stack.json", TypeAdapter(dict[str, object]).dump_json(asdict(state), indent=2).decode() + "\n")
+
+
+def choose_ports(before: Ports | None, gateway_port: int | None) -> Ports:
+    """The ports of before where they are free again, else the usual ones, else free ones."""
+    if gateway_port is not None and not is_free(gateway_port):
+        raise PortTakenError(
+            f"port {gateway_port} (GATEWAY_PORT) is taken by another program; nothing was started. "
+            "Stop that program, or choose another GATEWAY_PORT."
+        )
+    usual = Ports(REDIS_PORT, POSTGRES_PORT, GATEWAY_PORT, METRICS_PORT)
+    wanted = {name: port if is_free(port) else getattr(usual, name) for name, port in asdict(before or usual).items()}
+    chosen: dict[str, int] = {} if gateway_port is None else {"gateway": gateway_port}
+    for name, port in wanted.items():
+        chosen.setdefault(name, usual_or_free(port, chosen.values()))
+    return Ports(**chosen)
+
+
+def read_environment(data_dir: Path) -> dict[str, str]:
+    """What `stack.env` holds; nothing where there is none."""
+    path = data_dir / "stack.env"
+    return dotenv_file.read(path) if path.exists() else {}
+
+
+def write_environment(data_dir: Path, gateway_url: str, redis_url: str, database_url: str) -> None:
+    """`stack.env`: where everything is, with the passwords, readable by its owner only."""
+    values = {"GATEWAY_URL": gateway_url, "REDIS_URL": redis_url, "DATABASE_URL": database_url}
+    _replace(data_dir / "stack.env", "".join(f"{name}={_dotenv_quoted(value)}\n" for name, value in values.items()))
+
+
+def _dotenv_quoted(value: str) -> str:
+    plain = value.replace("\\", "\\\\").replace("'", "\\'")
+    return value if plain == value and not set(value) & set(" #\"'$") else f"'{plain}'"
+
+
+def _replace(path: Path, text: str) -> None:
+    """Writes a file that is there whole or not at all, readable by its owner only."""
+    new = path.with_name(path.name + ".new")
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+    new.replace(path)
