@@ -8,5 +8,5 @@ Moment = Literal["read", "locked", "claimed", "applied", "committed", "acked"]
 Watch = Callable[[Moment], None]
 
 
-def silent(moment: Moment) -> None:  # noqa: ARG001 - the shape of a watch
+def silent(moment: Moment) -> None:
     """Lets every moment pass."""

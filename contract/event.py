@@ -100,7 +100,7 @@ def from_fields(fields: Mapping[bytes, bytes]) -> Event:
             resource=fields[b"resource"].decode(),
             occurred_at=datetime.fromisoformat(occurred_at.decode()) if occurred_at else None,
             received_at=datetime.fromisoformat(fields[b"received_at"].decode()),
-            signed=cast(Signed, fields[b"signed"].decode()),
+            signed=cast("Signed", fields[b"signed"].decode()),
             body=fields[b"body"],
             headers=json.loads(headers) if headers else {},
             traceparent=fields[b"traceparent"].decode(),

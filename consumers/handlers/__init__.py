@@ -1,24 +1,26 @@
-"""What is done with an event, inside the transaction that applies it. The built-in projection enters by this door too."""
+"""What is done with an event, inside the transaction that applies it. The built-in projection uses this door too."""
 
 import asyncio
 import importlib
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol, TypeAlias
+
+import asyncpg
 
 from contract.event import Event
 
-if TYPE_CHECKING:
-    import asyncpg
+Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
+"""The connection of the open transaction, as asyncpg gives it."""
 
-    Connection = asyncpg.pool.PoolConnectionProxy[Any] | asyncpg.Connection[Any]
+Handler: TypeAlias = "Callable[[Connection, Event], Awaitable[None]]"
 
-    class Projection(Protocol):
-        """Applies a whole batch in the open transaction; it may not commit, and raises to undo the batch."""
 
-        async def __call__(self, connection: Connection, events: Sequence[Event], /) -> None: ...
+class Projection(Protocol):
+    """Applies a whole batch in the open transaction; it may not commit, and raises to undo the batch."""
 
-    Handler = Callable[[Connection, Event], Awaitable[None]]
+    async def __call__(self, connection: Connection, events: Sequence[Event], /) -> None:
+        """Applies them."""
 
 
 class Retry(Exception):  # noqa: N818 - a verb for handlers
@@ -46,16 +48,16 @@ class HandlersError(Exception):
 
 
 class Handlers:
-    """A registry, built at start and never changed afterwards. Sync functions are refused: they would stop the worker."""
+    """A registry, built at start and never changed later. Sync functions are refused: they would stop the worker."""
 
-    def __init__(self, *projections: "Projection") -> None:
+    def __init__(self, *projections: Projection) -> None:
         self._projections: list[Projection] = list(projections)
         self._by_type: dict[tuple[str, str], list[Handler]] = {}
 
-    def on(self, provider: str, event_type: str) -> "Callable[[Handler], Handler]":
+    def on(self, provider: str, event_type: str) -> Callable[[Handler], Handler]:
         """Registers `async def handler(connection, event)` for one type of one provider's events."""
 
-        def register(handler: "Handler") -> "Handler":
+        def register(handler: Handler) -> Handler:
             if not inspect.iscoroutinefunction(handler):
                 raise HandlersError(f"handler {handler!r} is not an `async def` function")
             self._by_type.setdefault((provider, event_type), []).append(handler)
@@ -71,18 +73,25 @@ class Handlers:
                 joined._by_type.setdefault(key, []).extend(handlers)
         return joined
 
-    async def apply(self, connection: "Connection", events: Sequence[Event], timeout_s: float) -> None:
-        """Applies events that were just claimed. Raises HandlerFailed, whatever a handler raised."""
+    async def apply(
+        self, connection: Connection, events: Sequence[Event], timeout_s: float, after_each: Callable[[], None]
+    ) -> None:
+        """Applies events that were just claimed; `timeout_s` is for each call, and `after_each` is told of each.
+
+        Raises HandlerFailed, whatever a handler raised.
+        """
         try:
             for projection in self._projections:
                 async with asyncio.timeout(timeout_s):
                     await projection(connection, events)
+                after_each()
             if not self._by_type:
                 return
             for event in events:
                 for handler in self._by_type.get((event.provider, event.type), ()):
                     async with asyncio.timeout(timeout_s):
                         await handler(connection, event)
+                    after_each()
         except Exception as error:
             raise HandlerFailed(error, connection_lost=connection.is_closed()) from error
 

@@ -1,0 +1,66 @@
+"""`python -m consumers`: one worker. `python -m consumers status|pending|dead|replay|discard|audit`: see and act."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import uvloop
+from pydantic import ValidationError
+
+from consumers import cli
+from consumers.handlers import Handlers, HandlersError, load
+from consumers.handlers.payments import HANDLERS
+from consumers.health import Progress, serve
+from consumers.logs import configure
+from consumers.metrics import Metrics
+from consumers.moments import Watch, silent
+from consumers.service import Service
+from consumers.settings import Settings
+from consumers.slot import SlotsExhaustedError
+
+EXIT_SETTINGS = 2
+
+
+def read_settings() -> Settings:
+    """From the environment, then `.env`, then what the running stack chose."""
+    stack_env = Path(os.environ.get("DATA_DIR", ".data")) / "stack.env"
+    return Settings(_env_file=(stack_env, ".env"))  # type: ignore[call-arg] # pydantic-settings reads the rest
+
+
+async def work(settings: Settings, handlers: Handlers, watch: Watch = silent) -> None:
+    """One worker, until SIGTERM or SIGINT."""
+    metrics, progress = Metrics(), Progress()
+    service = Service(settings, handlers, metrics, progress, watch)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, service.stop)
+    async with serve(settings, metrics, progress):
+        await service.run()
+
+
+def main(argv: list[str], watch: Watch = silent) -> int:
+    """The exit code: 0 done, 2 the settings are unusable; a subcommand has its own."""
+    try:
+        settings = read_settings()
+        if argv:
+            return cli.main(argv, settings)
+        handlers = load(settings.handlers, HANDLERS)
+    except ValidationError as error:
+        problems = "\n".join(f"  {'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        sys.stderr.write(f"the worker cannot start; its settings are unusable:\n{problems}\n")
+        return EXIT_SETTINGS
+    except HandlersError as error:
+        sys.stderr.write(f"the worker cannot start: {error}\n")
+        return EXIT_SETTINGS
+    configure(settings.log_level)
+    try:
+        uvloop.run(work(settings, handlers, watch))
+    except SlotsExhaustedError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,19 @@
+#!lua
+-- Counts one more delivery of entries a worker kept in its hands, before it tries them again.
+--
+-- KEYS     1    the stream
+-- ARGV     1    the group
+--          2    the consumer's name
+--          3…n  pairs: an entry's id, its number of deliveries with the coming one
+-- Returns  an integer per pair: 1 where the entry is still the consumer's, 0 where another took it over.
+
+local kept = {}
+for i = 3, #ARGV, 2 do
+    if #redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1, ARGV[2]) == 1 then
+        redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, ARGV[i], 'RETRYCOUNT', ARGV[i + 1], 'JUSTID')
+        kept[#kept + 1] = 1
+    else
+        kept[#kept + 1] = 0
+    end
+end
+return kept

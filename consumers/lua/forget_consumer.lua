@@ -1,0 +1,21 @@
+#!lua flags=allow-oom
+-- Removes a consumer's name from the group, unless it still has entries or a living owner.
+--
+-- KEYS     1  the stream
+--          2  the slot the name belongs to
+-- ARGV     1  the group
+--          2  the consumer's name
+--          3  the token of an owner that leaves and gives its slot up with the name; '' if there is none
+-- Returns  1 if the name is gone, 0 if it had to stay.
+
+if ARGV[3] ~= '' and redis.call('GET', KEYS[2]) == ARGV[3] then
+    redis.call('DEL', KEYS[2])
+end
+if redis.call('EXISTS', KEYS[2]) == 1 then
+    return 0
+end
+if #redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1, ARGV[2]) > 0 then
+    return 0
+end
+redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])
+return 1

@@ -1,0 +1,37 @@
+#!lua flags=allow-oom
+-- Renews all that a worker holds: its slot, its locks, and its entries' idle time. What was lost meanwhile is left to
+-- its new owner: a worker that was stopped for long must not steal it back.
+--
+-- KEYS     1    the stream
+--          2    the worker's slot
+--          3…n  the locks it believes to hold
+-- ARGV     1    the group
+--          2    the consumer's name
+--          3    the worker's token
+--          4    the slot's life, ms
+--          5    a lock's life, ms
+--          6…m  ids of the entries in its hands
+-- Returns  {1 if the slot is still its own else 0, number of locks lost, number of entries lost}.
+
+local function renew(key, life_ms)
+    if redis.call('GET', key) == ARGV[3] then
+        return redis.call('PEXPIRE', key, life_ms)
+    end
+    return 0
+end
+
+local slot_kept = renew(KEYS[2], ARGV[4])
+local locks_lost = 0
+for i = 3, #KEYS do
+    locks_lost = locks_lost + 1 - renew(KEYS[i], ARGV[5])
+end
+local entries_lost = 0
+for i = 6, #ARGV do
+    local pending = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1, ARGV[2])
+    if #pending == 0 then
+        entries_lost = entries_lost + 1
+    else
+        redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, ARGV[i], 'JUSTID')
+    end
+end
+return { slot_kept, locks_lost, entries_lost }

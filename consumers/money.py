@@ -1,0 +1,42 @@
+"""Money as integers: major units, as people write them, to the minor units of ISO 4217."""
+
+from decimal import Decimal
+
+BIGINT_MAX = 2**63 - 1
+
+_CODES = {
+    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
+    2: "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE "
+    "CHF CHW CNY COP COU CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG "
+    "HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK "
+    "MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE "
+    "SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD USN UYU UZS VED VES WST XCD XCG YER ZAR ZMW "
+    "ZWG",
+    3: "BHD IQD JOD KWD LYD OMR TND",
+    4: "CLF UYW",
+}
+
+_EXPONENTS = {code: exponent for exponent, codes in _CODES.items() for code in codes.split()}
+"""Digits after the point, per active code of ISO 4217 (list one)."""
+
+
+class MoneyError(ValueError):
+    """The amount is not one that can be booked. The text is safe to show."""
+
+
+def minor_units(amount: Decimal, currency: str) -> int:
+    """`amount` in major units of `currency` as an integer of minor units: 12.34 EUR → 1234, 12 JPY → 12.
+
+    Raises MoneyError: an unknown currency, a fraction of a minor unit, not finite, negative, or beyond 64 bits.
+    """
+    exponent = _EXPONENTS.get(currency)
+    if exponent is None:
+        raise MoneyError(f"{currency!r} is not a currency code of ISO 4217")
+    if not amount.is_finite() or amount < 0 or amount.adjusted() > 20:
+        raise MoneyError(f"the amount is not between 0 and {BIGINT_MAX} minor units")
+    minor = amount.scaleb(exponent)
+    if minor != minor.to_integral_value():
+        raise MoneyError(f"the amount has more than {exponent} digits after the point, the most {currency} has")
+    if minor > BIGINT_MAX:
+        raise MoneyError(f"the amount is not between 0 and {BIGINT_MAX} minor units")
+    return int(minor)

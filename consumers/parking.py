@@ -1,0 +1,61 @@
+"""Entries a worker keeps in its hands until it is their time: nothing here is lost, for they are still pending."""
+
+import heapq
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import count
+
+from consumers.entry import Entry
+
+
+@dataclass(order=True, slots=True)
+class _Parked:
+    due_s: float
+    order: int
+    entry: Entry = field(compare=False)
+    attempt_counts: bool = field(compare=False)
+
+
+class Parking:
+    """Waiting entries by the monotonic second they are due. `attempt_counts`: the next try is another delivery."""
+
+    def __init__(self) -> None:
+        self._heap: list[_Parked] = []
+        self._entry_ids: set[str] = set()
+        self._order = count()
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def __contains__(self, entry_id: str) -> bool:
+        return entry_id in self._entry_ids
+
+    @property
+    def entry_ids(self) -> frozenset[str]:
+        """The ids of all that wait."""
+        return frozenset(self._entry_ids)
+
+    @property
+    def next_due_s(self) -> float | None:
+        """When the first of them is due, or None."""
+        return self._heap[0].due_s if self._heap else None
+
+    def park(self, entries: Iterable[Entry], due_s: float, *, attempt_counts: bool = False) -> None:
+        """Keeps entries until `due_s`."""
+        for entry in entries:
+            heapq.heappush(self._heap, _Parked(due_s, next(self._order), entry, attempt_counts))
+            self._entry_ids.add(entry.entry_id)
+
+    def take_due(self, now_s: float, limit: int) -> tuple[list[Entry], list[Entry]]:
+        """Up to `limit` entries that are due: those tried again for free, and those whose attempt counts."""
+        free: list[Entry] = []
+        counted: list[Entry] = []
+        while self._heap and self._heap[0].due_s <= now_s and len(free) + len(counted) < limit:
+            parked = heapq.heappop(self._heap)
+            self._entry_ids.discard(parked.entry.entry_id)
+            (counted if parked.attempt_counts else free).append(parked.entry)
+        return free, counted
+
+    def take_all(self) -> tuple[list[Entry], list[Entry]]:
+        """Everything, due or not, in the same two lists."""
+        return self.take_due(float("inf"), len(self._heap))

@@ -1,0 +1,93 @@
+"""What to do about a failure, as pure functions: judge it, and say how long to wait."""
+
+import random
+from dataclasses import dataclass
+from typing import Literal
+
+import asyncpg
+from pydantic import ValidationError
+from redis.exceptions import RedisError
+
+from consumers.handlers import HandlerFailed, Reject, Retry
+
+Kind = Literal["outage", "conflict", "permanent", "failed"]
+"""`outage`: nothing can be applied now, wait. `conflict`: only this transaction, e.g. a deadlock. Neither counts as an
+attempt. `permanent`: this event can never be applied. `failed`: it may be, and the attempt counts."""
+
+_OUTAGE_CLASSES = frozenset({
+    "08",  # connection
+    "0A",  # e.g. cached plan after a migration: a new connection prepares anew
+    "25",  # read-only after a failover, idle transaction ended
+    "28",  # authorization: an operator changed a password
+    "3D", "3F", "42",  # no database, no schema, no table or right: not migrated, or migrated away
+    "53",  # insufficient resources: disk full, out of memory, too many connections
+    "57",  # operator intervention: shutdown, crash, cannot connect now
+    "58", "XX",  # system and internal errors
+})  # fmt: skip
+_CONFLICT_CLASSES = frozenset({"40", "55"})  # serialization failure, deadlock; lock not available
+_QUERY_CANCELED = "57014"  # the statement's time limit, not an operator
+_BAD_DATA_CLASSES = frozenset({"22", "23"})  # data that Postgres cannot hold, or that breaks a rule of the schema
+_OF_POSTGRES_ALONE = frozenset({"08", "25", "53", "57", "58", "XX"})  # cannot be the fault of a handler's own SQL
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What kind of failure it is, in a sentence, and when a handler wants it tried again (None: the usual delay)."""
+
+    kind: Kind
+    reason: str
+    after_s: float | None = None
+
+
+def judge(error: Exception) -> Verdict:
+    """Tells outages and conflicts, which are nobody's fault, from events that cannot be applied."""
+    if isinstance(error, HandlerFailed):
+        return _judge_handler(error)
+    if isinstance(error, asyncpg.PostgresError):
+        return Verdict(_kind_of(error), describe(error))
+    # What is left of our own statements: no connection, a time-out, Redis.
+    return Verdict("outage", describe(error))
+
+
+def _judge_handler(failure: HandlerFailed) -> Verdict:
+    cause = failure.__cause__
+    match cause:
+        case Reject():
+            return Verdict("permanent", str(cause))
+        case Retry():
+            return Verdict("failed", str(cause), cause.after_s)
+        case ValidationError():
+            return Verdict("permanent", describe(cause))
+        case asyncpg.PostgresError() if (cause.sqlstate or "")[:2] in _OF_POSTGRES_ALONE | _CONFLICT_CLASSES:
+            return Verdict(_kind_of(cause), describe(cause))
+        case asyncpg.DataError():
+            return Verdict("permanent", describe(cause))
+        case RedisError():
+            return Verdict("outage", describe(cause))
+    if failure.connection_lost:
+        return Verdict("outage", f"Postgres closed the connection: {failure}")
+    return Verdict("failed", str(failure))
+
+
+def _kind_of(error: asyncpg.PostgresError) -> Kind:
+    sqlstate = error.sqlstate or ""
+    if sqlstate == _QUERY_CANCELED or sqlstate[:2] in _CONFLICT_CLASSES:
+        return "conflict"
+    if sqlstate[:2] in _BAD_DATA_CLASSES:
+        return "permanent"
+    return "outage" if sqlstate[:2] in _OUTAGE_CLASSES else "failed"
+
+
+def describe(error: BaseException) -> str:
+    """The error in one line, without the data it was about."""
+    if isinstance(error, ValidationError):
+        problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in error.errors()[:3])
+        return f"the body is not what its provider documents: {problems}"
+    text = str(error).splitlines()[0] if str(error) else ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def delay_s(attempt: int, first_ms: int, longest_ms: int) -> float:
+    """The wait after the `attempt`-th failure: doubling, with jitter down to a half, up to a limit."""
+    grown_ms = min(longest_ms, first_ms << min(max(attempt - 1, 0), 30))
+    return random.uniform(0.5, 1.0) * grown_ms / 1000  # noqa: S311 - jitter, not a secret

@@ -1,0 +1,75 @@
+"""The Lua beside this file, each script with one typed method."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from redis.asyncio import Redis
+
+from contract.keys import COMMITTED, GROUP, Keys
+
+_LUA = Path(__file__).parent / "lua"
+
+
+class Scripts:
+    """Calls the scripts of one partition. Each docstring is short: the contract is at the top of the .lua."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._keys = keys
+        self._scripts = {path.stem: redis.register_script(path.read_text()) for path in sorted(_LUA.glob("*.lua"))}
+
+    async def take_locks(self, locks: Sequence[str], token: str, ttl_ms: int) -> list[bool]:
+        """One answer per lock: is it ours now?"""
+        return [bool(taken) for taken in cast("list[int]", await self._call("take_locks", locks, token, ttl_ms))]
+
+    async def release_locks(self, locks: Sequence[str], token: str) -> int:
+        """How many were ours."""
+        return cast("int", await self._call("release_locks", locks, token))
+
+    async def heartbeat(
+        self, slot: int, consumer: str, token: str, *, slot_ttl_ms: int, lock_ttl_ms: int, locks: Sequence[str],
+        entry_ids: Sequence[str],
+    ) -> tuple[bool, int, int]:  # fmt: skip
+        """Whether the slot is still ours, and how many locks and entries are not."""
+        slot_kept, locks_lost, entries_lost = await self._call(
+            "heartbeat", [self._keys.events, self._keys.slot(slot), *locks],
+            GROUP, consumer, token, slot_ttl_ms, lock_ttl_ms, *entry_ids,
+        )  # fmt: skip
+        return bool(slot_kept), locks_lost, entries_lost
+
+    async def reclaim(
+        self, consumer: str, *, idle_ms_min: int, cursor: str, count: int, suspect_after: int
+    ) -> tuple[str, list[tuple[bytes, int, list[bytes]]], list[bytes]]:
+        """The next cursor, the entries taken over, and the ids that are gone from the stream."""
+        cursor_next, taken, gone = await self._call(
+            "reclaim", [self._keys.events], GROUP, consumer, idle_ms_min, cursor, count, suspect_after
+        )
+        return cursor_next.decode(), taken, gone
+
+    async def count_attempt(self, consumer: str, attempts: Sequence[tuple[str, int]]) -> list[bool]:
+        """One answer per entry: is it still ours?"""
+        flat = [value for pair in attempts for value in pair]
+        return [bool(kept) for kept in await self._call("count_attempt", [self._keys.events], GROUP, consumer, *flat)]
+
+    async def give_back(self, consumer: str, idle_ms: int, attempts: Sequence[tuple[str, int]]) -> int:
+        """How many entries were given back."""
+        flat = [value for pair in attempts for value in pair]
+        return cast("int", await self._call("give_back", [self._keys.events], GROUP, consumer, idle_ms, *flat))
+
+    async def settle(self, entry_ids: Sequence[str], markers: Sequence[str], committed_ttl_s: int) -> int:
+        """How many entries were deleted."""
+        keys = [self._keys.events, self._keys.failures, *markers]
+        return cast("int", await self._call("settle", keys, GROUP, COMMITTED, committed_ttl_s, *entry_ids))
+
+    async def settle_buried(self, entry_id: str, marker: str | None) -> bool:
+        """Whether the marker was taken away."""
+        keys = [self._keys.events, self._keys.failures, *([marker] if marker else [])]
+        return bool(await self._call("settle_buried", keys, GROUP, entry_id))
+
+    async def forget_consumer(self, consumer: str, slot: int, token: str = "") -> bool:
+        """Whether the name is gone."""
+        keys = [self._keys.events, self._keys.slot(slot)]
+        return bool(await self._call("forget_consumer", keys, GROUP, consumer, token))
+
+    async def _call(self, name: str, keys: Sequence[str], *args: str | bytes | int) -> Any:  # noqa: ANN401 - Lua's reply
+        return await self._scripts[name](keys=list(keys), args=list(args))

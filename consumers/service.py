@@ -1,0 +1,121 @@
+"""One worker's life: lease a slot, work under it, give it up. After a lost slot it begins anew under another."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from consumers.handlers import Handlers
+from consumers.health import Progress
+from consumers.lock import Locks
+from consumers.metrics import Metrics
+from consumers.moments import Watch, silent
+from consumers.redis_client import connect
+from consumers.retry import delay_s, describe
+from consumers.scripts import Scripts
+from consumers.settings import Settings
+from consumers.slot import Slot
+from consumers.store import open_pool
+from consumers.stream import Stream
+from consumers.worker import Worker
+from contract.keys import Keys
+
+log = structlog.get_logger()
+
+
+class Service:
+    """A worker process' work, from start to `stop()`."""
+
+    def __init__(
+        self, settings: Settings, handlers: Handlers, metrics: Metrics, progress: Progress, watch: Watch = silent
+    ) -> None:
+        self._settings = settings
+        self._handlers = handlers
+        self._metrics = metrics
+        self._progress = progress
+        self._watch = watch
+        self._stopping = asyncio.Event()
+        self._on_stop: Callable[[], None] = lambda: None
+
+    def stop(self) -> None:
+        """Stops reading; what is in hand is finished first, within `drain_timeout_s`."""
+        self._stopping.set()
+        self._on_stop()
+
+    async def run(self) -> None:
+        """Works until stopped. Returns when nothing is left in hand, or the time to drain is over."""
+        redis = connect(self._settings)
+        reader = connect(self._settings, blocks_ms=self._settings.block_ms)
+        try:
+            while not self._stopping.is_set():
+                await self._work_under_one_slot(redis, reader)
+        finally:
+            await reader.aclose()
+            await redis.aclose()
+
+    async def _work_under_one_slot(self, redis: Redis, reader: Redis) -> None:
+        keys = Keys(self._settings.key_prefix)
+        scripts = Scripts(redis, keys)
+        stream = Stream(reader, redis, scripts, keys)
+        slot = Slot(redis, scripts, stream, keys, self._settings)
+        if not await self._begin(slot, stream):
+            return
+        log.info("working", consumer=slot.consumer)
+        locks = Locks(scripts, keys, slot.token, self._settings.lock_ttl_ms)
+        async with await open_pool(self._settings, slot.consumer) as pool:
+            worker = Worker(
+                stream, locks, slot, pool, self._handlers, self._settings, self._metrics, self._progress, self._watch
+            )
+            heartbeat = asyncio.create_task(slot.keep(locks, worker.entries_held))
+            try:
+                await self._drive(worker)
+            finally:
+                heartbeat.cancel()
+                with suppress(asyncio.CancelledError):
+                    await heartbeat
+        if slot.lost.is_set():
+            log.warning("this worker was stopped for so long that its name was given away; it begins anew",
+                        consumer=slot.consumer)  # fmt: skip
+        await slot.give_up()
+
+    async def _begin(self, slot: Slot, stream: Stream) -> bool:
+        """Leases a slot and makes sure of the group, however long Redis takes. False when stopped meanwhile."""
+        failures = 0
+        while not self._stopping.is_set():
+            try:
+                await slot.lease()
+                await stream.ensure_group()
+            except (RedisError, OSError) as error:
+                failures += 1
+                wait_s = delay_s(failures, self._settings.outage_delay_ms, self._settings.outage_delay_max_ms)
+                self._progress.waiting_for(describe(error))
+                log.warning("cannot start working; it is tried again", reason=describe(error), wait_s=round(wait_s, 3))
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), wait_s)
+            else:
+                return True
+        return False
+
+    async def _drive(self, worker: Worker) -> None:
+        """Runs the worker; after `stop()` it has `drain_timeout_s` to finish."""
+        running = asyncio.create_task(worker.run())
+        self._on_stop = worker.stop
+        if self._stopping.is_set():
+            worker.stop()
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({running}, timeout=None if not stopping.done() else self._settings.drain_timeout_s)
+            if not running.done():
+                running.cancel()
+                log.warning("not finished in time; what is in hand is rolled back, and others take it over",
+                            drain_timeout_s=self._settings.drain_timeout_s)  # fmt: skip
+            with suppress(asyncio.CancelledError):
+                await running
+        finally:
+            stopping.cancel()
+            running.cancel()
+            self._on_stop = lambda: None

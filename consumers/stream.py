@@ -1,0 +1,141 @@
+"""The consumer's side of the stream: read, take over, acknowledge. The only place that does."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from consumers.entry import Entry, Unreadable, read_entry
+from consumers.scripts import Scripts
+from contract.keys import GROUP, Keys
+
+log = structlog.get_logger()
+
+SUSPECT_AFTER_DELIVERIES = 3
+"""Past so many deliveries an entry may be what brings its workers down: it is taken over, and tried, alone."""
+
+WALK_PAGES_MAX = 100
+"""Pages of the pending list looked at in one walk, before new entries get their turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakenOver:
+    """What one walk over the pending list brought: entries, and ids that are pending but gone from the stream."""
+
+    entries: list[Entry | Unreadable]
+    gone: list[str]
+
+
+class Stream:
+    """One partition's stream, as the consumer named in each call sees it.
+
+    `reader` blocks and so has a longer socket time-out than `scripts`' client. Every method raises RedisError when the
+    server cannot be reached or refuses; NOGROUP is a ResponseError that `group_is_missing` tells.
+    """
+
+    def __init__(self, reader: Redis, redis: Redis, scripts: Scripts, keys: Keys) -> None:
+        self._reader = reader
+        self._redis = redis
+        self._scripts = scripts
+        self._keys = keys
+        self._cursor = "-"
+        # redis-py would build a list of dicts for every caller's taste; entries are read from the plain reply.
+        reader.set_response_callback("XREADGROUP", _plain)  # type: ignore[arg-type] # any callable will do
+
+    async def ensure_group(self) -> bool:
+        """Makes the group, from the very first entry (`0`, never `$`), if it is not there. Tells whether it made it."""
+        try:
+            await self._redis.xgroup_create(self._keys.events, GROUP, id="0", mkstream=True)
+        except ResponseError as error:
+            if "BUSYGROUP" in str(error):
+                return False
+            raise
+        return True
+
+    async def read(self, consumer: str, count: int, block_ms: int | None) -> list[Entry | Unreadable]:
+        """Up to `count` new entries; waits up to `block_ms` for the first one, or not at all where None."""
+        block = () if block_ms is None else ("BLOCK", block_ms)
+        reply = await self._reader.execute_command(  # type: ignore[no-untyped-call]
+            "XREADGROUP", "GROUP", GROUP, consumer, "COUNT", count, *block, "STREAMS", self._keys.events, ">"
+        )
+        entries = reply[0][1] if reply else []
+        return [read_entry(entry_id, 1, _pairs(fields)) for entry_id, fields in entries]
+
+    async def take_over(self, consumer: str, idle_ms_min: int, count: int) -> TakenOver:
+        """Up to `count` entries whose owner let them lie for `idle_ms_min`, found by walking the whole pending list.
+
+        An entry that was delivered suspiciously often comes alone.
+        """
+        for _ in range(WALK_PAGES_MAX):
+            self._cursor, taken, gone = await self._scripts.reclaim(
+                consumer,
+                idle_ms_min=idle_ms_min,
+                cursor=self._cursor,
+                count=count,
+                suspect_after=SUSPECT_AFTER_DELIVERIES,
+            )
+            if taken or gone or self._cursor == "-":
+                entries = [read_entry(entry_id, deliveries, _pairs(fields)) for entry_id, deliveries, fields in taken]
+                return TakenOver(entries, [entry_id.decode() for entry_id in gone])
+        return TakenOver([], [])
+
+    async def count_attempt(self, consumer: str, entries: Sequence[Entry]) -> list[Entry]:
+        """Counts one more delivery of each entry, and returns those that are still the consumer's."""
+        attempts = [(entry.entry_id, entry.deliveries) for entry in entries]
+        kept = await self._scripts.count_attempt(consumer, attempts) if attempts else []
+        return [entry for entry, is_kept in zip(entries, kept, strict=True) if is_kept]
+
+    async def give_back(self, consumer: str, entries: Sequence[Entry], idle_ms: int) -> None:
+        """Returns entries that were not tried, as if this delivery had not been."""
+        if entries:
+            attempts = [(entry.entry_id, entry.deliveries - 1) for entry in entries]
+            await self._scripts.give_back(consumer, idle_ms, attempts)
+
+    async def settle(self, entries: Sequence[Entry], committed_ttl_s: int) -> None:
+        """Acknowledges and deletes committed entries, and marks their events as committed, in one step."""
+        markers = [self._keys.seen(entry.event.namespace, entry.event.event_id) for entry in entries]
+        await self._scripts.settle([entry.entry_id for entry in entries], markers, committed_ttl_s)
+
+    async def settle_buried(self, entry: Entry | Unreadable) -> None:
+        """Acknowledges and deletes an entry that lies in the dead letters, and lets its event be delivered again."""
+        marker = self._keys.seen(entry.event.namespace, entry.event.event_id) if isinstance(entry, Entry) else None
+        await self._scripts.settle_buried(entry.entry_id, marker)
+
+    async def note_waiting(
+        self, entries: Sequence[Entry], kind: Literal["retry", "infrastructure"], reason: str, delay_s: float
+    ) -> None:
+        """Leaves word of why entries wait, for whoever looks at what is pending."""
+        now = datetime.now(UTC)
+        note = {
+            "kind": kind,
+            "reason": reason,
+            "at": now.isoformat(),
+            "retry_at": (now + timedelta(seconds=delay_s)).isoformat(),
+        }
+        notes: dict[Any, Any] = {entry.entry_id: json.dumps({**note, "attempt": entry.deliveries}) for entry in entries}
+        await self._redis.hset(self._keys.failures, mapping=notes)
+
+    async def idle_consumers(self) -> list[str]:
+        """The names in the group that have no pending entry."""
+        return [
+            c["name"].decode() for c in await self._redis.xinfo_consumers(self._keys.events, GROUP) if not c["pending"]
+        ]
+
+
+def group_is_missing(error: Exception) -> bool:
+    """Whether Redis answered that the stream or its group is not there: it was wiped, or never held any."""
+    return isinstance(error, ResponseError) and "NOGROUP" in str(error)
+
+
+def _plain(reply: Any, **_: object) -> Any:  # noqa: ANN401 - whatever Redis answered
+    return reply
+
+
+def _pairs(flat: Sequence[bytes]) -> Mapping[bytes, bytes]:
+    values = iter(flat)
+    return dict(zip(values, values, strict=True))

@@ -1,0 +1,336 @@
+"""The ritual: read → lock → claim → apply → commit → ack. One worker, one batch at a time."""
+
+import asyncio
+import random
+import time
+import traceback
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import asyncpg
+import structlog
+from redis.exceptions import RedisError
+
+from consumers import store
+from consumers.entry import Entry, Unreadable
+from consumers.handlers import Handlers
+from consumers.health import Progress
+from consumers.lock import Locks
+from consumers.metrics import Metrics
+from consumers.moments import Watch, silent
+from consumers.parking import Parking
+from consumers.retry import Verdict, delay_s, describe, judge
+from consumers.settings import DAY_S, Settings
+from consumers.slot import Slot
+from consumers.stream import Stream, group_is_missing
+
+log = structlog.get_logger()
+
+
+class Outage(Exception):  # noqa: N818 - a state of the world, not of the program
+    """Nothing can be applied now; nothing that was in hand counts as an attempt."""
+
+
+OUTAGES = (Outage, RedisError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+"""What `run` waits out: Redis or Postgres cannot be reached, or refuse to work."""
+
+
+class Worker:
+    """One worker under one slot. `run()` returns once `stop()` was called or the slot was lost, with nothing in hand.
+
+    Every entry it has read is either in `_in_hand`, in `_parking`, or done with: settled, or buried.
+    """
+
+    def __init__(
+        self, stream: Stream, locks: Locks, slot: Slot, pool: "asyncpg.Pool[Any]", handlers: Handlers,
+        settings: Settings, metrics: Metrics, progress: Progress, watch: Watch = silent,
+    ) -> None:  # fmt: skip
+        self._stream = stream
+        self._locks = locks
+        self._slot = slot
+        self._pool = pool
+        self._handlers = handlers
+        self._settings = settings
+        self._metrics = metrics
+        self._progress = progress
+        self._watch = watch
+        self._in_hand: dict[str, Entry] = {}
+        self._parking = Parking()
+        self._stopping = asyncio.Event()
+        self._outages = 0
+        self._take_over_at_s = 0.0
+        self._partitions_at_s = 0.0
+
+    def stop(self) -> None:
+        """Lets the worker finish what is in hand, and read no more."""
+        self._stopping.set()
+
+    def entries_held(self) -> list[str]:
+        """The ids of all entries it holds: in the present batch, or waiting for their time."""
+        return [*self._in_hand, *self._parking.entry_ids]
+
+    async def run(self) -> None:
+        """Works turn by turn until stopped; waits out every outage. Then gives back what it could not try."""
+        while not self._stopping.is_set() and not self._slot.lost.is_set():
+            try:
+                await self._turn()
+                self._outages = 0
+            except OUTAGES as error:
+                await self._wait_out(error)
+        if not self._slot.lost.is_set():
+            await self._give_back()
+
+    async def _turn(self) -> None:
+        """One batch through the ritual."""
+        entries = await self._gather()
+        self._watch("read")
+        await self._bury_hopeless(entries)
+        async with self._locks.hold(self._resources_in_hand()) as held:
+            ready = self._park_busy(held)
+            self._watch("locked")
+            if ready:
+                began_s = time.monotonic()
+                await self._apply(ready)
+                self._metrics.batch(len(ready), time.monotonic() - began_s)
+        self._progress.made("a batch" if entries else "nothing to do")
+
+    async def _commit(self, entries: Sequence[Entry]) -> list[Entry]:
+        """The one transaction. Returns the entries that were applied in it; the others' events were applied before."""
+        async with self._pool.acquire(timeout=self._settings.acquire_timeout_s) as connection:
+            async with connection.transaction():
+                await store.exclude_others(connection, entries)
+                claimed = await store.claim(connection, entries)
+                self._watch("claimed")
+                if claimed:
+                    await store.keep_payloads(connection, claimed)
+                    events = [entry.event for entry in claimed]
+                    await self._handlers.apply(connection, events, self._settings.handler_timeout_s, self._handler_done)
+                if len(claimed) < len(entries):
+                    await store.record_duplicates(connection, _without(entries, claimed))
+                self._watch("applied")
+            self._watch("committed")
+        return claimed
+
+    async def _apply(self, entries: Sequence[Entry]) -> None:
+        """Commits entries together and settles them; if that fails, each alone, so that none holds back another."""
+        try:
+            claimed = await self._commit(entries)
+        except Exception as error:
+            verdict = judge(error)
+            if verdict.kind == "outage":
+                raise Outage(verdict.reason) from error
+            if len(entries) == 1:
+                await self._after_failure(entries[0], verdict, error)
+                return
+            log.info("a batch failed; its entries are tried one by one", entries=len(entries), reason=verdict.reason)
+            for entry in entries:
+                await self._apply([entry])
+        else:
+            await asyncio.shield(self._settle(entries, claimed))
+
+    async def _settle(self, entries: Sequence[Entry], claimed: Sequence[Entry]) -> None:
+        """What follows a commit. If it fails nothing is lost: the entries are read again, and found to be applied."""
+        self._put_down(entries)
+        self._progress.made("a commit")
+        for source, count in Counter(entry.event.source for entry in claimed).items():
+            self._metrics.applied(source, count)
+        for source, count in Counter(entry.event.source for entry in _without(entries, claimed)).items():
+            self._metrics.duplicates(source, count)
+        try:
+            await self._stream.settle(entries, self._settings.committed_ttl_s)
+        except RedisError as error:
+            log.warning("applied but not acknowledged; the entries will be read again and skipped",
+                        entries=len(entries), error=describe(error))  # fmt: skip
+            raise
+        self._watch("acked")
+
+    # Where entries come from.
+
+    async def _gather(self) -> list[Entry | Unreadable]:
+        """The next batch: what dead workers left behind, else what is due again and what is new."""
+        if taken := await self._take_over():
+            return taken
+        due = await self._take_due()
+        room = min(self._settings.batch_size - len(due), self._settings.parked_max - len(self._parking))
+        if due and (room <= 0 or self._outages):
+            return [*due]
+        if room <= 0:
+            await self._pause(self._until_due_s())
+            return []
+        block_ms = None if due else max(1, int(self._until_due_s() * 1000))
+        read = await self._stream.read(self._slot.consumer, room, block_ms)
+        self._take_up(read)
+        return [*due, *read]
+
+    async def _take_due(self) -> list[Entry]:
+        """Parked entries whose time has come; where the attempt counts, Redis counts it first."""
+        free, counted = self._parking.take_due(time.monotonic(), self._settings.batch_size)
+        self._take_up(free)
+        again = [replace(entry, deliveries=entry.deliveries + 1) for entry in counted]
+        self._take_up(again)
+        kept = await self._stream.count_attempt(self._slot.consumer, again)
+        self._put_down(_without(again, kept))
+        return [*free, *kept]
+
+    async def _take_over(self) -> list[Entry | Unreadable]:
+        """Entries of workers that died. A walk of the pending list that found none is followed by a pause."""
+        room = min(self._settings.batch_size, self._settings.parked_max - len(self._parking))
+        if room <= 0 or time.monotonic() < self._take_over_at_s:
+            return []
+        taken = await self._stream.take_over(self._slot.consumer, self._settings.claim_idle_ms, room)
+        entries = [entry for entry in taken.entries if entry.entry_id not in self._parking]
+        self._take_up(entries)
+        if taken.gone:
+            self._metrics.gone(len(taken.gone))
+            log.critical("entries were pending but are gone from the stream: somebody trimmed or deleted them; "
+                         "compare with the provider's list of events", entries=taken.gone)  # fmt: skip
+        if entries:
+            self._metrics.reclaimed(len(entries))
+            log.info("took over entries their worker left behind", entries=len(entries))
+        else:
+            self._take_over_at_s = time.monotonic() + self._settings.claim_idle_ms / 3000 * random.uniform(0.5, 1)  # noqa: S311 - jitter
+            await self._keep_house()
+        return await self._without_buried(entries)
+
+    async def _without_buried(self, entries: list[Entry | Unreadable]) -> list[Entry | Unreadable]:
+        """Leaves out entries whose worker died after it had buried them, and settles those."""
+        if not entries:
+            return entries
+        async with self._pool.acquire(timeout=self._settings.acquire_timeout_s) as connection:
+            buried = await store.find_buried(connection, [entry.entry_id for entry in entries])
+        for entry in entries:
+            if entry.entry_id in buried:
+                await self._settle_buried(entry)
+        return [entry for entry in entries if entry.entry_id not in buried]
+
+    async def _keep_house(self) -> None:
+        """Forgets the names of dead workers; once a day, makes the partitions of the coming months."""
+        await self._slot.forget_dead_consumers()
+        if time.monotonic() >= self._partitions_at_s:
+            async with self._pool.acquire(timeout=self._settings.acquire_timeout_s) as connection:
+                await store.ensure_partitions(connection)
+            self._partitions_at_s = time.monotonic() + DAY_S
+
+    # What becomes of entries that could not be applied.
+
+    def _park_busy(self, held: set[tuple[str, str]]) -> list[Entry]:
+        """Parks what others work on, at no attempt; returns the rest."""
+        ready = [entry for entry in self._in_hand.values() if (entry.event.namespace, entry.event.resource) in held]
+        if busy := _without(self._in_hand.values(), ready):
+            self._metrics.busy(len(busy))
+            self._park(busy, self._settings.busy_delay_ms / 1000 * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+        return ready
+
+    async def _after_failure(self, entry: Entry, verdict: Verdict, error: Exception) -> None:
+        """Decides about one entry that failed alone."""
+        attempt, attempts_max = entry.deliveries, self._settings.max_attempts
+        if verdict.kind == "permanent":
+            await self._bury(entry, verdict.reason, error)
+            return
+        if verdict.kind == "failed" and attempt >= attempts_max:
+            await self._bury(entry, f"attempt {attempt} of {attempts_max} failed: {verdict.reason}", error)
+            return
+        wait_s = verdict.after_s
+        if wait_s is None:
+            wait_s = delay_s(attempt, self._settings.retry_delay_ms, self._settings.retry_delay_max_ms)
+        counts = verdict.kind == "failed"
+        self._park([entry], wait_s, attempt_counts=counts)
+        self._metrics.retried(entry.event.source, verdict.kind)
+        log.warning("an event failed; it is tried again", event_id=entry.event.event_id, attempt=attempt,
+                    attempts_max=attempts_max, wait_s=round(wait_s, 3), reason=verdict.reason)  # fmt: skip
+        await self._stream.note_waiting([entry], "retry" if counts else "infrastructure", verdict.reason, wait_s)
+
+    async def _bury_hopeless(self, entries: Sequence[Entry | Unreadable]) -> None:
+        """Buries what is no envelope, and what was delivered too often without an outcome: its workers died of it."""
+        for entry in entries:
+            if isinstance(entry, Unreadable):
+                await self._bury(entry, str(entry.problem), entry.problem)
+            elif entry.deliveries > self._settings.max_attempts:
+                await self._bury(entry, f"delivered {entry.deliveries} times without an outcome: each time its worker "
+                                        "died or was stopped", None)  # fmt: skip
+
+    async def _bury(self, entry: Entry | Unreadable, reason: str, error: Exception | None) -> None:
+        """Writes an entry to the dead letters, and only then acknowledges it."""
+        trace = "".join(traceback.format_exception(error)) if error else ""
+        async with self._pool.acquire(timeout=self._settings.acquire_timeout_s) as connection:
+            await store.bury(connection, entry, reason, trace)
+        self._metrics.dead(entry.event.source if isinstance(entry, Entry) else "unreadable")
+        log.error("an event cannot be applied; it lies in the dead letters (make dead, make replay)",
+                  entry_id=entry.entry_id, event_id=entry.event.event_id if isinstance(entry, Entry) else None,
+                  attempts=entry.deliveries, reason=reason)  # fmt: skip
+        await self._settle_buried(entry)
+
+    async def _settle_buried(self, entry: Entry | Unreadable) -> None:
+        await self._stream.settle_buried(entry)
+        self._in_hand.pop(entry.entry_id, None)
+
+    async def _wait_out(self, error: Exception) -> None:
+        """Keeps what is in hand for later, says why, and waits; longer with each outage in a row."""
+        self._outages += 1
+        reason = describe(error.__cause__ if isinstance(error, Outage) and error.__cause__ else error)
+        wait_s = delay_s(self._outages, self._settings.outage_delay_ms, self._settings.outage_delay_max_ms)
+        interrupted = list(self._in_hand.values())
+        self._park(interrupted, wait_s)
+        self._metrics.infrastructure("redis" if isinstance(error, RedisError) else "postgres")
+        self._progress.waiting_for(reason)
+        log.warning("cannot work; nothing is lost, and it is tried again", reason=reason, in_a_row=self._outages,
+                    wait_s=round(wait_s, 3), entries_in_hand=len(self._parking))  # fmt: skip
+        with suppress(RedisError, OSError):
+            if group_is_missing(error):
+                await self._make_group()
+            elif interrupted:
+                await self._stream.note_waiting(interrupted, "infrastructure", reason, wait_s)
+        await self._pause(wait_s)
+
+    async def _make_group(self) -> None:
+        """Makes a lost group again, from the first entry: nothing that is in the stream is passed over."""
+        if await self._stream.ensure_group():
+            self._metrics.group_recreated()
+            log.critical("the stream or its group was gone: Redis was wiped or restored; the group reads from the "
+                         "beginning, and Postgres tells what was applied. Run `make audit`")  # fmt: skip
+
+    async def _give_back(self) -> None:
+        """Returns entries that were not tried, so that others may take them at once."""
+        free, _counted = self._parking.take_all()
+        try:
+            await self._stream.give_back(self._slot.consumer, free, self._settings.claim_idle_ms)
+        except RedisError as error:
+            log.warning("entries not given back; others take them over when they have been idle long enough",
+                        entries=len(free), idle_ms=self._settings.claim_idle_ms, error=describe(error))  # fmt: skip
+
+    # What is held.
+
+    def _handler_done(self) -> None:
+        self._progress.made("a handler's call")
+
+    def _take_up(self, entries: Iterable[Entry | Unreadable]) -> None:
+        self._in_hand.update((entry.entry_id, entry) for entry in entries if isinstance(entry, Entry))
+
+    def _put_down(self, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            self._in_hand.pop(entry.entry_id, None)
+
+    def _park(self, entries: Sequence[Entry], wait_s: float, *, attempt_counts: bool = False) -> None:
+        self._put_down(entries)
+        self._parking.park(entries, time.monotonic() + wait_s, attempt_counts=attempt_counts)
+
+    def _resources_in_hand(self) -> Iterable[tuple[str, str]]:
+        return ((entry.event.namespace, entry.event.resource) for entry in self._in_hand.values())
+
+    def _until_due_s(self) -> float:
+        """How long nothing is due: until the first parked entry is, or as long as a read may block."""
+        longest_s = self._settings.block_ms / 1000
+        due_s = self._parking.next_due_s
+        return longest_s if due_s is None else min(longest_s, max(0.0, due_s - time.monotonic()))
+
+    async def _pause(self, wait_s: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), wait_s)
+
+
+def _without(entries: Iterable[Entry], others: Iterable[Entry]) -> list[Entry]:
+    ids = {entry.entry_id for entry in others}
+    return [entry for entry in entries if entry.entry_id not in ids]
