@@ -158,4 +158,4 @@ def _sentence(kind: type[Provider], error: ErrorDetails) -> str:
     place = " ".join(f"number {part + 1}" if isinstance(part, int) else part for part in error["loc"])
     if error["type"] == "extra_forbidden":
         return f"{place} is not a setting of provider {kind.name}"
-    return f"{place}: {error['msg'].removeprefix('Value error, ')}" if place else error["msg"]
+    return f"{place}: {error['msg'].removeprefix('Value error, ')}"

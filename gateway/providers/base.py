@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, ClassVar, Literal, final
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from contract.event import EnvelopeError, Event, Signed
 from contract.keys import NAMESPACE_PATTERN
@@ -112,7 +112,7 @@ class SourceSettings(BaseModel):
     source: Annotated[str, Field(pattern=f"^{NAMESPACE_PATTERN.pattern}$")]
     provider: str
     namespace: Annotated[str, Field(pattern=f"^{NAMESPACE_PATTERN.pattern}$")]
-    secrets: Annotated[tuple[Secret, ...], Field(min_length=1)]
+    secrets: tuple[Secret, ...]
 
     @model_validator(mode="before")
     @classmethod
@@ -120,11 +120,15 @@ class SourceSettings(BaseModel):
         """Where no namespace is set, a source is a namespace of its own."""
         return {"namespace": values.get("source"), **values}
 
-    @model_validator(mode="after")
-    def _secrets_differ(self) -> "SourceSettings":
-        if len({secret.reveal() for secret in self.secrets}) < len(self.secrets):
+    @field_validator("secrets")
+    @classmethod
+    def _some_and_different(cls, secrets: tuple[Secret, ...]) -> tuple[Secret, ...]:
+        """Without one anyone could sign; and which one verified is counted, so that an old one can be retired."""
+        if not secrets:
+            raise ValueError("there is none")
+        if len({secret.reveal() for secret in secrets}) < len(secrets):
             raise ValueError("the same secret is listed twice")
-        return self
+        return secrets
 
 
 class TimedSettings(SourceSettings):
