@@ -1,0 +1,111 @@
+"""`python -m gateway` reads the settings and serves until SIGTERM. It exits 0 stopped, 1 failed, 2 wrongly set."""
+
+import os
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import uvloop
+from dotenv import dotenv_values
+from pydantic import ValidationError
+
+from gateway import logs
+from gateway.processes import Supervisor
+from gateway.providers.base import Provider
+from gateway.settings import Settings, problems
+from gateway.sources import SourcesError, load_sources
+
+SETTINGS_ARE_WRONG = 2
+METRICS_DIR = "PROMETHEUS_MULTIPROC_DIR"
+
+
+def main() -> int:
+    """The whole life of the gateway; the exit code."""
+    files = _env_files()
+    try:
+        settings = Settings(_env_file=files)  # type: ignore[call-arg]
+    except ValidationError as error:
+        return _wrong(["The settings cannot be used, so nothing was started:", *(f"  - {p}" for p in problems(error))])
+    try:
+        sources = load_sources(settings.sources_file, _environment(files))
+    except SourcesError as error:
+        return _wrong([str(error)])
+    logs.configure(settings.log_level)
+    try:
+        listening = _listen(settings.gateway_host, settings.gateway_port)
+    except OSError as error:
+        sys.stderr.write(f"The gateway cannot listen on {settings.gateway_host}:{settings.gateway_port}: {error}\n")
+        return 1
+    with listening:
+        if settings.gateway_processes == 1:
+            os.environ.pop(METRICS_DIR, None)
+            return _serve(settings, sources, listening)
+        return _supervise(settings, sources, listening)
+
+
+def _supervise(settings: Settings, sources: Mapping[str, Provider], listening: socket.socket) -> int:
+    metrics_dir = os.environ[METRICS_DIR] = tempfile.mkdtemp(prefix="webhook-gateway-metrics-")
+    try:
+        return Supervisor(
+            settings.gateway_processes,
+            child=lambda parent_pipe: _serve(settings, sources, listening, parent_pipe),
+            died=lambda pid: _forget_live_metrics(Path(metrics_dir), pid),
+            stop_s=settings.shutdown_timeout_s,
+        ).run()
+    finally:
+        shutil.rmtree(metrics_dir, ignore_errors=True)
+
+
+def _serve(
+    settings: Settings, sources: Mapping[str, Provider], listening: socket.socket, parent_pipe: int | None = None
+) -> int:
+    # Only now: this imports prometheus_client, which looks at the environment while it is imported.
+    from gateway.app import serve  # noqa: PLC0415
+    from gateway.metrics import Metrics  # noqa: PLC0415
+
+    metrics = Metrics(multiprocess=parent_pipe is not None)
+    finished = uvloop.run(serve(settings, sources, metrics, listening, parent_pipe))
+    return 0 if finished else 1
+
+
+def _forget_live_metrics(metrics_dir: Path, pid: int) -> None:
+    """What a dead process had in hand is not in hand any more; what it counted stays counted."""
+    for path in metrics_dir.glob(f"gauge_live*_{pid}.db"):
+        path.unlink(missing_ok=True)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listening = socket.socket(family, kind, protocol)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind(address)
+    listening.setblocking(False)
+    return listening
+
+
+def _env_files() -> tuple[Path, ...]:
+    """What the running stack chose, then `.env`, which wins over it; the process environment wins over both."""
+    data_dir = os.environ.get("DATA_DIR") or dotenv_values(".env").get("DATA_DIR") or ".data"
+    return (Path(data_dir) / "stack.env", Path(".env"))
+
+
+def _environment(files: tuple[Path, ...]) -> dict[str, str]:
+    """Where `${NAME}` in sources.toml is looked up."""
+    found: dict[str, str] = {}
+    for file in files:
+        found |= {name: value for name, value in dotenv_values(file, interpolate=False).items() if value}
+    return found | dict(os.environ)
+
+
+def _wrong(lines: list[str]) -> int:
+    sys.stderr.write("\n".join(lines) + "\n")
+    return SETTINGS_ARE_WRONG
+
+
+if __name__ == "__main__":
+    sys.exit(main())

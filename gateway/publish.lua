@@ -1,0 +1,42 @@
+#!lua
+-- Publishes one batch of verified events, each exactly once, atomically. The shebang makes a server that is out of
+-- memory refuse the script as a whole before its first write.
+--
+-- KEYS  1 the stream · 2 the epoch · 3… the duplicate marker of each event, in the batch's order
+-- ARGV  1 life of a marker in seconds · 2 stream length from which new events are refused
+--       3 "1" where the answer "duplicate" must be a write too: WAITAOF and WAIT wait for this connection's own writes
+--       4 number of names and values of one entry · 5… the entries' names and values, one entry after the other
+-- Returns an array: the stream's length before the batch, then for each event one string:
+--       "+<entry id>"  new: the entry is added and its marker set
+--       "=<marker>"    a duplicate: what its marker holds (the entry id, or `committed`)
+--       "!"            refused: the stream is as long as the limit allows
+local events, epoch = KEYS[1], KEYS[2]
+local seen_ttl_s, backlog_limit, touch, width = ARGV[1], tonumber(ARGV[2]), ARGV[3] == '1', tonumber(ARGV[4])
+local backlog = redis.call('XLEN', events)
+local exists = backlog > 0 or redis.call('EXISTS', events) == 1
+local answers = { backlog }
+
+for number = 1, #KEYS - 2 do
+  local marker = KEYS[number + 2]
+  local seen = redis.call('GET', marker)
+  if seen then
+    if touch then
+      redis.call('SET', marker, seen, 'KEEPTTL')
+    end
+    answers[number + 1] = '=' .. seen
+  elseif backlog >= backlog_limit then
+    answers[number + 1] = '!'
+  else
+    local first = 5 + (number - 1) * width
+    local id = redis.call('XADD', events, '*', unpack(ARGV, first, first + width - 1))
+    redis.call('SET', marker, id, 'EX', seen_ttl_s)
+    if not exists then
+      redis.call('SET', epoch, id)
+      exists = true
+    end
+    backlog = backlog + 1
+    answers[number + 1] = '+' .. id
+  end
+end
+
+return answers

@@ -1,0 +1,76 @@
+"""A complete HTTP response, written in one piece."""
+
+import time
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import TYPE_CHECKING, cast
+
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+
+if TYPE_CHECKING:
+    from aiohttp.web_request import BaseRequest
+
+    from gateway.server import Connection
+
+JSON = "application/json"
+
+_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
+
+
+class Response(web.StreamResponse):
+    """Status, headers and body, known before the first byte is written.
+
+    The parent's constructor is not called, and its header dictionary never made: that alone costs more than verifying
+    a signature. What aiohttp's protocol asks of a response is below. `headers` are further lines, each ending in CRLF.
+    """
+
+    def __init__(
+        self, status: int, body: bytes, content_type: str = JSON, *, headers: str = "", close: bool = False
+    ) -> None:
+        self._code = status
+        self._content = body
+        self._content_type_text = content_type
+        self._header_lines = headers
+        self._closes = close
+
+    @property
+    def status(self) -> int:
+        """The status code."""
+        return self._code
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the connection may carry another request."""
+        return not self._closes
+
+    async def prepare(self, request: "BaseRequest") -> AbstractStreamWriter | None:
+        """Write all of it. Raises ConnectionError where the client is gone."""
+        self._closes = self._closes or not request.keep_alive or cast("Connection", request.protocol).ends
+        if self._closes:
+            connection = "Connection: close\r\n"
+        else:
+            connection = "" if request.version.minor else "Connection: keep-alive\r\n"
+        head = (
+            f"{_STATUS_LINES[self._code]}Content-Type: {self._content_type_text}\r\n"
+            f"Content-Length: {len(self._content)}\r\nDate: {_date()}\r\n{connection}{self._header_lines}\r\n"
+        )
+        await request.writer.write(head.encode() if request.method == "HEAD" else head.encode() + self._content)
+        return None
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """All is written already."""
+
+
+class _Clock:
+    """The Date header, made once a second."""
+
+    second = 0
+    text = ""
+
+
+def _date() -> str:
+    now = int(time.time())
+    if now != _Clock.second:
+        _Clock.second, _Clock.text = now, formatdate(now, usegmt=True)
+    return _Clock.text

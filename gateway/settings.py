@@ -1,0 +1,133 @@
+"""What the environment says to the gateway. Built only in `__main__.py`."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from contract.keys import PREFIX_DEFAULT
+from gateway.durability import Wanted
+
+DAY_S = 86_400
+SCHEMES = ("redis://", "rediss://", "unix://")
+
+
+def _check_redis_url(url: SecretStr) -> SecretStr:
+    if not url.get_secret_value().startswith(SCHEMES):
+        raise ValueError(f"the URL starts with none of {', '.join(SCHEMES)}")
+    return url
+
+
+def _upper(text: object) -> object:
+    return text.upper() if isinstance(text, str) else text
+
+
+class Settings(BaseSettings):
+    """Everything that can be set; each name in upper case is an environment variable, or a line of `.env`."""
+
+    model_config = SettingsConfigDict(
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    redis_url: Annotated[SecretStr, AfterValidator(_check_redis_url)] = SecretStr("redis://127.0.0.1:6379/0")
+    """Where Redis or Valkey is: redis://, rediss:// or unix://."""
+
+    key_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = PREFIX_DEFAULT
+    """What every name in Redis begins with, so that installations can share a server."""
+
+    sources_file: Path = Path("sources.toml")
+    """The file that names each endpoint, its provider and its secrets."""
+
+    gateway_host: str = "127.0.0.1"
+    """The address to listen on; 0.0.0.0 or :: for all."""
+
+    gateway_port: Annotated[int, Field(ge=0, le=65_535)] = 8080
+    """The port to listen on; 0 lets the system choose, and the log says which."""
+
+    gateway_processes: Annotated[int, Field(ge=1, le=64)] = 1
+    """How many processes share the port."""
+
+    durability: Wanted = "fsync"
+    """What a 2xx promises: `fsync`, `fsync+replica`, or `memory` (a crash of Redis may lose accepted events)."""
+
+    replicas: Annotated[int, Field(ge=1, le=16)] = 1
+    """How many replicas must confirm, with DURABILITY=fsync+replica."""
+
+    durability_check_s: Annotated[float, Field(gt=0, le=300)] = 2.0
+    """How often Redis is asked again whether it still keeps that promise."""
+
+    durability_timeout_s: Annotated[float, Field(gt=0, le=60)] = 3.0
+    """How long WAITAOF or WAIT may take to confirm a write; less than REDIS_TIMEOUT_S."""
+
+    redis_timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
+    """How long connecting to Redis, or one exchange with it, may take before the sender is told to retry."""
+
+    backlog_limit: Annotated[int, Field(ge=1)] = 1_000_000
+    """The stream's length past which new events are answered 429."""
+
+    seen_ttl_s: Annotated[int, Field(ge=60)] = 30 * DAY_S
+    """How long Redis remembers an accepted event that is not committed yet; longer than any provider retries."""
+
+    publish_batch_max: Annotated[int, Field(ge=1, le=4000)] = 1000
+    """Events in one exchange with Redis."""
+
+    publish_batch_bytes_max: Annotated[int, Field(ge=1024)] = 8 * 1024 * 1024
+    """Bytes in one exchange with Redis; one event always fits."""
+
+    publish_queue_max: Annotated[int, Field(ge=1)] = 10_000
+    """Deliveries of one process waiting for Redis, past which the answer is 503."""
+
+    body_bytes_max: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
+    """The largest body; a larger one is answered 413."""
+
+    body_timeout_s: Annotated[float, Field(gt=0)] = 10.0
+    """How long a body may take to arrive; a slower one is answered 408."""
+
+    header_line_bytes_max: Annotated[int, Field(ge=1024, le=65_536)] = 8190
+    """The longest request line, and the longest header."""
+
+    headers_max: Annotated[int, Field(ge=16, le=1024)] = 128
+    """The most headers in one request."""
+
+    keepalive_s: Annotated[float, Field(gt=0)] = 75.0
+    """How long a connection may be idle, or take to send its headers; longer than a proxy in front keeps its own."""
+
+    linger_s: Annotated[float, Field(ge=0)] = 2.0
+    """How long the rest of a refused body is read, so that the sender gets to read the answer."""
+
+    connections_max: Annotated[int, Field(ge=1)] = 1000
+    """Open connections of one process, past which the answer is 503; below the limit of open files."""
+
+    prefer_wait_s_max: Annotated[float, Field(ge=0, le=60)] = 30.0
+    """The longest time `Prefer: wait=N` may ask to wait for the commit."""
+
+    retry_after_s: Annotated[int, Field(ge=1)] = 5
+    """What Retry-After says with 429 and 503."""
+
+    shutdown_timeout_s: Annotated[float, Field(gt=0)] = 20.0
+    """How long requests in hand may take after SIGTERM."""
+
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)] = "INFO"
+    """The least level that is logged."""
+
+    refusals_logged_per_minute: Annotated[int, Field(ge=1)] = 60
+    """Refused requests of one kind that are logged; the others are only counted, so that nobody can fill the disk."""
+
+    @model_validator(mode="after")
+    def _proof_fits_in_the_exchange(self) -> Self:
+        if self.durability_timeout_s >= self.redis_timeout_s:
+            raise ValueError("DURABILITY_TIMEOUT_S must be less than REDIS_TIMEOUT_S")
+        return self
+
+
+def problems(error: ValidationError) -> list[str]:
+    """Each problem as one sentence that names the variable and never its value."""
+    return [
+        f"{'.'.join(map(str, each['loc'])).upper() or 'settings'}: {each['msg']}"
+        for each in error.errors(include_url=False, include_context=False, include_input=False)
+    ]

@@ -1,0 +1,163 @@
+"""The ritual of one delivery: read, verify, publish, answer. Nothing answers 2xx before the events are durable."""
+
+import asyncio
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from aiohttp.web_request import BaseRequest
+
+from contract.keys import Keys
+from gateway.body import BodyLimits, RefusedError, check_encoding, read_body
+from gateway.commits import CommitWatcher, asked_wait_s
+from gateway.link import PublishUnavailableError
+from gateway.logs import RefusalLog
+from gateway.metrics import Metrics
+from gateway.problem import problem, retry_later
+from gateway.providers.base import Delivery, Headers, PayloadError, Provider, Request, SignatureError, UnavailableError
+from gateway.publish import BacklogFullError, Publisher, Receipt
+from gateway.response import Response
+
+NOT_GENUINE = "The signature is missing, malformed, stale or wrong."
+"""One text for all of them: which it was helps nobody but a forger. The log and the metric know."""
+
+PREFERENCE_APPLIED = "Preference-Applied: wait\r\n"
+
+_TRACEPARENT = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What all sources share."""
+
+    keys: Keys
+    publisher: Publisher
+    commits: CommitWatcher
+    metrics: Metrics
+    refusals: RefusalLog
+    clock: Callable[[], datetime]
+    body: BodyLimits
+    retry_after_s: int
+    prefer_wait_s_max: float
+
+
+class Webhook:
+    """The endpoint of one source."""
+
+    def __init__(self, provider: Provider, desk: Desk) -> None:
+        self._provider = provider
+        self._source = provider.settings.source
+        self._desk = desk
+
+    async def __call__(self, request: BaseRequest) -> Response:
+        """Any POST to this source, whatever it holds, gets an answer that is true and that the sender can act on."""
+        try:
+            came = await self._read(request)
+            deliveries = await self._provider.verify(came)
+            receipts = await self._publish(deliveries)
+            response = await self._answer(came, deliveries, receipts)
+        except Exception as error:  # noqa: BLE001 -- each becomes an answer, a metric and a line in the log
+            response = self._refuse(error, request.remote)
+        self._desk.metrics.answered(self._source, response.status)
+        return response
+
+    async def _read(self, request: BaseRequest) -> Request:
+        headers = Headers(request.raw_headers)
+        check_encoding(headers)
+        return Request(
+            method=request.method,
+            target=request.raw_path,
+            headers=headers,
+            body=await read_body(request, headers, self._desk.body),
+            received_at=self._desk.clock(),
+            traceparent=_traceparent(headers),
+        )
+
+    async def _publish(self, deliveries: Sequence[Delivery]) -> list[Receipt]:
+        """All of a request's events. The sender is told of success only when every one is durable."""
+        for delivery in deliveries:
+            self._desk.metrics.verified(self._source, delivery.secret_number)
+        if len(deliveries) == 1:
+            return [await self._desk.publisher.publish(deliveries[0])]
+        outcomes = await asyncio.gather(*map(self._desk.publisher.publish, deliveries), return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        return [outcome for outcome in outcomes if isinstance(outcome, Receipt)]
+
+    async def _answer(self, came: Request, deliveries: Sequence[Delivery], receipts: Sequence[Receipt]) -> Response:
+        for receipt in receipts:
+            if not receipt.new:
+                self._desk.metrics.duplicate(self._source)
+        if self._provider.accepted is not None:
+            insisted = self._provider.accepted
+            return Response(insisted.status, insisted.body, insisted.content_type)
+        new = any(receipt.new for receipt in receipts)
+        committed = new and await self._wait_for_commit(came, deliveries)
+        told = [
+            _tell(each.event.event_id, receipt, committed) for each, receipt in zip(deliveries, receipts, strict=True)
+        ]
+        body = told[0] if len(told) == 1 else f'{{"status":"accepted","events":[{",".join(told)}]}}'
+        if committed:
+            return Response(201, body.encode(), headers=PREFERENCE_APPLIED)
+        return Response(202 if new else 200, body.encode())
+
+    async def _wait_for_commit(self, came: Request, deliveries: Sequence[Delivery]) -> bool:
+        wait_s = asked_wait_s(came.headers, self._desk.prefer_wait_s_max)
+        if not wait_s:
+            return False
+        markers = [self._desk.keys.seen(each.event.namespace, each.event.event_id) for each in deliveries]
+        return all(await asyncio.gather(*(self._desk.commits.committed(marker, wait_s) for marker in markers)))
+
+    def _refuse(self, error: Exception, client: str | None) -> Response:
+        retry_after_s = self._desk.retry_after_s
+        match error:
+            case RefusedError():
+                reason = error.reason
+                response = problem(error.status, error.detail, headers=error.headers, close=error.close)
+            case SignatureError():
+                reason = f"signature_{error.reason}"
+                response = problem(self._provider.unauthorized_status, NOT_GENUINE)
+            case PayloadError():
+                reason = "payload"
+                response = problem(400, f"The signature is valid, but the body is not as documented: {error}.")
+            case BacklogFullError():
+                reason = "backlog_full"
+                response = retry_later(429, "Too many events wait to be processed.", retry_after_s)
+            case PublishUnavailableError() | UnavailableError():
+                reason = "unavailable"
+                response = retry_later(503, "The event cannot be stored durably now.", retry_after_s)
+            case _:
+                log.error("a bug: the sender is asked to retry", source=self._source, exc_info=error)
+                self._desk.metrics.internal_error()
+                reason = "internal_error"
+                response = retry_later(503, "The event cannot be processed now.", retry_after_s)
+        self._desk.metrics.rejected(self._source, reason)
+        self._desk.refusals.refused(self._source, response.status, reason, _plain(error), client)
+        return response
+
+
+def _tell(event_id: str, receipt: Receipt, committed: bool) -> str:
+    event = json.dumps(event_id)
+    if not receipt.new:
+        return f'{{"status":"duplicate","event_id":{event}}}'
+    status = "committed" if committed else "accepted"
+    entry, durability = receipt.entry_id, receipt.durability
+    return f'{{"status":"{status}","event_id":{event},"entry_id":"{entry}","durability":"{durability}"}}'
+
+
+def _traceparent(headers: Headers) -> str:
+    """The W3C trace context of the delivery, "" where there is none that can be used."""
+    value = headers.first("traceparent")
+    return value.decode() if value is not None and _TRACEPARENT.fullmatch(value) else ""
+
+
+def _plain(error: Exception) -> str:
+    """The error's text where it is one of ours; the type's name where a library wrote it, which may quote input."""
+    known = RefusedError | SignatureError | PayloadError | BacklogFullError | PublishUnavailableError | UnavailableError
+    return str(error) if isinstance(error, known) else type(error).__name__
