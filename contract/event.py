@@ -90,7 +90,6 @@ def from_fields(fields: Mapping[bytes, bytes]) -> Event:
         raise EnvelopeError(f"envelope version {version!r} is not {ENVELOPE_VERSION!r}, the one this program reads")
     try:
         occurred_at = fields[b"occurred_at"]
-        headers = fields[b"headers"]
         return Event(
             source=fields[b"source"].decode(),
             namespace=fields[b"namespace"].decode(),
@@ -98,19 +97,31 @@ def from_fields(fields: Mapping[bytes, bytes]) -> Event:
             event_id=fields[b"event_id"].decode(),
             type=fields[b"type"].decode(),
             resource=fields[b"resource"].decode(),
-            occurred_at=datetime.fromisoformat(occurred_at.decode()) if occurred_at else None,
-            received_at=datetime.fromisoformat(fields[b"received_at"].decode()),
+            occurred_at=_read_time(occurred_at) if occurred_at else None,
+            received_at=_read_time(fields[b"received_at"]),
             signed=cast("Signed", fields[b"signed"].decode()),
             body=fields[b"body"],
-            headers=json.loads(headers) if headers else {},
+            headers=_read_headers(fields[b"headers"]),
             traceparent=fields[b"traceparent"].decode(),
         )
     except EnvelopeError:
         raise
     except KeyError as error:
         raise EnvelopeError(f"the entry has no field {error.args[0].decode()!r}") from error
-    except ValueError as error:
+    except (ValueError, OverflowError, RecursionError) as error:
         raise EnvelopeError(f"the entry has an unreadable field: {error}") from error
+
+
+def _read_time(text: bytes) -> datetime:
+    time = datetime.fromisoformat(text.decode())
+    return time.astimezone(UTC) if time.tzinfo else time
+
+
+def _read_headers(text: bytes) -> dict[str, str]:
+    headers = json.loads(text) if text else {}
+    if not (isinstance(headers, dict) and all(isinstance(value, str) for value in headers.values())):
+        raise EnvelopeError("the entry's headers are not names and texts")
+    return headers
 
 
 def _check_text(name: str, text: str, chars_max: int) -> None:
