@@ -34,16 +34,13 @@ class _Labels:
 
 
 class Metrics:
-    """All the numbers of one worker; in one folder with those of the host's other workers where there is one.
-
-    `folder` is PROMETHEUS_MULTIPROC_DIR, which the library reads itself when it is first imported: the two must agree.
+    """All the numbers of one worker; together with those of the host's other workers where PROMETHEUS_MULTIPROC_DIR is
+    set: the library reads it when it is first imported. The folder must exist.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
-        if (folder is not None) != bool(ValueClass._multiprocess):
-            raise ValueError("PROMETHEUS_MULTIPROC_DIR must be in the environment of the process, and nowhere else")
-        self._files = WorkerFiles(folder) if folder else None
-        self._folder = folder
+    def __init__(self) -> None:
+        self._folder = _shared_folder()
+        self._files = WorkerFiles(self._folder) if self._folder else None
         self._registry = registry = CollectorRegistry()
         self._sources, self._kinds = _Labels(), _Labels()
 
@@ -145,3 +142,9 @@ class Metrics:
         MultiProcessCollector(registry, str(self._folder))  # type: ignore[no-untyped-call]
         with self._files.tidied():
             return generate_latest(registry)
+
+
+def _shared_folder() -> Path | None:
+    if not ValueClass._multiprocess:
+        return None
+    return Path(MultiProcessCollector(None)._path)  # type: ignore[no-untyped-call]

@@ -34,7 +34,6 @@ class WorkerFiles:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
         self.tidy_for_start()
         self._alive = (folder / f"{os.getpid()}.alive").open("w")
         fcntl.flock(self._alive, fcntl.LOCK_EX | fcntl.LOCK_NB)

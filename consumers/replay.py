@@ -69,13 +69,14 @@ class DeadLetter:
 class Result:
     """What was done with one letter; `entry_id` is the entry that carries its event now, where one does."""
 
-    letter: DeadLetter
+    letter_id: int
+    event: str
     outcome: Outcome
     entry_id: str | None = None
 
 
 async def find(connection: "Connection", wanted: str) -> list[DeadLetter]:
-    """The open letters meant by a letter's number, an entry id or an event id. A number that is a letter's means that."""
+    """The open letters meant by a letter's number, an entry id or an event id; a letter's own number comes first."""
     rows = await connection.fetch(DEAD_LETTERS["find_dead_letters"], wanted, 0, LETTERS_AT_ONCE)
     letters = [_letter(row) for row in rows]
     return [letter for letter in letters if str(letter.id) == wanted] or letters
@@ -98,27 +99,27 @@ async def replay(redis: Redis, keys: Keys, connection: "Connection", letter: Dea
     """
     async with connection.transaction():
         if await connection.fetchval(DEAD_LETTERS["hold_dead_letter"], letter.id) is None:
-            return Result(letter, Outcome.CLOSED_BEFORE)
+            return Result(letter.id, letter.event, Outcome.CLOSED_BEFORE)
         async with redis.client() as one_connection:
             outcome, entry_id = await _add_again(one_connection, keys, letter, seen_ttl_s)
             if outcome is Outcome.ADDED and not await is_flushed(one_connection):
                 outcome = Outcome.UNPROVEN
         if outcome not in OPEN_AFTER:
             await connection.execute(DEAD_LETTERS["close_dead_letter"], letter.id, "replayed")
-    return Result(letter, outcome, entry_id)
+    return Result(letter.id, letter.event, outcome, entry_id)
 
 
 async def discard(connection: "Connection", letter: DeadLetter) -> Result:
     """Gives the event up: it will not be applied unless its provider sends it again."""
     closed = await connection.fetchval(DEAD_LETTERS["close_dead_letter"], letter.id, "discarded")
-    return Result(letter, Outcome.CLOSED_BEFORE if closed is None else Outcome.DISCARDED)
+    return Result(letter.id, letter.event, Outcome.CLOSED_BEFORE if closed is None else Outcome.DISCARDED)
 
 
 async def _add_again(redis: Redis, keys: Keys, letter: DeadLetter, seen_ttl_s: int) -> tuple[Outcome, str | None]:
     names = [keys.events, keys.epoch]
     if letter.namespace and letter.event_id:
         names.append(keys.seen(letter.namespace, letter.event_id))
-    arguments = [letter.entry_id, COMMITTED, seen_ttl_s, *letter.fields]
+    arguments: list[str | bytes | int] = [letter.entry_id, COMMITTED, seen_ttl_s, *letter.fields]
     outcome, entry_id = await redis.register_script(_REPLAY)(keys=names, args=arguments, client=redis)
     return Outcome(outcome.decode()), entry_id.decode() or None
 

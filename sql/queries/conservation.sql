@@ -21,3 +21,12 @@ FROM unnest($1::text[]) AS waiting (entry_id)
 WHERE NOT EXISTS (SELECT FROM events WHERE events.entry_id = waiting.entry_id)
   AND NOT EXISTS (SELECT FROM duplicates WHERE duplicates.entry_id = waiting.entry_id)
   AND NOT EXISTS (SELECT FROM dead_letters WHERE dead_letters.entry_id = waiting.entry_id);
+
+-- name: find_unrecorded_entries :many
+-- Among entries that should have a fate by now: those without one.
+SELECT waiting.entry_id
+FROM unnest($1::text[]) AS waiting (entry_id)
+WHERE NOT EXISTS (SELECT FROM events WHERE events.entry_id = waiting.entry_id)
+  AND NOT EXISTS (SELECT FROM duplicates WHERE duplicates.entry_id = waiting.entry_id)
+  AND NOT EXISTS (SELECT FROM dead_letters WHERE dead_letters.entry_id = waiting.entry_id)
+ORDER BY waiting.entry_id;

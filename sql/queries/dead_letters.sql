@@ -33,12 +33,19 @@ SELECT count(*) FROM dead_letters WHERE state = 'open';
 
 -- name: find_dead_letters :many
 -- The open ones an operator means by a number, an entry id or an event id; all of them where the argument is null.
-SELECT id, entry_id, namespace, event_id, reason, traceback, field_names, field_values
+-- In pages, the oldest first: those after a number ($2), at most so many ($3).
+SELECT id, entry_id, namespace, event_id, source, type, resource, reason, traceback, attempts, died_at,
+       field_names, field_values
 FROM dead_letters
 WHERE state = 'open'
   AND ($1::text IS NULL OR id::text = $1 OR entry_id = $1 OR event_id = $1)
+  AND id > $2
 ORDER BY id
-LIMIT $2;
+LIMIT $3;
+
+-- name: hold_dead_letter :one
+-- Keeps an open dead letter from being closed by somebody else until this transaction ends; no row if it was closed.
+SELECT id FROM dead_letters WHERE id = $1 AND state = 'open' FOR UPDATE;
 
 -- name: close_dead_letter :one
 -- Moves an open dead letter to `replayed` or `discarded`; no row where somebody else was faster.
