@@ -18,11 +18,10 @@ BEGIN
     LOOP
         name := 'payloads_' || to_char(month, 'YYYY_MM');
         CONTINUE WHEN to_regclass(quote_ident(name)) IS NOT NULL;
-        PERFORM pg_advisory_xact_lock(hashtextextended('payments:partitions', 0));
+        LOCK TABLE payloads_default IN ACCESS EXCLUSIVE MODE;
         CONTINUE WHEN to_regclass(quote_ident(name)) IS NOT NULL;
         starts := month AT TIME ZONE 'UTC';
         ends := (month + interval '1 month') AT TIME ZONE 'UTC';
-        LOCK TABLE payloads_default IN ACCESS EXCLUSIVE MODE;
         EXECUTE format('CREATE TABLE %I (LIKE payloads)', name);
         EXECUTE format(
             'WITH waiting AS (DELETE FROM payloads_default WHERE received_at >= %L AND received_at < %L RETURNING *) '

@@ -10,7 +10,7 @@ SELECT pg_advisory_unlock(hashtextextended('payments:migrations', 0));
 
 -- name: has_migrations :one
 -- Whether anything was ever applied here: a fresh database does not even have the table to ask.
-SELECT to_regclass('public._pogo_migration') IS NOT NULL;
+SELECT to_regclass('public._pogo_migration') IS NOT NULL AS has_migrations;
 
 -- name: list_applied_migrations :many
 -- What was applied and when, the oldest first.

@@ -1,0 +1,130 @@
+"""Migrations: twice, at once, back and forth, broken; and the partitions of the payloads."""
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+
+import asyncpg
+import pytest
+from pogo_core.util import migrate as pogo
+
+from sql import load
+from sql.connect import UnreachableError, connect
+from sql.migrate import MIGRATIONS, SCHEMA, MigrationError, migrate, status
+from tests.support.batches import Row, keep_payloads
+from tests.support.servers import PostgresServer
+
+NAMES = sorted(path.stem for path in MIGRATIONS.glob("*.sql"))
+WAIT_S = 10.0
+TABLES = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname NOT LIKE '%pogo%' ORDER BY 1"
+PARTITIONS = (
+    "SELECT relname FROM pg_class WHERE relispartition AND relkind = 'r' AND relname ~ '_[0-9]{4}_[0-9]{2}$' ORDER BY 1"
+)
+
+
+@pytest.fixture
+async def empty(empty_database_url: str) -> asyncpg.Connection:
+    async with connect(empty_database_url, timeout_s=WAIT_S) as connection:
+        yield connection
+
+
+async def test_the_second_time_nothing_is_left_to_do(empty: asyncpg.Connection) -> None:
+    assert [m.applied_at for m in await status(empty)] == [None] * len(NAMES)
+    assert await migrate(empty, lock_wait_s=WAIT_S) == NAMES
+    assert await migrate(empty, lock_wait_s=WAIT_S) == []
+    assert [m.name for m in await status(empty) if m.applied_at and m.known] == NAMES
+
+
+async def test_several_at_once_apply_each_once(empty_database_url: str) -> None:
+    async def one() -> list[str]:
+        async with connect(empty_database_url, timeout_s=WAIT_S) as connection:
+            return await migrate(connection, lock_wait_s=WAIT_S)
+
+    applied = await asyncio.gather(*(one() for _ in range(4)))
+    assert sorted(applied) == [[], [], [], NAMES]
+
+
+async def test_one_that_waits_too_long_says_so(empty: asyncpg.Connection, empty_database_url: str) -> None:
+    await empty.execute(load("migrations")["lock_migrations"])
+    async with connect(empty_database_url, timeout_s=WAIT_S) as another:
+        with pytest.raises(TimeoutError):
+            await migrate(another, lock_wait_s=0.1)
+    assert not await empty.fetchval(load("migrations")["has_migrations"])
+
+
+async def test_back_leaves_nothing_and_forward_works_again(empty: asyncpg.Connection) -> None:
+    await migrate(empty, lock_wait_s=WAIT_S)
+    tables = await empty.fetch(TABLES)
+    await pogo.rollback(empty, MIGRATIONS, schema_name=SCHEMA)
+    assert await empty.fetch(TABLES) == []
+    assert await empty.fetch("SELECT FROM pg_proc WHERE pronamespace = 'public'::regnamespace") == []
+    assert await migrate(empty, lock_wait_s=WAIT_S) == NAMES
+    assert await empty.fetch(TABLES) == tables
+
+
+async def test_a_broken_migration_leaves_no_trace(empty: asyncpg.Connection, tmp_path: Path) -> None:
+    for path in MIGRATIONS.glob("*.sql"):
+        (tmp_path / path.name).write_text(path.read_text())
+    (tmp_path / "9999_broken.sql").write_text(
+        f"-- Breaks\n-- depends: {NAMES[-1]}\n-- migrate: apply\nCREATE TABLE half (a integer);\nSELECT nothing;\n"
+        "-- migrate: rollback\n"
+    )
+    with pytest.raises(MigrationError, match='9999_broken: column "nothing" does not exist'):
+        await migrate(empty, lock_wait_s=WAIT_S, folder=tmp_path)
+    assert [m.name for m in await status(empty, tmp_path) if not m.applied_at] == ["9999_broken"]
+    assert await empty.fetchval("SELECT to_regclass('half')") is None
+
+
+async def test_a_migration_of_a_newer_program_is_shown(empty: asyncpg.Connection, tmp_path: Path) -> None:
+    await migrate(empty, lock_wait_s=WAIT_S)
+    assert [(m.name, m.known) for m in await status(empty, tmp_path)] == [(name, False) for name in NAMES]
+
+
+async def test_this_month_and_the_next_two_have_a_partition(connection: asyncpg.Connection) -> None:
+    assert len(await connection.fetch(PARTITIONS)) == 3
+    await keep_payloads(connection, [Row("evt_1", "1-0", received_at=datetime.now(UTC))])
+    assert await connection.fetchval("SELECT count(*) FROM payloads_default") == 0
+
+
+async def test_workers_may_ask_for_partitions_all_at_once(connection: asyncpg.Connection, database_url: str) -> None:
+    async def ask() -> None:
+        async with connect(database_url, timeout_s=WAIT_S) as worker:
+            await worker.execute(load("events")["ensure_payload_partitions"], 12)
+
+    await asyncio.gather(*(ask() for _ in range(6)))
+    assert len(await connection.fetch(PARTITIONS)) == 13
+
+
+async def test_a_month_that_comes_late_takes_its_payloads_from_the_default(connection: asyncpg.Connection) -> None:
+    partition = (await connection.fetch(PARTITIONS))[0]["relname"]
+    await connection.execute(f"DROP TABLE {partition}")
+    now = Row("evt_now", "1-0", received_at=datetime.now(UTC))
+    long_ago = Row("evt_old", "2-0", received_at=datetime(1999, 1, 1, tzinfo=UTC))
+    await keep_payloads(connection, [now, long_ago])
+    assert await connection.fetchval("SELECT count(*) FROM payloads_default") == 2
+    await connection.execute(load("events")["ensure_payload_partitions"], 2)
+    assert await connection.fetchval(f"SELECT event_id FROM {partition}") == "evt_now"
+    assert await connection.fetchval("SELECT event_id FROM payloads_default") == "evt_old"
+
+
+async def test_it_waits_for_a_server_that_starts(private_postgres: PostgresServer) -> None:
+    private_postgres.stop()
+    with pytest.raises(UnreachableError, match="does not answer"):
+        async with connect(private_postgres.url, timeout_s=WAIT_S):
+            raise AssertionError
+    waiting = asyncio.create_task(_connects(private_postgres.url))
+    await private_postgres.restart()
+    assert await waiting == 1
+
+
+async def _connects(url: str) -> int:
+    async with connect(url, timeout_s=WAIT_S, wait_s=WAIT_S) as connection:
+        return int(await connection.fetchval("SELECT 1"))
+
+
+async def test_a_wrong_password_is_told_without_waiting_and_without_the_password(postgres: PostgresServer) -> None:
+    url = postgres.url.replace(postgres.server.password, "not-the-password")
+    with pytest.raises(UnreachableError, match="refuses the connection") as caught:
+        async with connect(url, timeout_s=WAIT_S, wait_s=WAIT_S):
+            raise AssertionError
+    assert "not-the-password" not in str(caught.value)

@@ -1,0 +1,87 @@
+"""Every named query against the real schema, and the plans of those that run for every event."""
+
+import asyncpg
+import pytest
+
+from sql import files, load
+from tests.support.batches import Row, claim_arguments, duplicate_arguments
+
+EVENTS_FILLED = 50_000
+"""Enough rows for the planner to prefer an index where it has one."""
+
+ROWS = [Row(f"evt_{number}", f"{number}-1", f"pi_{number}") for number in range(20)]
+NAMESPACES, EVENT_IDS = [row.namespace for row in ROWS], [row.event_id for row in ROWS]
+ENTRY_IDS = [row.entry_id for row in ROWS]
+
+FILL = """
+INSERT INTO events (namespace, event_id, source, provider, entry_id, type, resource, signed, received_at)
+SELECT 'stripe', 'evt_' || n, 'stripe', 'stripe', n || '-0', 't', 'pi_' || n, 'body', now()
+FROM generate_series(1, $1::integer) AS n
+"""
+FILL_DEAD = """
+INSERT INTO dead_letters (
+    entry_id, state, namespace, event_id, reason, traceback, attempts, field_names, field_values
+)
+SELECT n || '-2', CASE WHEN n % 500 = 0 THEN 'open' ELSE 'replayed' END, 'stripe', 'evt_' || n, '', '', 1, '{}', '{}'
+FROM generate_series(1, $1::integer) AS n
+"""
+
+
+@pytest.mark.parametrize(("file", "name"), [(file, name) for file in files() for name in load(file)])
+async def test_every_query_is_one_the_schema_understands(connection: asyncpg.Connection, file: str, name: str) -> None:
+    query = load(file).describe(name)
+    prepared = await connection.prepare(query.text)
+    columns = [attribute.name for attribute in prepared.get_attributes()]
+    if query.shape != "exec":
+        assert columns, f"{name} is :{query.shape} but answers nothing"
+    assert "?column?" not in columns
+
+
+@pytest.fixture
+async def filled(connection: asyncpg.Connection) -> asyncpg.Connection:
+    """The tables as after some days."""
+    await connection.execute(FILL, EVENTS_FILLED)
+    await connection.execute(FILL_DEAD, EVENTS_FILLED)
+    await connection.execute("ANALYZE")
+    return connection
+
+
+async def plan(connection: asyncpg.Connection, file: str, name: str, *arguments: object) -> str:
+    lines = await connection.fetch("EXPLAIN " + load(file)[name], *arguments)
+    return "\n".join(line[0] for line in lines)
+
+
+async def test_claiming_asks_the_primary_key(filled: asyncpg.Connection) -> None:
+    assert "Conflict Arbiter Indexes: events_pkey" in await plan(
+        filled, "events", "claim_events", *claim_arguments(ROWS)
+    )
+
+
+async def test_recording_duplicates_finds_their_events_by_key(filled: asyncpg.Connection) -> None:
+    text = await plan(filled, "events", "record_duplicates", *duplicate_arguments(ROWS))
+    assert "using events_pkey" in text
+    assert "Seq Scan" not in text
+
+
+async def test_settling_dead_letters_reads_only_open_ones(filled: asyncpg.Connection) -> None:
+    text = await plan(filled, "dead_letters", "settle_dead_letters", NAMESPACES, EVENT_IDS)
+    assert "dead_letters_open" in text
+    assert "Seq Scan" not in text
+
+
+async def test_finding_the_buried_asks_the_unique_key(filled: asyncpg.Connection) -> None:
+    text = await plan(filled, "dead_letters", "find_buried", ENTRY_IDS)
+    assert "dead_letters_entry_id_key" in text
+    assert "Seq Scan" not in text
+
+
+async def test_merging_payments_asks_the_primary_key(filled: asyncpg.Connection) -> None:
+    facts: list[object] = [[] for _ in range(14)]
+    assert "Conflict Arbiter Indexes: payments_pkey" in await plan(filled, "payments", "merge_payments", *facts)
+
+
+async def test_locking_takes_the_locks_in_one_order(filled: asyncpg.Connection) -> None:
+    text = await plan(filled, "events", "lock_resources", NAMESPACES, [row.resource for row in ROWS])
+    aggregate, _, below = text.partition("\n")
+    assert aggregate.startswith("Aggregate")
+    assert "Sort" in below

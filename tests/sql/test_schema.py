@@ -1,0 +1,69 @@
+"""sql/schema.sql is what the migrations make, and the schema itself refuses what must never be stored."""
+
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from tests.support.schema import SNAPSHOT, normalised, snapshot
+
+DEAD = """
+INSERT INTO dead_letters (entry_id, state, reason, traceback, attempts, field_names, field_values)
+VALUES ($1, $2, '', '', $3, $4, '{}')
+"""
+PAYMENT = "INSERT INTO payments (namespace, payment_id, provider, currency, {}) VALUES ('a', 'p', 'a', $1, $2)"
+EVENT = """
+INSERT INTO events (namespace, event_id, source, provider, entry_id, type, resource, signed, received_at)
+VALUES ('a', 'e', 'a', 'a', $1, 't', 'r', $2, now())
+"""
+
+
+def test_the_snapshot_is_the_sum_of_the_migrations(tmp_path: Path) -> None:
+    assert SNAPSHOT.read_text() == snapshot(tmp_path / "postgres"), "run `make schema` and look at what changed"
+
+
+def test_the_snapshot_does_not_change_with_the_month_or_the_dump() -> None:
+    dump = (
+        "-- Dumped by pg_dump 18\n\\restrict x\nSET a = 1;\nSELECT pg_catalog.set_config('x', '', false);\nCREATE x;\n"
+    )
+    assert normalised(dump).splitlines()[2:] == ["", "CREATE x;"]
+    assert "payloads_2" not in SNAPSHOT.read_text()
+
+
+@pytest.mark.parametrize("column", ["amount", "captured", "refunded", "disputed", "final_amount"])
+async def test_money_is_never_negative(connection: asyncpg.Connection, column: str) -> None:
+    with pytest.raises(asyncpg.CheckViolationError):
+        await connection.execute(PAYMENT.format(column), "EUR", -1)
+
+
+@pytest.mark.parametrize("currency", [None, "eur", "EURO", ""])
+async def test_money_has_a_currency(connection: asyncpg.Connection, currency: str | None) -> None:
+    with pytest.raises(asyncpg.CheckViolationError):
+        await connection.execute(PAYMENT.format("amount"), currency, 1)
+
+
+@pytest.mark.parametrize(("entry_id", "signed"), [("1", "body"), ("1-", "body"), ("1-0 ", "body"), ("1-0", "maybe")])
+async def test_an_event_names_its_entry_and_what_was_signed(
+    connection: asyncpg.Connection, entry_id: str, signed: str
+) -> None:
+    with pytest.raises(asyncpg.CheckViolationError):
+        await connection.execute(EVENT, entry_id, signed)
+
+
+async def test_a_duplicate_has_an_event(connection: asyncpg.Connection) -> None:
+    with pytest.raises(asyncpg.ForeignKeyViolationError):
+        await connection.execute(
+            "INSERT INTO duplicates (entry_id, namespace, event_id, source, received_at) "
+            "VALUES ('1-0', 'a', 'e', 'a', now())"
+        )
+
+
+@pytest.mark.parametrize(
+    ("entry_id", "state", "attempts", "names"),
+    [("x", "open", 1, []), ("1-0", "lost", 1, []), ("1-0", "open", -1, []), ("1-0", "open", 1, [b"v"])],
+)
+async def test_a_dead_letter_is_whole(
+    connection: asyncpg.Connection, entry_id: str, state: str, attempts: int, names: list[bytes]
+) -> None:
+    with pytest.raises(asyncpg.CheckViolationError):
+        await connection.execute(DEAD, entry_id, state, attempts, names)
