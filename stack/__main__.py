@@ -99,6 +99,12 @@ def _exec(stack: Stack, arguments: argparse.Namespace) -> int:
     return subprocess.run(arguments.argv, env=dict(stack.environment), check=False).returncode  # noqa: S603
 
 
+def _demo(stack: Stack, arguments: argparse.Namespace) -> int:
+    from stack import demo  # noqa: PLC0415 -- imports the gateway's signing, which nothing else here needs
+
+    return demo.run(stack.environment, arguments.json)
+
+
 def _supervise(settings: Settings, environ: Mapping[str, str]) -> int:
     from stack import supervisor  # noqa: PLC0415 -- circus takes a while to import, and containers do without it
 
@@ -122,6 +128,7 @@ COMMANDS: dict[str, Command] = {
     "status": _on_stack(_status),
     "logs": _on_stack(_logs),
     "exec": _on_stack(_exec),
+    "demo": _on_stack(_demo),
     "supervise": lambda settings, environ, _: _supervise(settings, environ),
 }
 
@@ -140,6 +147,8 @@ def _parser() -> argparse.ArgumentParser:
     log.add_argument("--no-follow", dest="follow", action="store_false")
     execute = commands.add_parser("exec", help="run a command in the stack's environment")
     execute.add_argument("argv", nargs=argparse.REMAINDER)
+    demonstration = commands.add_parser("demo", help="send signed sample events, show what became of them")
+    demonstration.add_argument("--json", action="store_true")
     commands.add_parser("supervise", help="what `up` starts in the background")
     return parser
 

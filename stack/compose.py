@@ -58,7 +58,7 @@ class Compose(Stack):
         before = self._ids()
         if not before:
             last = state.read(self._data_dir)
-            ports = state.choose_ports(last.ports if last else None, self._settings.gateway_port)
+            ports = state.choose_ports(last.ports if last else None, self._settings.ports_asked_for)
             state.write(self._data_dir, State("compose", ports))
         consumers = len(self._ids("consumers")) if before else self._settings.consumers
         self._run("up", "--detach", "--build", f"--scale=consumers={consumers}", timeout_s=BUILD_TIMEOUT_S)

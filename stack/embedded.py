@@ -108,7 +108,7 @@ class Embedded(Stack):
         if pid := self._control.pid:
             raise StackError(f"the process manager (pid {pid}) runs but does not answer; `kill {pid}` stops it")
         before = state.read(self._data_dir)
-        ports = state.choose_ports(before.ports if before else None, self._settings.gateway_port)
+        ports = state.choose_ports(before.ports if before else None, self._settings.ports_asked_for)
         state.write(self._data_dir, State("embedded", ports))
         shutil.rmtree(metrics_dir(self._data_dir), ignore_errors=True)
         metrics_dir(self._data_dir).mkdir(mode=0o700, parents=True)
@@ -165,12 +165,14 @@ class Embedded(Stack):
         waiter.until(name, answers, log, partial(self._control.restarts, name) if ours else int)
 
     def _wait_for_consumers(self, waiter: Waiter) -> None:
-        self._wait(waiter, "consumers", self._consumers_run)
+        self._wait(waiter, "consumers", self._consumers_ready)
 
-    async def _consumers_run(self) -> str:
-        running = [process for process in self._control.running() if process.name == "consumers"]
+    async def _consumers_ready(self) -> str:
+        running = {process.pid for process in self._control.running() if process.name == "consumers"}
         target = self._control.target("consumers")
-        return "" if len(running) == target else f"{len(running)} of {target} workers run"
+        if len(running) != target:
+            return f"{len(running)} of {target} workers run"
+        return await ready.workers_answer(self.plan().ports.consumers_metrics, running)
 
     def _require_running(self) -> None:
         if self._control.pid is None:

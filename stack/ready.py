@@ -2,8 +2,9 @@
 
 import asyncio
 import http.client
+import json
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from stack.base import StackError
+from stack.ports import HOST
 
 Question = Callable[[], Coroutine[None, None, str]]
 """Answers "" once it is ready, else the reason why not."""
@@ -24,6 +26,9 @@ PAUSE_S = 0.1
 
 ANSWER_TIMEOUT_S = 5
 """For one question."""
+
+QUESTIONS_PER_WORKER = 8
+"""The system spreads connections over the workers by chance; with so many, all of them are met nearly always."""
 
 LOG_LINES = 20
 """How much of a log is shown when its program does not answer."""
@@ -103,18 +108,35 @@ async def redis_answers(url: str) -> str:
 
 async def gateway_answers(url: str) -> str:
     """Empty once the gateway says that it can accept an event and make it durable."""
-    return await asyncio.to_thread(_readyz, url)
+    status, body = await asyncio.to_thread(_readyz, url)
+    return "" if status == 200 else body
 
 
-def _readyz(url: str) -> str:
+async def workers_answer(port: int, pids: Collection[int]) -> str:
+    """Empty once each of these workers says that it reads. They share the port, and any of them may take a question."""
+    if port == 0:
+        return ""
+    ready: set[int] = set()
+    reason = "none was asked"
+    for _ in range(QUESTIONS_PER_WORKER * len(pids)):
+        status, body = await asyncio.to_thread(_readyz, f"http://{HOST}:{port}")
+        if status == 200:
+            ready.add(int(json.loads(body)["pid"]))
+        reason = body
+        if ready >= set(pids):
+            return ""
+    return f"{len(ready & set(pids))} of {len(pids)} workers are ready ({reason})" if pids else ""
+
+
+def _readyz(url: str) -> tuple[int, str]:
+    """The status and text of /readyz; 0 and the reason where there is no answer. Asks itself, not a proxy."""
     address = urlsplit(url)
     connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=ANSWER_TIMEOUT_S)
     try:
         connection.request("GET", "/readyz")
         answer = connection.getresponse()
-        body = answer.read().decode(errors="replace").strip()
+        return answer.status, answer.read().decode(errors="replace").strip()
     except (OSError, http.client.HTTPException) as error:
-        return str(error) or type(error).__name__
+        return 0, str(error) or type(error).__name__
     finally:
         connection.close()
-    return "" if answer.status == 200 else f"/readyz says {answer.status} {body}"

@@ -30,6 +30,9 @@ class Settings(BaseSettings):
     gateway_port: int | None = Field(default=None, ge=1, le=65535)
     """None: 8080 where it is free, else a free one, remembered in DATA_DIR."""
 
+    consumers_metrics_port: int | None = Field(default=None, ge=0, le=65535)
+    """None: 9100 where it is free, else a free one, remembered in DATA_DIR. 0: the workers open none."""
+
     up_timeout_s: float = Field(default=60, gt=0)
     """How long `make up` waits for what it started."""
 
@@ -48,3 +51,8 @@ class Settings(BaseSettings):
 
     redis_password: SecretStr = SecretStr("")
     postgres_password: SecretStr = SecretStr("")
+
+    @property
+    def ports_asked_for(self) -> dict[str, int | None]:
+        """The ports that are named and so are not ours to choose."""
+        return {"gateway": self.gateway_port, "consumers_metrics": self.consumers_metrics_port}

@@ -1,6 +1,7 @@
 """What the stack chose and keeps in DATA_DIR: its kind and ports for itself, `stack.env` for every other tool."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -50,16 +51,17 @@ def write(data_dir: Path, state: State) -> None:
     _replace(data_dir / "stack.json", TypeAdapter(dict[str, object]).dump_json(asdict(state), indent=2).decode() + "\n")
 
 
-def choose_ports(before: Ports | None, gateway_port: int | None) -> Ports:
-    """The ports of before where they are free again, else the usual ones, else free ones."""
-    if gateway_port is not None and not is_free(gateway_port):
-        raise PortTakenError(
-            f"port {gateway_port} (GATEWAY_PORT) is taken by another program; nothing was started. "
-            "Stop that program, or choose another GATEWAY_PORT."
-        )
+def choose_ports(before: Ports | None, asked: Mapping[str, int | None]) -> Ports:
+    """The ports that are asked for by name, else those of before where they are free again, the usual, or free ones."""
+    chosen = {name: port for name, port in asked.items() if port is not None}
+    for name, port in chosen.items():
+        if port and not is_free(port):
+            raise PortTakenError(
+                f"port {port} ({name.upper()}_PORT) is taken by another program; nothing was started. "
+                f"Stop that program, or choose another {name.upper()}_PORT."
+            )
     usual = Ports(REDIS_PORT, POSTGRES_PORT, GATEWAY_PORT, METRICS_PORT)
     wanted = {name: port if is_free(port) else getattr(usual, name) for name, port in asdict(before or usual).items()}
-    chosen: dict[str, int] = {} if gateway_port is None else {"gateway": gateway_port}
     for name, port in wanted.items():
         chosen.setdefault(name, usual_or_free(port, chosen.values()))
     return Ports(**chosen)

@@ -1,0 +1,96 @@
+# `make` alone prints what there is. Everything works on a machine with make and Python 3.11 or later, nothing else.
+
+PYTHON ?= python3
+PY := .venv/bin/python
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes
+N ?=
+ID ?=
+ARGS ?=
+SEED ?= 1
+MINUTES ?= 10
+JSON ?=
+AS_JSON := $(if $(JSON),--json)
+
+.DEFAULT_GOAL := help
+.PHONY: help up down consumers status logs pending dead replay discard audit demo test lint bench prove lock image
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+up: .venv/runtime ## set up what is missing, start everything, wait until it answers, print where (STACK=compose|embedded)
+	@$(PY) -m stack up
+
+down: .venv/runtime ## stop everything, keep the data
+	@$(PY) -m stack down
+
+consumers: .venv/runtime ## N=4: run that many workers, live, losing nothing
+	@$(if $(N),,echo "How many? make consumers N=4"; exit 2;) $(PY) -m stack scale $(N)
+
+status: .venv/runtime ## what runs, lag, pending, dead (JSON=1 for scripts)
+	@$(PY) -m stack status $(AS_JSON)
+
+logs: .venv/runtime ## follow what every program writes
+	@$(PY) -m stack logs
+
+pending: .venv/runtime ## the entries that wait, the oldest first, and why (JSON=1)
+	@$(PY) -m consumers pending $(AS_JSON)
+
+dead: .venv/runtime ## what could not be applied, and why (JSON=1)
+	@$(PY) -m consumers dead $(AS_JSON)
+
+replay: .venv/runtime ## ID=… or ID=all: put dead letters back into the stream
+	@$(if $(ID),,echo "Which? make replay ID=7, or ID=all; \`make dead\` shows them"; exit 2;) $(PY) -m consumers replay $(ID)
+
+discard: .venv/runtime ## ID=…: decide that a dead letter will never be applied
+	@$(if $(ID),,echo "Which? make discard ID=7; \`make dead\` shows them"; exit 2;) $(PY) -m consumers discard $(ID)
+
+audit: .venv/runtime ## run the invariants on the live database; exit 1 if one is broken (JSON=1)
+	@$(PY) -m consumers audit $(AS_JSON)
+
+demo: .venv/runtime ## send signed sample events, duplicated and shuffled, and show what became of them (JSON=1)
+	@$(PY) -m stack demo $(AS_JSON)
+
+test: .venv/dev ## every test, against real Valkey and PostgreSQL (ARGS=… goes to pytest)
+	@$(PY) -m pytest -n logical $(ARGS)
+
+lint: .venv/dev ## ruff, mypy --strict, and the walls between the rooms
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+	@.venv/bin/lint-imports
+
+bench: .venv/dev ## the benchmarks: both sides of each comparison and the ratio, from one run (ARGS=…)
+	@$(PY) -m tests.benchmarks $(ARGS)
+
+prove: .venv/dev ## the fault suite at length (SEED=1 MINUTES=10); exit 1 if a promise was broken
+	@$(PY) -m tests.adversity.prove --seed $(SEED) --minutes $(MINUTES)
+
+image: ## build the container image
+	docker build --tag payment-webhooks .
+
+lock: ## pin every dependency again with its hashes (UPGRADE=1: to the newest versions)
+	@rm -rf .lock-venv && $(PYTHON) -m venv .lock-venv && .lock-venv/bin/python -m pip install --quiet uv
+	@$(COMPILE) --output-file requirements-runtime.lock
+	@$(COMPILE) --extra embedded --output-file requirements.lock
+	@$(COMPILE) --extra embedded --extra dev --output-file requirements-dev.lock
+	@rm -rf .lock-venv
+
+# No index URL is written into the locks: where packages come from is the business of whoever installs them.
+COMPILE = .lock-venv/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-emit-index-url $(if $(UPGRADE),--upgrade)
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Python 3.11 or later is needed; \`$(PYTHON)\` is $$($(PYTHON) --version 2>&1). Name another: make PYTHON=python3.13 …"; \
+		exit 1; }
+	@echo "Setting up .venv, once …"
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; \
+		echo "\`$(PYTHON) -m venv\` does not work here. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+
+.venv/runtime: .venv/bin/python requirements.lock
+	@$(PIP) --requirement requirements.lock
+	@touch $@
+
+.venv/dev: .venv/runtime requirements-dev.lock
+	@$(PIP) --requirement requirements-dev.lock
+	@touch $@
