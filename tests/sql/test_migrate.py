@@ -16,7 +16,9 @@ from tests.support.servers import PostgresServer
 
 NAMES = sorted(path.stem for path in MIGRATIONS.glob("*.sql"))
 WAIT_S = 10.0
-TABLES = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname NOT LIKE '%pogo%' ORDER BY 1"
+TABLES = (
+    "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname NOT LIKE '%pogo%' ORDER BY 1"
+)
 PARTITIONS = (
     "SELECT relname FROM pg_class WHERE relispartition AND relkind = 'r' AND relname ~ '_[0-9]{4}_[0-9]{2}$' ORDER BY 1"
 )

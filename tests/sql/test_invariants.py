@@ -1,0 +1,95 @@
+"""Every invariant finds what it is there to find: one broken database for each, and nothing in a sound one."""
+
+from dataclasses import dataclass
+
+import asyncpg
+import pytest
+
+from sql.audit import INVARIANTS, audit
+from tests.support.batches import Row, claim, keep_payloads, record_duplicates
+
+DEAD = """
+INSERT INTO dead_letters (
+    entry_id, namespace, event_id, reason, traceback, attempts, died_at, field_names, field_values
+)
+VALUES ('{}', 'stripe', '{}', 'r', 't', 1, now() - interval '1 day', '{{}}', '{{}}')
+"""
+PAYMENT = """
+INSERT INTO payments (namespace, payment_id, provider, currency, amount, captured, refunded, succeeded, contradicted)
+VALUES ('stripe', '{}', 'stripe', 'EUR', {}, {}, {}, true, {})
+"""
+EVENTS_OF_MORE_PAYMENTS = """
+INSERT INTO events
+SELECT namespace, payment, source, provider, '7-' || n, type, payment, signed, NULL, received_at
+FROM events, unnest(ARRAY['pi_2', 'pi_3']) WITH ORDINALITY AS more (payment, n)
+"""
+PAYLOAD = "INSERT INTO payloads VALUES ('stripe', '{}', '{}', '{{}}', '')"
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """What breaks one invariant, beside a sound event evt_1 of pi_1 in entry 1-0, and how many rows it then finds."""
+
+    statements: tuple[str, ...]
+    rows: int = 1
+
+
+BROKEN = {
+    "entry_with_two_fates": Broken((DEAD.format("1-0", "evt_other"),)),
+    "payload_without_event": Broken((PAYLOAD.format("evt_ghost", "2026-01-01"),)),
+    "event_with_two_payloads": Broken((PAYLOAD.format("evt_1", "1999-01-01"),)),
+    "payment_without_event": Broken((PAYMENT.format("pi_ghost", 1, 1, 0, "false"),)),
+    "payment_with_contradiction": Broken((PAYMENT.format("pi_1", 1, 1, 0, "true"),)),
+    "payment_with_impossible_amounts": Broken(
+        (
+            "ALTER TABLE payments DROP CONSTRAINT payments_amount_check",
+            PAYMENT.format("pi_1", -1, 0, 0, "false"),
+            PAYMENT.format("pi_2", 5, 5, 6, "false"),
+            PAYMENT.format("pi_3", 5, 5, 5, "false"),
+            EVENTS_OF_MORE_PAYMENTS,
+        ),
+        rows=2,
+    ),
+    "open_dead_letter_of_applied_event": Broken((DEAD.format("0-1", "evt_1"),)),
+}
+
+
+@pytest.fixture
+async def sound(connection: asyncpg.Connection) -> asyncpg.Connection:
+    """One event with its payload, its duplicate and its payment."""
+    row = Row("evt_1", "1-0", "pi_1")
+    assert await claim(connection, [row]) == {"1-0"}
+    await keep_payloads(connection, [row])
+    await record_duplicates(connection, [Row("evt_1", "2-0", "pi_1")])
+    return connection
+
+
+def test_every_invariant_has_its_broken_database() -> None:
+    assert set(BROKEN) == set(INVARIANTS)
+
+
+async def test_a_sound_database_has_no_finding(sound: asyncpg.Connection) -> None:
+    await sound.execute(PAYMENT.format("pi_1", 5, 5, 5, "false"))
+    await sound.execute(DEAD.format("3-0", "evt_unapplied"))
+    assert await audit(sound) == []
+
+
+@pytest.mark.parametrize("name", BROKEN)
+async def test_a_broken_one_has_exactly_that(sound: asyncpg.Connection, name: str) -> None:
+    for statement in BROKEN[name].statements:
+        await sound.execute(statement)
+    (finding,) = await audit(sound)
+    assert (finding.name, finding.total, len(finding.rows)) == (name, BROKEN[name].rows, BROKEN[name].rows)
+    assert finding.why.endswith(tuple(".)"))
+
+
+async def test_many_rows_are_counted_and_few_are_kept(sound: asyncpg.Connection) -> None:
+    await sound.execute("INSERT INTO payloads SELECT 'a', n::text, now(), '{}', '' FROM generate_series(1, 3000) AS n")
+    (finding,) = await audit(sound, rows_shown_max=5)
+    assert (finding.total, len(finding.rows)) == (3000, 5)
+
+
+async def test_the_audit_changes_nothing_and_leaves_no_transaction(sound: asyncpg.Connection) -> None:
+    await audit(sound)
+    assert not sound.is_in_transaction()
+    await sound.execute("DELETE FROM duplicates")
