@@ -118,7 +118,7 @@ def stripe_fact(event: Event) -> Fact | None:
 
 
 def hmac_fact(event: Event) -> Fact:
-    """What an in-house event tells. Its numbers are read as decimals: pydantic's own JSON reader goes through floats."""
+    """What an in-house event tells. Numbers are read as decimals: pydantic's own JSON reader goes through floats."""
     told = HmacEvent.model_validate(json.loads(event.body, parse_float=Decimal))
     amount = minor_units(told.amount, told.currency)
     if told.status == "COMPLETED":
