@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 PY := .venv/bin/python
-PIP := $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes
+PIP := $(PY) -m pip install -qq --disable-pip-version-check --require-hashes
 N ?=
 ID ?=
 ARGS ?=
@@ -12,7 +12,7 @@ JSON ?=
 AS_JSON := $(if $(JSON),--json)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down consumers status logs pending dead replay discard audit demo test lint bench prove lock image
+.PHONY: help up down consumers status logs pending dead replay discard audit demo test lint bench prove schema lock image
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -64,6 +64,9 @@ bench: .venv/dev ## the benchmarks: both sides of each comparison and the ratio,
 
 prove: .venv/dev ## the fault suite at length (SEED=1 MINUTES=10); exit 1 if a promise was broken
 	@$(PY) -m tests.adversity.prove --seed $(SEED) --minutes $(MINUTES)
+
+schema: .venv/dev ## write sql/schema.sql again, after a new migration
+	@$(PY) -m tests.support.schema
 
 image: ## build the container image
 	docker build --tag payment-webhooks .

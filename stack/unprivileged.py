@@ -36,6 +36,8 @@ class Drop:
         """`argv` wrapped, in the foreground and with the same pid. `death_signal`: sent to it when its parent dies."""
         wrapped = [_setpriv(), f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups"]
         if self.capability:
+            # access(2), by which PostgreSQL looks for its own files, forgets capabilities unless this bit is set.
+            wrapped += ["--securebits=+no_setuid_fixup"]
             wrapped += [f"--inh-caps=+{self.capability}", f"--ambient-caps=+{self.capability}"]
         if death_signal:
             wrapped += ["--pdeathsig", death_signal]
