@@ -1,0 +1,243 @@
+"""Taste is a test: what belongs in one place is in that place, and what we refuse is nowhere."""
+
+import ast
+import importlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from pydantic import AliasChoices
+from pydantic_settings import BaseSettings
+
+from gateway.providers import PROVIDERS
+from gateway.providers.base import Provider
+
+ROOT = Path(__file__).parents[1]
+ROOMS = ("contract", "gateway", "consumers", "sql", "stack")
+MODULES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+SCRIPTS = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.lua"))
+TEXTS = sorted(
+    path
+    for folder in (*ROOMS, "tests", "docs", ".github", ".ci", ".")
+    for path in ((ROOT / folder).glob("*") if folder == "." else (ROOT / folder).rglob("*"))
+    if path.is_file() and "__pycache__" not in path.parts and path.name not in (".env", ".git")
+)
+
+FUNCTION_LINES_MAX = 70
+PROMISED = set(
+    "up down consumers status logs pending dead replay discard audit demo test lint bench prove".split()  # noqa: SIM905
+)
+WAIT_HELPER = ROOT / "tests" / "support" / "wait.py"
+
+SQL = re.compile(
+    r"\bSELECT\b|\bINSERT\s+INTO\b|\bUPDATE\s+\w+\s+SET\b|\bDELETE\s+FROM\b|\b(CREATE|ALTER|DROP|TRUNCATE)\s+"
+    r"(TABLE|DATABASE|INDEX|SCHEMA)\b|\bON\s+CONFLICT\b"
+)
+REFUSED = re.compile(
+    r"\bTODO\b|\bFIXME\b|\bXXX\b|unittest\.mock|from unittest import mock|pytest\.(mark\.)?(skip|xfail)"
+)
+MACHINE = re.compile(r"/(root|home|Users|work|tmp)/\w|pythonhosted\.org|pypi\.org|npmjs\.org|--index-url|--extra-index")
+
+
+def place(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(), str(path))
+
+
+def imported(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.partition(".")[0])
+    return names
+
+
+def texts_in(path: Path) -> Iterator[str]:
+    """The string literals that are not docstrings."""
+    module = tree(path)
+    prose = {id(node.value) for node in ast.walk(module) if isinstance(node, ast.Expr)}
+    for node in ast.walk(module):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:
+            yield node.value
+
+
+def test_hmac_is_imported_in_one_file() -> None:
+    assert [place(path) for path in MODULES if "hmac" in imported(path)] == ["gateway/providers/signing.py"]
+
+
+def test_entries_are_acknowledged_in_one_place() -> None:
+    acknowledge = re.compile(r"""\.xack\w*\(|['"]XACK""", re.IGNORECASE)
+    found = {place(path) for path in (*MODULES, *SCRIPTS) if acknowledge.search(path.read_text())}
+    assert found
+    assert not {name for name in found if name != "consumers/stream.py" and not name.startswith("consumers/lua/")}
+
+
+def test_sql_is_in_sql_files() -> None:
+    assert [(place(path), text) for path in MODULES for text in texts_in(path) if SQL.search(text)] == []
+
+
+def test_the_environment_is_read_at_the_edge() -> None:
+    reads = re.compile(r"\bos\.(environ|getenv|putenv)\b|from os import .*(environ|getenv)")
+    found = {place(path) for path in MODULES if reads.search(path.read_text())}
+    assert not {name for name in found if not name.endswith("__main__.py") and not name.startswith("stack/")}
+
+
+def functions_in(path: Path) -> Iterator[tuple[str, int]]:
+    """Each with its number of lines."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield f"{place(path)}: {node.name}", (node.end_lineno or node.lineno) - node.lineno + 1
+
+
+def test_a_function_fits_on_one_screen() -> None:
+    lines = dict(pair for path in (*MODULES, *TESTS) for pair in functions_in(path))
+    assert {name: count for name, count in lines.items() if count > FUNCTION_LINES_MAX} == {}
+
+
+def test_tests_wait_for_conditions_and_never_for_time() -> None:
+    def sleeps(path: Path) -> bool:
+        calls = [node.func for node in ast.walk(tree(path)) if isinstance(node, ast.Call)]
+        return any(getattr(call, "attr", getattr(call, "id", "")) == "sleep" for call in calls)
+
+    assert [place(path) for path in TESTS if sleeps(path)] == [place(WAIT_HELPER)]
+
+
+def test_tests_are_no_package() -> None:
+    assert [place(path) for path in TESTS if path.name == "__init__.py"] == []
+
+
+def test_nothing_is_put_off_skipped_or_mocked() -> None:
+    files = [path for path in (*MODULES, *TESTS, *SCRIPTS) if path != Path(__file__)]
+    assert {place(path): match.group() for path in files if (match := REFUSED.search(path.read_text()))} == {}
+
+
+def test_no_path_of_a_machine_and_no_registry_is_written_down() -> None:
+    found = {
+        place(path): match.group()
+        for path in TEXTS
+        if path != Path(__file__) and (match := MACHINE.search(path.read_text(errors="replace")))
+    }
+    assert found == {}
+
+
+def providers_in(path: Path) -> set[type[Provider]]:
+    module = importlib.import_module(f"gateway.providers.{path.stem}")
+    classes = [value for value in vars(module).values() if isinstance(value, type)]
+    return {c for c in classes if issubclass(c, Provider) and c is not Provider and c.__module__ == module.__name__}
+
+
+def test_every_provider_is_in_the_one_list() -> None:
+    written = set().union(*(providers_in(path) for path in (ROOT / "gateway" / "providers").glob("[a-z]*.py")))
+    assert set(PROVIDERS.values()) == written
+    assert [name for name, provider in PROVIDERS.items() if provider.name != name] == []
+
+
+def test_every_make_target_is_explained() -> None:
+    lines = (ROOT / "Makefile").read_text().splitlines()
+    targets = {match[1]: line for line in lines if (match := re.match(r"([a-z][a-z-]*):(?!=)", line))}
+    phony = set(next(line for line in lines if line.startswith(".PHONY:")).removeprefix(".PHONY:").split())
+    assert [name for name, line in targets.items() if not re.search(r" ## \w.+", line)] == []
+    assert set(targets) == phony
+    assert set(targets) >= PROMISED
+
+
+def names_of(settings: type[BaseSettings]) -> set[str]:
+    """What its fields are called in the environment."""
+    names = set()
+    for name, field in settings.model_fields.items():
+        alias = field.validation_alias
+        if isinstance(alias, AliasChoices):
+            alias = str(alias.choices[0])
+        names.add((alias if isinstance(alias, str) else name).upper())
+    return names
+
+
+def test_every_setting_is_in_the_example() -> None:
+    example = set(re.findall(r"^#?\s*([A-Z][A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    modules = [path for path in MODULES if path.name == "settings.py"]
+    assert len(modules) >= 3
+    missing = {}
+    for path in modules:
+        module = importlib.import_module(f"{path.parent.name}.settings")
+        kinds = [value for value in vars(module).values() if isinstance(value, type)]
+        own = [kind for kind in kinds if issubclass(kind, BaseSettings) and kind.__module__ == module.__name__]
+        missing[path.parent.name] = set().union(*(names_of(kind) for kind in own)) - example
+    assert {room: names for room, names in missing.items() if names} == {}
+
+
+class Contract(NamedTuple):
+    """What a script says it takes: so many numbered ones, and whether the last stands for any number."""
+
+    numbers: int
+    is_open: bool
+
+
+def header_of(path: Path) -> str:
+    lines = path.read_text().splitlines()
+    assert lines[0].startswith("#!lua"), f"{place(path)} does not begin with #!lua"
+    end = next((number for number, line in enumerate(lines[1:], 1) if not line.startswith("--")), len(lines))
+    return "\n".join(lines[1:end])
+
+
+def contract_of(header: str, section: str) -> Contract:
+    """Read from the lines of `KEYS` or `ARGV`: numbers from 1 on, the last one perhaps open (`3…n`)."""
+    match = re.search(rf"^-- {section}\s.*?(?=^-- (?:KEYS|ARGV|Returns)\b)", header, re.MULTILINE | re.DOTALL)
+    assert match, f"says nothing about {section}"
+    numbers = re.findall(r"(?:^--\s+|·\s+)(\d+)(…?)", match.group().replace(f"-- {section}", "--"), re.MULTILINE)
+    assert [int(number) for number, _ in numbers] == list(range(1, len(numbers) + 1)), match.group()
+    assert not any(is_open for _, is_open in numbers[:-1])
+    return Contract(len(numbers), bool(numbers and numbers[-1][1]))
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=place)
+def test_a_script_keeps_the_contract_it_opens_with(path: Path) -> None:
+    header = header_of(path)
+    assert re.search(r"^-- Returns\s+\S", header, re.MULTILINE)
+    code = path.read_text().removeprefix(header)
+    code = "\n".join(line.partition("--")[0] for line in code.splitlines())
+    for section in ("KEYS", "ARGV"):
+        contract = contract_of(header, section)
+        used = {int(number) for number in re.findall(rf"{section}\[(\d+)\]", code)}
+        fixed = contract.numbers - contract.is_open
+        assert set(range(1, fixed + 1)) <= used, f"{section} are announced that the script does not use"
+        assert max(used, default=0) <= contract.numbers, f"{section} are used that were not announced"
+        counted = re.search(rf"#{section}\b|{section}\[[^\]\d]|ipairs\({section}\)|unpack\({section}", code)
+        assert bool(counted) == contract.is_open, f"whether {section} may be any number is not what is announced"
+    assert not re.search(r"redis\.call\(\s*['\"]KEYS['\"]", code)
+
+
+def calls_of_scripts() -> Iterator[tuple[str, ast.List]]:
+    """In consumers/scripts.py: the script a typed method calls, and the list of keys it gives."""
+    for method in ast.walk(tree(ROOT / "consumers" / "scripts.py")):
+        if not isinstance(method, ast.AsyncFunctionDef):
+            continue
+        lists = {
+            node.targets[0].id: node.value
+            for node in ast.walk(method)
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+        }
+        for call in ast.walk(method):
+            if isinstance(call, ast.Call) and getattr(call.func, "attr", "") == "_call":
+                name, keys = call.args[:2]
+                given = lists[keys.id] if isinstance(keys, ast.Name) and keys.id in lists else keys
+                assert isinstance(name, ast.Constant)
+                yield str(name.value), given if isinstance(given, ast.List) else ast.List([ast.Starred(given)])
+
+
+def test_a_typed_method_gives_the_keys_its_script_announces() -> None:
+    calls = list(calls_of_scripts())
+    assert calls
+    for name, keys in calls:
+        contract = contract_of(header_of(ROOT / "consumers" / "lua" / f"{name}.lua"), "KEYS")
+        more = any(isinstance(key, ast.Starred) for key in keys.elts)
+        fixed = sum(not isinstance(key, ast.Starred) for key in keys.elts)
+        # One that may be absent is given by unpacking a list of none or one.
+        assert fixed == contract.numbers - more, f"{name}: {fixed} keys given, {contract.numbers} announced"
