@@ -45,9 +45,7 @@ class Command:
         try:
             yield client
         except RedisError as error:
-            raise UnreachableError(
-                f"Redis does not answer as it should: {str(error) or type(error).__name__}"
-            ) from error
+            raise UnreachableError(f"Redis does not answer as it should: {_reason(error)}") from error
         finally:
             await client.aclose()
 
@@ -56,18 +54,16 @@ class Command:
         """A connection, closed at the end; `timeout_s` is for all that is done with it. Raises UnreachableError."""
         settings = self.settings
         url = settings.database_url.get_secret_value()
-        async with connect_postgres(url, timeout_s=settings.acquire_timeout_s) as connection:
-            try:
+        try:
+            async with connect_postgres(url, timeout_s=settings.acquire_timeout_s) as connection:
                 async with asyncio.timeout(timeout_s or settings.statement_timeout_s):
                     yield connection
-            except TimeoutError as error:
-                raise UnreachableError("PostgreSQL does not answer in time") from error
-            except asyncpg.UndefinedTableError as error:
-                raise UnreachableError(f"PostgreSQL has no tables yet ({error}): `python -m sql migrate`") from error
-            except (OSError, asyncpg.InterfaceError, asyncpg.PostgresError) as error:
-                raise UnreachableError(
-                    f"PostgreSQL does not do as it should: {str(error) or type(error).__name__}"
-                ) from error
+        except TimeoutError as error:
+            raise UnreachableError("PostgreSQL does not answer in time") from error
+        except asyncpg.UndefinedTableError as error:
+            raise UnreachableError(f"PostgreSQL has no tables yet ({error}): `python -m sql migrate`") from error
+        except (OSError, asyncpg.InterfaceError, asyncpg.PostgresError) as error:
+            raise UnreachableError(f"PostgreSQL does not answer as it should: {_reason(error)}") from error
 
     def print_json(self, document: dict[str, Any]) -> None:
         """To stdout, as one document."""
@@ -78,3 +74,7 @@ def fail(sentence: str, code: int = EXIT_WRONG) -> int:
     """Says why on stderr, and gives the exit code."""
     sys.stderr.write(sentence + "\n")
     return code
+
+
+def _reason(error: Exception) -> str:
+    return str(error).rstrip(".") or type(error).__name__

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from consumers.handlers import Connection
 
 IDS_AT_ONCE = 1000
-"""Entry ids of one look at the stream, and of one question to Postgres."""
+"""Entry ids of one look at the stream: Redis does nothing else meanwhile."""
+
+IDS_PER_QUESTION = 100_000
+"""Entry ids of one question to Postgres, which reads its tables once for each."""
 
 CHECKS = 5
 """How many things about the stream are checked, beside Postgres' own invariants."""
@@ -138,4 +141,4 @@ def _as_number(entry_id: str) -> tuple[int, int]:
 
 
 def _pages(entry_ids: list[str]) -> list[list[str]]:
-    return [entry_ids[start : start + IDS_AT_ONCE] for start in range(0, len(entry_ids), IDS_AT_ONCE)]
+    return [entry_ids[start : start + IDS_PER_QUESTION] for start in range(0, len(entry_ids), IDS_PER_QUESTION)]

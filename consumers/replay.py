@@ -33,13 +33,15 @@ class Outcome(StrEnum):
     COMMITTED = "committed"
     WAITING = "waiting"
     IN_HAND = "in hand"
-    UNPROVEN = "added, not yet proven to be on disk"
+    UNPROVEN = "in the stream, not proven to be on disk"
     CLOSED_BEFORE = "closed before"
     DISCARDED = "discarded"
 
 
 OPEN_AFTER = frozenset({Outcome.IN_HAND, Outcome.UNPROVEN})
 """Where the letter had to stay open."""
+
+_IN_STREAM = frozenset({Outcome.ADDED, Outcome.WAITING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ async def replay(redis: Redis, keys: Keys, connection: "Connection", letter: Dea
             return Result(letter.id, letter.event, Outcome.CLOSED_BEFORE)
         async with redis.client() as one_connection:
             outcome, entry_id = await _add_again(one_connection, keys, letter, seen_ttl_s)
-            if outcome is Outcome.ADDED and not await is_flushed(one_connection):
+            if outcome in _IN_STREAM and not await is_flushed(one_connection):
                 outcome = Outcome.UNPROVEN
         if outcome not in OPEN_AFTER:
             await connection.execute(DEAD_LETTERS["close_dead_letter"], letter.id, "replayed")

@@ -89,7 +89,7 @@ def result_sentence(result: Result) -> str:
             return f"{what} is still being put away by a worker: nothing was done; replay it in a moment."
         case Outcome.UNPROVEN:
             return (
-                f"{what} is in the stream again, as entry {result.entry_id}, but this Redis could not prove that it is "
+                f"{what} is in the stream, as entry {result.entry_id}, but this Redis could not prove that it is "
                 "on disk: the letter stays open until a worker has applied it."
             )
         case Outcome.CLOSED_BEFORE:
