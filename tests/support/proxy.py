@@ -85,12 +85,14 @@ class TcpProxy:
         self._loses_replies = False
         self._flows.set()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # A task of our own: what asyncio would make of a coroutine function cannot be cancelled without noise.
         self.connections_total += 1
-        task = asyncio.current_task()
-        assert task
+        task = asyncio.create_task(self._connect(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             server_reader, server_writer = await asyncio.open_connection(HOST, self.target_port)
         except OSError:
