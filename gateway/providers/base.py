@@ -78,13 +78,18 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """One event that a body speaks of. `headers` holds the few that a later reader needs besides the body."""
+    """One event that a body speaks of. `headers` holds the few that a later reader needs besides the body.
+
+    `body` is its own part, byte for byte, of a request that carries several events: each is kept with what it says
+    and not with what all the others say. None stands for the whole.
+    """
 
     event_id: str
     type: str
     resource: str
     occurred_at: datetime | None
     headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +193,7 @@ class Provider(ABC):
                 occurred_at=draft.occurred_at,
                 received_at=request.received_at,
                 signed=proof.signed,
-                body=request.body,
+                body=request.body if draft.body is None else draft.body,
                 headers=draft.headers,
                 traceparent=request.traceparent,
             )

@@ -11,6 +11,9 @@ from gateway.providers.base import SignatureError
 Encode = Callable[[bytes], bytes]
 """How a digest is written in a header."""
 
+Mac = Callable[[bytes, bytes], bytes]
+"""How a digest is made of a key and a message."""
+
 UNIX_S_DIGITS_MAX = 11
 """Digits of a signed timestamp: enough until the year 5138."""
 
@@ -35,15 +38,27 @@ def hmac_sha256(key: bytes, message: bytes) -> bytes:
     return hmac.digest(key, message, "sha256")
 
 
-def signing_key(keys: Sequence[bytes], message: bytes, signatures: Sequence[bytes], *encodings: Encode) -> int:
-    """The number (from 1) of the first key under which one of the signatures is the HMAC-SHA256 of the message.
+def hmac_sha1(key: bytes, message: bytes) -> bytes:
+    """As old senders have it; an HMAC does not suffer from SHA-1's collisions."""
+    return hmac.digest(key, message, "sha1")
+
+
+def hmac_sha512(key: bytes, message: bytes) -> bytes:
+    """As Paystack has it."""
+    return hmac.digest(key, message, "sha512")
+
+
+def signing_key(
+    keys: Sequence[bytes], message: bytes, signatures: Sequence[bytes], *encodings: Encode, mac: Mac = hmac_sha256
+) -> int:
+    """The number (from 1) of the first key under which one of the signatures is the digest of the message.
 
     The written forms are compared, in constant time: decoding would let several texts stand for one signature, so that
     a header with a flipped bit could still pass. Raises SignatureError("mismatch").
     """
     assert all(keys), "an empty key would let anyone sign"
     for number, key in enumerate(keys, start=1):
-        digest = hmac_sha256(key, message)
+        digest = mac(key, message)
         for encode in encodings:
             genuine = encode(digest)
             if any(hmac.compare_digest(genuine, signature) for signature in signatures):

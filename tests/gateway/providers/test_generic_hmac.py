@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from contract.event import Event
 from gateway.providers import generic_hmac
 from gateway.providers.base import PayloadError, SignatureError
-from tests.support.provider_cases import GenericHmacCase, Signed
+from tests.support.cases.base import Signed
+from tests.support.cases.generic_hmac import GenericHmacCase
 
 CASE = GenericHmacCase()
 SECRET = CASE.secrets[0]

@@ -17,7 +17,8 @@ from pydantic import ValidationError
 from contract.event import Event
 from gateway.providers.base import PayloadError, SignatureError
 from gateway.providers.signing import hmac_sha256, key_from_base64, padded_base64
-from tests.support.provider_cases import NOW, NOW_S, Signed, StandardWebhooksCase
+from tests.support.cases.base import NOW, NOW_S, Signed
+from tests.support.cases.standard_webhooks import StandardWebhooksCase
 
 CASE = StandardWebhooksCase()
 SECRET = CASE.secrets[0]

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from contract.event import Event
 from gateway.providers.base import PayloadError, SignatureError
-from tests.support.provider_cases import NOW, NOW_S, Signed, StripeCase
+from tests.support.cases.base import NOW, NOW_S, Signed
+from tests.support.cases.stripe import StripeCase
 
 CASE = StripeCase()
 SECRET = CASE.secrets[0]

@@ -1,0 +1,107 @@
+"""What the conformance suite must know of a provider. Each file beside this one has a case or a family of them."""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from hypothesis import strategies as st
+
+from contract.event import Signed as Covers
+from gateway.providers import PROVIDERS
+from gateway.providers.base import Headers, Provider, Request
+
+RawHeaders = list[tuple[bytes, bytes]]
+
+NOW = datetime(2026, 9, 17, 12, 0, tzinfo=UTC)
+NOW_S = int(NOW.timestamp())
+
+TEXT = st.text(min_size=1, max_size=40)
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A request as it was signed; tests change one part and send the rest.
+
+    `headers` are those that the signature covers or that hold it; `beside` those that anyone could have changed.
+    """
+
+    headers: RawHeaders
+    body: bytes
+    beside: tuple[tuple[bytes, bytes], ...] = ()
+    target: str = "/webhooks/a"
+
+    def request(self, received_at: datetime = NOW) -> Request:
+        return Request("POST", self.target, Headers([*self.headers, *self.beside]), self.body, received_at)
+
+    def with_body(self, body: bytes) -> "Signed":
+        return replace(self, body=body)
+
+    def with_headers(self, headers: RawHeaders) -> "Signed":
+        return replace(self, headers=headers)
+
+    def with_header(self, name: bytes, value: bytes) -> "Signed":
+        """The same request with another value in one header, wherever that stood."""
+        return self.with_headers([(key, value if key == name else old) for key, old in self.headers])
+
+    def without_header(self, name: bytes) -> "Signed":
+        return self.with_headers([(key, value) for key, value in self.headers if key != name])
+
+
+class Case(ABC):
+    """What the conformance suite must know of one provider."""
+
+    provider: ClassVar[str]
+    secrets: ClassVar[tuple[str, str, str]]
+    signature: ClassVar[bytes]
+    """The header that holds the signature."""
+    timed: ClassVar[bool] = False
+    """Whether a time is signed and a tolerance holds."""
+    covers: ClassVar[Covers] = "body"
+    """What the signature covers. The body may be changed unseen unless that is "body"."""
+    beside: ClassVar[tuple[tuple[bytes, bytes], ...]] = ()
+    """Headers that are sent and not signed."""
+    settings: ClassVar[Mapping[str, object]] = {}
+    """What its table must hold besides the secrets."""
+    dated: ClassVar[bool] = True
+    """Whether its events have a time."""
+
+    def source(self, *secrets: str, **settings: object) -> Provider:
+        """A source of this provider, with the first secret unless told otherwise."""
+        kind = PROVIDERS[self.provider]
+        known = {"source": "a", "provider": self.provider, "secrets": secrets or self.secrets[:1]}
+        return kind(kind.Source.model_validate({**known, **self.settings, **settings}))
+
+    @abstractmethod
+    def sign(self, body: str, secret: str, at_s: int = NOW_S) -> RawHeaders:
+        """The headers as the provider's own code makes them."""
+
+    @abstractmethod
+    def sign_bytes(self, body: bytes, secret: str, at_s: int = NOW_S) -> RawHeaders:
+        """The same for any bytes, where the provider's code only takes text."""
+
+    @abstractmethod
+    def event(self, text: str) -> dict[str, Any]:
+        """A body the provider could send, with `text` somewhere in it."""
+
+    def write(self, event: dict[str, Any], indent: int | None = None, *, ascii_only: bool = True) -> str:
+        """The body as it is sent: JSON, unless the provider sends something else."""
+        return json.dumps(event, indent=indent, ensure_ascii=ascii_only)
+
+    def kept(self, body: bytes) -> bytes:
+        """The part of a body that the one event in it is kept with."""
+        return body
+
+    def deliver(self, body: str, secret: str | None = None, at_s: int = NOW_S) -> Signed:
+        """A genuine request with this body, signed by the provider's own code."""
+        return Signed(self.sign(body, secret or self.secrets[0], at_s), body.encode(), self.beside)
+
+    def deliver_bytes(self, body: bytes, secret: str | None = None, at_s: int = NOW_S) -> Signed:
+        """A genuine request with any bytes."""
+        return Signed(self.sign_bytes(body, secret or self.secrets[0], at_s), body, self.beside)
+
+    def signed(self, secret: str | None = None, at_s: int = NOW_S) -> Signed:
+        """A genuine request."""
+        return self.deliver(self.write(self.event("Café, 2 €")), secret, at_s)

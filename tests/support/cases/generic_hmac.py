@@ -1,0 +1,24 @@
+"""The `hmac` provider, signed by other senders' libraries, which compute the same."""
+
+from typing import Any
+
+import stripe
+
+from gateway.providers.signing import hmac_sha256, lower_hex
+from tests.support.cases.base import NOW_S, Case, RawHeaders
+
+
+class GenericHmacCase(Case):
+    provider = "hmac"
+    secrets = ("first secret", "second secret", "third secret")
+    signature = b"X-Signature"
+
+    def sign(self, body: str, secret: str, at_s: int = NOW_S) -> RawHeaders:  # noqa: ARG002 - no time is signed
+        return [(self.signature, stripe.WebhookSignature._compute_signature(body, secret).encode())]
+
+    def sign_bytes(self, body: bytes, secret: str, at_s: int = NOW_S) -> RawHeaders:  # noqa: ARG002
+        return [(self.signature, lower_hex(hmac_sha256(secret.encode(), body)))]
+
+    def event(self, text: str) -> dict[str, Any]:
+        event = {"transaction_id": "t_1", "status": "COMPLETED", "amount": "10.99", "currency": "EUR", "note": text}
+        return {**event, "timestamp": "2026-09-17T11:59:58Z"}
