@@ -1,0 +1,110 @@
+"""A worker that makes no progress ends itself; one that waits for its infrastructure does not."""
+
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from consumers.health import EXIT_STUCK, Progress, serve
+from consumers.metrics import Metrics
+from stack.ports import HOST, free_port
+from tests.support.child import Child
+from tests.support.processes import ROOT
+from tests.support.stream_states import settings_for
+from tests.support.wait import until
+
+LIMIT_S = 1.0
+
+Start = Callable[..., Child]
+
+STAND_IN = ROOT / "tests" / "support" / "stand_in_worker.py"
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts stand-in workers; they are killed at the end."""
+    children: list[Child] = []
+
+    def launch(how: str, port: int = 0) -> Child:
+        child = Child(f"stand-in {len(children)}", tmp_path / f"{len(children)}.log")
+        children.append(child)
+        argv = [sys.executable, str(STAND_IN), how, str(port), str(LIMIT_S), "1"]
+        child.launch(argv, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)})
+        return child
+
+    yield launch
+    for child in children:
+        child.kill()
+
+
+async def get(port: int, path: str) -> tuple[int, Any]:
+    async with aiohttp.ClientSession() as session, session.get(f"http://{HOST}:{port}{path}") as answer:
+        return answer.status, await (answer.json() if path != "/metrics" else answer.text())
+
+
+@pytest.mark.parametrize("how", ["idle", "asleep"])
+def test_a_worker_without_progress_ends_itself_and_says_where_it_stood(start: Start, how: str) -> None:
+    child = start(how)
+    assert child.wait() == EXIT_STUCK
+    assert "No progress for 1." in child.log
+    assert "the last was: a start" in child.log
+    assert "stand_in_worker.py" in child.log
+
+
+def test_a_worker_that_lets_no_thread_run_is_ended_too(start: Start) -> None:
+    child = start("in C")
+    assert child.wait() == 1
+    assert "Timeout (0:00:02)!" in child.log
+    assert "stand_in_worker.py" in child.log
+
+
+async def test_waiting_for_infrastructure_is_life_but_not_readiness(start: Start) -> None:
+    port = free_port()
+    child = start("in an outage", port)
+
+    async def outage() -> bool:
+        try:
+            return (await get(port, "/readyz"))[1]["reason"] is not None
+        except aiohttp.ClientConnectionError:
+            return False
+
+    await until(outage, what="the worker says that it waits")
+    status, document = await get(port, "/readyz")
+    assert (status, document["reason"], document["last"]) == (503, "Redis: connection refused", "a start")
+    status, document = await get(port, "/healthz")
+    assert (status, document["ok"], document["pid"]) == (200, True, child.pid)
+    assert document["age_s"] < LIMIT_S
+
+
+async def test_a_worker_answers_for_itself() -> None:
+    port = free_port()
+    settings = settings_for("redis://x", "postgresql://x", "test", CONSUMERS_METRICS_PORT=port)
+    progress = Progress()
+    async with serve(settings, Metrics(), progress) as served:
+        assert served == port
+        assert (await get(port, "/readyz"))[0] == 503
+        progress.made("a batch")
+        assert (await get(port, "/readyz"))[0] == 200
+        assert (await get(port, "/healthz"))[1]["last"] == "a batch"
+        status, text = await get(port, "/metrics")
+        assert status == 200
+        assert "webhook_consumer_workers 1.0" in text
+    with pytest.raises(aiohttp.ClientConnectionError):
+        await get(port, "/healthz")
+
+
+async def test_no_port_means_no_server() -> None:
+    settings = settings_for("redis://x", "postgresql://x", "test")
+    async with serve(settings, Metrics(), Progress()) as served:
+        assert served == 0
+
+
+async def test_a_port_of_another_program_is_a_sentence() -> None:
+    with socket.create_server((HOST, 0)) as other:
+        settings = settings_for("redis://x", "postgresql://x", "test", CONSUMERS_METRICS_PORT=other.getsockname()[1])
+        with pytest.raises(OSError, match="set CONSUMERS_METRICS_PORT to another"):
+            await serve(settings, Metrics(), Progress()).__aenter__()
