@@ -162,7 +162,8 @@ class Embedded(Stack):
     def _wait(self, waiter: Waiter, name: Name, answers: ready.Question) -> None:
         ours = name in self._control.names()
         log = log_file(self._data_dir, name) if ours else None
-        waiter.until(name, answers, log, partial(self._control.restarts, name) if ours else int)
+        manager_log = log_file(self._data_dir, "supervisor")
+        waiter.until(name, answers, log, partial(self._control.restarts, name) if ours else int, manager_log)
 
     def _wait_for_consumers(self, waiter: Waiter) -> None:
         self._wait(waiter, "consumers", self._consumers_ready)

@@ -83,8 +83,9 @@ class Postgres:
         return drop.command(argv, death_signal) if drop else argv
 
     def url(self, database: str = DATABASE) -> str:
-        """Where clients connect. Holds the password: for their environment, never for a log."""
-        return f"postgresql://{SUPERUSER}:{quote(self.password, safe='')}@{HOST}:{self.port}/{quote(database, safe='')}"
+        """Where clients connect; by loopback, so without TLS. Holds the password: never for a log."""
+        address = f"{SUPERUSER}:{quote(self.password, safe='')}@{HOST}:{self.port}"
+        return f"postgresql://{address}/{quote(database, safe='')}?sslmode=disable"
 
     @property
     def _cluster(self) -> Path:

@@ -20,7 +20,7 @@ Name = Literal["valkey", "postgres", "consumers", "gateway"]
 ORDER: tuple[Name, ...] = ("valkey", "postgres", "consumers", "gateway")
 """In this order they start; backwards they stop."""
 
-SERVER_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
+SERVER_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
 """What the servers see of our environment; the providers' secrets are none of their business."""
 
 SERVER_STOP_TIMEOUT_S = 120

@@ -51,14 +51,19 @@ class Waiter:
 
     deadline: float
 
-    def until(self, name: str, answers: Question, log: Path | None, restarts: Callable[[], int]) -> None:
-        """Returns when `answers` gives "", which is else the reason why not."""
+    def until(
+        self, name: str, answers: Question, log: Path | None, restarts: Callable[[], int], fallback: Path | None = None
+    ) -> None:
+        """Returns when `answers` gives "", which is else the reason why not.
+
+        Where `log` says nothing, the program did not even begin, and `fallback` may know why.
+        """
         restarts_before = restarts()
         while reason := asyncio.run(_bounded(answers)):
             tries = restarts() - restarts_before
             if tries >= RESTARTS_MAX or time.monotonic() > self.deadline:
                 again = f" It was started again {tries} times." if tries else ""
-                raise NotReadyError(f"{name} does not answer: {reason}.{again}{tail(log)}")
+                raise NotReadyError(f"{name} does not answer: {reason}.{again}{tail(log) or tail(fallback)}")
             time.sleep(PAUSE_S)
 
 
@@ -71,10 +76,8 @@ async def _bounded(answers: Question) -> str:
 
 def tail(log: Path | None, lines: int = LOG_LINES) -> str:
     """The last lines of a log, ready to be shown below a sentence."""
-    if log is None or not log.exists():
-        return ""
-    last = log.read_text(errors="replace").splitlines()[-lines:]
-    return f" The last lines of {log}:\n" + "\n".join(f"  {line}" for line in last) if last else f" {log} is empty."
+    last = log.read_text(errors="replace").splitlines()[-lines:] if log and log.exists() else []
+    return f" The last lines of {log}:\n" + "\n".join(f"  {line}" for line in last) if last else ""
 
 
 async def postgres_answers(url: str) -> str:

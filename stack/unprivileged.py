@@ -47,7 +47,8 @@ class Drop:
 def decide(paths: Iterable[Path], owner_of: Path) -> Drop | None:
     """How to run a program that must reach `paths`; None where we are not root and nothing is to be done.
 
-    The user is the owner of the nearest existing folder at or above `owner_of`, or nobody where root owns it.
+    The user is the owner of the nearest existing folder at or above `owner_of`, or nobody where that is root or has no
+    name, which PostgreSQL asks for.
     """
     if os.geteuid() != 0:
         return None
@@ -58,10 +59,14 @@ def decide(paths: Iterable[Path], owner_of: Path) -> Drop | None:
 
 def _user(folder: Path) -> tuple[int, int]:
     owner = _nearest(folder).stat()
-    if owner.st_uid != 0:
-        return owner.st_uid, owner.st_gid
-    nobody = pwd.getpwnam(FALLBACK_USER)
-    return nobody.pw_uid, nobody.pw_gid
+    names = {
+        user.pw_uid: user for user in pwd.getpwall() if user.pw_uid == owner.st_uid or user.pw_name == FALLBACK_USER
+    }
+    names.pop(0, None)
+    if not names:
+        raise UnprivilegedError(f"PostgreSQL refuses to run as root, and this system has no user {FALLBACK_USER}.")
+    user = names.get(owner.st_uid) or next(iter(names.values()))
+    return user.pw_uid, user.pw_gid
 
 
 def _nearest(path: Path) -> Path:
