@@ -33,6 +33,9 @@ LISTEN_BACKLOG = 1024
 DRAIN_POLL_S = 0.02
 """How often a stopping gateway looks whether requests are still in hand."""
 
+CUT_OFF_S = 0.1
+"""What a request that was not finished in time still gets; 0 would mean "for ever" to aiohttp."""
+
 log = structlog.get_logger()
 
 
@@ -102,7 +105,7 @@ class Gateway:
         except TimeoutError:
             finished = False
         if self._server:
-            await self._server.shutdown(timeout=0)
+            await self._server.shutdown(timeout=CUT_OFF_S)
         if self._watching:
             self._watching.cancel()
             await asyncio.wait([self._watching])
@@ -111,10 +114,8 @@ class Gateway:
         return finished
 
     async def _finish_requests(self, deadline_s: float) -> bool:
-        if self._server is None:
-            return True
-        self._server.drain()
-        while self._server.is_busy:
+        """Each look ends the connections that have become idle since the one before."""
+        while self._server is not None and self._server.drain():
             if time.monotonic() > deadline_s:
                 log.error("requests were still in hand when SHUTDOWN_TIMEOUT_S was over; they are cut off")
                 return False

@@ -13,7 +13,8 @@
 local events, epoch = KEYS[1], KEYS[2]
 local seen_ttl_s, backlog_limit, touch, width = ARGV[1], tonumber(ARGV[2]), ARGV[3] == '1', tonumber(ARGV[4])
 local backlog = redis.call('XLEN', events)
-local exists = backlog > 0 or redis.call('EXISTS', events) == 1
+-- A worker may have made the stream, empty, for its group; the epoch is still the first entry's id.
+local begun = backlog > 0 or redis.call('EXISTS', events, epoch) == 2
 local answers = { backlog }
 
 for number = 1, #KEYS - 2 do
@@ -30,9 +31,9 @@ for number = 1, #KEYS - 2 do
     local first = 5 + (number - 1) * width
     local id = redis.call('XADD', events, '*', unpack(ARGV, first, first + width - 1))
     redis.call('SET', marker, id, 'EX', seen_ttl_s)
-    if not exists then
+    if not begun then
       redis.call('SET', epoch, id)
-      exists = true
+      begun = true
     end
     backlog = backlog + 1
     answers[number + 1] = '+' .. id

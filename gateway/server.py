@@ -114,14 +114,13 @@ class Server(web.Server):
         self._open -= 1
         self._on_connections(self._open)
 
-    def drain(self) -> None:
-        """End idle connections now, and the others with their next answer."""
+    def drain(self) -> int:
+        """End the connections that are idle now; the others end with their next answer. How many those are."""
         self.draining = True
+        busy = 0
         for connection in self.connections:
             if cast("Connection", connection).is_idle:
                 connection.force_close()
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether a request is in hand."""
-        return any(not cast("Connection", connection).is_idle for connection in self.connections)
+            else:
+                busy += 1
+        return busy
