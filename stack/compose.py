@@ -59,7 +59,7 @@ class Compose(Stack):
         if not before:
             last = state.read(self._data_dir)
             ports = state.choose_ports(last.ports if last else None, self._settings.ports_asked_for)
-            state.write(self._data_dir, State("compose", ports))
+            state.write(self._data_dir, State("compose", ports, self._settings.digest))
         consumers = len(self._ids("consumers")) if before else self._settings.consumers
         self._run("up", "--detach", "--build", f"--scale=consumers={consumers}", timeout_s=BUILD_TIMEOUT_S)
         environment = self.environment
@@ -145,7 +145,7 @@ class Compose(Stack):
     def _compose_environment(self) -> dict[str, str]:
         chosen = state.read(self._data_dir)
         ports = {} if chosen is None else {f"{name.upper()}_PORT": str(port) for name, port in _published(chosen)}
-        return {**self._environ, **ports}
+        return {**self._environ, **ports, "SETTINGS_DIGEST": self._settings.digest}
 
     def _run(self, *arguments: str, timeout_s: float = COMMAND_TIMEOUT_S) -> str:
         return _output([*self._argv(), *arguments], self._compose_environment(), timeout_s)

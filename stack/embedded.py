@@ -9,7 +9,7 @@ from functools import partial
 
 from typing_extensions import override
 
-from stack import logs, ready, state
+from stack import logs, ready, show, state
 from stack.base import Running, Stack, StackError
 from stack.control import Control
 from stack.lock import Lock
@@ -40,6 +40,9 @@ class Embedded(Stack):
             if not lock.held:
                 raise StackError("another `make up` or `make down` of this DATA_DIR is still at work; nothing was done")
             before = self._pids()
+            if before and self._settings_changed():
+                show.say("The settings changed: everything is started again.")
+                self.down()
             if not self._control.answers():
                 self._start_manager()
             self._start_programs(self.plan())
@@ -97,6 +100,10 @@ class Embedded(Stack):
     def environment(self) -> Mapping[str, str]:
         return self.plan().environment
 
+    def _settings_changed(self) -> bool:
+        last = state.read(self._data_dir)
+        return last is not None and last.settings_digest != self._settings.digest
+
     def _make_folders(self) -> None:
         self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self._data_dir / "log").mkdir(mode=0o700, exist_ok=True)
@@ -109,7 +116,7 @@ class Embedded(Stack):
             raise StackError(f"the process manager (pid {pid}) runs but does not answer; `kill {pid}` stops it")
         before = state.read(self._data_dir)
         ports = state.choose_ports(before.ports if before else None, self._settings.ports_asked_for)
-        state.write(self._data_dir, State("embedded", ports))
+        state.write(self._data_dir, State("embedded", ports, self._settings.digest))
         shutil.rmtree(metrics_dir(self._data_dir), ignore_errors=True)
         metrics_dir(self._data_dir).mkdir(mode=0o700, parents=True)
         chosen = self.plan()

@@ -6,6 +6,8 @@ from typing import Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from stack import state
+
 CONSUMERS_MAX = 256
 """More workers than this on one host is a typing mistake."""
 
@@ -43,6 +45,9 @@ class Settings(BaseSettings):
     log_bytes_max: int = Field(default=20_000_000, ge=10_000)
     """A log file above this is moved to `.1`, over the one before."""
 
+    sources_file: Path = Path("sources.toml")
+    """Read by the gateway; `make up` starts everything again when it changed."""
+
     redis_url: SecretStr | None = None
     """Set: this server is used as it is, and none is started."""
 
@@ -51,6 +56,11 @@ class Settings(BaseSettings):
 
     redis_password: SecretStr = SecretStr("")
     postgres_password: SecretStr = SecretStr("")
+
+    @property
+    def digest(self) -> str:
+        """Differs when `make up` would start something else than the last one did."""
+        return state.settings_digest([Path(".env"), self.sources_file, Path("requirements.lock")])
 
     @property
     def ports_asked_for(self) -> dict[str, int | None]:

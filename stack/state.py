@@ -1,7 +1,8 @@
 """What the stack chose and keeps in DATA_DIR: its kind and ports for itself, `stack.env` for every other tool."""
 
+import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -35,6 +36,7 @@ class State:
 
     kind: Kind
     ports: Ports
+    settings_digest: str = ""
 
 
 _STATE = TypeAdapter(State)
@@ -65,6 +67,15 @@ def choose_ports(before: Ports | None, asked: Mapping[str, int | None]) -> Ports
     for name, port in wanted.items():
         chosen.setdefault(name, usual_or_free(port, chosen.values()))
     return Ports(**chosen)
+
+
+def settings_digest(files: Iterable[Path]) -> str:
+    """Differs when one of these files does: what runs was started with the old ones."""
+    digest = hashlib.sha256()
+    for file in files:
+        content = file.read_bytes() if file.is_file() else b""
+        digest.update(f"{file.name} {len(content)} ".encode() + content)
+    return digest.hexdigest()
 
 
 def read_environment(data_dir: Path) -> dict[str, str]:
