@@ -18,6 +18,10 @@ class Scripts:
         self._keys = keys
         self._scripts = {path.stem: redis.register_script(path.read_text()) for path in sorted(_LUA.glob("*.lua"))}
 
+    async def make_group(self) -> bool:
+        """Whether it had to be made."""
+        return bool(await self._call("make_group", [self._keys.events, self._keys.epoch], GROUP))
+
     async def take_locks(self, locks: Sequence[str], token: str, ttl_ms: int) -> list[bool]:
         """One answer per lock: is it ours now?"""
         return [bool(taken) for taken in cast("list[int]", await self._call("take_locks", locks, token, ttl_ms))]

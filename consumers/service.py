@@ -60,7 +60,7 @@ class Service:
         keys = Keys(self._settings.key_prefix)
         scripts = Scripts(redis, keys)
         stream = Stream(reader, redis, scripts, keys)
-        slot = Slot(redis, scripts, stream, keys, self._settings)
+        slot = Slot(scripts, stream, keys, self._settings)
         if not await self._begin(slot, stream):
             return
         log.info("working", consumer=slot.consumer)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from typing import Self
 
 import structlog
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from consumers.lock import Locks
@@ -38,8 +37,7 @@ class Slot:
     short-lived workers leaves none behind. Use it as an async context manager around the work.
     """
 
-    def __init__(self, redis: Redis, scripts: Scripts, stream: Stream, keys: Keys, settings: Settings) -> None:
-        self._redis = redis
+    def __init__(self, scripts: Scripts, stream: Stream, keys: Keys, settings: Settings) -> None:
         self._scripts = scripts
         self._stream = stream
         self._keys = keys
@@ -57,7 +55,8 @@ class Slot:
         """Takes the lowest slot without an owner. Raises SlotsExhaustedError, RedisError."""
         for number in range(1, SLOTS_MAX + 1):
             token = f"{_PREFIX}{number}:{secrets.token_hex(8)}"
-            if await self._redis.set(self._keys.slot(number), token, nx=True, px=self._settings.slot_ttl_ms):
+            (is_ours,) = await self._scripts.take_locks([self._keys.slot(number)], token, self._settings.slot_ttl_ms)
+            if is_ours:
                 self.number, self.token = number, token
                 self.lost.clear()
                 return self

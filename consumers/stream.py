@@ -49,13 +49,7 @@ class Stream:
 
     async def ensure_group(self) -> bool:
         """Makes the group, from the very first entry (`0`, never `$`), if it is not there. Tells whether it made it."""
-        try:
-            await self._redis.xgroup_create(self._keys.events, GROUP, id="0", mkstream=True)
-        except ResponseError as error:
-            if "BUSYGROUP" in str(error):
-                return False
-            raise
-        return True
+        return await self._scripts.make_group()
 
     async def read(self, consumer: str, count: int, block_ms: int | None) -> list[Entry | Unreadable]:
         """Up to `count` new entries; waits up to `block_ms` for the first one, or not at all where None."""

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- Counts one more delivery of entries a worker kept in its hands, before it tries them again.
 --
 -- KEYS     1    the stream

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- Takes over entries that nobody works on any more: one page of the pending list, from a cursor, so that the whole
 -- list is walked. An entry that was delivered suspiciously often is taken alone, so that only it can bring its worker
 -- down again.

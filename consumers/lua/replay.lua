@@ -24,7 +24,7 @@ if known and #redis.call('XRANGE', KEYS[1], known, known) > 0 then
     return { known == ARGV[1] and 'in hand' or 'waiting', known }
 end
 
-local is_first = redis.call('EXISTS', KEYS[1]) == 0
+local is_first = redis.call('EXISTS', KEYS[1], KEYS[2]) < 2
 local id = redis.call('XADD', KEYS[1], '*', unpack(ARGV, 4))
 if is_first then
     redis.call('SET', KEYS[2], id)

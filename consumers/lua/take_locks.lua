@@ -1,5 +1,6 @@
-#!lua
--- Takes the locks of several resources, each for itself: a busy one does not stop the others.
+#!lua flags=allow-oom
+-- Takes the locks of several resources, each for itself: a busy one does not stop the others. Allowed when memory is
+-- short: without its locks a worker could apply nothing, and nothing would ever be freed.
 --
 -- KEYS     1…n  the lock of each resource
 -- ARGV     1    the owner's token

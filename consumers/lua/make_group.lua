@@ -1,0 +1,20 @@
+#!lua flags=allow-oom
+-- Makes the group, from the very first entry, and the stream where there is none: then a new epoch begins, with the
+-- next entry that is added. Allowed when memory is short: without a group nothing would ever be freed.
+--
+-- KEYS     1  the stream
+--          2  the epoch: the id of the first entry of this stream
+-- ARGV     1  the group
+-- Returns  1 if it was made, 0 if it was there.
+
+if redis.call('EXISTS', KEYS[1]) == 0 then
+    redis.call('DEL', KEYS[2])
+else
+    for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+        if group[2] == ARGV[1] then
+            return 0
+        end
+    end
+end
+redis.call('XGROUP', 'CREATE', KEYS[1], ARGV[1], '0', 'MKSTREAM')
+return 1

@@ -1,0 +1,37 @@
+"""The whole system with servers of the test's own: here everything may be killed, frozen, cut and filled up."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.support.history import History
+from tests.support.processes import Programs
+from tests.support.rig import Rig
+from tests.support.servers import PostgresServer, ValkeyServer
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Iterator[History]:
+    """What the senders of this test did and were told."""
+    with History(tmp_path / "history.jsonl") as history:
+        yield history
+
+
+@pytest_asyncio.fixture
+async def rig(
+    private_valkey: ValkeyServer, database_url: str, postgres: PostgresServer, programs: Programs, history: History
+) -> AsyncIterator[Rig]:
+    """A Valkey of its own and a database in the shared PostgreSQL: for tests that do not harm Postgres itself."""
+    async with Rig(private_valkey, postgres, database_url, programs, history) as rig:
+        yield rig
+
+
+@pytest_asyncio.fixture
+async def fragile_rig(
+    private_valkey: ValkeyServer, private_postgres: PostgresServer, programs: Programs, history: History
+) -> AsyncIterator[Rig]:
+    """A Valkey and a PostgreSQL of its own, as durable as production's."""
+    async with Rig(private_valkey, private_postgres, private_postgres.url, programs, history) as rig:
+        yield rig

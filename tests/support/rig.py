@@ -1,0 +1,167 @@
+"""The whole system as real processes around a private Valkey and PostgreSQL, with a breakable wire on every link."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Self
+
+import asyncpg
+from redis.asyncio import Redis
+
+from contract.keys import Keys
+from sql.connect import connect
+from tests.support.checker import verdict
+from tests.support.child import Child
+from tests.support.history import History
+from tests.support.load import Load
+from tests.support.processes import Gateway, Programs
+from tests.support.proxy import TcpProxy
+from tests.support.servers import PostgresServer, ValkeyServer
+
+PREFIX = "rig"
+CONNECT_TIMEOUT_S = 10.0
+
+GATEWAY_ENV = {
+    "DURABILITY_CHECK_S": "0.2",
+    "DURABILITY_TIMEOUT_S": "0.5",
+    "REDIS_TIMEOUT_S": "1",
+    "RETRY_AFTER_S": "1",
+}
+"""Limits as a test can wait for them; production's are many times that."""
+
+WORKER_ENV = {
+    "ACQUIRE_TIMEOUT_S": "2",
+    "BLOCK_MS": "100",
+    "CLAIM_IDLE_MS": "1500",
+    "LOCK_TTL_MS": "1000",
+    "OUTAGE_DELAY_MAX_MS": "500",
+    "OUTAGE_DELAY_MS": "50",
+    "REDIS_TIMEOUT_S": "1",
+    "RETRY_DELAY_MAX_MS": "200",
+    "RETRY_DELAY_MS": "20",
+    "ROW_LOCK_TIMEOUT_S": "1",
+    "SLOT_TTL_MS": "1000",
+    "STATEMENT_TIMEOUT_S": "3",
+    "TRANSACTION_IDLE_S": "2",
+}
+
+
+@dataclass
+class Rig:
+    """Everything that runs. Gateways and workers go through the wires; the test itself goes straight to the servers."""
+
+    valkey: ValkeyServer
+    postgres: PostgresServer
+    database_url: str
+    programs: Programs
+    history: History
+    prefix: str = PREFIX
+    gateway_env: Mapping[str, str] = field(default_factory=dict)
+    worker_env: Mapping[str, str] = field(default_factory=dict)
+    gateways: list[Gateway] = field(default_factory=list)
+    workers: list[Child] = field(default_factory=list)
+    gateway_to_redis: TcpProxy = field(init=False)
+    worker_to_redis: TcpProxy = field(init=False)
+    worker_to_postgres: TcpProxy = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.gateway_to_redis = TcpProxy(self.valkey.port)
+        self.worker_to_redis = TcpProxy(self.valkey.port)
+        self.worker_to_postgres = TcpProxy(self.postgres.port)
+
+    @property
+    def keys(self) -> Keys:
+        return Keys(self.prefix)
+
+    @property
+    def urls(self) -> list[str]:
+        """Where senders may deliver; a provider does not know which of them work."""
+        return [gateway.url for gateway in self.gateways]
+
+    async def add_gateways(self, n: int, env: Mapping[str, str] | None = None, *, ready: bool = True) -> None:
+        """`n` more gateways."""
+        settings = GATEWAY_ENV | dict(self.gateway_env) | dict(env or {})
+        url = self.gateway_to_redis.url(self.valkey.url)
+        for _ in range(n):
+            self.gateways.append(await self.programs.gateway(url, self.prefix, settings, ready=ready))
+
+    async def add_workers(self, n: int, env: Mapping[str, str] | None = None) -> list[Child]:
+        """`n` more workers, once each has leased its slot."""
+        settings = WORKER_ENV | dict(self.worker_env) | dict(env or {})
+        servers = self.servers_env
+        added = await self.programs.consumers(servers["REDIS_URL"], servers["DATABASE_URL"], self.prefix, n, settings)
+        self.workers += added
+        return added
+
+    def start_worker(self, env: Mapping[str, str] | None = None) -> Child:
+        """One more worker; returns at once, whether its servers are there or not."""
+        settings = self.servers_env | WORKER_ENV | dict(self.worker_env) | dict(env or {})
+        worker = self.programs.start("consumers", settings)
+        self.workers.append(worker)
+        return worker
+
+    @property
+    def servers_env(self) -> dict[str, str]:
+        """Where a worker finds its servers: through the wires."""
+        return {
+            "REDIS_URL": self.worker_to_redis.url(self.valkey.url),
+            "DATABASE_URL": self.worker_to_postgres.url(self.database_url),
+            "KEY_PREFIX": self.prefix,
+            "CONSUMERS_METRICS_PORT": "0",
+        }
+
+    async def restart_gateway(self, gateway: Gateway) -> None:
+        """Another one takes a dead gateway's place and port; returns at once."""
+        settings = GATEWAY_ENV | dict(self.gateway_env)
+        url = self.gateway_to_redis.url(self.valkey.url)
+        new = await self.programs.gateway(url, self.prefix, settings, port=gateway.port, ready=False)
+        self.gateways[self.gateways.index(gateway)] = new
+
+    def replace_worker(self, worker: Child) -> Child:
+        """Another one takes a dead worker's place; returns at once."""
+        self.workers.remove(worker)
+        return self.start_worker()
+
+    @asynccontextmanager
+    async def load(
+        self, *, seed: int = 1, senders: int = 12, copies: int = 2, prefix: str = "pi"
+    ) -> AsyncIterator[Load]:
+        """Senders that go on while the block breaks things; at its end, until everything they sent was promised."""
+        load = Load(lambda: self.urls, self.history, seed=seed, senders=senders, copies=copies, prefix=prefix)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(load.run())
+            yield load
+            load.finish()
+
+    async def verdict(self, *, one_202_each: bool = True) -> list[str]:
+        """Every broken promise, once all is drained."""
+        return await verdict(self.history, self.valkey.url, self.database_url, self.prefix, one_202_each=one_202_each)
+
+    @asynccontextmanager
+    async def database(self) -> AsyncIterator[asyncpg.Connection]:
+        """Straight to Postgres."""
+        async with connect(self.database_url, timeout_s=CONNECT_TIMEOUT_S) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def redis(self) -> AsyncIterator[Redis]:
+        """Straight to Valkey."""
+        async with Redis.from_url(self.valkey.url, protocol=3) as redis:
+            yield redis
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            for wire in self.wires:
+                await stack.enter_async_context(wire)
+            self._wires = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for child in [*self.gateways, *self.workers]:
+            child.kill()
+        await self._wires.aclose()
+
+    @property
+    def wires(self) -> tuple[TcpProxy, TcpProxy, TcpProxy]:
+        return (self.gateway_to_redis, self.worker_to_redis, self.worker_to_postgres)
