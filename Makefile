@@ -73,9 +73,9 @@ image: ## build the container image
 
 lock: ## pin every dependency again with its hashes (UPGRADE=1: to the newest versions)
 	@rm -rf .lock-venv && $(PYTHON) -m venv .lock-venv && .lock-venv/bin/python -m pip install --quiet uv
-	@$(COMPILE) --output-file requirements-runtime.lock
-	@$(COMPILE) --extra embedded --output-file requirements.lock
 	@$(COMPILE) --extra embedded --extra dev --output-file requirements-dev.lock
+	@$(COMPILE) --constraint requirements-dev.lock --extra embedded --output-file requirements.lock
+	@$(COMPILE) --constraint requirements-dev.lock --output-file requirements-runtime.lock
 	@rm -rf .lock-venv
 
 # No index URL is written into the locks: where packages come from is the business of whoever installs them.
