@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 JSON = "application/json"
 
-_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
+
+
+def phrase(status: int) -> str:
+    """The status in words; a few senders insist on one that is in no list, such as 498."""
+    return _PHRASES.get(status, "Refused")
 
 
 class Response(web.StreamResponse):
@@ -52,7 +57,7 @@ class Response(web.StreamResponse):
         else:
             connection = "" if request.version.minor else "Connection: keep-alive\r\n"
         head = (
-            f"{_STATUS_LINES[self._code]}Content-Type: {self._content_type_text}\r\n"
+            f"HTTP/1.1 {self._code} {phrase(self._code)}\r\nContent-Type: {self._content_type_text}\r\n"
             f"Content-Length: {len(self._content)}\r\nDate: {_date()}\r\n{connection}{self._header_lines}\r\n"
         )
         await request.writer.write(head.encode() if request.method == "HEAD" else head.encode() + self._content)

@@ -1,5 +1,10 @@
 """Reading verified bodies: strict pydantic models of the parts a provider needs, and times. PayloadError or a value."""
 
+import contextlib
+import hashlib
+import json
+import re
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -8,6 +13,18 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from gateway.providers.base import PayloadError
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+UNIX_S_MAX = 10**11
+"""A larger number is no time in seconds (the year 5138) but one in milliseconds."""
+
+NUMBER_MAX = 10**20
+"""Beyond it a number in a body names nothing."""
+
+BATCH_EVENTS_MAX = 1000
+"""Events in one request; the largest batch any sender documents has 250."""
+
+_JSON = json.JSONDecoder()
+_BETWEEN = re.compile(r"[\s,:]*")
 
 
 class Body(BaseModel):
@@ -50,6 +67,76 @@ def time_from_iso(text: str) -> datetime:
         return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
     except (OverflowError, ValueError):
         raise PayloadError("a time is not ISO 8601") from None
+
+
+def some_time(*candidates: object) -> datetime | None:
+    """The first candidate that is a time: ISO 8601, or a number of seconds or milliseconds; None if there is none.
+
+    For the times that a provider may leave out or write as it likes: no payment is refused for them.
+    """
+    for candidate in candidates:
+        with contextlib.suppress(PayloadError):
+            if isinstance(candidate, str):
+                return time_from_iso(candidate)
+            if isinstance(candidate, int | float) and not isinstance(candidate, bool):
+                return time_from_unix(candidate / 1000 if candidate > UNIX_S_MAX else candidate)
+    return None
+
+
+def some_name(*candidates: object) -> str | None:
+    """The first candidate that can name something: a text that is not empty, or a whole number; else None."""
+    for candidate in candidates:
+        if isinstance(candidate, str) and candidate:
+            return candidate
+        if isinstance(candidate, int) and not isinstance(candidate, bool) and abs(candidate) < NUMBER_MAX:
+            return str(candidate)
+    return None
+
+
+def inside(value: object, *path: str) -> object:
+    """What lies at a path of names within JSON objects; None where it ends early."""
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def digest_id(body: bytes) -> str:
+    """The id of an event that has none the signature covers: a function of what was signed, and of nothing else.
+
+    A captured request that is sent again under another id in a header is the same event; so is any genuine retry.
+    """
+    return f"sha256:{hashlib.sha256(body).hexdigest()}"
+
+
+def array_items(body: bytes, name: str) -> list[bytes]:
+    """The bytes of each item of the array `name` in a JSON object, exactly as they were signed.
+
+    Of a repeated name the last counts, as in every common JSON reader. Raises PayloadError.
+    """
+    try:
+        text = body.decode()
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        raise PayloadError("the body is not JSON in UTF-8, or is nested or a number is large beyond reason") from None
+    if not isinstance(inside(document, name), list):
+        raise PayloadError(f"{name}: not an array in the body's JSON object")
+    members = list(_values(text, text.index("{")))
+    array = [start for (key, _, _), (_, start, _) in zip(members[::2], members[1::2], strict=True) if key == name][-1]
+    items = [text[start:end].encode() for _, start, end in _values(text, array)]
+    if len(items) > BATCH_EVENTS_MAX:
+        raise PayloadError(f"{name}: more than {BATCH_EVENTS_MAX} events in one request")
+    return items
+
+
+def _values(text: str, opening: int) -> Iterator[tuple[object, int, int]]:
+    """What is directly within the object or array that opens there, names too, each with its start and end.
+
+    The text is known to be well-formed, so that all between two of them can be passed over at once.
+    """
+    end = opening + 1
+    while text[start := end + len(_BETWEEN.match(text, end)[0])] not in "]}":  # type: ignore[index]
+        value, end = _JSON.raw_decode(text, start)
+        yield value, start, end
 
 
 def _explain(error: ValidationError) -> str:

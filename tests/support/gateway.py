@@ -1,0 +1,157 @@
+"""A gateway inside the test's own process and event loop, and a client that sends exactly the bytes it is given."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from gateway.app import Gateway, utc_now
+from gateway.metrics import Metrics
+from gateway.providers import PROVIDERS
+from gateway.providers.base import Provider
+from gateway.settings import Settings
+from stack.ports import HOST
+from tests.support.events import HMAC_SECRET, STRIPE_SECRET, Signed, hmac_event, signed_hmac
+from tests.support.wait import TIMEOUT_S
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response as it came over the wire; header names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Client:
+    """One connection. Nothing is added to what is sent."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    @classmethod
+    async def connect(cls, port: int) -> Self:
+        return cls(*await asyncio.open_connection(HOST, port))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.writer.transport.abort()
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def answer(self, timeout_s: float = TIMEOUT_S) -> Answer:
+        """The next response."""
+        async with asyncio.timeout(timeout_s):
+            head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
+            status_line, *lines = head.split("\r\n")[:-2]
+            headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+            body = await self.reader.readexactly(int(headers.get("content-length", "0")))
+        return Answer(int(status_line.split()[1]), headers, body)
+
+    async def closed(self, timeout_s: float = TIMEOUT_S) -> bool:
+        """Waits until the other side has ended the connection; fails where it says something more."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                assert await self.reader.read(1) == b""
+        except ConnectionError:
+            return True
+        return True
+
+
+def request(
+    path: str, body: bytes = b"", headers: Mapping[str, str] | None = None, *, method: str = "POST", raw: bytes = b""
+) -> bytes:
+    """A whole request; `raw` are further header lines, as they are."""
+    lines = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
+    head = f"{method} {path} HTTP/1.1\r\nHost: gateway\r\nContent-Length: {len(body)}\r\n{lines}".encode()
+    return head + raw + b"\r\n" + body
+
+
+def sources(**more: Provider) -> dict[str, Provider]:
+    """The sources `stripe` and `default`, as in tests.support.events, and more."""
+    return {
+        "stripe": provider("stripe", "stripe", STRIPE_SECRET),
+        "default": provider("default", "hmac", HMAC_SECRET),
+    } | more
+
+
+def provider(source: str, name: str, *secrets: str, **settings: Any) -> Provider:
+    """One source of a listed provider."""
+    kind = PROVIDERS[name]
+    return kind(kind.Source.model_validate({"source": source, "provider": name, "secrets": list(secrets), **settings}))
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A gateway that serves."""
+
+    gateway: Gateway
+    metrics: Metrics
+    port: int
+
+    async def client(self) -> Client:
+        return await Client.connect(self.port)
+
+    async def exchange(self, data: bytes) -> Answer:
+        """One request on a connection of its own."""
+        async with await self.client() as client:
+            await client.send(data)
+            return await client.answer()
+
+    async def post(self, signed: Signed, **headers: str) -> Answer:
+        return await self.exchange(request(signed.path, signed.body, {**signed.headers, **headers}))
+
+    async def get(self, path: str) -> Answer:
+        return await self.exchange(request(path, method="GET"))
+
+    def counted(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples with these labels."""
+        families = text_string_to_metric_families(self.metrics.render().decode())
+        return sum(
+            sample.value
+            for family in families
+            for sample in family.samples
+            if sample.name == f"webhook_gateway_{name}" and labels.items() <= sample.labels.items()
+        )
+
+
+@asynccontextmanager
+async def running(
+    redis_url: str,
+    key_prefix: str,
+    *,
+    providers: Mapping[str, Provider] | None = None,
+    clock: Callable[[], datetime] = utc_now,
+    **settings: Any,
+) -> AsyncIterator[Running]:
+    """A gateway for the length of a block."""
+    values = {"redis_url": redis_url, "key_prefix": key_prefix, **settings}
+    metrics = Metrics(multiprocess=False)
+    gateway = Gateway(Settings(_env_file=None, **values), providers or sources(), metrics, clock)  # type: ignore[call-arg]
+    with socket.socket() as listening:
+        listening.bind((HOST, 0))
+        await gateway.start(listening)
+        try:
+            yield Running(gateway, metrics, listening.getsockname()[1])
+        finally:
+            await gateway.stop()
+
+
+def payment(number: int = 1, **fields: Any) -> Signed:
+    """A signed delivery for the source `default`."""
+    return signed_hmac(hmac_event(f"tx_{number}", **fields))
