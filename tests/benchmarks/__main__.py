@@ -1,0 +1,56 @@
+"""`python -m tests.benchmarks [gateway|consumers|end_to_end|memory|all]`: our figures, and what they stand against."""
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Awaitable, Callable
+
+import uvloop
+from rich.console import Console
+
+from tests.benchmarks import consumers, end_to_end, gateway, memory
+from tests.benchmarks.figures import Figure, table
+from tests.benchmarks.rig import Options
+
+BENCHMARKS: dict[str, Callable[[Options], Awaitable[list[Figure]]]] = {
+    "gateway": gateway.run,
+    "consumers": consumers.run,
+    "end_to_end": end_to_end.run,
+    "memory": memory.run,
+}
+
+PLAIN_WIDTH_CHARS = 140
+"""The table's width in a file or a pipe."""
+
+
+def main() -> None:
+    """Runs what is asked for, one after the other; the exit code tells nothing about speed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("which", nargs="?", default="all", choices=[*BENCHMARKS, "all"])
+    parser.add_argument("--json", action="store_true", help="figures for scripts")
+    parser.add_argument("--seconds", type=float, default=3, help="how long one side is measured at a time")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each side has its turn; the median counts")
+    parser.add_argument("--events", type=int, default=200_000, help="how many events `memory` sends")
+    asked = parser.parse_args()
+    options = Options(asked.seconds, asked.rounds, asked.events)
+    names = list(BENCHMARKS) if asked.which == "all" else [asked.which]
+    figures = uvloop.run(_run(names, options))
+    if asked.json:
+        sys.stdout.write(json.dumps([figure.as_json() for figure in figures], indent=2) + "\n")
+    else:
+        console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH_CHARS)
+        console.print(table(figures, caption=f"Python {platform.python_version()} on {os.cpu_count()} processors"))
+
+
+async def _run(names: list[str], options: Options) -> list[Figure]:
+    figures = []
+    for name in names:
+        sys.stderr.write(f"{name} …\n")
+        figures += await BENCHMARKS[name](options)
+    return figures
+
+
+if __name__ == "__main__":
+    main()

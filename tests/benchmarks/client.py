@@ -1,0 +1,181 @@
+"""`python -m tests.benchmarks.client`: the load, in a process of its own, so that no side of a comparison carries it.
+
+It reads one JSON order per line and answers each with one JSON line. Requests are signed and written out before the
+first one is sent; a connection sends the next as soon as it has its answer, or when it is due (open loop).
+"""
+
+import asyncio
+import json
+import sys
+import time
+from collections import deque
+from dataclasses import asdict, dataclass, field
+from typing import cast
+
+import uvloop
+
+from stack.ports import HOST
+from tests.benchmarks.events import signed_requests
+from tests.support.events import Signed
+
+ANSWER_TIMEOUT_S = 120.0
+"""How long all of a run's requests may take. A run that hangs must not hang the benchmark."""
+
+_HEAD_END = b"\r\n\r\n"
+_LENGTH = b"content-length:"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """So many requests, numbered from `first`, over so many connections; `rate` makes it an open loop."""
+
+    port: int
+    connections: int
+    first: int
+    count: int
+    rate: float | None = None
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of an order. `began_s` is Unix time; `lateness_s` how far behind its schedule the load itself was."""
+
+    began_s: float = 0.0
+    elapsed_s: float = 0.0
+    lateness_s: float = 0.0
+    statuses: dict[str, int] = field(default_factory=dict)
+
+
+class Run:
+    """One order under way."""
+
+    def __init__(self, requests: list[bytes], rate: float | None) -> None:
+        self._requests = deque(requests)
+        self._rate = rate
+        self._open = len(requests)
+        self._idle: deque[Connection] = deque()
+        self._due: deque[bytes] = deque()
+        self._finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.outcome = Outcome()
+
+    async def drive(self, connections: list["Connection"]) -> Outcome:
+        """Sends everything, and returns when the last answer is there."""
+        began_s = time.perf_counter()
+        self.outcome.began_s = time.time()
+        self._idle.extend(connections)
+        if self._rate is None:
+            for connection in connections:
+                self._next(connection)
+        else:
+            await self._keep_schedule(self._rate)
+        await asyncio.wait_for(self._finished, ANSWER_TIMEOUT_S)
+        self.outcome.elapsed_s = time.perf_counter() - began_s
+        return self.outcome
+
+    def answered(self, connection: "Connection", status: str) -> None:
+        """One request is done."""
+        self.outcome.statuses[status] = self.outcome.statuses.get(status, 0) + 1
+        self._open -= 1
+        if self._open == 0:
+            self._finished.set_result(None)
+        elif self._due:
+            connection.send(self._due.popleft())
+        elif self._rate is None:
+            self._next(connection)
+        else:
+            self._idle.append(connection)
+
+    def broken(self, error: Exception | None) -> None:
+        """A connection ended although nobody closed it: the run is void."""
+        if not self._finished.done():
+            self._finished.set_exception(error or ConnectionError("the server closed a connection"))
+
+    def _next(self, connection: "Connection") -> None:
+        if self._requests:
+            connection.send(self._requests.popleft())
+
+    async def _keep_schedule(self, rate: float) -> None:
+        """Each request at its time, whether the ones before it are answered or not; it waits where no one is idle."""
+        for number, request in enumerate(self._requests):
+            due_s = self.outcome.began_s + number / rate
+            wait_s = due_s - time.time()
+            if wait_s > 0:
+                await asyncio.sleep(wait_s)
+            self.outcome.lateness_s = max(self.outcome.lateness_s, time.time() - due_s)
+            if self._idle:
+                self._idle.popleft().send(request)
+            else:
+                self._due.append(request)
+
+
+class Connection(asyncio.Protocol):
+    """One keep-alive connection with one request in flight."""
+
+    def __init__(self) -> None:
+        self.run: Run | None = None
+        self._received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def send(self, request: bytes) -> None:
+        self._transport.write(request)
+
+    def close(self) -> None:
+        self.run = None
+        self._transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        head_end = self._received.find(_HEAD_END)
+        if head_end < 0 or self.run is None:
+            return
+        length = _content_length(self._received[:head_end])
+        if len(self._received) >= head_end + len(_HEAD_END) + length:
+            status = self._received[9:12].decode()
+            self._received = b""
+            self.run.answered(self, status)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.run:
+            self.run.broken(exc)
+
+
+async def carry_out(order: Order) -> Outcome:
+    """Connects, sends, and disconnects."""
+    loop = asyncio.get_running_loop()
+    requests = [_written_out(signed) for signed in signed_requests(order.first, order.count)]
+    made = [await loop.create_connection(Connection, HOST, order.port) for _ in range(order.connections)]
+    connections = [connection for _, connection in made]
+    run = Run(requests, order.rate)
+    for connection in connections:
+        connection.run = run
+    try:
+        return await run.drive(connections)
+    finally:
+        for connection in connections:
+            connection.close()
+
+
+def _written_out(signed: Signed) -> bytes:
+    headers = {"Host": HOST, "Content-Length": str(len(signed.body)), "User-Agent": "Stripe/1.0", "Accept": "*/*"}
+    lines = [f"{name}: {value}\r\n" for name, value in (headers | dict(signed.headers)).items()]
+    return f"POST {signed.path} HTTP/1.1\r\n{''.join(lines)}\r\n".encode() + signed.body
+
+
+def _content_length(head: bytes) -> int:
+    """What the head says, 0 where it says nothing."""
+    _, found, rest = head.lower().partition(_LENGTH)
+    return int(rest.split(b"\r\n", 1)[0]) if found else 0
+
+
+def main() -> None:
+    """One order after the other, until standard input ends."""
+    for line in sys.stdin:
+        outcome = uvloop.run(carry_out(Order(**json.loads(line))))
+        sys.stdout.write(json.dumps(asdict(outcome)) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

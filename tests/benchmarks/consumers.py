@@ -1,0 +1,115 @@
+"""One worker with the full ritual against the same rows inserted raw: as sets, and one transaction per event."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+from consumers.settings import Settings
+from contract.event import Event, to_fields
+from tests.benchmarks.events import stream_events
+from tests.benchmarks.figures import Figure
+from tests.benchmarks.raw_inserts import insert_one_by_one, insert_sets, what_was_made
+from tests.benchmarks.rig import DRAIN_TIMEOUT_S, KEYS, Options, Rig, cpu_s, rig
+from tests.support.database import fresh_database
+from tests.support.wait import until
+
+RAW_TARGET = 0.4
+ONE_BY_ONE_TARGET = 20.0
+
+EVENTS_PER_S = 8000
+"""About what a worker does; so many events are given to it for each second it is to be measured."""
+
+ONE_BY_ONE_PER_S = 400
+"""About what one transaction per event comes to."""
+
+PIPELINE_ENTRIES = 500
+
+BATCH_SIZE = Settings.model_fields["batch_size"].default
+"""The worker's own, used by the raw inserts too."""
+
+
+@dataclass(slots=True)
+class Found:
+    """What each round found."""
+
+    worker: list[float] = field(default_factory=list)
+    worker_cpu_us: list[float] = field(default_factory=list)
+    worker_one_by_one: list[float] = field(default_factory=list)
+    sets: list[float] = field(default_factory=list)
+    one_by_one: list[float] = field(default_factory=list)
+
+
+async def run(options: Options) -> list[Figure]:
+    """Every side in turn, and again, each time in a fresh database; medians."""
+    count = BATCH_SIZE * max(4, round(options.seconds * EVENTS_PER_S / BATCH_SIZE))
+    few = max(BATCH_SIZE, int(options.seconds * ONE_BY_ONE_PER_S))
+    found = Found()
+    async with rig() as on:
+        for _ in range(options.rounds):
+            await _round(on, found, list(stream_events(0, count)), few)
+    return _figures(found)
+
+
+async def _round(on: Rig, found: Found, events: Sequence[Event], few: int) -> None:
+    async with fresh_database(on.postgres) as url:
+        rate, cpu_us = await _worker(on, url, events, BATCH_SIZE)
+        found.worker.append(rate)
+        found.worker_cpu_us.append(cpu_us)
+        by_worker = await what_was_made(url)
+    async with fresh_database(on.postgres) as url:
+        found.sets.append(len(events) / await insert_sets(url, events, BATCH_SIZE))
+        assert await what_was_made(url) == by_worker, "the two sides have not made the same rows"
+    async with fresh_database(on.postgres) as url:
+        found.one_by_one.append(few / await insert_one_by_one(url, events[:few]))
+    async with fresh_database(on.postgres) as url:
+        rate, _ = await _worker(on, url, events[:few], batch_size=1)
+        found.worker_one_by_one.append(rate)
+
+
+async def _worker(on: Rig, url: str, events: Sequence[Event], batch_size: int) -> tuple[float, float]:
+    """Events per second of one worker, from its first batch to its last, and its CPU time for each in µs."""
+    await _fill(on, events)
+    (worker,) = await on.workers(url, env={"BATCH_SIZE": str(batch_size)})
+    backlog, began_s, began_cpu_s = await _first_batch(on, worker.pid, len(events))
+    await on.drained()
+    elapsed_s, used_s = time.perf_counter() - began_s, cpu_s(worker.pid) - began_cpu_s
+    worker.stop()
+    await on.redis.flushdb()
+    return backlog / elapsed_s, used_s / backlog * 1e6
+
+
+async def _fill(on: Rig, events: Sequence[Event]) -> None:
+    """Puts the entries into the stream, with their markers, as a gateway would have done."""
+    for first in range(0, len(events), PIPELINE_ENTRIES):
+        pipeline = on.redis.pipeline(transaction=False)
+        for event in events[first : first + PIPELINE_ENTRIES]:
+            pipeline.execute_command("XADD", KEYS.events, "*", *to_fields(event))
+            pipeline.set(
+                KEYS.seen(event.namespace, event.event_id), "0-0", ex=Settings.model_fields["seen_ttl_s"].default
+            )
+        await pipeline.execute()
+
+
+async def _first_batch(on: Rig, pid: int, filled: int) -> tuple[int, float, float]:
+    """What is left once the worker has settled something, and when that was."""
+
+    async def begun() -> tuple[int, float, float] | None:
+        backlog = await on.backlog()
+        return (backlog, time.perf_counter(), cpu_s(pid)) if backlog < filled else None
+
+    seen = await until(begun, timeout_s=DRAIN_TIMEOUT_S, what="the worker settles its first batch")
+    assert seen
+    return seen
+
+
+def _figures(found: Found) -> list[Figure]:
+    group = f"one worker, batches of {BATCH_SIZE}"
+    worker, alone = median(found.worker), median(found.worker_one_by_one)
+    sets, one_by_one = median(found.sets), median(found.one_by_one)
+    return [
+        Figure(group, "events applied, full ritual", worker, "/s", sets, "raw sets", RAW_TARGET),
+        Figure(group, "events applied, full ritual", worker, "/s", one_by_one, "a transaction each", ONE_BY_ONE_TARGET),
+        Figure(group, "events applied, full ritual", worker, "/s", alone, "the ritual with BATCH_SIZE=1"),
+        Figure(group, "CPU of the worker per event", median(found.worker_cpu_us), "µs"),
+    ]
