@@ -11,9 +11,12 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from consumers.measure import keep_measuring
 from consumers.metrics import Metrics
 from consumers.metrics_files import FolderBusyError
+from consumers.redis_client import connect
 from consumers.settings import Settings
+from contract.keys import Keys
 
 EXIT_STUCK = 70
 """The exit code of a worker that ended itself because it made no progress; its supervisor starts another."""
@@ -71,7 +74,7 @@ class Progress:
 
 @asynccontextmanager
 async def serve(settings: Settings, metrics: Metrics, progress: Progress) -> AsyncIterator[int]:
-    """Watches the worker and answers /healthz, /readyz and /metrics while it runs. Gives the port, 0 where none is set.
+    """Watches the worker and answers /healthz, /readyz and /metrics meanwhile. Gives the port, 0 where none is set.
 
     All workers of a host share the port; each answers for itself on /healthz, and for all of them on /metrics.
     """
@@ -83,7 +86,8 @@ async def serve(settings: Settings, metrics: Metrics, progress: Progress) -> Asy
         await runner.setup()
         try:
             await _listen(runner, settings.metrics_host, settings.metrics_port)
-            yield settings.metrics_port
+            async with _measuring(settings, metrics):
+                yield settings.metrics_port
         finally:
             await runner.cleanup()
 
@@ -128,6 +132,17 @@ def _end(progress: Progress, limit_s: float) -> None:
     os.write(STDERR, text.encode())
     faulthandler.dump_traceback(file=STDERR, all_threads=True)
     os._exit(EXIT_STUCK)
+
+
+@asynccontextmanager
+async def _measuring(settings: Settings, metrics: Metrics) -> AsyncIterator[None]:
+    async with connect(settings) as redis:
+        task = asyncio.create_task(keep_measuring(redis, Keys(settings.key_prefix), metrics.measured))
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
 
 
 def _app(settings: Settings, metrics: Metrics, progress: Progress) -> web.Application:

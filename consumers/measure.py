@@ -1,12 +1,21 @@
 """How much waits in the stream, and for how long: one cheap call, for the gauges and for `status`."""
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import structlog
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from contract.keys import GROUP, Keys
+
+log = structlog.get_logger()
+
+EVERY_S = 5.0
+"""How often each worker measures for the gauges."""
 
 LUA = Path(__file__).parent / "lua"
 
@@ -69,6 +78,16 @@ async def measure(redis: Redis, keys: Keys) -> Measurement:
     return Measurement(
         reply[0], StreamState(length, entries_added, last_id.decode(), oldest_id.decode() or None, group)
     )
+
+
+async def keep_measuring(redis: Redis, keys: Keys, show: Callable[[Measurement], None]) -> None:
+    """Measures again and again until cancelled. Where Redis does not answer, what was shown last stays."""
+    while True:
+        try:
+            show(await measure(redis, keys))
+        except RedisError as error:
+            log.warning("the backlog could not be measured; it is tried again", error=str(error), again_s=EVERY_S)
+        await asyncio.sleep(EVERY_S)
 
 
 def _group(reply: list[Any], length: int) -> GroupState:

@@ -1,6 +1,7 @@
 """What a worker counts, for Prometheus. Each method is one line in the worker."""
 
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -50,35 +51,39 @@ class Metrics:
         def shared(name: str, text: str) -> Gauge:
             return Gauge(f"webhook_consumer_{name}", text, registry=registry, multiprocess_mode="livemostrecent")
 
-        self._applied = counter("events_applied", "Events committed for the first time", "source")
-        self._duplicates = counter("events_duplicate", "Entries whose event was committed before", "source")
-        self._dead = counter("events_dead", "Entries written to the dead letters", "source")
-        self._retried = counter("events_retried", "Attempts that failed and will be repeated", "source", "kind")
-        self._busy = counter("locks_busy", "Entries put aside because another worker has their resource")
-        self._reclaimed = counter("entries_reclaimed", "Entries taken over from a worker that left them")
-        self._gone = counter("entries_gone", "INCIDENT: entries that vanished from the stream before their commit")
-        self._infrastructure = counter("infrastructure_failures", "Failures of Redis or Postgres, by kind", "kind")
-        self._group_recreated = counter("group_recreated", "INCIDENT: the consumer group was gone and made again")
-        self._batch_size = Histogram(
-            "webhook_consumer_batch_size", "Entries of one batch", buckets=_BATCH_SIZES, registry=registry
-        )
-        self._batch_duration = Histogram(
-            "webhook_consumer_batch_duration_seconds", "A batch, locks to ack", buckets=_DURATIONS_S, registry=registry
-        )
-        self._backlog = shared("backlog_entries", "Entries in the stream, committed ones are not")
-        self._lag = shared("lag_entries", "Entries that no worker has read")
-        self._pending = shared("pending_entries", "Entries read and not committed")
-        self._pending_idle = shared("oldest_pending_idle_seconds", "Since the oldest pending entry was last touched")
-        self._oldest_age = shared("oldest_entry_age_seconds", "Since the oldest entry in the stream was accepted")
-        self._workers = Gauge(
-            "webhook_consumer_workers", "Workers alive", registry=registry, multiprocess_mode="livesum"
-        )
-        self._last_progress = Gauge(
-            "webhook_consumer_last_progress_timestamp_seconds", "When the worker that is furthest behind last got on",
-            registry=registry, multiprocess_mode="livemin",
-        )  # fmt: skip
-        self._workers.set(1)
-        self.progress()
+        with self._files.joining() if self._files else nullcontext():
+            self._applied = counter("events_applied", "Events committed for the first time", "source")
+            self._duplicates = counter("events_duplicate", "Entries whose event was committed before", "source")
+            self._dead = counter("events_dead", "Entries written to the dead letters", "source")
+            self._retried = counter("events_retried", "Attempts that failed and will be repeated", "source", "kind")
+            self._busy = counter("locks_busy", "Entries put aside because another worker has their resource")
+            self._reclaimed = counter("entries_reclaimed", "Entries taken over from a worker that left them")
+            self._gone = counter("entries_gone", "INCIDENT: entries that vanished from the stream before their commit")
+            self._infrastructure = counter("infrastructure_failures", "Failures of Redis or Postgres, by kind", "kind")
+            self._group_recreated = counter("group_recreated", "INCIDENT: the consumer group was gone and made again")
+            self._batch_size = Histogram(
+                "webhook_consumer_batch_size", "Entries of one batch", buckets=_BATCH_SIZES, registry=registry
+            )
+            self._batch_duration = Histogram(
+                "webhook_consumer_batch_duration_seconds",
+                "A batch, locks to ack",
+                buckets=_DURATIONS_S,
+                registry=registry,
+            )
+            self._backlog = shared("backlog_entries", "Entries in the stream, committed ones are not")
+            self._lag = shared("lag_entries", "Entries that no worker has read")
+            self._pending = shared("pending_entries", "Entries read and not committed")
+            self._pending_idle = shared("oldest_pending_idle_seconds", "Since the oldest pending entry was touched")
+            self._oldest_age = shared("oldest_entry_age_seconds", "Since the oldest entry in the stream was accepted")
+            self._workers = Gauge(
+                "webhook_consumer_workers", "Workers alive", registry=registry, multiprocess_mode="livesum"
+            )
+            self._last_progress = Gauge(
+                "webhook_consumer_last_progress_timestamp_seconds", "When the slowest worker last got on",
+                registry=registry, multiprocess_mode="livemin",
+            )  # fmt: skip
+            self._workers.set(1)
+            self.progress()
 
     def batch(self, size: int, duration_s: float) -> None:
         """A batch went through, from its locks to its acknowledgement."""

@@ -10,7 +10,7 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from prometheus_client.mmap_dict import MmapedDict
@@ -30,21 +30,23 @@ class FolderBusyError(Exception):
 
 
 class WorkerFiles:
-    """One worker's place in the folder. Make it before the first metric."""
+    """One worker's place in the folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.tidy_for_start()
-        self._alive = (folder / f"{os.getpid()}.alive").open("w")
-        fcntl.flock(self._alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
-    def tidy_for_start(self) -> None:
-        """Puts away the files of a dead worker that had this process' id, and of all the other dead."""
-        try:
-            with self.tidied():
-                return
-        except FolderBusyError:
-            return  # The next one who is asked for the metrics does it; counting works meanwhile.
+    @contextmanager
+    def joining(self) -> Iterator[None]:
+        """Makes this worker known as alive, and holds the folder while it makes its files: nobody reads half of one.
+
+        Where a frozen worker holds the folder it is joined without: nobody reads then.
+        """
+        with ExitStack() as held:
+            with suppress(FolderBusyError):
+                held.enter_context(self.tidied())
+            self._alive = (self._folder / f"{os.getpid()}.alive").open("w")
+            fcntl.flock(self._alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
 
     @contextmanager
     def tidied(self) -> Iterator[None]:
@@ -78,7 +80,8 @@ class WorkerFiles:
 
 
 def _read(path: Path) -> list[tuple[str, float]]:
-    if not path.exists():
+    # Empty: its worker was killed while it made the file.
+    if not path.exists() or path.stat().st_size == 0:
         return []
     rows = MmapedDict.read_all_values_from_file(str(path))  # type: ignore[no-untyped-call]
     return [(key, value) for key, value, _timestamp, _position in rows]

@@ -13,11 +13,15 @@ from consumers.health import EXIT_STUCK, Progress, serve
 from consumers.metrics import Metrics
 from stack.ports import HOST, free_port
 from tests.support.child import Child
+from tests.support.events import contract_event
 from tests.support.processes import ROOT
-from tests.support.stream_states import settings_for
+from tests.support.servers import ValkeyServer
+from tests.support.stream_states import Stream, settings_for
 from tests.support.wait import until
 
 LIMIT_S = 1.0
+
+NOWHERE = f"redis://{HOST}:1"
 
 Start = Callable[..., Child]
 
@@ -82,7 +86,7 @@ async def test_waiting_for_infrastructure_is_life_but_not_readiness(start: Start
 
 async def test_a_worker_answers_for_itself() -> None:
     port = free_port()
-    settings = settings_for("redis://x", "postgresql://x", "test", CONSUMERS_METRICS_PORT=port)
+    settings = settings_for(NOWHERE, "postgresql://x", "test", CONSUMERS_METRICS_PORT=port)
     progress = Progress()
     async with serve(settings, Metrics(), progress) as served:
         assert served == port
@@ -98,13 +102,25 @@ async def test_a_worker_answers_for_itself() -> None:
 
 
 async def test_no_port_means_no_server() -> None:
-    settings = settings_for("redis://x", "postgresql://x", "test")
+    settings = settings_for(NOWHERE, "postgresql://x", "test")
     async with serve(settings, Metrics(), Progress()) as served:
         assert served == 0
 
 
 async def test_a_port_of_another_program_is_a_sentence() -> None:
     with socket.create_server((HOST, 0)) as other:
-        settings = settings_for("redis://x", "postgresql://x", "test", CONSUMERS_METRICS_PORT=other.getsockname()[1])
+        settings = settings_for(NOWHERE, "postgresql://x", "test", CONSUMERS_METRICS_PORT=other.getsockname()[1])
         with pytest.raises(OSError, match="set CONSUMERS_METRICS_PORT to another"):
             await serve(settings, Metrics(), Progress()).__aenter__()
+
+
+async def test_the_backlog_is_measured_meanwhile(valkey: ValkeyServer, stream: Stream, key_prefix: str) -> None:
+    await stream.publish(contract_event())
+    port = free_port()
+    settings = settings_for(valkey.url, "postgresql://x", key_prefix, CONSUMERS_METRICS_PORT=port)
+
+    async def is_measured() -> bool:
+        return "webhook_consumer_backlog_entries 1.0" in (await get(port, "/metrics"))[1]
+
+    async with serve(settings, Metrics(), Progress()):
+        await until(is_measured, what="the backlog is shown")

@@ -19,8 +19,8 @@ FOREVER_S = 3600
 async def work(how: str, port: int, limit_s: float, events: int) -> None:
     settings = Settings.model_validate(
         {
-            "redis_url": "redis://nowhere",
-            "database_url": "postgresql://nowhere",
+            "redis_url": "redis://127.0.0.1:1",
+            "database_url": "postgresql://127.0.0.1:1",
             "CONSUMERS_METRICS_PORT": port,
             "progress_limit_s": limit_s,
         }
