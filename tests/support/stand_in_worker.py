@@ -6,14 +6,13 @@ A program of its own, started by its path: `stand_in_worker.py <how> <port> <pro
 import asyncio
 import re
 import sys
-import time
+import threading
 
 from consumers.health import Progress, serve
 from consumers.metrics import Metrics
 from consumers.settings import Settings
 
 PULSE_S = 0.02
-FOREVER_S = 3600
 
 
 async def work(how: str, port: int, limit_s: float, events: int) -> None:
@@ -30,18 +29,22 @@ async def work(how: str, port: int, limit_s: float, events: int) -> None:
     metrics.batch(events, 0.01)
     async with serve(settings, metrics, progress):
         progress.made("a start")
-        if how == "idle":
-            await asyncio.Event().wait()
-        elif how == "asleep":
-            time.sleep(FOREVER_S)  # noqa: ASYNC251 - stuck on purpose
+        if how == "asleep":
+            threading.Event().wait()
         elif how == "in C":
             re.match(r"(a+)+$", "a" * 64 + "b")
-        while True:
-            await asyncio.sleep(PULSE_S)
-            if how == "in an outage":
-                progress.waiting_for("Redis: connection refused")
-            else:
-                progress.made("a batch")
+        elif how != "idle":
+            pulse(progress, how)
+        await asyncio.Event().wait()
+
+
+def pulse(progress: Progress, how: str) -> None:
+    """A sign of life, again and again."""
+    if how == "in an outage":
+        progress.waiting_for("Redis: connection refused")
+    else:
+        progress.made("a batch")
+    asyncio.get_running_loop().call_later(PULSE_S, pulse, progress, how)
 
 
 if __name__ == "__main__":
