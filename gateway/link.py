@@ -11,6 +11,7 @@ from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 
 from gateway.durability import CONFIG_NAMES, CannotPromiseError, Promise, Wanted, judge
@@ -145,7 +146,10 @@ class Link:
         """Sends the commands in one write and reads every reply; an error that the server answers is a reply."""
         # redis-py packs in Python, which takes longer than all the rest of an exchange
         packed = [pack_command(tuple(command)) for command in commands]  # type: ignore[arg-type]
-        await self._connection.send_packed_command(packed, check_health=False)
+        try:
+            await self._connection.send_packed_command(packed, check_health=False)
+        except RuntimeError as error:  # what uvloop says when the server has closed the connection meanwhile
+            raise RedisConnectionError(f"the connection was closed: {error}") from error
         return [await self._read() for _ in commands]
 
     async def _read(self) -> Any:  # noqa: ANN401

@@ -1,5 +1,6 @@
 """A process that a test starts, stops, kills and freezes, by its pid only. It dies with the test process."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -66,6 +67,10 @@ class Child:
             self.resume()
             self.signal(self._signal_stop)
         return self.wait(timeout_s)
+
+    async def stopped(self, timeout_s: float = STOP_TIMEOUT_S) -> int:
+        """The same while the event loop goes on."""
+        return await asyncio.to_thread(self.stop, timeout_s)
 
     def kill(self) -> None:
         """SIGKILL, to it and to all it has started, as when the machine dies."""

@@ -1,0 +1,215 @@
+"""What can go wrong, each with its end: entered, something is broken; left, it is healed as an operator would."""
+
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from tests.support.child import Child
+from tests.support.processes import Gateway
+from tests.support.proxy import TcpProxy
+from tests.support.rig import Rig
+
+Fault = Callable[[Rig, random.Random], AbstractAsyncContextManager[None]]
+
+MEMORY_LEFT_BYTES = 20_000
+"""What a Redis that is filling up has left."""
+
+
+@asynccontextmanager
+async def redis_killed(rig: Rig, _: random.Random) -> AsyncIterator[None]:
+    rig.valkey.kill()
+    yield
+    await rig.valkey.restart()
+
+
+@asynccontextmanager
+async def redis_frozen(rig: Rig, _: random.Random) -> AsyncIterator[None]:
+    rig.valkey.pause()
+    yield
+    rig.valkey.resume()
+
+
+@asynccontextmanager
+async def redis_full(rig: Rig, _: random.Random) -> AsyncIterator[None]:
+    async with rig.redis() as redis:
+        memory = await redis.info("memory")
+        used_bytes = memory["used_memory"] - memory["mem_not_counted_for_evict"]
+        await redis.config_set("maxmemory", used_bytes + MEMORY_LEFT_BYTES)
+        yield
+        await redis.config_set("maxmemory", 0)
+
+
+@asynccontextmanager
+async def postgres_killed(rig: Rig, _: random.Random) -> AsyncIterator[None]:
+    rig.postgres.kill()
+    yield
+    await rig.postgres.restart()
+
+
+@asynccontextmanager
+async def postgres_frozen(rig: Rig, _: random.Random) -> AsyncIterator[None]:
+    rig.postgres.pause()
+    yield
+    rig.postgres.resume()
+
+
+@asynccontextmanager
+async def postgres_full(rig: Rig, _: random.Random) -> AsyncIterator[None]:
+    """No test can fill a disk without rights to mount one: a trigger raises what PostgreSQL then raises."""
+    async with rig.database() as connection:
+        await connection.execute(DISK_IS_FULL)
+    yield
+    async with rig.database() as connection:
+        await connection.execute(DISK_HAS_ROOM)
+
+
+DISK_IS_FULL = """
+    CREATE FUNCTION disk_is_full() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full';
+    END $$;
+    CREATE TRIGGER disk_is_full BEFORE INSERT ON events FOR EACH STATEMENT EXECUTE FUNCTION disk_is_full();
+"""
+DISK_HAS_ROOM = "DROP FUNCTION disk_is_full CASCADE"
+
+
+@asynccontextmanager
+async def worker_killed(rig: Rig, rng: random.Random) -> AsyncIterator[None]:
+    worker = rng.choice(rig.workers)
+    worker.kill()
+    yield
+    rig.replace_worker(worker)
+
+
+@asynccontextmanager
+async def worker_frozen(rig: Rig, rng: random.Random) -> AsyncIterator[None]:
+    worker = rng.choice(rig.workers)
+    worker.pause()
+    yield
+    worker.resume()
+
+
+@asynccontextmanager
+async def worker_replaced(rig: Rig, rng: random.Random) -> AsyncIterator[None]:
+    """As a deployment does."""
+    worker = rng.choice(rig.workers)
+    await _told_to_stop(worker)
+    yield
+    rig.replace_worker(worker)
+
+
+@asynccontextmanager
+async def gateway_killed(rig: Rig, rng: random.Random) -> AsyncIterator[None]:
+    gateway = rng.choice(rig.gateways)
+    gateway.kill()
+    yield
+    await rig.restart_gateway(gateway)
+
+
+@asynccontextmanager
+async def gateway_frozen(rig: Rig, rng: random.Random) -> AsyncIterator[None]:
+    gateway = rng.choice(rig.gateways)
+    gateway.pause()
+    yield
+    gateway.resume()
+
+
+@asynccontextmanager
+async def gateway_replaced(rig: Rig, rng: random.Random) -> AsyncIterator[None]:
+    gateway: Gateway = rng.choice(rig.gateways)
+    await _told_to_stop(gateway)
+    yield
+    await rig.restart_gateway(gateway)
+
+
+async def _told_to_stop(child: Child) -> None:
+    code = await child.stopped()
+    assert code == 0, f"{child.name} ended with {code}:\n{child.log}"
+
+
+def wire_cut(wire: str) -> Fault:
+    @asynccontextmanager
+    async def fault(rig: Rig, _: random.Random) -> AsyncIterator[None]:
+        _wire(rig, wire).cut()
+        yield
+
+    return fault
+
+
+def wire_stalled(wire: str) -> Fault:
+    @asynccontextmanager
+    async def fault(rig: Rig, _: random.Random) -> AsyncIterator[None]:
+        _wire(rig, wire).stall()
+        yield
+        _wire(rig, wire).resume()
+
+    return fault
+
+
+def wire_loses_replies(wire: str) -> Fault:
+    @asynccontextmanager
+    async def fault(rig: Rig, _: random.Random) -> AsyncIterator[None]:
+        _wire(rig, wire).drop_replies()
+        yield
+        _wire(rig, wire).cut()  # what lost a reply can never be in step again
+        _wire(rig, wire).resume()
+
+    return fault
+
+
+def wire_half_closed(wire: str) -> Fault:
+    @asynccontextmanager
+    async def fault(rig: Rig, _: random.Random) -> AsyncIterator[None]:
+        _wire(rig, wire).half_close()
+        yield
+
+    return fault
+
+
+def wire_refuses(wire: str) -> Fault:
+    @asynccontextmanager
+    async def fault(rig: Rig, _: random.Random) -> AsyncIterator[None]:
+        await _wire(rig, wire).refuse()
+        _wire(rig, wire).cut()
+        yield
+        await _wire(rig, wire).start()
+
+    return fault
+
+
+def _wire(rig: Rig, name: str) -> TcpProxy:
+    wires = {
+        "gateway to redis": rig.gateway_to_redis,
+        "worker to redis": rig.worker_to_redis,
+        "worker to postgres": rig.worker_to_postgres,
+    }
+    return wires[name]
+
+
+WIRES = ("gateway to redis", "worker to redis", "worker to postgres")
+
+LASTING: dict[str, Callable[[str], Fault]] = {
+    "stalled": wire_stalled,
+    "loses replies": wire_loses_replies,
+    "refuses": wire_refuses,
+}
+"""As long as they last, nothing gets through."""
+
+PASSING: dict[str, Callable[[str], Fault]] = {"cut": wire_cut, "half closed": wire_half_closed}
+"""They break what is connected now."""
+
+FAULTS: dict[str, Fault] = {
+    "redis killed": redis_killed,
+    "redis frozen": redis_frozen,
+    "redis full": redis_full,
+    "postgres killed": postgres_killed,
+    "postgres frozen": postgres_frozen,
+    "postgres full": postgres_full,
+    "worker killed": worker_killed,
+    "worker frozen": worker_frozen,
+    "worker replaced": worker_replaced,
+    "gateway killed": gateway_killed,
+    "gateway frozen": gateway_frozen,
+    "gateway replaced": gateway_replaced,
+} | {f"{wire}: {name}": fault(wire) for wire in WIRES for name, fault in (LASTING | PASSING).items()}
+"""All of them, by the name that a history tells."""
