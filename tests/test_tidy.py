@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -130,7 +131,7 @@ def test_no_path_of_a_machine_and_no_registry_is_written_down() -> None:
 
 def providers_in(path: Path) -> set[type[Provider]]:
     module = importlib.import_module(f"gateway.providers.{path.stem}")
-    classes = [value for value in vars(module).values() if isinstance(value, type)]
+    classes = [value for value in vars(module).values() if isinstance(value, type) and not inspect.isabstract(value)]
     return {c for c in classes if issubclass(c, Provider) and c is not Provider and c.__module__ == module.__name__}
 
 

@@ -78,7 +78,7 @@ def some_time(*candidates: object) -> datetime | None:
         with contextlib.suppress(PayloadError):
             if isinstance(candidate, str):
                 return time_from_iso(candidate)
-            if isinstance(candidate, int | float) and not isinstance(candidate, bool):
+            if isinstance(candidate, int | float) and not isinstance(candidate, bool) and abs(candidate) < NUMBER_MAX:
                 return time_from_unix(candidate / 1000 if candidate > UNIX_S_MAX else candidate)
     return None
 
