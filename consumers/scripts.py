@@ -51,7 +51,7 @@ class Scripts:
         return cursor_next.decode(), taken, gone
 
     async def count_attempt(self, consumer: str, attempts: Sequence[tuple[str, int]]) -> list[bool]:
-        """One answer per entry: is it still ours?"""
+        """One answer per entry: may we try it, because no other consumer has it?"""
         flat = [value for pair in attempts for value in pair]
         return [bool(kept) for kept in await self._call("count_attempt", [self._keys.events], GROUP, consumer, *flat)]
 

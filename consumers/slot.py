@@ -1,6 +1,7 @@
 """A worker's slot and heartbeat: a name that is stable, and proof that its owner lives."""
 
 import asyncio
+import re
 import secrets
 from collections.abc import Callable, Iterable
 from typing import Self
@@ -20,6 +21,7 @@ SLOTS_MAX = 1024
 """The most workers of one installation."""
 
 _PREFIX = "worker-"
+_NAME = re.compile(rb"worker-([1-9][0-9]{0,8})")
 
 
 class SlotsExhaustedError(Exception):
@@ -76,7 +78,7 @@ class Slot:
                     locks=sorted(locks.held),
                     entry_ids=list(entry_ids()),
                 )
-            except RedisError as error:
+            except (RedisError, OSError) as error:
                 log.warning("heartbeat failed; it is tried again", consumer=self.consumer, error=str(error))
                 continue
             if locks_lost or entries_lost:
@@ -87,10 +89,10 @@ class Slot:
 
     async def forget_dead_consumers(self) -> None:
         """Removes names without entries whose slot has no owner: of workers that crashed or were scaled down."""
-        for consumer in await self._stream.idle_consumers():
-            number = consumer.removeprefix(_PREFIX)
-            if number.isdigit() and int(number) != self.number:
-                await self._scripts.forget_consumer(consumer, int(number))
+        for name in await self._stream.idle_consumers():
+            of_a_worker = _NAME.fullmatch(name)
+            if of_a_worker and (number := int(of_a_worker[1])) != self.number:
+                await self._scripts.forget_consumer(f"{_PREFIX}{number}", number)
 
     async def give_up(self) -> None:
         """Leaves: frees the slot, and the name with it unless entries are still pending under it."""

@@ -16,6 +16,9 @@ DEAD_LETTERS = load("dead_letters")
 
 CONNECTIONS_MAX = 2
 PARTITION_MONTHS_AHEAD = 2
+REASON_CHARS_MAX = 2000
+TRACEBACK_CHARS_MAX = 50_000
+"""How much is kept of why an entry could not be applied; of a traceback its end, where the error is."""
 
 
 async def open_pool(settings: Settings, consumer: str) -> "asyncpg.Pool[Any]":
@@ -98,8 +101,8 @@ async def record_duplicates(connection: Connection, entries: Sequence[Entry]) ->
     )
 
 
-async def bury(connection: Connection, entry: Entry | Unreadable, reason: str, traceback: str) -> None:
-    """Writes an entry to the dead letters, whole. Does nothing for one that lies there already."""
+async def bury(connection: Connection, entry: Entry | Unreadable, reason: str, traceback: str) -> bool:
+    """Writes an entry to the dead letters, whole. Tells whether it lies there now: not if its event is applied."""
     event = entry.event if isinstance(entry, Entry) else None
     await connection.execute(
         DEAD_LETTERS["bury"],
@@ -109,19 +112,26 @@ async def bury(connection: Connection, entry: Entry | Unreadable, reason: str, t
         event and event.source,
         event and event.type,
         event and event.resource,
-        reason.replace("\0", "\N{REPLACEMENT CHARACTER}"),
-        traceback.replace("\0", "\N{REPLACEMENT CHARACTER}"),
+        _storable(reason[:REASON_CHARS_MAX]),
+        _storable(traceback[-TRACEBACK_CHARS_MAX:]),
         entry.deliveries,
         list(entry.fields.keys()),
         list(entry.fields.values()),
     )
+    return bool(await find_buried(connection, [entry]))
 
 
-async def find_buried(connection: Connection, entry_ids: Sequence[str]) -> set[str]:
-    """Which of these entries lie in the dead letters."""
-    return {row[0] for row in await connection.fetch(DEAD_LETTERS["find_buried"], list(entry_ids))}
+async def find_buried(connection: Connection, entries: Sequence[Entry | Unreadable]) -> set[str]:
+    """The ids of those entries that lie in the dead letters."""
+    ids = [entry.entry_id for entry in entries]
+    return {row[0] for row in await connection.fetch(DEAD_LETTERS["find_buried"], ids)}
 
 
 async def ensure_partitions(connection: Connection) -> None:
     """Makes the payloads' partitions of the coming months, long before the first row needs one."""
     await connection.execute(EVENTS["ensure_payload_partitions"], PARTITION_MONTHS_AHEAD)
+
+
+def _storable(text: str) -> str:
+    """Text that Postgres can hold, whatever an exception says of itself."""
+    return text.encode(errors="backslashreplace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")

@@ -16,11 +16,12 @@ from contract.keys import GROUP, Keys
 
 log = structlog.get_logger()
 
-SUSPECT_AFTER_DELIVERIES = 3
-"""Past so many deliveries an entry may be what brings its workers down: it is taken over, and tried, alone."""
-
 WALK_PAGES_MAX = 100
 """Pages of the pending list looked at in one walk, before new entries get their turn."""
+
+
+WaitingKind = Literal["retry", "infrastructure"]
+"""Why an entry waits: its own failure, which counts as an attempt, or what is nobody's fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +61,10 @@ class Stream:
         entries = reply[0][1] if reply else []
         return [read_entry(entry_id, 1, _pairs(fields)) for entry_id, fields in entries]
 
-    async def take_over(self, consumer: str, idle_ms_min: int, count: int) -> TakenOver:
+    async def take_over(self, consumer: str, idle_ms_min: int, count: int, suspect_after: int) -> TakenOver:
         """Up to `count` entries whose owner let them lie for `idle_ms_min`, found by walking the whole pending list.
 
-        An entry that was delivered suspiciously often comes alone.
+        An entry that was delivered more often than `suspect_after` comes alone.
         """
         for _ in range(WALK_PAGES_MAX):
             self._cursor, taken, gone = await self._scripts.reclaim(
@@ -71,7 +72,7 @@ class Stream:
                 idle_ms_min=idle_ms_min,
                 cursor=self._cursor,
                 count=count,
-                suspect_after=SUSPECT_AFTER_DELIVERIES,
+                suspect_after=suspect_after,
             )
             if taken or gone or self._cursor == "-":
                 entries = [read_entry(entry_id, deliveries, _pairs(fields)) for entry_id, deliveries, fields in taken]
@@ -79,7 +80,7 @@ class Stream:
         return TakenOver([], [])
 
     async def count_attempt(self, consumer: str, entries: Sequence[Entry]) -> list[Entry]:
-        """Counts one more delivery of each entry, and returns those that are still the consumer's."""
+        """Counts one more delivery of each entry, and returns those that no other consumer has taken over."""
         attempts = [(entry.entry_id, entry.deliveries) for entry in entries]
         kept = await self._scripts.count_attempt(consumer, attempts) if attempts else []
         return [entry for entry, is_kept in zip(entries, kept, strict=True) if is_kept]
@@ -100,9 +101,7 @@ class Stream:
         marker = self._keys.seen(entry.event.namespace, entry.event.event_id) if isinstance(entry, Entry) else None
         await self._scripts.settle_buried(entry.entry_id, marker)
 
-    async def note_waiting(
-        self, entries: Sequence[Entry], kind: Literal["retry", "infrastructure"], reason: str, delay_s: float
-    ) -> None:
+    async def note_waiting(self, entries: Sequence[Entry], kind: WaitingKind, reason: str, delay_s: float) -> None:
         """Leaves word of why entries wait, for whoever looks at what is pending."""
         now = datetime.now(UTC)
         note = {
@@ -114,11 +113,9 @@ class Stream:
         notes: dict[Any, Any] = {entry.entry_id: json.dumps({**note, "attempt": entry.deliveries}) for entry in entries}
         await self._redis.hset(self._keys.failures, mapping=notes)
 
-    async def idle_consumers(self) -> list[str]:
-        """The names in the group that have no pending entry."""
-        return [
-            c["name"].decode() for c in await self._redis.xinfo_consumers(self._keys.events, GROUP) if not c["pending"]
-        ]
+    async def idle_consumers(self) -> list[bytes]:
+        """The names in the group that have no pending entry, be they ours or not."""
+        return [c["name"] for c in await self._redis.xinfo_consumers(self._keys.events, GROUP) if not c["pending"]]
 
 
 def group_is_missing(error: Exception) -> bool:

@@ -5,9 +5,9 @@ import random
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import asyncpg
@@ -16,16 +16,16 @@ from redis.exceptions import RedisError
 
 from consumers import store
 from consumers.entry import Entry, Unreadable
-from consumers.handlers import Handlers
+from consumers.handlers import Connection, Handlers
 from consumers.health import Progress
 from consumers.lock import Locks
 from consumers.metrics import Metrics
 from consumers.moments import Watch, silent
 from consumers.parking import Parking
-from consumers.retry import Verdict, delay_s, describe, judge
+from consumers.retry import INFRASTRUCTURE, Verdict, delay_s, describe, is_hopeless, judge, suspect_after
 from consumers.settings import DAY_S, Settings
 from consumers.slot import Slot
-from consumers.stream import Stream, group_is_missing
+from consumers.stream import Stream, WaitingKind, group_is_missing
 
 log = structlog.get_logger()
 
@@ -34,8 +34,19 @@ class Outage(Exception):  # noqa: N818 - a state of the world, not of the progra
     """Nothing can be applied now; nothing that was in hand counts as an attempt."""
 
 
-OUTAGES = (Outage, RedisError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+OUTAGES = (Outage, *INFRASTRUCTURE)
 """What `run` waits out: Redis or Postgres cannot be reached, or refuse to work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What one transaction did: entries it applied, entries whose event was applied before, and entries that lie in the
+    dead letters, because somebody buried them while their worker was stopped or before it could acknowledge them.
+    """
+
+    applied: list[Entry]
+    known: list[Entry]
+    buried: list[Entry]
 
 
 class Worker:
@@ -97,27 +108,38 @@ class Worker:
                 self._metrics.batch(len(ready), time.monotonic() - began_s)
         self._progress.made("a batch" if entries else "nothing to do")
 
-    async def _commit(self, entries: Sequence[Entry]) -> list[Entry]:
-        """The one transaction. Returns the entries that were applied in it; the others' events were applied before."""
-        async with self._pool.acquire(timeout=self._settings.acquire_timeout_s) as connection:
-            async with connection.transaction():
-                await store.exclude_others(connection, entries)
-                claimed = await store.claim(connection, entries)
-                self._watch("claimed")
-                if claimed:
-                    await store.keep_payloads(connection, claimed)
-                    events = [entry.event for entry in claimed]
-                    await self._handlers.apply(connection, events, self._settings.handler_timeout_s, self._handler_done)
-                if len(claimed) < len(entries):
-                    await store.record_duplicates(connection, _without(entries, claimed))
-                self._watch("applied")
-            self._watch("committed")
-        return claimed
+    async def _commit(self, entries: Sequence[Entry]) -> Committed:
+        """The one transaction."""
+        buried: set[str] = set()
+        async with self._alone_with(entries) as connection:
+            claimed = await store.claim(connection, entries)
+            self._watch("claimed")
+            if claimed:
+                await store.keep_payloads(connection, claimed)
+                events = [entry.event for entry in claimed]
+                await self._handlers.apply(connection, events, self._settings.handler_timeout_s, self._handler_done)
+            if others := _without(entries, claimed):
+                await store.record_duplicates(connection, others)
+                buried = await store.find_buried(connection, others)
+            self._watch("applied")
+        self._watch("committed")
+        known = [entry for entry in others if entry.entry_id not in buried]
+        return Committed(claimed, known, [entry for entry in others if entry.entry_id in buried])
+
+    @asynccontextmanager
+    async def _alone_with(self, entries: Sequence[Entry]) -> AsyncIterator[Connection]:
+        """A transaction that no other works beside on the entries' resources, whatever became of the Redis locks."""
+        async with (
+            self._pool.acquire(timeout=self._settings.acquire_timeout_s) as connection,
+            connection.transaction(isolation="read_committed"),
+        ):
+            await store.exclude_others(connection, entries)
+            yield connection
 
     async def _apply(self, entries: Sequence[Entry]) -> None:
         """Commits entries together and settles them; if that fails, each alone, so that none holds back another."""
         try:
-            claimed = await self._commit(entries)
+            committed = await self._commit(entries)
         except Exception as error:
             verdict = judge(error)
             if verdict.kind == "outage":
@@ -129,21 +151,24 @@ class Worker:
             for entry in entries:
                 await self._apply([entry])
         else:
-            await asyncio.shield(self._settle(entries, claimed))
+            await _uncancelled(self._settle(committed))
 
-    async def _settle(self, entries: Sequence[Entry], claimed: Sequence[Entry]) -> None:
+    async def _settle(self, committed: Committed) -> None:
         """What follows a commit. If it fails nothing is lost: the entries are read again, and found to be applied."""
-        self._put_down(entries)
+        settled = [*committed.applied, *committed.known]
+        self._put_down(settled)
         self._progress.made("a commit")
-        for source, count in Counter(entry.event.source for entry in claimed).items():
+        for source, count in Counter(entry.event.source for entry in committed.applied).items():
             self._metrics.applied(source, count)
-        for source, count in Counter(entry.event.source for entry in _without(entries, claimed)).items():
+        for source, count in Counter(entry.event.source for entry in committed.known).items():
             self._metrics.duplicates(source, count)
         try:
-            await self._stream.settle(entries, self._settings.committed_ttl_s)
+            await self._stream.settle(settled, self._settings.committed_ttl_s)
+            for entry in committed.buried:
+                await self._settle_buried(entry)
         except RedisError as error:
             log.warning("applied but not acknowledged; the entries will be read again and skipped",
-                        entries=len(entries), error=describe(error))  # fmt: skip
+                        entries=len(settled), error=describe(error))  # fmt: skip
             raise
         self._watch("acked")
 
@@ -180,7 +205,8 @@ class Worker:
         room = min(self._settings.batch_size, self._settings.parked_max - len(self._parking))
         if room <= 0 or time.monotonic() < self._take_over_at_s:
             return []
-        taken = await self._stream.take_over(self._slot.consumer, self._settings.claim_idle_ms, room)
+        alone_after = suspect_after(self._settings.max_attempts)
+        taken = await self._stream.take_over(self._slot.consumer, self._settings.claim_idle_ms, room, alone_after)
         entries = [entry for entry in taken.entries if entry.entry_id not in self._parking]
         self._take_up(entries)
         if taken.gone:
@@ -193,18 +219,7 @@ class Worker:
         else:
             self._take_over_at_s = time.monotonic() + self._settings.claim_idle_ms / 3000 * random.uniform(0.5, 1)  # noqa: S311 - jitter
             await self._keep_house()
-        return await self._without_buried(entries)
-
-    async def _without_buried(self, entries: list[Entry | Unreadable]) -> list[Entry | Unreadable]:
-        """Leaves out entries whose worker died after it had buried them, and settles those."""
-        if not entries:
-            return entries
-        async with self._pool.acquire(timeout=self._settings.acquire_timeout_s) as connection:
-            buried = await store.find_buried(connection, [entry.entry_id for entry in entries])
-        for entry in entries:
-            if entry.entry_id in buried:
-                await self._settle_buried(entry)
-        return [entry for entry in entries if entry.entry_id not in buried]
+        return entries
 
     async def _keep_house(self) -> None:
         """Forgets the names of dead workers; once a day, makes the partitions of the coming months."""
@@ -226,6 +241,7 @@ class Worker:
 
     async def _after_failure(self, entry: Entry, verdict: Verdict, error: Exception) -> None:
         """Decides about one entry that failed alone."""
+        self._progress.made("an attempt that failed")
         attempt, attempts_max = entry.deliveries, self._settings.max_attempts
         if verdict.kind == "permanent":
             await self._bury(entry, verdict.reason, error)
@@ -241,22 +257,27 @@ class Worker:
         self._metrics.retried(entry.event.source, verdict.kind)
         log.warning("an event failed; it is tried again", event_id=entry.event.event_id, attempt=attempt,
                     attempts_max=attempts_max, wait_s=round(wait_s, 3), reason=verdict.reason)  # fmt: skip
-        await self._stream.note_waiting([entry], "retry" if counts else "infrastructure", verdict.reason, wait_s)
+        await self._note([entry], "retry" if counts else "infrastructure", verdict.reason, wait_s)
 
     async def _bury_hopeless(self, entries: Sequence[Entry | Unreadable]) -> None:
         """Buries what is no envelope, and what was delivered too often without an outcome: its workers died of it."""
         for entry in entries:
             if isinstance(entry, Unreadable):
                 await self._bury(entry, str(entry.problem), entry.problem)
-            elif entry.deliveries > self._settings.max_attempts:
+            elif is_hopeless(entry.deliveries, self._settings.max_attempts):
                 await self._bury(entry, f"delivered {entry.deliveries} times without an outcome: each time its worker "
                                         "died or was stopped", None)  # fmt: skip
 
     async def _bury(self, entry: Entry | Unreadable, reason: str, error: Exception | None) -> None:
-        """Writes an entry to the dead letters, and only then acknowledges it."""
+        """Writes an entry to the dead letters, and only then acknowledges it. Not if its event is applied after all."""
         trace = "".join(traceback.format_exception(error)) if error else ""
-        async with self._pool.acquire(timeout=self._settings.acquire_timeout_s) as connection:
-            await store.bury(connection, entry, reason, trace)
+        known = [entry] if isinstance(entry, Entry) else []
+        async with self._alone_with(known) as connection:
+            await store.record_duplicates(connection, known)
+            is_buried = await store.bury(connection, entry, reason, trace)
+        if not is_buried:
+            await _uncancelled(self._settle(Committed([], known, [])))
+            return
         self._metrics.dead(entry.event.source if isinstance(entry, Entry) else "unreadable")
         log.error("an event cannot be applied; it lies in the dead letters (make dead, make replay)",
                   entry_id=entry.entry_id, event_id=entry.event.event_id if isinstance(entry, Entry) else None,
@@ -273,7 +294,9 @@ class Worker:
         reason = describe(error.__cause__ if isinstance(error, Outage) and error.__cause__ else error)
         wait_s = delay_s(self._outages, self._settings.outage_delay_ms, self._settings.outage_delay_max_ms)
         interrupted = list(self._in_hand.values())
-        self._park(interrupted, wait_s)
+        untried = [replace(entry, deliveries=entry.deliveries - 1) for entry in interrupted]
+        self._put_down(interrupted)
+        self._park(untried, wait_s, attempt_counts=True)
         self._metrics.infrastructure("redis" if isinstance(error, RedisError) else "postgres")
         self._progress.waiting_for(reason)
         log.warning("cannot work; nothing is lost, and it is tried again", reason=reason, in_a_row=self._outages,
@@ -282,8 +305,17 @@ class Worker:
             if group_is_missing(error):
                 await self._make_group()
             elif interrupted:
-                await self._stream.note_waiting(interrupted, "infrastructure", reason, wait_s)
+                # Should this worker be killed while it waits, its death does not count as an attempt.
+                await self._stream.give_back(self._slot.consumer, interrupted, idle_ms=0)
+                await self._note(interrupted, "infrastructure", reason, wait_s)
         await self._pause(wait_s)
+
+    async def _note(self, entries: Sequence[Entry], kind: WaitingKind, reason: str, wait_s: float) -> None:
+        """Leaves word of why entries wait. Work goes on without it, as when Redis is out of memory."""
+        try:
+            await self._stream.note_waiting(entries, kind, reason, wait_s)
+        except RedisError as error:
+            log.warning("cannot note why entries wait; `make pending` does not show it", error=describe(error))
 
     async def _make_group(self) -> None:
         """Makes a lost group again, from the first entry: nothing that is in the stream is passed over."""
@@ -329,6 +361,16 @@ class Worker:
     async def _pause(self, wait_s: float) -> None:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), wait_s)
+
+
+async def _uncancelled(work: Coroutine[Any, Any, None]) -> None:
+    """Does `work` to its end, even where the task that awaits it is cancelled meanwhile."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
 
 
 def _without(entries: Iterable[Entry], others: Iterable[Entry]) -> list[Entry]:

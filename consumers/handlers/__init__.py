@@ -3,12 +3,19 @@
 import asyncio
 import importlib
 import inspect
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import asyncpg
 
 from contract.event import Event
+from sql import load as load_queries
+
+EVENTS = load_queries("events")
+
+RETRY_AFTER_S_MAX = 24 * 60 * 60
+"""The longest a handler may put an event off: it stays in a worker's hands until then."""
 
 Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
 """The connection of the open transaction, as asyncpg gives it."""
@@ -28,6 +35,8 @@ class Retry(Exception):  # noqa: N818 - a verb for handlers
 
     def __init__(self, reason: str, *, after: float | None = None) -> None:
         super().__init__(reason)
+        if after is not None and not (math.isfinite(after) and 0 <= after <= RETRY_AFTER_S_MAX):
+            raise ValueError(f"Retry(after={after!r}) is not between 0 and {RETRY_AFTER_S_MAX} seconds")
         self.after_s = after
 
 
@@ -41,6 +50,10 @@ class HandlerFailed(Exception):  # noqa: N818 - a fact, wrapped for whoever deci
     def __init__(self, cause: BaseException, *, connection_lost: bool) -> None:
         super().__init__(f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__)
         self.connection_lost = connection_lost
+
+
+class TransactionEndedError(Exception):
+    """A handler ended the transaction it was given, or went on after one of its statements had failed in it."""
 
 
 class HandlersError(Exception):
@@ -85,15 +98,26 @@ class Handlers:
                 async with asyncio.timeout(timeout_s):
                     await projection(connection, events)
                 after_each()
-            if not self._by_type:
-                return
             for event in events:
                 for handler in self._by_type.get((event.provider, event.type), ()):
                     async with asyncio.timeout(timeout_s):
                         await handler(connection, event)
                     after_each()
+            await _check_transaction(connection)
         except Exception as error:
             raise HandlerFailed(error, connection_lost=connection.is_closed()) from error
+
+
+async def _check_transaction(connection: Connection) -> None:
+    """Raises where COMMIT would undo the batch and not say so: a handler hid a failed statement, or ended it itself."""
+    try:
+        if await connection.fetchval(EVENTS["is_transaction_open"]):
+            return
+    except asyncpg.InFailedSQLTransactionError as error:
+        raise TransactionEndedError(
+            "a handler hid an error of its SQL; use a nested transaction to survive one"
+        ) from error
+    raise TransactionEndedError("a handler ended the transaction it was given")
 
 
 def load(name: str, builtin: Handlers) -> Handlers:
@@ -103,8 +127,8 @@ def load(name: str, builtin: Handlers) -> Handlers:
     module_name, _, attribute = name.partition(":")
     try:
         found = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise HandlersError(f"HANDLERS={name!r} cannot be loaded: {error}") from error
+    except Exception as error:
+        raise HandlersError(f"HANDLERS={name!r} cannot be loaded: {type(error).__name__}: {error}") from error
     if not isinstance(found, Handlers):
         raise HandlersError(f"HANDLERS={name!r} is a {type(found).__name__}, not consumers.handlers.Handlers")
     return builtin.joined_with(found)

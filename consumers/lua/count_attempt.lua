@@ -5,11 +5,15 @@
 -- ARGV     1    the group
 --          2    the consumer's name
 --          3…n  pairs: an entry's id, its number of deliveries with the coming one
--- Returns  an integer per pair: 1 where the entry is still the consumer's, 0 where another took it over.
+-- Returns  an integer per pair: 1 where the entry is still the consumer's, 0 where another took it over, 2 where it is
+--          nobody's: settled meanwhile, or lost with the group or from the stream. Trying it is safe: Postgres knows.
 
 local kept = {}
 for i = 3, #ARGV, 2 do
-    if #redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1, ARGV[2]) == 1 then
+    local pending = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1)[1]
+    if not pending then
+        kept[#kept + 1] = 2
+    elseif pending[2] == ARGV[2] then
         redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, ARGV[i], 'RETRYCOUNT', ARGV[i + 1], 'JUSTID')
         kept[#kept + 1] = 1
     else

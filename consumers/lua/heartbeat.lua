@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
 -- Renews all that a worker holds: its slot, its locks, and its entries' idle time. What was lost meanwhile is left to
--- its new owner: a worker that was stopped for long must not steal it back.
+-- its new owner: a worker that was stopped for long must not steal it back. With its slot it has lost its name, and so
+-- all its entries: the name may be another worker's now.
 --
 -- KEYS     1    the stream
 --          2    the worker's slot
@@ -24,6 +25,9 @@ local slot_kept = renew(KEYS[2], ARGV[4])
 local locks_lost = 0
 for i = 3, #KEYS do
     locks_lost = locks_lost + 1 - renew(KEYS[i], ARGV[5])
+end
+if slot_kept == 0 then
+    return { 0, locks_lost, #ARGV - 5 }
 end
 local entries_lost = 0
 for i = 6, #ARGV do

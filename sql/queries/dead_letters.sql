@@ -1,13 +1,15 @@
 -- name: bury :exec
--- Writes an entry that cannot be applied, with its reason, before it is acknowledged.
+-- Writes an entry that cannot be applied, with its reason, before it is acknowledged. Not where its event is applied:
+-- another worker was luckier, while this one was stopped.
 INSERT INTO dead_letters (
     entry_id, namespace, event_id, source, type, resource, reason, traceback, attempts, field_names, field_values
 )
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11
+WHERE NOT EXISTS (SELECT FROM events WHERE events.namespace = $2 AND events.event_id = $3)
 ON CONFLICT (entry_id) DO NOTHING;
 
 -- name: find_buried :many
--- Which of these entries were buried before: their worker died between the burial and the acknowledgement.
+-- Which of these entries lie in the dead letters.
 SELECT entry_id FROM dead_letters WHERE entry_id = ANY ($1::text[]);
 
 -- name: settle_dead_letters :exec

@@ -11,13 +11,15 @@ FROM (
 ) AS keys;
 
 -- name: claim_events :many
--- Claims the events that nobody has applied: the entries returned are ours to apply, in this transaction only.
+-- Claims the events that nobody has applied: the entries returned are ours to apply, in this transaction only. An entry
+-- that lies in the dead letters is left out: somebody buried it while its worker was stopped, or before it could ack.
 INSERT INTO events (namespace, event_id, source, provider, entry_id, type, resource, signed, occurred_at, received_at)
 SELECT namespace, event_id, source, provider, entry_id, type, resource, signed, occurred_at, received_at
 FROM unnest(
     $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
     $9::timestamptz[], $10::timestamptz[]
 ) AS batch (namespace, event_id, source, provider, entry_id, type, resource, signed, occurred_at, received_at)
+WHERE NOT EXISTS (SELECT FROM dead_letters WHERE dead_letters.entry_id = batch.entry_id)
 ORDER BY namespace, event_id
 ON CONFLICT (namespace, event_id) DO NOTHING
 RETURNING entry_id;
@@ -31,14 +33,20 @@ FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::jsonb[], $5::bytea[])
 
 -- name: record_duplicates :exec
 -- Records entries whose event was applied from another entry. An entry that is read again after its own commit is
--- not a duplicate, and is left out.
+-- not a duplicate, and is left out; so is one that lies in the dead letters.
 INSERT INTO duplicates (entry_id, namespace, event_id, source, received_at)
 SELECT batch.entry_id, batch.namespace, batch.event_id, batch.source, batch.received_at
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[])
     AS batch (entry_id, namespace, event_id, source, received_at)
 JOIN events USING (namespace, event_id)
 WHERE events.entry_id <> batch.entry_id
+  AND NOT EXISTS (SELECT FROM dead_letters WHERE dead_letters.entry_id = batch.entry_id)
 ON CONFLICT (entry_id) DO NOTHING;
+
+-- name: is_transaction_open :one
+-- Whether this is still the transaction that claimed the events: a handler may have ended it. An error where a statement
+-- failed in it: COMMIT would then undo everything, and not say so.
+SELECT pg_current_xact_id_if_assigned() IS NOT NULL AS is_open;
 
 -- name: ensure_payload_partitions :exec
 -- Makes the partitions of this month and the next ones, where they are missing.
