@@ -201,3 +201,22 @@ def test_each_script_opens_with_its_contract(name: str) -> None:
     text = (LUA / f"{name}.lua").read_text()
     assert text.startswith("#!lua")
     assert all(word in text for word in ("-- KEYS", "-- ARGV", "-- Returns"))
+
+
+@pytest.mark.parametrize(
+    ("forbidden", "appendfsync", "flushed"),
+    [("-waitaof", "always", True), ("-waitaof", "everysec", False), ("-waitaof -config", "always", False)],
+)
+async def test_without_waitaof_only_the_setting_proves_it(
+    private_valkey: ValkeyServer, forbidden: str, appendfsync: str, flushed: bool
+) -> None:
+    async with Redis.from_url(private_valkey.url, single_connection_client=True) as admin:
+        await admin.config_set("appendfsync", appendfsync)
+        await admin.acl_setuser(
+            "limited", enabled=True, nopass=True, keys=["*"], commands=["+@all", *forbidden.split()]
+        )
+    async with Redis(
+        port=private_valkey.port, username="limited", password="", single_connection_client=True
+    ) as client:
+        assert await is_flushed(client) is flushed
+        assert (await look_at_server(client)).appendfsync == (None if "config" in forbidden else appendfsync)
