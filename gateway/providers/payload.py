@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from gateway.providers.base import PayloadError
+from gateway.providers.base import PayloadError, Request
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -19,6 +19,9 @@ UNIX_S_MAX = 10**11
 
 NUMBER_MAX = 10**20
 """Beyond it a number in a body names nothing."""
+
+HEADER_CHARS_MAX = 120
+"""Of an unsigned header that is kept: an id or a topic."""
 
 BATCH_EVENTS_MAX = 1000
 """Events in one request; the largest batch any sender documents has 250."""
@@ -98,6 +101,13 @@ def inside(value: object, *path: str) -> object:
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
     return value
+
+
+def header_text(request: Request, name: str) -> str | None:
+    """A header that is not signed and may still be told on: None where it is absent, empty, or more than a name."""
+    value = request.headers.first(name)
+    text = value.decode(errors="replace") if value else ""
+    return text if text.isascii() and text.isprintable() and 0 < len(text) <= HEADER_CHARS_MAX else None
 
 
 def digest_id(body: bytes) -> str:

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import hashlib
 import hmac
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -46,6 +47,16 @@ def hmac_sha1(key: bytes, message: bytes) -> bytes:
 def hmac_sha512(key: bytes, message: bytes) -> bytes:
     """As Paystack has it."""
     return hmac.digest(key, message, "sha512")
+
+
+def sha256_behind_key(key: bytes, message: bytes) -> bytes:
+    """PagBank's: a plain digest of key and message, with a hyphen between."""
+    return hashlib.sha256(key + b"-" + message).digest()
+
+
+def key_itself(key: bytes, message: bytes) -> bytes:  # noqa: ARG001 - nothing is signed
+    """Flutterwave's before v4: the secret is sent along, whatever the message is."""
+    return key
 
 
 def signing_key(

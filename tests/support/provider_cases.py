@@ -7,6 +7,21 @@ from collections.abc import Mapping
 
 from tests.support.cases.base import Case
 from tests.support.cases.generic_hmac import GenericHmacCase
+from tests.support.cases.raw_body import (
+    CheckoutCase,
+    FlutterwaveCase,
+    FlutterwaveV3Case,
+    GitHubCase,
+    GoCardlessCase,
+    KlarnaCase,
+    LemonSqueezyCase,
+    MollieCase,
+    PagarmeCase,
+    PagBankCase,
+    PaystackCase,
+    RazorpayCase,
+    ShopifyCase,
+)
 from tests.support.cases.standard_webhooks import StandardWebhooksCase
 from tests.support.cases.stripe import StripeCase
 
@@ -16,5 +31,18 @@ CASES: Mapping[str, Case] = {
         StripeCase(),
         StandardWebhooksCase(),
         GenericHmacCase(),
+        GitHubCase(),
+        CheckoutCase(),
+        ShopifyCase(),
+        RazorpayCase(),
+        MollieCase(),
+        GoCardlessCase(),
+        PaystackCase(),
+        LemonSqueezyCase(),
+        FlutterwaveCase(),
+        FlutterwaveV3Case(),
+        KlarnaCase(),
+        PagBankCase(),
+        PagarmeCase(),
     )
 }
