@@ -25,11 +25,11 @@ def show(logs: list[Path], out: TextIO, follow: bool, lines: int = LINES) -> Non
         _write(out, log.stem.ljust(width), text.decode(errors="replace").splitlines()[-lines:])
     while follow:
         for log in logs:
-            _write(out, log.stem.ljust(width), list(_added(log, positions)))
+            _write(out, log.stem.ljust(width), list(added(log, positions)))
         time.sleep(PAUSE_S)
 
 
-def _added(log: Path, positions: dict[Path, int]) -> Iterator[str]:
+def added(log: Path, positions: dict[Path, int]) -> Iterator[str]:
     """The whole lines added since the last look; a log that became shorter was rotated, and starts again."""
     size = log.stat().st_size if log.exists() else 0
     if size < positions[log]:

@@ -111,15 +111,18 @@ class Postgres:
 
     def _run(self, drop: unprivileged.Drop | None, argv: list[str], text: str = "") -> None:
         argv = [str(self._program(argv[0])), *argv[1:]]
-        done = subprocess.run(  # noqa: S603 -- our own program and arguments
-            drop.command(argv) if drop else argv,
-            input=text,
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=self.data_dir,
-            timeout=INITIALISE_TIMEOUT_S,
-        )
+        try:
+            done = subprocess.run(  # noqa: S603 -- our own program and arguments
+                drop.command(argv) if drop else argv,
+                input=text,
+                capture_output=True,
+                text=True,
+                check=False,
+                cwd=self.data_dir,
+                timeout=INITIALISE_TIMEOUT_S,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise PostgresError(f"{argv[0]} could not be run: {error}") from error
         if done.returncode != 0:
             raise PostgresError(f"{argv[0]} failed ({done.returncode}): {done.stderr.strip() or done.stdout.strip()}")
 

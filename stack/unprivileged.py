@@ -53,7 +53,7 @@ def decide(paths: Iterable[Path], owner_of: Path) -> Drop | None:
     if os.geteuid() != 0:
         return None
     uid, gid = _user(owner_of)
-    blocked = [folder for path in paths for folder in _unreachable(path, uid, gid)]
+    blocked = [folder for path in paths for folder in unreachable(path, uid, gid)]
     return Drop(uid, gid, _capability(blocked[0]) if blocked else None)
 
 
@@ -73,7 +73,7 @@ def _nearest(path: Path) -> Path:
     return next(folder for folder in (path, *path.parents) if folder.exists())
 
 
-def _unreachable(path: Path, uid: int, gid: int) -> list[Path]:
+def unreachable(path: Path, uid: int, gid: int) -> list[Path]:
     """The folders above `path` that this user may not enter."""
     return [folder for folder in path.resolve().parents if folder.exists() and not _may_enter(folder, uid, gid)]
 

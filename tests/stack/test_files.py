@@ -1,0 +1,130 @@
+"""What no engine runs here is at least held to its shape: the compose file, the image, the Makefile, what CI runs."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = (ROOT / "compose.yaml").read_text()
+
+SERVICE = re.compile(r"^  (\w+):\n((?:    .*\n|\n)+)", re.MULTILINE)
+SERVICES = dict(SERVICE.findall(COMPOSE.partition("\nservices:\n")[2].partition("\nvolumes:\n")[0] + "\n"))
+CONFINED = COMPOSE.partition("x-confined:")[2].partition("x-part:")[0]
+PART = COMPOSE.partition("x-part:")[2].partition("services:")[0]
+
+
+def setting(service: str, name: str) -> str:
+    """The line that sets it: the service's own, or the one it shares with the other parts."""
+    own = SERVICES[service]
+    shared = (PART if "<<: *part" in own else "") + CONFINED
+    for text, indent in ((own, 4), (shared, 2)):
+        if match := re.search(rf"^ {{{indent}}}{name}:.*(?:\n {{{indent + 1},}}.*)*", text, re.MULTILINE):
+            return match.group()
+    return ""
+
+
+def test_the_processes_are_those_of_the_picture() -> None:
+    assert set(SERVICES) == {"valkey", "postgres", "migrate", "gateway", "consumers"}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_container_can_do_no_more_than_it_must(service: str) -> None:
+    assert "<<: *part" in SERVICES[service] or "<<: *confined" in SERVICES[service]
+    assert setting(service, "read_only").endswith("true")
+    assert "[ALL]" in setting(service, "cap_drop")
+    assert "no-new-privileges:true" in setting(service, "security_opt")
+    assert setting(service, "user")
+    assert "root" not in setting(service, "user")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_container_says_how_it_is_and_is_given_time_to_stop(service: str) -> None:
+    assert setting(service, "healthcheck")
+    assert setting(service, "stop_grace_period")
+    assert setting(service, "logging")
+
+
+@pytest.mark.parametrize("service", ["valkey", "postgres"])
+def test_a_server_keeps_its_data_and_is_reached_from_this_host_only(service: str) -> None:
+    assert f"{service}:/" in setting(service, "volumes")
+    assert '["127.0.0.1:' in setting(service, "ports")
+
+
+def test_valkey_keeps_every_write_and_evicts_nothing() -> None:
+    command = setting("valkey", "command")
+    for option in ("--appendonly yes", "--appendfsync always", "--maxmemory-policy noeviction", "--requirepass"):
+        assert option in command
+
+
+def test_nobody_works_before_the_schema_is_there() -> None:
+    assert "service_completed_successfully" in setting("consumers", "depends_on")
+    assert 'restart: "no"' in SERVICES["migrate"]
+
+
+def test_no_password_is_written_down() -> None:
+    for value in re.findall(r"PASSWORD: (.+)", COMPOSE):
+        assert value.startswith("${")
+
+
+def test_the_image_holds_no_secret_and_runs_as_nobody_in_particular() -> None:
+    assert re.search(r"^USER \d+:\d+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert "--require-hashes" in (ROOT / "Dockerfile").read_text()
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    assert lines[1] == "*"
+    assert not [line for line in lines if line.startswith("!") and ("env" in line or line == "!.")]
+
+
+def test_what_the_image_copies_is_there_and_not_ignored() -> None:
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    for name in re.findall(r"^COPY (?!--)(\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE):
+        assert (ROOT / name).exists()
+        assert f"!{name}" in ignored
+
+
+def make(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["make", *arguments], cwd=cwd, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_make_alone_lists_what_there_is() -> None:
+    shown = make()
+    assert shown.returncode == 0
+    for target in ("up", "down", "consumers", "status", "replay", "audit", "demo", "test", "prove"):
+        assert re.search(rf"^  make {target} +\S", shown.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize("target", ["consumers", "replay", "discard"])
+def test_a_target_that_needs_to_know_more_says_so(tmp_path: Path, target: str) -> None:
+    said = make("--file", str(ROOT / "Makefile"), "--old-file", ".venv/runtime", target, cwd=_with_venv(tmp_path))
+    assert said.returncode != 0
+    assert f"make {target} " in said.stdout
+
+
+def test_an_old_python_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    old = tmp_path / "python"
+    old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.8.1 || exit 1\n')
+    old.chmod(0o755)
+    said = make("--file", str(ROOT / "Makefile"), f"PYTHON={old}", ".venv/bin/python", cwd=tmp_path)
+    assert said.returncode != 0
+    assert "Python 3.11 or later is needed" in said.stdout
+    assert "3.8.1" in said.stdout
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_ci_runs_what_everybody_runs() -> None:
+    script = (ROOT / ".ci" / "run").read_text()
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+    for command in ("make lint", "make test"):
+        assert command in script
+    assert ".ci/run" in (ROOT / ".github" / "workflows" / "ci.yaml").read_text()
+
+
+def _with_venv(folder: Path) -> Path:
+    """A folder in which make finds everything installed already."""
+    (folder / ".venv" / "bin").mkdir(parents=True)
+    (folder / "requirements.lock").touch()
+    for name in ("bin/python", "runtime"):
+        (folder / ".venv" / name).touch()
+    return folder

@@ -1,0 +1,64 @@
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from stack.ports import HOST, PortTakenError, free_port, is_free, usual_or_free
+from stack.state import Ports, choose_ports
+
+
+@contextmanager
+def listening() -> Iterator[int]:
+    """A port that somebody else has."""
+    with socket.create_server((HOST, 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_a_free_port_can_be_listened_on() -> None:
+    with socket.create_server((HOST, free_port())):
+        pass
+
+
+def test_a_port_somebody_listens_on_is_not_free() -> None:
+    with listening() as port:
+        assert not is_free(port)
+    assert is_free(port)
+
+
+def test_the_usual_port_is_taken_only_where_it_is_free_and_not_promised() -> None:
+    usual = free_port()
+    assert usual_or_free(usual) == usual
+    assert usual_or_free(usual, {usual}) != usual
+    with listening() as taken:
+        assert usual_or_free(taken) != taken
+
+
+def test_a_restart_keeps_its_ports() -> None:
+    before = Ports(*(free_port() for _ in range(4)))
+    assert choose_ports(before, {}) == before
+
+
+def test_a_port_taken_meanwhile_is_replaced_and_the_others_are_kept() -> None:
+    with listening() as taken:
+        before = Ports(free_port(), free_port(), taken, free_port())
+        after = choose_ports(before, {})
+    assert after.gateway != taken
+    assert (after.redis, after.postgres, after.consumers_metrics) == (
+        before.redis,
+        before.postgres,
+        before.consumers_metrics,
+    )
+
+
+def test_no_two_are_the_same() -> None:
+    wanted = free_port()
+    chosen = choose_ports(Ports(wanted, wanted, wanted, wanted), {})
+    assert len({chosen.redis, chosen.postgres, chosen.gateway, chosen.consumers_metrics}) == 4
+
+
+def test_a_port_asked_for_by_name_is_used_or_refused_never_replaced() -> None:
+    asked = free_port()
+    assert choose_ports(None, {"gateway": asked, "consumers_metrics": 0}).gateway == asked
+    with listening() as taken, pytest.raises(PortTakenError, match=rf"{taken} \(GATEWAY_PORT\)"):
+        choose_ports(None, {"gateway": taken})

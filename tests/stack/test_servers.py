@@ -1,0 +1,72 @@
+"""The embedded servers themselves: below a folder only its owner may enter, as pytest's are."""
+
+import stat
+from pathlib import Path
+
+import asyncpg
+import pytest
+from redis.asyncio import Redis
+
+from stack.postgres import Postgres, PostgresError
+from stack.valkey import Valkey
+from tests.support.servers import PostgresServer, ValkeyServer
+
+PASSWORD = "p@ss wörd'\"\\%/?#$x"  # nothing of it may end a quotation or a URL early
+
+
+def test_valkey_keeps_every_write_and_evicts_nothing(tmp_path: Path) -> None:
+    Valkey(tmp_path, 1, PASSWORD).command()
+    written = (tmp_path / "valkey.conf").read_text()
+    assert 'appendfsync "always"' in written
+    assert 'maxmemory-policy "noeviction"' in written
+    assert stat.S_IMODE((tmp_path / "valkey.conf").stat().st_mode) == 0o600
+
+
+def test_no_command_line_and_no_repr_shows_a_password(tmp_path: Path) -> None:
+    valkey, postgres = Valkey(tmp_path / "v", 1, PASSWORD), Postgres(tmp_path / "p", 1, PASSWORD)
+    for shown in (valkey.command(), postgres.command(), repr(valkey), repr(postgres)):
+        assert PASSWORD not in str(shown)
+        assert "wörd" not in str(shown)
+
+
+async def test_any_password_works(tmp_path: Path) -> None:
+    server = ValkeyServer(tmp_path, {"requirepass": PASSWORD})
+    server.password = '"' + PASSWORD.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    server.start()
+    try:
+        async with Redis.from_url(Valkey(tmp_path, server.port, PASSWORD).url()) as client:
+            assert await client.ping()
+    finally:
+        server.stop()
+
+
+async def test_postgres_is_made_once_and_again_where_it_was_half_made(tmp_path: Path) -> None:
+    server = PostgresServer(tmp_path)
+    (tmp_path / "data" / "half-made" / "base").mkdir(parents=True)
+    server.start()
+    try:
+        connection = await asyncpg.connect(server.url)
+        assert connection.get_settings().server_encoding == "UTF8"
+        await connection.close()
+        made_at = (tmp_path / "data" / "cluster" / "PG_VERSION").stat().st_mtime_ns
+        server.server.initialise()
+        assert (tmp_path / "data" / "cluster" / "PG_VERSION").stat().st_mtime_ns == made_at
+    finally:
+        server.stop()
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["cluster"]
+
+
+async def test_postgres_wants_the_password(tmp_path: Path) -> None:
+    server = PostgresServer(tmp_path)
+    server.start()
+    try:
+        with pytest.raises(asyncpg.InvalidPasswordError):
+            await asyncpg.connect(server.url.replace(server.server.password, "wrong"))
+    finally:
+        server.stop()
+
+
+def test_a_program_that_cannot_be_made_says_why(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    with pytest.raises(PostgresError, match="initdb"):
+        Postgres(tmp_path / "data", 1, "x", bin_dir=tmp_path / "bin").initialise()

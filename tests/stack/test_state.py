@@ -1,0 +1,53 @@
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from stack import state
+from stack.state import Ports, State, settings_digest
+
+URLS = [
+    "postgresql://payments:secret@127.0.0.1:5432/payments?sslmode=disable",
+    "redis://:a'b\"c@127.0.0.1:1/0",
+    "redis://:$HOME#x y@127.0.0.1:1/0",
+]
+
+
+def test_what_was_chosen_is_read_back(tmp_path: Path) -> None:
+    assert state.read(tmp_path) is None
+    chosen = State("embedded", Ports(1, 2, 3, 4), "digest")
+    state.write(tmp_path, chosen)
+    assert state.read(tmp_path) == chosen
+
+
+@pytest.mark.parametrize("url", URLS)
+def test_stack_env_is_read_back_as_it_was(tmp_path: Path, url: str) -> None:
+    state.write_environment(tmp_path, "http://127.0.0.1:8080", url, url)
+    read = state.read_environment(tmp_path)
+    assert read == {"GATEWAY_URL": "http://127.0.0.1:8080", "REDIS_URL": url, "DATABASE_URL": url}
+
+
+def test_a_shell_can_read_stack_env(tmp_path: Path) -> None:
+    state.write_environment(tmp_path, "http://127.0.0.1:8080", "redis://:p@127.0.0.1:1/0", URLS[0])
+    shown = subprocess.run(
+        ["sh", "-c", '. ./stack.env; printf %s "$DATABASE_URL"'], cwd=tmp_path, capture_output=True, check=True
+    )
+    assert shown.stdout.decode() == URLS[0]
+
+
+def test_only_the_owner_can_read_the_passwords(tmp_path: Path) -> None:
+    state.write_environment(tmp_path, *URLS)
+    assert stat.S_IMODE((tmp_path / "stack.env").stat().st_mode) == 0o600
+
+
+def test_the_digest_changes_with_any_of_the_files(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    digests = [settings_digest([one, other])]
+    one.write_text("ab")
+    digests.append(settings_digest([one, other]))
+    one.write_text("a")
+    other.write_text("b")
+    digests.append(settings_digest([one, other]))
+    assert len(set(digests)) == 3
+    assert settings_digest([one, other]) == digests[-1]

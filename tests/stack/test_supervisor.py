@@ -1,0 +1,37 @@
+from pathlib import Path
+
+from stack import logs
+from stack.supervisor import RESPAWN_DELAY_S_MAX, respawn_delay_s, rotate
+
+
+def test_a_crash_loop_slows_down_and_never_gives_up() -> None:
+    delays = [respawn_delay_s(deaths) for deaths in range(12)]
+    assert delays[:5] == [0, 0, 1, 2, 4]
+    assert delays == sorted(delays)
+    assert delays[-1] == RESPAWN_DELAY_S_MAX
+
+
+def test_a_log_is_moved_aside_above_its_limit_while_its_writer_goes_on(tmp_path: Path) -> None:
+    log, small = tmp_path / "gateway.log", tmp_path / "consumers.log"
+    small.write_text("short")
+    with log.open("a") as writer:
+        writer.write("x" * 100)
+        writer.flush()
+        rotate([log, small, tmp_path / "missing.log"], bytes_max=50)
+        writer.write("after")
+    assert log.read_text() == "after"
+    assert (tmp_path / "gateway.log.1").read_text() == "x" * 100
+    assert small.read_text() == "short"
+
+
+def test_following_gives_whole_lines_and_survives_a_rotation(tmp_path: Path) -> None:
+    log = tmp_path / "gateway.log"
+    log.write_text("old\n")
+    positions = {log: 4}
+    assert list(logs.added(log, positions)) == []
+    log.write_text("old\nnew\nhal")
+    assert list(logs.added(log, positions)) == ["new"]
+    log.write_text("old\nnew\nhalf\n")
+    assert list(logs.added(log, positions)) == ["half"]
+    log.write_text("one\n")
+    assert list(logs.added(log, positions)) == ["one"]

@@ -1,0 +1,140 @@
+"""The embedded stack as a person uses it, and what the kernel does to it: up, scale, kill -9, down."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stack import lock
+from stack.base import Running
+from stack.control import Control
+from stack.ports import free_port
+from tests.support.wait import until_sync
+
+ROOT = Path(__file__).parents[2]
+
+COMMAND_TIMEOUT_S = 120
+PROGRAMS = ("valkey", "postgres", "consumers", "gateway")
+
+
+class Checkout:
+    """A stack of its own: its folder, its `.env`, its ports, its DATA_DIR at a path no Unix socket could have."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.data_dir = folder / ("deep" * 30) / "data"
+        self.environ = {name: value for name, value in os.environ.items() if not name.endswith(("_URL", "_PORT"))} | {
+            "PYTHONPATH": str(ROOT),
+            "SOURCES_FILE": str(ROOT / "sources.toml"),
+            "STACK": "embedded",
+            "DATA_DIR": str(self.data_dir),
+            "GATEWAY_PORT": str(free_port()),
+            "CONSUMERS": "1",
+        }
+
+    def run(self, *arguments: str, code: int = 0) -> str:
+        """One command; gives what it said."""
+        done = subprocess.run(
+            [sys.executable, "-m", "stack", *arguments], cwd=self.folder, env=self.environ, capture_output=True,
+            text=True, check=False, timeout=COMMAND_TIMEOUT_S,
+        )  # fmt: skip
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def running(self) -> list[Running]:
+        """What runs, asked of the process manager itself."""
+        return Control(self.data_dir).running()
+
+    def processes(self) -> dict[str, list[int]]:
+        """The pids of what runs, by program."""
+        running = self.running()
+        return {name: [process.pid for process in running if process.name == name] for name in PROGRAMS}
+
+    @property
+    def manager(self) -> int | None:
+        return lock.owner(self.data_dir / "supervisor.pid")
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Iterator[Checkout]:
+    """Stopped at the end, whatever happened."""
+    stack = Checkout(tmp_path)
+    yield stack
+    stack.run("down")
+
+
+def pids(processes: dict[str, list[int]]) -> set[int]:
+    return {pid for found in processes.values() for pid in found}
+
+
+def test_a_life(checkout: Checkout) -> None:
+    assert "WEBHOOK_SECRET" in checkout.run("up")
+    first = checkout.processes()
+    assert {name: len(found) for name, found in first.items()} == dict.fromkeys(PROGRAMS, 1)
+    environment = (checkout.data_dir / "stack.env").read_text()
+    assert f"GATEWAY_URL=http://127.0.0.1:{checkout.environ['GATEWAY_PORT']}" in environment
+
+    assert "Everything ran already" in checkout.run("up")
+    assert checkout.processes() == first
+
+    checkout.run("scale", "3")
+    three = checkout.processes()["consumers"]
+    assert len(three) == 3
+    assert set(first["consumers"]) < set(three)
+    checkout.run("scale", "1")
+    [left] = checkout.processes()["consumers"]
+    assert left in three
+
+    assert "Everything ran already" in checkout.run("up")
+    running = pids(checkout.processes())
+    manager = checkout.manager
+    assert "data is kept" in checkout.run("down")
+    until_sync(lambda: not any(map(_lives, {*running, manager or 0})), what="nothing is left running")
+    assert "Nothing ran" in checkout.run("down")
+    assert "Nothing runs" in checkout.run("status", code=1)
+
+
+def test_whatever_is_killed_comes_back(checkout: Checkout) -> None:
+    checkout.run("up")
+    before = checkout.processes()
+    for pid in pids(before):
+        os.kill(pid, signal.SIGKILL)
+    until_sync(lambda: not pids(checkout.processes()) & pids(before), what="the killed processes are gone")
+    until_sync(lambda: all(checkout.processes().values()), what="every program runs again")
+    checkout.run("up")
+    status = json.loads(checkout.run("status", "--json"))
+    assert {process["name"] for process in status["processes"]} == set(PROGRAMS)
+    assert {process["restarts"] for process in status["processes"]} == {1}
+    assert status["missing"] == []
+    assert status["consumers"]
+
+
+def test_nothing_outlives_its_killed_manager_and_up_repairs_it(checkout: Checkout) -> None:
+    checkout.run("up")
+    before = pids(checkout.processes())
+    assert checkout.manager
+    os.kill(checkout.manager, signal.SIGKILL)
+    until_sync(lambda: not any(map(_lives, before)), what="what the manager started has stopped")
+    checkout.run("up")
+    assert not pids(checkout.processes()) & before
+
+
+def test_a_gateway_that_cannot_start_is_shown_with_its_reason(checkout: Checkout) -> None:
+    (checkout.folder / "sources.toml").write_text('[broken]\nprovider = "unknown"\nsecrets = ["s"]\n')
+    checkout.environ["SOURCES_FILE"] = str(checkout.folder / "sources.toml")
+    said = checkout.run("up", code=1)
+    assert "gateway does not answer" in said
+    assert "[broken]" in said
+    for secret in (line.partition("=")[2] for line in (checkout.folder / ".env").read_text().splitlines()):
+        assert not secret or secret not in said
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process runs. What ended but was not reaped, where no init does that, does not."""
+    shown = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    return bool(shown.strip()) and not shown.startswith("Z")
