@@ -19,6 +19,7 @@ from gateway.link import Link, LinkSettings, PublishUnavailableError
 from gateway.logs import RefusalLog
 from gateway.metrics import NO_SOURCE, Metrics
 from gateway.openapi import Documentation
+from gateway.processes import STOPS
 from gateway.providers.base import Provider
 from gateway.publish import Publisher, PublishSettings
 from gateway.routes import Handler, Routes
@@ -197,8 +198,9 @@ async def serve(
     loop = asyncio.get_running_loop()
     if parent_pipe is not None:
         loop.add_reader(parent_pipe, stopping.set)  # nobody writes to it: it becomes readable when it ends
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in STOPS:
         loop.add_signal_handler(number, stopping.set)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
     gateway = Gateway(settings, sources, metrics)
     await gateway.start(sock)
     host, port = sock.getsockname()[:2]

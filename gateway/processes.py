@@ -75,7 +75,7 @@ class Supervisor:
         code = 70  # what the shell calls an internal error
         try:
             os.close(self._pipe_write)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, WATCHED)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])  # the child takes STOPS when it is ready to
             code = self._child(self._pipe_read)
         except BaseException:  # the parent's code must not go on in here
             log.exception("a gateway process ended with an error; another takes its place")

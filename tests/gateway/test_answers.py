@@ -14,7 +14,7 @@ from gateway.providers.base import Answer as Insisted
 from gateway.providers.base import Draft, PayloadError, Proof, Provider, Request, SignatureError, SourceSettings
 from gateway.webhook import NOT_GENUINE
 from tests.support.events import hmac_event, signed_hmac, signed_stripe, stripe_event
-from tests.support.gateway import Answer, Running, payment, provider, request, running, sources
+from tests.support.gateway import Answer, Running, entries, payment, provider, request, running, sources
 from tests.support.servers import ValkeyServer
 from tests.support.wait import until
 
@@ -33,7 +33,7 @@ def is_problem(answer: Answer, status: int) -> bool:
 async def test_202_a_new_event_is_in_the_stream(gateway: Running, redis: Redis, keys: Keys) -> None:
     signed = signed_stripe(stripe_event("evt_1", "pi_1"))
     answer = await gateway.post(signed, traceparent="00-" + "a" * 32 + "-" + "b" * 16 + "-01")
-    (entry_id, fields), *others = await redis.xrange(keys.events)
+    (entry_id, fields), *others = await entries(redis, keys)
     assert not others
     assert answer.status == 202
     assert answer.headers["content-type"] == "application/json"
@@ -188,7 +188,7 @@ async def test_429_the_backlog_limit(valkey: ValkeyServer, key_prefix: str, redi
         answer = await gateway.post(payment(4))
         assert is_problem(answer, 429)
         assert answer.headers["retry-after"] == "7"
-        (entry_id, _), *_ = await redis.xrange(keys.events)
+        (entry_id, _), *_ = await entries(redis, keys)
         await redis.xdel(keys.events, entry_id)
         assert (await gateway.post(payment(4))).status == 202
 
@@ -269,7 +269,7 @@ async def test_several_events_are_all_durable_or_the_sender_retries(
 ) -> None:
     async with running(valkey.url, key_prefix, providers=sources(several=several()), backlog_limit=2) as gateway:
         assert is_problem(await gateway.exchange(request("/webhooks/several", b'["a", "b", "c"]', KEY)), 429)
-        for entry_id, _ in await redis.xrange(keys.events):
+        for entry_id, _ in await entries(redis, keys):
             await redis.xdel(keys.events, entry_id)
         retried = await gateway.exchange(request("/webhooks/several", b'["a", "b", "c"]', KEY))
         assert [each["status"] for each in retried.json()["events"]] == ["duplicate", "duplicate", "accepted"]

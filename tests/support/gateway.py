@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from prometheus_client.parser import text_string_to_metric_families
+from redis.asyncio import Redis
 
+from contract.keys import Keys
 from gateway.app import Gateway, utc_now
 from gateway.metrics import Metrics
 from gateway.providers import PROVIDERS
@@ -155,3 +157,8 @@ async def running(
 def payment(number: int = 1, **fields: Any) -> Signed:
     """A signed delivery for the source `default`."""
     return signed_hmac(hmac_event(f"tx_{number}", **fields))
+
+
+async def entries(redis: Redis, keys: Keys) -> list[tuple[bytes, dict[bytes, bytes]]]:
+    """What lies in the stream."""
+    return cast("list[tuple[bytes, dict[bytes, bytes]]]", await redis.xrange(keys.events))

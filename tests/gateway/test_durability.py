@@ -1,0 +1,319 @@
+"""What a server may promise, judged from what it says; and that it is asked, and a broken promise noticed."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from contract.keys import Keys
+from gateway.durability import CannotPromiseError, Promise, ProofMethod, Wanted, judge
+from stack.ports import HOST
+from tests.support.gateway import Running, entries, payment, running
+from tests.support.proxy import TcpProxy
+from tests.support.servers import ValkeyServer
+from tests.support.wait import until
+
+INFO = {
+    "run_id": "abc", "role": "master", "loading": "0", "aof_enabled": "1", "aof_last_write_status": "ok",
+    "maxmemory": "0", "used_memory": "1000", "maxmemory_policy": "noeviction",
+}  # fmt: skip
+CONFIG = {
+    "appendonly": "yes", "appendfsync": "always", "no-appendfsync-on-rewrite": "no", "maxmemory-policy": "noeviction",
+}  # fmt: skip
+EVERYSEC = {"appendfsync": "everysec"}
+
+LOADED_COMMANDS = 5000
+LOAD_DELAY_US = 300
+"""Loading takes about two seconds, and the server answers clients in between, every thousand commands."""
+
+
+def promise(
+    wanted: Wanted = "fsync",
+    info: Mapping[str, str] | None = None,
+    config: Mapping[str, str] | None = None,
+    *,
+    forbidden: bool = False,
+    replicas: int = 1,
+    has_waitaof: bool = True,
+) -> Promise:
+    answered = None if forbidden else CONFIG | dict(config or {})
+    return judge(wanted, replicas, INFO | dict(info or {}), answered, has_waitaof=has_waitaof)
+
+
+@pytest.mark.parametrize(
+    ("given", "method"),
+    [
+        ({}, "reply"),
+        ({"has_waitaof": False}, "reply"),
+        ({"config": EVERYSEC}, "waitaof"),
+        ({"config": {"no-appendfsync-on-rewrite": "yes"}}, "waitaof"),
+        ({"forbidden": True}, "waitaof"),
+        ({"wanted": "fsync+replica"}, "waitaof"),
+        ({"wanted": "fsync+replica", "has_waitaof": False}, "wait"),
+        ({"wanted": "memory"}, "none"),
+        ({"wanted": "memory", "info": {"aof_enabled": "0"}, "config": {"maxmemory-policy": "allkeys-lru"}}, "none"),
+        ({"info": {"maxmemory": "900", "mem_not_counted_for_evict": "200"}}, "reply"),
+    ],
+)
+def test_how_a_write_is_proven(given: dict[str, Any], method: str) -> None:
+    assert promise(**given).method == method
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"info": {"role": "slave"}}, "not the master"),
+        ({"info": {"loading": "1"}}, "loading"),
+        ({"info": {"async_loading": "1"}}, "loading"),
+        ({"info": {"maxmemory": "999"}}, "out of memory"),
+        ({"info": {"aof_enabled": "0"}}, "append-only"),
+        ({"config": {"appendonly": "no"}}, "append-only"),
+        ({"info": {"aof_last_write_status": "err"}}, "aof_last_write_status"),
+        ({"config": {"maxmemory-policy": "allkeys-lru"}}, "allkeys-lru"),
+        ({"info": {"maxmemory_policy": "volatile-ttl"}, "forbidden": True}, "volatile-ttl"),
+        ({"config": EVERYSEC, "has_waitaof": False}, "WAITAOF"),
+        ({"forbidden": True, "has_waitaof": False}, "WAITAOF"),
+        ({"config": {"no-appendfsync-on-rewrite": "yes"}, "has_waitaof": False}, "WAITAOF"),
+        ({"wanted": "fsync+replica", "config": EVERYSEC, "has_waitaof": False}, "WAITAOF"),
+        ({"wanted": "memory", "info": {"role": "slave"}}, "not the master"),
+        ({"wanted": "memory", "info": {"loading": "1"}}, "loading"),
+    ],
+)
+def test_what_is_refused(given: dict[str, Any], why: str) -> None:
+    with pytest.raises(CannotPromiseError, match=why):
+        promise(**given)
+
+
+def test_the_numbers_of_a_proof_are_read() -> None:
+    one = Promise("fsync+replica", ProofMethod.WAITAOF, 2, "")
+    assert one.proof_command(3000) == ("WAITAOF", 1, 2, 3000)
+    assert one.doubts([1, 2]) == ""
+    assert "fsynced" in one.doubts([0, 2])
+    assert "1 of the 2 replicas" in one.doubts([1, 1])
+    assert one.doubts(b"OK")
+    other = Promise("fsync+replica", ProofMethod.WAIT, 1, "")
+    assert other.doubts(1) == ""
+    assert other.doubts(0)
+    assert other.touches_duplicates
+
+
+async def accepted(gateway: Running, number: int) -> bool:
+    return (await gateway.post(payment(number))).status == 202
+
+
+async def reason(gateway: Running) -> str:
+    return str((await gateway.get("/readyz")).json()["reason"])
+
+
+async def config(server: ValkeyServer, **settings: str) -> None:
+    async with Redis.from_url(server.url, protocol=2) as redis:
+        for name, value in settings.items():
+            await redis.config_set(name.replace("_", "-"), value)
+
+
+async def test_a_server_that_fsyncs_later_is_asked_with_waitaof(private_valkey: ValkeyServer, key_prefix: str) -> None:
+    await config(private_valkey, appendfsync="everysec")
+    async with running(private_valkey.url, key_prefix) as gateway:
+        assert (await gateway.get("/readyz")).json()["proof"] == "waitaof"
+        answers = await asyncio.gather(*(gateway.post(payment(number)) for number in range(50)))
+        assert {answer.status for answer in answers} == {202}
+
+
+async def test_without_an_fsync_there_is_no_2xx_for_new_nor_for_duplicates(
+    private_valkey: ValkeyServer, key_prefix: str
+) -> None:
+    """`appendfsync no`: the operating system writes when it likes, which WAITAOF does not call durable."""
+    await config(private_valkey, appendfsync="no")
+    async with running(private_valkey.url, key_prefix, durability_timeout_s=0.2) as gateway:
+        assert (await gateway.post(payment())).status == 503
+        assert (await gateway.post(payment())).status == 503
+        async with Redis.from_url(private_valkey.url, protocol=2) as redis:
+            marker = Keys(key_prefix).seen("default", "tx_1:COMPLETED")
+            life_s = await redis.ttl(marker)
+            assert await redis.xlen(Keys(key_prefix).events) == 1
+            assert life_s > 86_400
+        await config(private_valkey, appendfsync="always")
+        await until(lambda: is_duplicate(gateway), what="the duplicate is durable")
+
+
+async def is_duplicate(gateway: Running) -> bool:
+    return (await gateway.post(payment())).status == 200
+
+
+async def test_replicas_that_do_not_confirm(private_valkey: ValkeyServer, key_prefix: str) -> None:
+    async with running(private_valkey.url, key_prefix, durability="fsync+replica", durability_timeout_s=0.2) as gateway:
+        assert (await gateway.post(payment())).status == 503
+
+
+async def test_a_replica_that_confirms(private_valkey: ValkeyServer, key_prefix: str, tmp_path_factory: Any) -> None:
+    options = {"replicaof": f"{HOST} {private_valkey.port}", "masterauth": private_valkey.password}
+    await config(private_valkey, repl_diskless_sync_delay="0")
+    replica = ValkeyServer(tmp_path_factory.mktemp("replica"), options)
+    replica.start()
+    try:
+        async with running(private_valkey.url, key_prefix, durability="fsync+replica") as gateway:
+            await until(lambda: accepts_with_replica(gateway), what="the replica has caught up")
+        async with running(replica.url, key_prefix) as gateway:
+            assert (await gateway.post(payment())).status == 503
+            assert "not the master" in await reason(gateway)
+    finally:
+        replica.kill()
+
+
+async def accepts_with_replica(gateway: Running) -> bool:
+    answer = await gateway.post(payment(2))
+    return answer.status in (200, 202)
+
+
+@pytest.mark.parametrize(
+    ("setting", "bad", "good", "why"),
+    [
+        ("appendonly", "no", "yes", "append-only"),
+        ("maxmemory-policy", "allkeys-lru", "noeviction", "evict"),
+        ("maxmemory", "1000", "0", "out of memory"),
+    ],
+)
+async def test_a_promise_broken_at_run_time_is_noticed(
+    private_valkey: ValkeyServer, key_prefix: str, setting: str, bad: str, good: str, why: str
+) -> None:
+    async with running(private_valkey.url, key_prefix, durability_check_s=0.05) as gateway:
+        assert await accepted(gateway, 1)
+        await config(private_valkey, **{setting: bad})
+        await until(lambda: refuses(gateway, why), what="/readyz says why")
+        assert (await gateway.post(payment(2))).status == 503
+        assert gateway.counted("durable") == 0
+        await config(private_valkey, **{setting: good})
+        await until(lambda: gateway.counted("durable"), what="the gateway trusts it again")
+        assert await accepted(gateway, 2)
+
+
+async def refuses(gateway: Running, why: str) -> bool:
+    return why in await reason(gateway)
+
+
+async def test_memory_by_name(private_valkey: ValkeyServer, key_prefix: str) -> None:
+    await config(private_valkey, appendonly="no")
+    async with running(private_valkey.url, key_prefix) as gateway:
+        assert (await gateway.post(payment())).status == 503
+    async with running(private_valkey.url, key_prefix, durability="memory") as gateway:
+        answer = await gateway.post(payment())
+        assert (answer.status, answer.json()["durability"]) == (202, "memory")
+
+
+async def test_a_server_whose_config_is_not_ours_to_read(private_valkey: ValkeyServer, key_prefix: str) -> None:
+    async with Redis.from_url(private_valkey.url, protocol=2) as redis:
+        await redis.execute_command(  # type: ignore[no-untyped-call]
+            "ACL", "SETUSER", "managed", "on", ">pw", "~*", "+@all", "-config", "+info", "+waitaof"
+        )  # fmt: skip
+    url = f"redis://managed:pw@{HOST}:{private_valkey.port}/0"
+    async with running(url, key_prefix) as gateway:
+        assert (await gateway.get("/readyz")).json()["proof"] == "waitaof"
+        assert await accepted(gateway, 1)
+
+
+async def test_redis_killed_and_restarted(private_valkey: ValkeyServer, key_prefix: str) -> None:
+    async with running(private_valkey.url, key_prefix, durability_check_s=0.05) as gateway:
+        assert await accepted(gateway, 1)
+        private_valkey.kill()
+        assert (await gateway.post(payment(2))).status == 503
+        assert (await gateway.get("/readyz")).status == 503
+        await private_valkey.restart()
+        assert await accepted(gateway, 2)
+        assert (await gateway.post(payment(1))).status == 200
+
+
+async def test_a_server_that_has_become_a_replica(private_valkey: ValkeyServer, key_prefix: str) -> None:
+    async with running(private_valkey.url, key_prefix, durability_check_s=300) as gateway:
+        assert await accepted(gateway, 1)
+        async with Redis.from_url(private_valkey.url, protocol=2) as redis:
+            await redis.replicaof(HOST, "1")
+            assert (await gateway.post(payment(2))).status == 503
+            await redis.replicaof("NO", "ONE")
+        assert await accepted(gateway, 2)
+
+
+async def test_out_of_memory_publishes_nothing_of_a_batch(private_valkey: ValkeyServer, key_prefix: str) -> None:
+    async with running(private_valkey.url, key_prefix, durability_check_s=300) as gateway:
+        assert await accepted(gateway, 1)
+        await config(private_valkey, maxmemory="1000")
+        answers = await asyncio.gather(*(gateway.post(payment(number)) for number in range(2, 12)))
+        assert {answer.status for answer in answers} == {503}
+        async with Redis.from_url(private_valkey.url, protocol=2) as redis:
+            assert await redis.xlen(Keys(key_prefix).events) == 1
+        await config(private_valkey, maxmemory="0")
+        assert await accepted(gateway, 2)
+
+
+async def test_a_lost_reply_is_503_and_the_retry_200(private_valkey: ValkeyServer, key_prefix: str) -> None:
+    async with TcpProxy(private_valkey.port) as proxy:
+        url = proxy.url(private_valkey.url)
+        async with running(
+            url, key_prefix, redis_timeout_s=0.5, durability_timeout_s=0.4, durability_check_s=300
+        ) as gateway:
+            assert await accepted(gateway, 1)
+            proxy.drop_replies()
+            assert (await gateway.post(payment(2))).status == 503
+            proxy.resume()
+            assert (await gateway.post(payment(2))).status == 200
+            proxy.cut()
+            assert (await gateway.post(payment(3))).status in (202, 503)
+            assert (await gateway.post(payment(4))).status == 202
+
+
+async def test_a_stalled_redis_costs_a_bounded_time(private_valkey: ValkeyServer, key_prefix: str) -> None:
+    async with running(
+        private_valkey.url, key_prefix, redis_timeout_s=0.3, durability_timeout_s=0.2, durability_check_s=300
+    ) as gateway:
+        assert await accepted(gateway, 1)
+        private_valkey.pause()
+        answers = await asyncio.gather(*(gateway.post(payment(number)) for number in range(2, 20)))
+        assert {answer.status for answer in answers} == {503}
+        private_valkey.resume()
+        statuses = {(await gateway.post(payment(number))).status for number in range(2, 20)}
+        assert statuses <= {200, 202}
+
+
+async def test_a_server_that_forgets_its_scripts(gateway: Running, redis: Redis) -> None:
+    for number in range(3):
+        await redis.script_flush()
+        assert await accepted(gateway, number)
+
+
+async def test_the_epoch_is_the_first_entry_of_the_stream(gateway: Running, redis: Redis, keys: Keys) -> None:
+    await asyncio.gather(*(gateway.post(payment(number)) for number in range(5)))
+    (first, _), *_ = await entries(redis, keys)
+    assert await redis.get(keys.epoch) == first
+    await redis.delete(keys.events)
+    await gateway.post(payment(6))
+    ((again, _),) = await entries(redis, keys)
+    assert again > first
+    assert await redis.get(keys.epoch) == again
+
+
+async def test_a_key_of_another_kind_is_said_and_answered_503(gateway: Running, redis: Redis, keys: Keys) -> None:
+    await redis.set(keys.events, "not a stream")
+    assert (await gateway.post(payment())).status == 503
+    await redis.delete(keys.events)
+    assert await accepted(gateway, 1)
+
+
+async def test_a_server_that_loads_its_data(private_valkey: ValkeyServer, key_prefix: str) -> None:
+    async with running(private_valkey.url, key_prefix, durability_check_s=300) as gateway:
+        assert await accepted(gateway, 1)
+        async with Redis.from_url(private_valkey.url, protocol=2) as redis, redis.pipeline(transaction=False) as pipe:
+            for number in range(LOADED_COMMANDS):
+                pipe.set(f"key {number}", number)
+            await pipe.execute()
+        private_valkey.kill()
+        private_valkey.options["key-load-delay"] = str(LOAD_DELAY_US)
+        private_valkey.child.launch(private_valkey.argv())
+        await until(lambda: refuses(gateway, "loading"), what="the server loads its data")
+        assert (await gateway.post(payment(2))).status == 503
+        await until(lambda: accepts(gateway, 2), what="the server has loaded its data")
+        assert (await gateway.post(payment(1))).status == 200
+
+
+async def accepts(gateway: Running, number: int) -> bool:
+    return (await gateway.post(payment(number))).status in (200, 202)
