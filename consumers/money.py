@@ -1,8 +1,11 @@
 """Money as integers: major units, as people write them, to the minor units of ISO 4217."""
 
-from decimal import Decimal
+from decimal import Decimal, Inexact, localcontext
 
 BIGINT_MAX = 2**63 - 1
+
+DIGITS_MAX = 60
+"""Digits an amount may be written with, many more than money has: what is beyond is refused, never rounded away."""
 
 _CODES = {
     0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
@@ -34,9 +37,11 @@ def minor_units(amount: Decimal, currency: str) -> int:
         raise MoneyError(f"{currency!r} is not a currency code of ISO 4217")
     if not amount.is_finite() or amount < 0 or amount.adjusted() > 20:
         raise MoneyError(f"the amount is not between 0 and {BIGINT_MAX} minor units")
-    minor = amount.scaleb(exponent)
-    if minor != minor.to_integral_value():
-        raise MoneyError(f"the amount has more than {exponent} digits after the point, the most {currency} has")
+    with localcontext(prec=DIGITS_MAX) as context:
+        context.clear_flags()
+        minor = amount.scaleb(exponent)
+        if context.flags[Inexact] or minor != minor.to_integral_value():
+            raise MoneyError(f"the amount has more than {exponent} digits after the point, the most {currency} has")
     if minor > BIGINT_MAX:
         raise MoneyError(f"the amount is not between 0 and {BIGINT_MAX} minor units")
     return int(minor)

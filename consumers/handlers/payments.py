@@ -1,13 +1,14 @@
 """The built-in projection: what events tell about payments, joined into `payments`. It enters by the guests' door."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from consumers.handlers import Connection, Handlers, Reject
 from consumers.money import BIGINT_MAX, MoneyError, minor_units
@@ -18,6 +19,27 @@ PAYMENTS = load("payments")
 
 MinorUnits = Annotated[int, Field(ge=0, le=BIGINT_MAX, strict=True)]
 Currency = Annotated[str, StringConstraints(to_upper=True, pattern="^[A-Za-z]{3}$")]
+
+
+_DECIMAL = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?")
+"""An amount written as text."""
+
+
+def _decimal(amount: object) -> object:
+    """Takes numbers that `_exactly` read, and text that says no more than a number."""
+    if isinstance(amount, str) and _DECIMAL.fullmatch(amount):
+        return Decimal(amount)
+    if not isinstance(amount, Decimal):
+        raise ValueError("not a decimal number")  # noqa: TRY004 - pydantic makes its error of a ValueError
+    return amount
+
+
+def _exactly(body: bytes) -> object:
+    """The JSON value with every number as a Decimal: pydantic's own JSON reader goes through floats."""
+    try:
+        return json.loads(body.decode(), parse_float=Decimal, parse_int=Decimal)
+    except (ValueError, InvalidOperation, RecursionError) as error:
+        raise Reject(f"the body is not the JSON its provider documents: {type(error).__name__}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +101,7 @@ class HmacEvent(_Model):
     """The in-house event: amounts in major units, as a number or a string, never handled as a float."""
 
     status: Literal["COMPLETED", "FAILED", "PENDING"]
-    amount: Decimal
+    amount: Annotated[Decimal, BeforeValidator(_decimal)]
     currency: Currency
 
 
@@ -118,8 +140,8 @@ def stripe_fact(event: Event) -> Fact | None:
 
 
 def hmac_fact(event: Event) -> Fact:
-    """What an in-house event tells. Numbers are read as decimals: pydantic's own JSON reader goes through floats."""
-    told = HmacEvent.model_validate(json.loads(event.body, parse_float=Decimal))
+    """What an in-house event tells."""
+    told = HmacEvent.model_validate(_exactly(event.body))
     amount = minor_units(told.amount, told.currency)
     if told.status == "COMPLETED":
         return Fact(told.currency, amount=amount, captured=amount, final_amount=amount, succeeded=True)
