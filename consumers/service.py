@@ -19,7 +19,7 @@ from consumers.scripts import Scripts
 from consumers.settings import Settings
 from consumers.slot import Slot
 from consumers.store import open_pool
-from consumers.stream import Stream
+from consumers.stream import GROUP_WAS_GONE, Stream
 from consumers.worker import Worker
 from contract.keys import Keys
 
@@ -37,6 +37,7 @@ class Service:
         self._metrics = metrics
         self._progress = progress
         self._watch = watch
+        self._had_group = False
         self._stopping = asyncio.Event()
         self._on_stop: Callable[[], None] = lambda: None
 
@@ -77,8 +78,8 @@ class Service:
                 with suppress(asyncio.CancelledError):
                     await heartbeat
         if slot.lost.is_set():
-            log.warning("this worker was stopped for so long that its name was given away; it begins anew",
-                        consumer=slot.consumer)  # fmt: skip
+            log.warning("the lease of this worker's name is gone: it was stopped for too long, or Redis was wiped; it "
+                        "begins anew", consumer=slot.consumer)  # fmt: skip
         await slot.give_up()
 
     async def _begin(self, slot: Slot, stream: Stream) -> bool:
@@ -87,7 +88,7 @@ class Service:
         while not self._stopping.is_set():
             try:
                 await slot.lease()
-                await stream.ensure_group()
+                self._tell_of_group(made=await stream.ensure_group())
             except (RedisError, OSError) as error:
                 failures += 1
                 wait_s = delay_s(failures, self._settings.outage_delay_ms, self._settings.outage_delay_max_ms)
@@ -98,6 +99,13 @@ class Service:
             else:
                 return True
         return False
+
+    def _tell_of_group(self, *, made: bool) -> None:
+        """To make the group is the first worker's business; to have to make it again is an incident."""
+        if made and self._had_group:
+            self._metrics.group_recreated()
+            log.critical(GROUP_WAS_GONE)
+        self._had_group = True
 
     async def _drive(self, worker: Worker) -> None:
         """Runs the worker; after `stop()` it has `drain_timeout_s` to finish."""

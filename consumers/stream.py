@@ -20,6 +20,12 @@ WALK_PAGES_MAX = 100
 """Pages of the pending list looked at in one walk, before new entries get their turn."""
 
 
+GROUP_WAS_GONE = (
+    "the stream or its group was gone: Redis was wiped or restored; the group reads from the beginning, and Postgres "
+    "tells what was applied. Run `make audit`, and compare with the providers' lists of events"
+)
+"""What a worker says that had worked with the group before."""
+
 WaitingKind = Literal["retry", "infrastructure"]
 """Why an entry waits: its own failure, which counts as an attempt, or what is nobody's fault."""
 

@@ -25,7 +25,7 @@ from consumers.parking import Parking
 from consumers.retry import INFRASTRUCTURE, Verdict, delay_s, describe, is_hopeless, judge, suspect_after
 from consumers.settings import DAY_S, Settings
 from consumers.slot import Slot
-from consumers.stream import Stream, WaitingKind, group_is_missing
+from consumers.stream import GROUP_WAS_GONE, Stream, WaitingKind, group_is_missing
 
 log = structlog.get_logger()
 
@@ -321,8 +321,7 @@ class Worker:
         """Makes a lost group again, from the first entry: nothing that is in the stream is passed over."""
         if await self._stream.ensure_group():
             self._metrics.group_recreated()
-            log.critical("the stream or its group was gone: Redis was wiped or restored; the group reads from the "
-                         "beginning, and Postgres tells what was applied. Run `make audit`")  # fmt: skip
+            log.critical(GROUP_WAS_GONE)
 
     async def _give_back(self) -> None:
         """Returns entries that were not tried, so that others may take them at once."""

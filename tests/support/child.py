@@ -90,6 +90,16 @@ class Child:
         for pid in self._family():
             _send(pid, signal.SIGCONT)
 
+    @property
+    def children(self) -> list[int]:
+        """The processes it has started and that still run."""
+        return _children(self.pid) if self.is_running else []
+
+    def kill_child(self, pid: int) -> None:
+        """SIGKILL to one of them alone."""
+        assert pid in self.children
+        _send(pid, signal.SIGKILL)
+
     def _family(self) -> list[int]:
         if not self.is_running:
             return []

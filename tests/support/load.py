@@ -98,8 +98,12 @@ class Load:
         self._pausing = 0
         self._finishing = asyncio.Event()
         self._something = asyncio.Event()
-        self._deliveries = self._shuffled()
+        self._plan = self._shuffled()
+        self.events: dict[str, dict[str, Any]] = {}
+        """Everything sent so far, as a provider's list of events."""
+        self.deliveries = 0
         self.refusals = 0
+        self.is_over = False
 
     def finish(self) -> None:
         """Nothing new is sent any more; what was sent is still delivered until it is promised."""
@@ -111,6 +115,7 @@ class Load:
         async with client() as session, asyncio.TaskGroup() as group:
             for _ in range(self._senders):
                 group.create_task(self._send(session))
+        self.is_over = True
 
     async def promised(self, more: int, timeout_s: float = 30.0) -> None:
         """Waits until so many more events have been promised."""
@@ -120,6 +125,11 @@ class Load:
             timeout_s=timeout_s,
             what=f"{goal} events are promised (answers: {self.history.statuses})",
         )
+
+    async def ended(self, more: int, timeout_s: float = 30.0) -> None:
+        """Waits until so many more deliveries have ended, whatever the answer, or all have."""
+        goal = self.deliveries + more
+        await until(lambda: self.deliveries >= goal or self.is_over, timeout_s=timeout_s, what=f"{goal} have ended")
 
     async def refused(self, more: int, timeout_s: float = 30.0) -> None:
         """Waits until so many more deliveries were answered with no 2xx, or not at all."""
@@ -135,7 +145,7 @@ class Load:
             if self._again:
                 return self._again.popleft()
             if not self._finishing.is_set():
-                if (sent := next(self._deliveries, None)) is not None:
+                if (sent := next(self._plan, None)) is not None:
                     return sent
                 self.finish()
             if not self._pausing:
@@ -146,12 +156,14 @@ class Load:
 
     async def _deliver(self, session: aiohttp.ClientSession, sent: Sent) -> None:
         signed = signed_stripe(sent.event)
-        if signed.event_id not in self.history.stories:
+        if signed.event_id not in self.events:
+            self.events[signed.event_id] = sent.event
             self.history.sends(signed.event_id, sent.told, hashlib.sha256(signed.body).hexdigest())
         try:
             answer = await deliver(session, self._rng.choice(self._urls()), signed)
         except (aiohttp.ClientError, TimeoutError):
             answer = Answer(NO_ANSWER, {})
+        self.deliveries += 1
         self.history.answered(signed.event_id, answer.status, answer.document.get("entry_id"))
         if not 200 <= answer.status < 300:
             self.refusals += 1

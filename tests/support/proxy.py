@@ -98,6 +98,9 @@ class TcpProxy:
         except OSError:
             _reset(writer)
             return
+        except asyncio.CancelledError:
+            _reset(writer)
+            raise
         pair = _Pair(writer, server_writer)
         self._pairs.add(pair)
         try:

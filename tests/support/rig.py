@@ -125,14 +125,26 @@ class Rig:
 
     @asynccontextmanager
     async def load(
-        self, *, seed: int = 1, senders: int = 12, copies: int = 2, prefix: str = "pi"
+        self, *, seed: int = 1, senders: int = 12, copies: int = 2, prefix: str = "pi", payments: int | None = None
     ) -> AsyncIterator[Load]:
-        """Senders that go on while the block breaks things; at its end, until everything they sent was promised."""
-        load = Load(lambda: self.urls, self.history, seed=seed, senders=senders, copies=copies, prefix=prefix)
+        """Senders that go on while the block breaks things; at its end, until everything they sent was promised.
+
+        With `payments` they send those to the end.
+        """
+        load = Load(
+            lambda: self.urls,
+            self.history,
+            seed=seed,
+            senders=senders,
+            copies=copies,
+            prefix=prefix,
+            payments=payments,
+        )
         async with asyncio.TaskGroup() as group:
             group.create_task(load.run())
             yield load
-            load.finish()
+            if payments is None:
+                load.finish()
 
     async def verdict(self, *, one_202_each: bool = True) -> list[str]:
         """Every broken promise, once all is drained."""
