@@ -1,21 +1,46 @@
 """The `hmac` provider, for senders of your own: `X-Signature: <hex HMAC-SHA256 of the body>`, and a body we define.
 
+Any other sender that signs the raw body can be described in sources.toml: its header, digest and key, and where the
+event's id, type, resource and time are. Once one of these four is set, the body need not be the one defined here.
+
 There is no signed time, so what keeps a captured request from being applied again is that its event id is known.
 """
 
 import json
 import re
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, ClassVar, Literal, NoReturn
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from gateway.providers import signing
-from gateway.providers.base import Draft, PayloadError, Proof, Provider, Request, SignatureError, SourceSettings
+from gateway.providers.base import Draft, PayloadError, Proof, Provider, Request, SourceSettings
 from gateway.providers.payload import Body, read_values, time_from_iso, time_from_unix
+from gateway.providers.places import Places, Reader, header_name
+from gateway.providers.raw_body import Scheme
+from gateway.providers.secret import Secret
 
 HEADER = "X-Signature"
+
+PREFIX_PATTERN = "^[!-~]{0,64}$"
+"""What may stand before a signature, such as `sha256=`."""
+
+MACS: dict[str, signing.Mac] = {
+    "sha1": signing.hmac_sha1,
+    "sha256": signing.hmac_sha256,
+    "sha512": signing.hmac_sha512,
+}
+ENCODINGS: dict[str, tuple[signing.Encode, ...]] = {
+    "hex": (signing.lower_hex, signing.upper_hex),
+    "base64": (signing.padded_base64,),
+}
+KEYS: dict[str, Callable[[str], bytes]] = {
+    "utf8": str.encode,
+    "hex": signing.key_from_hex,
+    "base64": signing.key_from_base64,
+}
 
 AMOUNT_WHOLE_DIGITS_MAX = 15
 AMOUNT_DECIMALS_MAX = 6
@@ -35,25 +60,61 @@ class _Event(Body):
     event_id: str | None = None
 
 
+class HmacSettings(SourceSettings):
+    """Its table in sources.toml. What is left out is as the in-house format has it."""
+
+    header: Annotated[str, AfterValidator(header_name)] = HEADER
+    values: Literal["all", "first"] = "all"
+    prefix: Annotated[str, Field(pattern=PREFIX_PATTERN)] = ""
+    digest: Literal["sha1", "sha256", "sha512"] = "sha256"
+    encoding: Literal["hex", "base64"] = "hex"
+    key_encoding: Literal["utf8", "hex", "base64"] = "utf8"
+    event_id: Places | None = None
+    type: Places | None = None
+    resource: Places | None = None
+    occurred_at: Places | None = None
+
+    @field_validator("key_encoding")
+    @classmethod
+    def _fits_the_secrets(cls, key_encoding: str, info: ValidationInfo) -> str:
+        for number, secret in enumerate(info.data.get("secrets", ()), start=1):
+            try:
+                _key(key_encoding, secret)
+            except ValueError as error:
+                raise ValueError(f"secret number {number}: {error}") from None
+        return key_encoding
+
+
 class GenericHmac(Provider):
-    """Events of an in-house sender, one a request."""
+    """Events of an in-house sender, or of any that sources.toml describes, one a request."""
 
     name: ClassVar[str] = "hmac"
+    Source: ClassVar[type[SourceSettings]] = HmacSettings
 
-    def __init__(self, settings: SourceSettings) -> None:
+    def __init__(self, settings: HmacSettings) -> None:
         super().__init__(settings)
-        self._keys = [secret.reveal().encode() for secret in settings.secrets]
+        self._keys = [_key(settings.key_encoding, secret) for secret in settings.secrets]
+        self._first_only = settings.values == "first"
+        self._scheme = Scheme(
+            header=settings.header,
+            prefix=settings.prefix.encode(),
+            mac=MACS[settings.digest],
+            encodings=ENCODINGS[settings.encoding],
+        )
+        places = (settings.event_id, settings.type, settings.resource, settings.occurred_at)
+        self._reader = Reader(*(place or () for place in places)) if any(places) else None
 
     async def authenticate(self, request: Request) -> Proof:
         """Any value of the header, in lower or in upper case, made with any of the secrets."""
-        signatures = request.headers.get_all(HEADER)
-        if not any(signatures):
-            raise SignatureError("missing", f"there is no {HEADER} header")
-        number = signing.signing_key(self._keys, request.body, signatures, signing.lower_hex, signing.upper_hex)
-        return Proof(secret_number=number, signed="body")
+        values = request.headers.get_all(self._scheme.header)
+        return self._scheme.prove(self._keys, request.body, values[:1] if self._first_only else values)
 
     def parse(self, request: Request) -> list[Draft]:
-        """The one event, `payment.completed`, `.failed` or `.pending`, about its transaction."""
+        """The one event: from where its parts are, or in the in-house format."""
+        return [self._reader.draft(request)] if self._reader else self._in_house(request)
+
+    def _in_house(self, request: Request) -> list[Draft]:
+        """`payment.completed`, `.failed` or `.pending`, about its transaction."""
         event = read_values(_Event, _decode(request.body))
         return [
             Draft(
@@ -63,6 +124,10 @@ class GenericHmac(Provider):
                 occurred_at=_time(event.timestamp),
             )
         ]
+
+
+def _key(key_encoding: str, secret: Secret) -> bytes:
+    return KEYS[key_encoding](secret.reveal())
 
 
 def _decode(body: bytes) -> object:

@@ -4,8 +4,11 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gateway.providers.base import SignatureError
 
@@ -17,6 +20,9 @@ Mac = Callable[[bytes, bytes], bytes]
 
 UNIX_S_DIGITS_MAX = 11
 """Digits of a signed timestamp: enough until the year 5138."""
+
+PUBLIC_KEY_SIGNATURES_MAX = 8
+"""Signatures of one request that are tried with public keys: each costs a stranger nothing and us a tenth of a ms."""
 
 
 def lower_hex(digest: bytes) -> bytes:
@@ -77,6 +83,37 @@ def signing_key(
     raise SignatureError("mismatch", "no secret of the source made any of the signatures")
 
 
+def ed25519_key(keys: Mapping[int, Ed25519PublicKey], message: bytes, signatures: Sequence[bytes]) -> int | None:
+    """The number of the first public key that one of the signatures, in base64, verifies under. None if there is none.
+
+    Raises SignatureError("malformed") where there are more signatures than anyone would send.
+    """
+    if len(signatures) > PUBLIC_KEY_SIGNATURES_MAX:
+        raise SignatureError("malformed", f"there are more than {PUBLIC_KEY_SIGNATURES_MAX} signatures")
+    decoded = [signature for signature in map(exact_base64, signatures) if signature is not None]
+    return next((number for number, key in keys.items() if any(_ed25519(key, message, each) for each in decoded)), None)
+
+
+def _ed25519(key: Ed25519PublicKey, message: bytes, signature: bytes) -> bool:
+    try:
+        key.verify(signature, message)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def exact_base64(text: bytes) -> bytes | None:
+    """The bytes that are written so and no otherwise, None where there are none.
+
+    A lax decoder lets several texts stand for one signature, so that a header with a flipped bit could still pass.
+    """
+    try:
+        decoded = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return decoded if base64.b64encode(decoded) == text else None
+
+
 def unix_s(text: bytes) -> int:
     """A signed timestamp: ASCII digits only, since what is signed is this very text."""
     if not (text.isdigit() and len(text) <= UNIX_S_DIGITS_MAX):
@@ -103,3 +140,11 @@ def key_from_base64(text: str) -> bytes:
     if not key:
         raise ValueError("a secret is empty once its prefix is taken off")
     return key
+
+
+def key_from_hex(text: str) -> bytes:
+    """The key a secret holds in hexadecimal digits. Raises ValueError without naming the secret."""
+    try:
+        return binascii.unhexlify(text)
+    except (binascii.Error, ValueError):
+        raise ValueError("a secret is not hexadecimal") from None

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.providers import PROVIDERS
 from gateway.providers.base import Provider, SourceSettings, TimedSettings
 from gateway.providers.generic_hmac import GenericHmac
 from gateway.providers.standard_webhooks import StandardWebhooks
@@ -135,7 +136,7 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
         "[one] tolerance_s: Input should be a valid integer",
         "[one] speed is not a setting of provider stripe",
         "[two] secrets number 1: environment variable UNSET is not set",
-        "[two] provider is not one of hmac, standard_webhooks, stripe",
+        f"[two] provider is not one of {', '.join(sorted(PROVIDERS))}",
         "missing cannot be read: No such file or directory",
         "empty is empty",
         "bytes is not UTF-8 text",
