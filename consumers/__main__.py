@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import uvloop
+from dotenv import dotenv_values
 from pydantic import ValidationError
 
 from consumers import cli
@@ -25,8 +26,8 @@ EXIT_SETTINGS = 2
 
 def read_settings() -> Settings:
     """From the environment, then `.env`, then what the running stack chose."""
-    stack_env = Path(os.environ.get("DATA_DIR", ".data")) / "stack.env"
-    return Settings(_env_file=(stack_env, ".env"))  # type: ignore[call-arg] # pydantic-settings reads the rest
+    data_dir = os.environ.get("DATA_DIR") or dotenv_values(".env").get("DATA_DIR") or ".data"
+    return Settings(_env_file=(Path(data_dir) / "stack.env", ".env"))  # type: ignore[call-arg] # the rest is read
 
 
 async def work(settings: Settings, handlers: Handlers, watch: Watch = silent) -> None:
@@ -41,14 +42,14 @@ async def work(settings: Settings, handlers: Handlers, watch: Watch = silent) ->
 
 def main(argv: list[str], watch: Watch = silent) -> int:
     """The exit code: 0 done, 2 the settings are unusable; a subcommand has its own."""
+    arguments = cli.parse(argv) if argv else None
     try:
         settings = read_settings()
-        if argv:
-            return cli.main(argv, settings)
+        if arguments:
+            return cli.main(arguments, settings)
         handlers = load(settings.handlers, HANDLERS)
     except ValidationError as error:
-        problems = "\n".join(f"  {'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
-        sys.stderr.write(f"the worker cannot start; its settings are unusable:\n{problems}\n")
+        sys.stderr.write(f"The settings cannot be used, so nothing was started:\n{_problems(error)}\n")
         return EXIT_SETTINGS
     except HandlersError as error:
         sys.stderr.write(f"the worker cannot start: {error}\n")
@@ -60,6 +61,12 @@ def main(argv: list[str], watch: Watch = silent) -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
+
+
+def _problems(error: ValidationError) -> str:
+    """One line for each that is the user's; a default that follows from another setting only echoes that one's."""
+    told = [each for each in error.errors() if each["type"] != "default_factory_not_called"]
+    return "\n".join(f"  {'.'.join(map(str, each['loc'])).upper()}: {each['msg']}" for each in told)
 
 
 if __name__ == "__main__":

@@ -115,14 +115,18 @@ COMMANDS: dict[str, tuple[Callable[[Command], Awaitable[int]], str]] = {
 }
 
 
-def main(argv: list[str], settings: Settings) -> int:
+def parse(argv: list[str]) -> argparse.Namespace:
+    """Reads a command line; tells its usage and exits where it asks for that, or is none."""
+    return _parser().parse_args(argv)
+
+
+def main(arguments: argparse.Namespace, settings: Settings) -> int:
     """Runs one command and returns its exit code."""
-    return asyncio.run(run(argv, settings))
+    return asyncio.run(run(arguments, settings))
 
 
-async def run(argv: list[str], settings: Settings, console: Console | None = None) -> int:
+async def run(arguments: argparse.Namespace, settings: Settings, console: Console | None = None) -> int:
     """The same within a running loop. `console` is where it prints, stdout unless given."""
-    arguments = _parser().parse_args(argv)
     command = Command(arguments, settings, console or _console())
     try:
         return await COMMANDS[arguments.command][0](command)

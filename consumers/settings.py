@@ -2,18 +2,20 @@
 
 from typing import Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contract.keys import PREFIX_DEFAULT
 
 DAY_S = 24 * 60 * 60
 
+_SCHEMES = {"redis_url": ("redis://", "rediss://", "unix://"), "database_url": ("postgresql://", "postgres://")}
+
 
 class Settings(BaseSettings):
     """A worker's limits and addresses, by their names in the environment. Units are in the names."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
 
     redis_url: SecretStr = Field(description="redis://, rediss:// or unix://; may hold a password")
     database_url: SecretStr = Field(description="postgresql://; may hold a password")
@@ -25,7 +27,11 @@ class Settings(BaseSettings):
     block_ms: int = Field(1000, ge=1, le=10_000, description="how long a read waits for new entries")
 
     lock_ttl_ms: int = Field(10_000, ge=100, description="the resource lock's life, renewed while work goes on")
-    claim_idle_ms: int = Field(15_000, ge=100, description="idle time after which another worker takes an entry over")
+    claim_idle_ms: int = Field(
+        default_factory=lambda known: known.get("lock_ttl_ms", 0) * 3 // 2,
+        ge=100,
+        description="idle time after which another worker takes an entry over; one and a half lock lives unless set",
+    )
     slot_ttl_ms: int = Field(10_000, ge=100, description="the life of a worker's claim on its name, renewed")
     busy_delay_ms: int = Field(50, ge=1, description="before a busy resource is tried again, jittered")
 
@@ -50,6 +56,14 @@ class Settings(BaseSettings):
     metrics_host: str = Field("127.0.0.1", validation_alias="CONSUMERS_METRICS_HOST")
     metrics_port: int = Field(9100, ge=0, le=65535, validation_alias="CONSUMERS_METRICS_PORT", description="0: none")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+
+    @field_validator(*_SCHEMES)
+    @classmethod
+    def _scheme_is_known(cls, url: SecretStr, info: ValidationInfo) -> SecretStr:
+        schemes = _SCHEMES[str(info.field_name)]
+        if not url.get_secret_value().startswith(schemes):
+            raise ValueError(f"the URL starts with none of {', '.join(schemes)}")
+        return url
 
     @model_validator(mode="after")
     def _takeover_is_late_enough(self) -> Self:

@@ -108,5 +108,5 @@ class Said:
 async def say(settings: Settings, *argv: str) -> Said:
     """Runs `python -m consumers …` within this process."""
     console = Console(file=io.StringIO(), width=160, markup=False, highlight=False, emoji=False)
-    code = await cli.run(list(argv), settings, console)
+    code = await cli.run(cli.parse(list(argv)), settings, console)
     return Said(code, cast("io.StringIO", console.file).getvalue())
