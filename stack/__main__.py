@@ -111,7 +111,7 @@ def _supervise(settings: Settings, environ: Mapping[str, str]) -> int:
     chosen = state.read(settings.data_dir)
     if chosen is None:
         raise StackError("only `up` starts the process manager")
-    programs = plan(settings, chosen.ports, environ, state.read_environment(settings.data_dir)).programs()
+    programs = plan(settings, chosen.ports, environ).programs()
     return supervisor.run(settings.data_dir, programs, settings.log_bytes_max)
 
 

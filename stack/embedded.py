@@ -84,7 +84,7 @@ class Embedded(Stack):
         chosen = state.read(self._data_dir)
         if chosen is None:
             raise StackError(f"no stack was ever started with DATA_DIR={self._data_dir}; `make up` starts one")
-        return plan(self._settings, chosen.ports, self._environ, state.read_environment(self._data_dir))
+        return plan(self._settings, chosen.ports, self._environ)
 
     @override
     def logs(self, follow: bool, lines: int) -> None:

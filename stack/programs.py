@@ -106,20 +106,15 @@ class Plan:
         )
 
 
-def plan(settings: Settings, ports: Ports, environ: Mapping[str, str], chosen: Mapping[str, str]) -> Plan:
-    """The plan of one stack. `chosen` is what `stack.env` says: a URL we chose ourselves is not one the user brings."""
-    postgres_ours = settings.database_url is None or _given(settings.database_url) == chosen.get("DATABASE_URL")
-    valkey_ours = settings.redis_url is None or _given(settings.redis_url) == chosen.get("REDIS_URL")
+def plan(settings: Settings, ports: Ports, environ: Mapping[str, str]) -> Plan:
+    """The plan of one stack. Where the user names a server of their own, none is started in its place."""
     data_dir = settings.data_dir
-    return Plan(
-        settings,
-        ports,
-        environ,
-        Valkey(data_dir / "valkey", ports.redis, settings.redis_password.get_secret_value()) if valkey_ours else None,
-        Postgres(data_dir / "postgres", ports.postgres, settings.postgres_password.get_secret_value())
-        if postgres_ours
-        else None,
-    )
+    valkey = Valkey(data_dir / "valkey", ports.redis, settings.redis_password.get_secret_value())
+    postgres = Postgres(data_dir / "postgres", ports.postgres, settings.postgres_password.get_secret_value())
+    # The URL of our own server may come back to us, where somebody exported what stack.env says.
+    valkey_ours = _given(settings.redis_url) in ("", valkey.url())
+    postgres_ours = _given(settings.database_url) in ("", postgres.url())
+    return Plan(settings, ports, environ, valkey if valkey_ours else None, postgres if postgres_ours else None)
 
 
 def log_file(data_dir: Path, name: str) -> Path:

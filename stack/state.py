@@ -9,7 +9,6 @@ from typing import Literal
 
 from pydantic import TypeAdapter
 
-from stack import dotenv_file
 from stack.ports import PortTakenError, is_free, usual_or_free
 
 Kind = Literal["compose", "embedded"]
@@ -76,12 +75,6 @@ def settings_digest(files: Iterable[Path]) -> str:
         content = file.read_bytes() if file.is_file() else b""
         digest.update(f"{file.name} {len(content)} ".encode() + content)
     return digest.hexdigest()
-
-
-def read_environment(data_dir: Path) -> dict[str, str]:
-    """What `stack.env` holds; nothing where there is none."""
-    path = data_dir / "stack.env"
-    return dotenv_file.read(path) if path.exists() else {}
 
 
 def write_environment(data_dir: Path, gateway_url: str, redis_url: str, database_url: str) -> None:

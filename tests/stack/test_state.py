@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stack import state
+from stack import dotenv_file, state
 from stack.state import Ports, State, settings_digest
 
 URLS = [
@@ -24,7 +24,7 @@ def test_what_was_chosen_is_read_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize("url", URLS)
 def test_stack_env_is_read_back_as_it_was(tmp_path: Path, url: str) -> None:
     state.write_environment(tmp_path, "http://127.0.0.1:8080", url, url)
-    read = state.read_environment(tmp_path)
+    read = dotenv_file.read(tmp_path / "stack.env")
     assert read == {"GATEWAY_URL": "http://127.0.0.1:8080", "REDIS_URL": url, "DATABASE_URL": url}
 
 
