@@ -107,7 +107,7 @@ def describe(error: BaseException) -> str:
 
 def suspect_after(attempts_max: int) -> int:
     """The number of deliveries past which an entry is taken over alone: before it could be given up with its mates."""
-    return min(SUSPECT_AFTER_DELIVERIES, attempts_max - 1)
+    return min(SUSPECT_AFTER_DELIVERIES, max(attempts_max - 2, 0))
 
 
 def is_hopeless(deliveries: int, attempts_max: int) -> bool:
