@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -11,9 +12,9 @@ SECRET = "whsec_provider"
 
 
 def planned(tmp_path: Path, **given: str) -> Plan:
-    urls = {name: SecretStr(value) for name, value in given.items()}
-    passwords = {"redis_password": SecretStr("r"), "postgres_password": SecretStr("p")}
-    settings = Settings.model_construct(data_dir=tmp_path, **passwords, **urls)
+    values: dict[str, Any] = {name: SecretStr(value) for name, value in given.items()}
+    values |= {"redis_password": SecretStr("r"), "postgres_password": SecretStr("p")}
+    settings = Settings.model_construct(data_dir=tmp_path, **values)
     return plan(settings, PORTS, {"STRIPE_WEBHOOK_SECRET": SECRET, "PATH": "/bin"})
 
 
