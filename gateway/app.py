@@ -22,7 +22,7 @@ from gateway.openapi import Documentation
 from gateway.processes import STOPS
 from gateway.providers.base import Provider
 from gateway.publish import Publisher, PublishSettings
-from gateway.routes import Handler, Routes
+from gateway.routes import Routes
 from gateway.server import Server
 from gateway.settings import Settings
 from gateway.webhook import Desk, Webhook
@@ -136,9 +136,10 @@ class Gateway:
             retry_after_s=settings.retry_after_s,
             prefer_wait_s_max=settings.prefer_wait_s_max,
         )
-        webhooks: dict[str, Handler] = {f"/webhooks/{name}": Webhook(each, desk) for name, each in sources.items()}
+        webhooks = {f"/webhooks/{name}": Webhook(each, desk) for name, each in sources.items()}
         if DEFAULT_SOURCE in sources:
             webhooks["/webhook"] = webhooks[f"/webhooks/{DEFAULT_SOURCE}"]
+        challenges = {path: each.challenge for path, each in webhooks.items() if each.challenges}
         pages = Documentation(sources, settings)
         health = self._health
         return Routes(
@@ -148,6 +149,7 @@ class Gateway:
                 "/metrics": health.metrics,
                 "/openapi.json": pages.openapi,
                 "/docs": pages.docs,
+                **challenges,
             },
             post=webhooks,
             metrics=self._metrics,

@@ -91,9 +91,9 @@ class Documentation:
 
 def describe(sources: Mapping[str, Provider], settings: Settings) -> Json:
     """The whole document."""
-    paths: Json = {f"/webhooks/{name}": {"post": _webhook(provider, settings)} for name, provider in sources.items()}
+    paths: Json = {f"/webhooks/{name}": _source(each, settings, f"webhook_{name}") for name, each in sources.items()}
     if "default" in sources:
-        paths["/webhook"] = {"post": _webhook(sources["default"], settings, "webhook")}
+        paths["/webhook"] = _source(sources["default"], settings, "webhook")
     return {
         "openapi": "3.1.0",
         "info": {
@@ -106,10 +106,27 @@ def describe(sources: Mapping[str, Provider], settings: Settings) -> Json:
     }
 
 
-def _webhook(provider: Provider, settings: Settings, operation: str | None = None) -> Json:
+def _source(provider: Provider, settings: Settings, operation: str) -> Json:
+    post = {"post": _webhook(provider, settings, operation)}
+    return post | {"get": _challenge(provider, operation)} if provider.challenges else post
+
+
+def _challenge(provider: Provider, operation: str) -> Json:
+    return {
+        "operationId": f"{operation}_challenge",
+        "summary": f"The challenge of {provider.settings.source} (provider {provider.name})",
+        "tags": ["webhooks"],
+        "responses": {
+            "200": {"description": "The proof that this endpoint knows the secret.", "content": {"text/plain": {}}},
+            str(provider.unauthorized_status): _problem("This is not the challenge that the provider documents."),
+        },
+    }
+
+
+def _webhook(provider: Provider, settings: Settings, operation: str) -> Json:
     source = provider.settings.source
     return {
-        "operationId": operation or f"webhook_{source}",
+        "operationId": operation,
         "summary": f"Webhooks of {source} (provider {provider.name})",
         "tags": ["webhooks"],
         "parameters": [

@@ -18,6 +18,7 @@ class Routes:
         self._handlers = {(method, path): handler for path, handler in get.items() for method in ("GET", "HEAD")}
         self._handlers |= {("POST", path): handler for path, handler in post.items()}
         self._allowed = dict.fromkeys(get, "GET, HEAD") | dict.fromkeys(post, "POST")
+        self._allowed |= dict.fromkeys(get.keys() & post.keys(), "GET, HEAD, POST")
         self._metrics = metrics
 
     async def __call__(self, request: BaseRequest) -> Response:

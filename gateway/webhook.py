@@ -53,6 +53,7 @@ class Webhook:
         self._provider = provider
         self._source = provider.settings.source
         self._desk = desk
+        self.challenges = provider.challenges
 
     async def __call__(self, request: BaseRequest) -> Response:
         """Any POST to this source, whatever it holds, gets an answer that is true and that the sender can act on."""
@@ -62,6 +63,18 @@ class Webhook:
             receipts = await self._publish(deliveries)
             response = await self._answer(came, deliveries, receipts)
         except Exception as error:  # noqa: BLE001 -- each becomes an answer, a metric and a line in the log
+            response = self._refuse(error, request.remote)
+        self._desk.metrics.answered(self._source, response.status)
+        return response
+
+    async def challenge(self, request: BaseRequest) -> Response:
+        """A GET of a sender that first asks whether the endpoint knows its secret. Its body is not read."""
+        try:
+            headers = Headers(request.raw_headers)
+            came = Request(request.method, request.raw_path, headers, b"", self._desk.clock())
+            answer = self._provider.challenge(came)
+            response = Response(answer.status, answer.body, answer.content_type)
+        except Exception as error:  # noqa: BLE001 -- as above
             response = self._refuse(error, request.remote)
         self._desk.metrics.answered(self._source, response.status)
         return response

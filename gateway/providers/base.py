@@ -161,6 +161,9 @@ class Provider(ABC):
     unauthorized_status: ClassVar[int] = 401
     """What this sender wants to read when the signature does not verify."""
 
+    challenges: ClassVar[bool] = False
+    """Whether this sender asks with a GET, before it sends anything, for proof that the endpoint knows the secret."""
+
     def __init__(self, settings: SourceSettings) -> None:
         self.settings = settings
 
@@ -171,6 +174,10 @@ class Provider(ABC):
     @abstractmethod
     def parse(self, request: Request) -> list[Draft]:
         """The events of a request that is proven genuine. Raises PayloadError."""
+
+    def challenge(self, request: Request) -> Answer:
+        """The proof a GET asks for; only called where `challenges` says so. Raises SignatureError for any other GET."""
+        raise SignatureError("malformed", f"{self.name} sends no challenge, so {request.method} is not answered")
 
     @final
     async def verify(self, request: Request) -> list[Delivery]:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from gateway.providers import signing
 from gateway.providers.base import Draft, Proof, Request
-from gateway.providers.payload import Body, digest_id, header_text, read_json, some_name, some_time
+from gateway.providers.payload import Body, digest_id, header_text, inside, read_json, some_name, some_time
 from gateway.providers.raw_body import RawBody, Scheme
 
 NEWER = "Shopify-Hmac-Sha256"
@@ -24,14 +24,11 @@ KEPT = ("Webhook-Id", "Event-Id", "Shop-Domain", "API-Version")
 TOPIC_UNKNOWN = "unknown"
 
 
-class _Order(Body):
-    order_id: Any = None
-
-
-class _Event(_Order):
+class _Event(Body):
     """An order, or something that belongs to one."""
 
     id: Any = None
+    order_id: Any = None
     admin_graphql_api_id: Any = None
     order_edit: Any = None
     updated_at: Any = None
@@ -54,13 +51,14 @@ class Shopify(RawBody):
         event = read_json(_Event, request.body)
         topic = _header(request, "Topic") or TOPIC_UNKNOWN
         event_id = f"{topic}:{digest_id(request.body)}"
+        order = some_name(event.order_id, inside(event.order_edit, "order_id"))
         kept = {f"x-shopify-{name.lower()}": _header(request, name) for name in KEPT}
         return [
             Draft(
                 event_id=event_id,
                 type=topic,
                 # The order is the payment: its refunds, transactions, fulfillments and disputes name it.
-                resource=some_name(event.order_id, event.id, event.admin_graphql_api_id) or event_id,
+                resource=order or some_name(event.id, event.admin_graphql_api_id) or event_id,
                 # The body's own times are signed, the header's is not.
                 occurred_at=some_time(event.updated_at, event.created_at, _header(request, "Triggered-At")),
                 headers={name: value for name, value in kept.items() if value},
