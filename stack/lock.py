@@ -34,6 +34,15 @@ class Lock:
         os.truncate(self._file, 0)
         os.pwrite(self._file, str(os.getpid()).encode(), 0)
 
+    def is_there(self) -> bool:
+        """Whether the file is still the one we hold; a folder that was deleted, or made anew, is not ours any more."""
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            return False
+        held = os.fstat(self._file)
+        return (found.st_dev, found.st_ino) == (held.st_dev, held.st_ino)
+
     def _try(self) -> bool:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)

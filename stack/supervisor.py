@@ -133,6 +133,7 @@ def run(data_dir: Path, programs: list[Program], log_bytes_max: int) -> int:
         supervisor = Supervisor(watchers, CONTROL_ENDPOINT, EVENTS_ENDPOINT, check_delay=CHECK_DELAY_S, umask=0o077)
         logs = [log_file(data_dir, program.name) for program in programs]
         PeriodicCallback(lambda: rotate(logs, log_bytes_max), ROTATE_EVERY_S * 1000).start()
+        PeriodicCallback(lambda: _quit_without_folder(lock), CHECK_DELAY_S * 1000).start()
         supervisor.start()
     return 0
 
@@ -143,6 +144,12 @@ def rotate(logs: list[Path], bytes_max: int) -> None:
         if log.exists() and log.stat().st_size > bytes_max:
             shutil.copy2(log, log.with_name(log.name + ".1"))
             os.truncate(log, 0)
+
+
+def _quit_without_folder(lock: Lock) -> None:
+    """Whoever deletes DATA_DIR under a running stack gets no servers that write into the next one of that name."""
+    if not lock.is_there():
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _argv(program: Program, data_dir: Path) -> list[str]:

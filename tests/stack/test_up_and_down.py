@@ -124,6 +124,13 @@ def test_nothing_outlives_its_killed_manager_and_up_repairs_it(checkout: Checkou
     assert not pids(checkout.processes()) & before
 
 
+def test_nothing_outlives_its_folder(checkout: Checkout) -> None:
+    checkout.run("up")
+    left = {*pids(checkout.processes()), checkout.manager or 0}
+    checkout.data_dir.rename(checkout.data_dir.with_name("moved"))
+    until_sync(lambda: not any(map(_lives, left)), what="what wrote into the folder has stopped")
+
+
 def test_a_gateway_that_cannot_start_is_shown_with_its_reason(checkout: Checkout) -> None:
     (checkout.folder / "sources.toml").write_text('[broken]\nprovider = "unknown"\nsecrets = ["s"]\n')
     checkout.environ["SOURCES_FILE"] = str(checkout.folder / "sources.toml")
