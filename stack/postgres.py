@@ -16,6 +16,9 @@ from stack.ports import HOST
 SUPERUSER = "payments"
 DATABASE = "payments"
 
+LOCKS_PER_TRANSACTION = "256"
+"""A worker's transaction holds a lock per resource of its batch; PostgreSQL's default of 64 is soon used up."""
+
 INITIALISE_TIMEOUT_S = 120
 """A fresh cluster takes one or two seconds; a slow disk takes longer, but not for ever."""
 
@@ -74,6 +77,7 @@ class Postgres:
             "port": str(self.port),
             "unix_socket_directories": "",
             "logging_collector": "off",
+            "max_locks_per_transaction": LOCKS_PER_TRANSACTION,
             "log_line_prefix": "%m [%p] ",
         } | dict(self.options)
         argv = [str(self._program("postgres")), "-D", str(self._cluster)]
