@@ -1,14 +1,14 @@
 #!lua flags=allow-oom
 -- Releases locks, but only those the owner still holds. Allowed when memory is short: it frees some.
 --
--- KEYS     1…n  the lock of each resource
+-- KEYS     1…n  the lock of each resource; a few thousand at most, which is what Lua can unpack
 -- ARGV     1    the owner's token
 -- Returns  the number of locks that were the owner's.
 
-local released = 0
-for _, lock in ipairs(KEYS) do
-    if redis.call('GET', lock) == ARGV[1] then
-        released = released + redis.call('DEL', lock)
+local ours = {}
+for i, token in ipairs(redis.call('MGET', unpack(KEYS))) do
+    if token == ARGV[1] then
+        ours[#ours + 1] = KEYS[i]
     end
 end
-return released
+return #ours > 0 and redis.call('DEL', unpack(ours)) or 0
