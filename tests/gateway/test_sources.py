@@ -85,13 +85,7 @@ def test_the_repositorys_own_file_works() -> None:
     assert all(name in str(refused.value) for name in names)
 
 
-def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
-    (tmp_path / "empty").write_text("\n")
-    (tmp_path / "bytes").write_bytes(b"\xff")
-    (tmp_path / "large").write_bytes(b"x" * (FILE_BYTES_MAX + 1))
-    problems = problems_of(
-        tmp_path,
-        f"""
+MANY_PROBLEMS = f"""
         stray = "{HIDDEN}"
         [one]
         provider = "stripe"
@@ -126,42 +120,51 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
         secrets = "{HIDDEN}"
         [ten]
         secrets = ["${{1}}", "${{", "${{}}"]
-        """,
+        """
+EVERY_PROBLEM = [
+    "[stray] is a value outside of any table",
+    "[one] secrets number 1: environment variable UNSET is not set",
+    "[one] secrets number 2: environment variable EMPTY is empty",
+    "[one] tolerance_s: Input should be a valid integer",
+    "[one] speed is not a setting of provider stripe",
+    "[two] secrets number 1: environment variable UNSET is not set",
+    f"[two] provider is not one of {', '.join(sorted(PROVIDERS))}",
+    "missing cannot be read: No such file or directory",
+    "empty is empty",
+    "bytes is not UTF-8 text",
+    f"large has more than {FILE_BYTES_MAX} bytes",
+    "cannot be read: Is a directory",
+    "[three] secrets number 6: the path of a file has a NUL in it",
+    "[three] namespace: String should match pattern",
+    "[four] tolerance_s is not a setting of provider hmac",
+    "[four] secrets: the same secret is listed twice",
+    "[five] secrets: number 2: a secret is not base64",
+    "[six] secrets: there is none",
+    "[seven] secrets: Field required",
+    "[eight] secrets number 1: a secret is empty",
+    "[eight] secrets number 2: a secret is not text",
+    "[eight] source is not a setting; the table's own name is the source",
+    "[Nine:9] is a name that does not match",
+    "[Nine:9] secrets: Input should be a valid tuple",
+    "[ten] secrets number 1: there is a ${ without a NAME}",
+    "[ten] secrets number 2: there is a ${ without a NAME}",
+    "[ten] secrets number 3: there is a ${ without a NAME}",
+    "[ten] provider is not one of",
+]
+
+
+def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
+    (tmp_path / "empty").write_text("\n")
+    (tmp_path / "bytes").write_bytes(b"\xff")
+    (tmp_path / "large").write_bytes(b"x" * (FILE_BYTES_MAX + 1))
+    problems = problems_of(
+        tmp_path,
+        MANY_PROBLEMS,
         {"EMPTY": "", "SAME": HIDDEN},
     )
-    wanted = [
-        "[stray] is a value outside of any table",
-        "[one] secrets number 1: environment variable UNSET is not set",
-        "[one] secrets number 2: environment variable EMPTY is empty",
-        "[one] tolerance_s: Input should be a valid integer",
-        "[one] speed is not a setting of provider stripe",
-        "[two] secrets number 1: environment variable UNSET is not set",
-        f"[two] provider is not one of {', '.join(sorted(PROVIDERS))}",
-        "missing cannot be read: No such file or directory",
-        "empty is empty",
-        "bytes is not UTF-8 text",
-        f"large has more than {FILE_BYTES_MAX} bytes",
-        "cannot be read: Is a directory",
-        "[three] secrets number 6: the path of a file has a NUL in it",
-        "[three] namespace: String should match pattern",
-        "[four] tolerance_s is not a setting of provider hmac",
-        "[four] secrets: the same secret is listed twice",
-        "[five] secrets: number 2: a secret is not base64",
-        "[six] secrets: there is none",
-        "[seven] secrets: Field required",
-        "[eight] secrets number 1: a secret is empty",
-        "[eight] secrets number 2: a secret is not text",
-        "[eight] source is not a setting; the table's own name is the source",
-        "[Nine:9] is a name that does not match",
-        "[Nine:9] secrets: Input should be a valid tuple",
-        "[ten] secrets number 1: there is a ${ without a NAME}",
-        "[ten] secrets number 2: there is a ${ without a NAME}",
-        "[ten] secrets number 3: there is a ${ without a NAME}",
-        "[ten] provider is not one of",
-    ]
-    for text in wanted:
+    for text in EVERY_PROBLEM:
         assert sum(text in problem for problem in problems) == 1, (text, problems)
-    assert len(problems) == len(wanted), problems
+    assert len(problems) == len(EVERY_PROBLEM), problems
 
 
 def test_one_secret_may_not_be_listed_twice(tmp_path: Path) -> None:
@@ -214,3 +217,27 @@ def test_nothing_in_the_file_causes_any_other_error(tmp_path_factory: pytest.Tem
     folder = tmp_path_factory.getbasetemp()
     with pytest.raises(SourcesError):
         load(folder, text)
+
+
+def test_a_senders_own_settings_are_told_on_by_name(tmp_path: Path) -> None:
+    problems = problems_of(
+        tmp_path,
+        f"""
+        [klarna]
+        provider = "klarna"
+        secrets = ["{HIDDEN}", "other"]
+        key_ids = ["krn:1"]
+        [acme]
+        provider = "hmac"
+        secrets = ["{HIDDEN}"]
+        key_encoding = "hex"
+        header = "X Acme"
+        event_id = ["/id", "no place"]
+        """,
+    )
+    assert problems == (
+        "[klarna] key_ids: there must be one for each of the secrets, in their order",
+        "[acme] header: not the name of a header",
+        "[acme] key_encoding: secret number 1: a secret is not hexadecimal",
+        "[acme] event_id: a place is neither a JSON pointer, such as /data/id, nor the name of a header",
+    )
