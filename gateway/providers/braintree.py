@@ -123,7 +123,7 @@ class Braintree(Provider):
         """The number of the secret, and the text that it signed."""
         form = _form(request.body)
         payloads, signatures = form.get(PAYLOAD, []), form.get(SIGNATURE, [])
-        if not any(payloads) or not any(signatures):
+        if not payloads or not any(signatures):
             raise SignatureError("missing", "the form has no bt_payload, or no bt_signature")
         pairs = [pair.partition(b"|") for pair in b"&".join(signatures).split(b"&")]
         if len(payloads) > 1 or len(pairs) > SIGNATURES_MAX:

@@ -5,8 +5,13 @@ Adding a provider means adding a case to `cases/` and to this list; the conforma
 
 from collections.abc import Mapping
 
+from tests.support.cases.adyen import AdyenCase, AdyenPlatformCase
 from tests.support.cases.base import Case
+from tests.support.cases.braintree import BraintreeCase
+from tests.support.cases.coinbase import CoinbaseCase
 from tests.support.cases.generic_hmac import GenericHmacCase
+from tests.support.cases.mercadopago import MercadoPagoCase
+from tests.support.cases.paddle import PaddleCase
 from tests.support.cases.raw_body import (
     CheckoutCase,
     FlutterwaveCase,
@@ -22,7 +27,8 @@ from tests.support.cases.raw_body import (
     RazorpayCase,
     ShopifyCase,
 )
-from tests.support.cases.standard_webhooks import StandardWebhooksCase
+from tests.support.cases.square import SquareCase
+from tests.support.cases.standard_webhooks import PolarCase, StandardWebhooksCase, SvixCase
 from tests.support.cases.stripe import StripeCase
 
 CASES: Mapping[str, Case] = {
@@ -30,6 +36,15 @@ CASES: Mapping[str, Case] = {
     for case in (
         StripeCase(),
         StandardWebhooksCase(),
+        SvixCase(),
+        PolarCase(),
+        PaddleCase(),
+        CoinbaseCase(),
+        AdyenCase(),
+        AdyenPlatformCase(),
+        SquareCase(),
+        MercadoPagoCase(),
+        BraintreeCase(),
         GenericHmacCase(),
         GitHubCase(),
         CheckoutCase(),

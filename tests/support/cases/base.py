@@ -67,6 +67,10 @@ class Case(ABC):
     """What its table must hold besides the secrets."""
     dated: ClassVar[bool] = True
     """Whether its events have a time."""
+    target: ClassVar[str] = "/webhooks/a"
+    """Path and query, where these are signed too."""
+    sent_as: ClassVar[type[Signed]] = Signed
+    """How the parts become a request. A signature that is sent within the body counts as a header until then."""
 
     def source(self, *secrets: str, **settings: object) -> Provider:
         """A source of this provider, with the first secret unless told otherwise."""
@@ -96,11 +100,13 @@ class Case(ABC):
 
     def deliver(self, body: str, secret: str | None = None, at_s: int = NOW_S) -> Signed:
         """A genuine request with this body, signed by the provider's own code."""
-        return Signed(self.sign(body, secret or self.secrets[0], at_s), body.encode(), self.beside)
+        headers = self.sign(body, secret or self.secrets[0], at_s)
+        return self.sent_as(headers, body.encode(), self.beside, self.target)
 
     def deliver_bytes(self, body: bytes, secret: str | None = None, at_s: int = NOW_S) -> Signed:
         """A genuine request with any bytes."""
-        return Signed(self.sign_bytes(body, secret or self.secrets[0], at_s), body, self.beside)
+        headers = self.sign_bytes(body, secret or self.secrets[0], at_s)
+        return self.sent_as(headers, body, self.beside, self.target)
 
     def signed(self, secret: str | None = None, at_s: int = NOW_S) -> Signed:
         """A genuine request."""

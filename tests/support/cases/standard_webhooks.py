@@ -1,9 +1,11 @@
-"""Standard Webhooks, signed by the reference library."""
+"""Standard Webhooks and its dialects, signed by the reference library and by Svix' own."""
 
+import base64
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import standardwebhooks
+import svix.webhooks
 
 from gateway.providers.signing import hmac_sha256, padded_base64
 from tests.support.cases.base import NOW_S, Case, RawHeaders
@@ -18,6 +20,7 @@ class StandardWebhooksCase(Case):
     )
     signature = b"webhook-signature"
     timed = True
+    prefix: ClassVar[bytes] = b"webhook-"
 
     def sign(self, body: str, secret: str, at_s: int = NOW_S) -> RawHeaders:
         signature = standardwebhooks.Webhook(secret).sign("msg_1", datetime.fromtimestamp(at_s, UTC), body)
@@ -31,4 +34,28 @@ class StandardWebhooksCase(Case):
         return {"type": "order.paid", "timestamp": "2026-09-17T11:59:58Z", "data": {"id": "ord_1", "note": text}}
 
     def _headers(self, at_s: int, signature: bytes) -> RawHeaders:
-        return [(b"webhook-id", b"msg_1"), (b"webhook-timestamp", b"%d" % at_s), (self.signature, signature)]
+        values = {b"id": b"msg_1", b"timestamp": b"%d" % at_s, b"signature": signature}
+        return [(self.prefix + name, value) for name, value in values.items()]
+
+
+class SvixCase(StandardWebhooksCase):
+    provider = "svix"
+    signature = b"svix-signature"
+    prefix = b"svix-"
+
+    def sign(self, body: str, secret: str, at_s: int = NOW_S) -> RawHeaders:
+        signature = svix.webhooks.Webhook(secret).sign("msg_1", datetime.fromtimestamp(at_s, UTC), body)
+        return self._headers(at_s, signature.encode())
+
+
+class PolarCase(StandardWebhooksCase):
+    """As the sender's own code has it: the reference library, given base64 of the secret's text."""
+
+    provider = "polar"
+    secrets = ("polar_whs_first-secret", "polar_whs_second-secret", "polar_whs_third-secret")
+
+    def sign(self, body: str, secret: str, at_s: int = NOW_S) -> RawHeaders:
+        return super().sign(body, base64.b64encode(secret.encode()).decode(), at_s)
+
+    def sign_bytes(self, body: bytes, secret: str, at_s: int = NOW_S) -> RawHeaders:
+        return super().sign_bytes(body, base64.b64encode(secret.encode()).decode(), at_s)
