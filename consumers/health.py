@@ -16,6 +16,7 @@ from consumers.metrics import Metrics
 from consumers.metrics_files import FolderBusyError
 from consumers.redis_client import connect
 from consumers.settings import Settings
+from consumers.tasks import end
 from contract.keys import Keys
 
 EXIT_STUCK = 70
@@ -141,8 +142,7 @@ async def _measuring(settings: Settings, metrics: Metrics) -> AsyncIterator[None
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.wait([task])
+            await end(task)
 
 
 def _app(settings: Settings, metrics: Metrics, progress: Progress) -> web.Application:

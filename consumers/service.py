@@ -20,6 +20,7 @@ from consumers.settings import Settings
 from consumers.slot import Slot
 from consumers.store import open_pool
 from consumers.stream import GROUP_WAS_GONE, Stream
+from consumers.tasks import end
 from consumers.worker import Worker
 from contract.keys import Keys
 
@@ -74,9 +75,7 @@ class Service:
             try:
                 await self._drive(worker)
             finally:
-                heartbeat.cancel()
-                with suppress(asyncio.CancelledError):
-                    await heartbeat
+                await end(heartbeat)
         if slot.lost.is_set():
             log.warning("the lease of this worker's name is gone: it was stopped for too long, or Redis was wiped; it "
                         "begins anew", consumer=slot.consumer)  # fmt: skip
@@ -118,12 +117,9 @@ class Service:
             await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
             await asyncio.wait({running}, timeout=None if not stopping.done() else self._settings.drain_timeout_s)
             if not running.done():
-                running.cancel()
                 log.warning("not finished in time; what is in hand is rolled back, and others take it over",
                             drain_timeout_s=self._settings.drain_timeout_s)  # fmt: skip
-            with suppress(asyncio.CancelledError):
-                await running
         finally:
             stopping.cancel()
-            running.cancel()
+            await end(running)
             self._on_stop = lambda: None

@@ -11,8 +11,9 @@ from redis.asyncio import Redis
 
 from contract.keys import Keys
 from sql.connect import connect
-from tests.support.checker import verdict
+from tests.support.checker import broken_rules, drained, verdict
 from tests.support.child import Child
+from tests.support.events import SOURCES_TOML
 from tests.support.history import History
 from tests.support.load import Load
 from tests.support.processes import Gateway, Programs
@@ -58,6 +59,7 @@ class Rig:
     history: History
     prefix: str = PREFIX
     gateway_env: Mapping[str, str] = field(default_factory=dict)
+    sources_toml: str = SOURCES_TOML
     worker_env: Mapping[str, str] = field(default_factory=dict)
     gateways: list[Gateway] = field(default_factory=list)
     workers: list[Child] = field(default_factory=list)
@@ -84,7 +86,9 @@ class Rig:
         settings = GATEWAY_ENV | dict(self.gateway_env) | dict(env or {})
         url = self.gateway_to_redis.url(self.valkey.url)
         for _ in range(n):
-            self.gateways.append(await self.programs.gateway(url, self.prefix, settings, ready=ready))
+            self.gateways.append(
+                await self.programs.gateway(url, self.prefix, settings, sources_toml=self.sources_toml, ready=ready)
+            )
 
     async def add_workers(self, n: int, env: Mapping[str, str] | None = None) -> list[Child]:
         """`n` more workers, once each has leased its slot."""
@@ -115,7 +119,9 @@ class Rig:
         """Another one takes a dead gateway's place and port; returns at once."""
         settings = GATEWAY_ENV | dict(self.gateway_env)
         url = self.gateway_to_redis.url(self.valkey.url)
-        new = await self.programs.gateway(url, self.prefix, settings, port=gateway.port, ready=False)
+        new = await self.programs.gateway(
+            url, self.prefix, settings, port=gateway.port, sources_toml=self.sources_toml, ready=False
+        )
         self.gateways[self.gateways.index(gateway)] = new
 
     def replace_worker(self, worker: Child) -> Child:
@@ -149,6 +155,19 @@ class Rig:
     async def verdict(self, *, one_202_each: bool = True) -> list[str]:
         """Every broken promise, once all is drained."""
         return await verdict(self.history, self.valkey.url, self.database_url, self.prefix, one_202_each=one_202_each)
+
+    async def drained(self) -> None:
+        """Waits until nothing is in the stream, and nothing pending."""
+        await drained(self.valkey.url, self.prefix)
+
+    async def is_empty(self) -> bool:
+        """Whether nothing is in the stream."""
+        async with self.redis() as redis:
+            return await redis.xlen(self.keys.events) == 0
+
+    async def broken_rules(self) -> list[str]:
+        """What the audit says now."""
+        return await broken_rules(self.valkey.url, self.database_url, self.prefix)
 
     @asynccontextmanager
     async def database(self) -> AsyncIterator[asyncpg.Connection]:

@@ -1,0 +1,42 @@
+"""The whole system as its users run it: real programs, the shared servers, a database and a key prefix of its own."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from tests.support.history import History
+from tests.support.load import client
+from tests.support.processes import Programs
+from tests.support.rig import Rig
+from tests.support.servers import PostgresServer, ValkeyServer
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Iterator[History]:
+    """What the senders of this test did and were told."""
+    with History(tmp_path / "history.jsonl") as history:
+        yield history
+
+
+@pytest_asyncio.fixture
+async def rig(
+    valkey: ValkeyServer,
+    postgres: PostgresServer,
+    database_url: str,
+    key_prefix: str,
+    programs: Programs,
+    history: History,
+) -> AsyncIterator[Rig]:
+    """Nothing runs yet; what is added finds the shared servers."""
+    async with Rig(valkey, postgres, database_url, programs, history, key_prefix) as rig:
+        yield rig
+
+
+@pytest_asyncio.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    """A sender."""
+    async with client() as session:
+        yield session
