@@ -34,7 +34,7 @@ class Stream:
         return entry_id
 
     async def publish_fields(self, flat: list[str | bytes]) -> str:
-        is_first = not await self.redis.exists(self.keys.events)
+        is_first = await self.redis.exists(self.keys.events, self.keys.epoch) < 2
         reply = await self.redis.xadd(self.keys.events, cast("Any", dict(zip(flat[::2], flat[1::2], strict=True))))
         entry_id = cast("bytes", reply).decode()
         if is_first:
