@@ -4,11 +4,13 @@ import random
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TypeVar
 
 from tests.support.child import Child
-from tests.support.processes import Gateway
 from tests.support.proxy import TcpProxy
 from tests.support.rig import Rig
+
+AnyChild = TypeVar("AnyChild", bound=Child)
 
 Fault = Callable[[Rig, random.Random], AbstractAsyncContextManager[None]]
 
@@ -76,7 +78,7 @@ DISK_HAS_ROOM = "DROP FUNCTION disk_is_full CASCADE"
 
 @asynccontextmanager
 async def worker_killed(rig: Rig, rng: random.Random) -> AsyncIterator[None]:
-    worker = rng.choice(rig.workers)
+    worker = _one_of(rig.workers, rng)
     worker.kill()
     yield
     rig.replace_worker(worker)
@@ -84,7 +86,7 @@ async def worker_killed(rig: Rig, rng: random.Random) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def worker_frozen(rig: Rig, rng: random.Random) -> AsyncIterator[None]:
-    worker = rng.choice(rig.workers)
+    worker = _one_of(rig.workers, rng)
     worker.pause()
     yield
     worker.resume()
@@ -93,7 +95,7 @@ async def worker_frozen(rig: Rig, rng: random.Random) -> AsyncIterator[None]:
 @asynccontextmanager
 async def worker_replaced(rig: Rig, rng: random.Random) -> AsyncIterator[None]:
     """As a deployment does."""
-    worker = rng.choice(rig.workers)
+    worker = _one_of(rig.workers, rng)
     await _told_to_stop(worker)
     yield
     rig.replace_worker(worker)
@@ -101,7 +103,7 @@ async def worker_replaced(rig: Rig, rng: random.Random) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def gateway_killed(rig: Rig, rng: random.Random) -> AsyncIterator[None]:
-    gateway = rng.choice(rig.gateways)
+    gateway = _one_of(rig.gateways, rng)
     gateway.kill()
     yield
     await rig.restart_gateway(gateway)
@@ -109,7 +111,7 @@ async def gateway_killed(rig: Rig, rng: random.Random) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def gateway_frozen(rig: Rig, rng: random.Random) -> AsyncIterator[None]:
-    gateway = rng.choice(rig.gateways)
+    gateway = _one_of(rig.gateways, rng)
     gateway.pause()
     yield
     gateway.resume()
@@ -117,10 +119,17 @@ async def gateway_frozen(rig: Rig, rng: random.Random) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def gateway_replaced(rig: Rig, rng: random.Random) -> AsyncIterator[None]:
-    gateway: Gateway = rng.choice(rig.gateways)
+    gateway = _one_of(rig.gateways, rng)
     await _told_to_stop(gateway)
     yield
     await rig.restart_gateway(gateway)
+
+
+def _one_of(children: list[AnyChild], rng: random.Random) -> AnyChild:
+    """One that runs; one that has ended by itself is a finding."""
+    child = rng.choice(children)
+    assert child.is_running, f"{child.name} has ended by itself:\n{child.log}"
+    return child
 
 
 SIGNS_OF_LIFE = ('"working"', "the gateway listens")

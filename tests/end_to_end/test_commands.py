@@ -37,10 +37,14 @@ async def started(rig: Rig, **orders: str) -> None:
     await rig.add_gateways(1)
 
 
-async def accept(rig: Rig, session: aiohttp.ClientSession, *payments: str) -> None:
+async def accept(rig: Rig, session: aiohttp.ClientSession, *payments: str) -> list[str]:
+    """An event about each payment is accepted; their entries' ids."""
+    entry_ids = []
     for payment in payments:
         answer = await deliver(session, rig.urls[0], signed_stripe(stripe_event(f"evt_{payment}", payment)))
         assert answer.status == 202
+        entry_ids.append(answer.document["entry_id"])
+    return entry_ids
 
 
 async def command(rig: Rig, *argv: str) -> tuple[int, Any]:
@@ -121,10 +125,9 @@ async def test_the_audit_notices_a_row_that_must_not_be(rig: Rig, session: aioht
 
 async def test_the_audit_notices_an_entry_that_was_deleted_by_hand(rig: Rig, session: aiohttp.ClientSession) -> None:
     await rig.add_gateways(1)
-    await accept(rig, session, "pi_1", "pi_2", "pi_3")
+    entry_ids = await accept(rig, session, "pi_1", "pi_2", "pi_3")
     async with rig.redis() as redis:
-        deleted = (await redis.xrevrange(rig.keys.events, count=1))[0][0]
-        await redis.xdel(rig.keys.events, deleted)
+        await redis.xdel(rig.keys.events, entry_ids[1])
     code, said = await command(rig, "audit")
     assert (code, [broken["name"] for broken in said["broken"]]) == (1, ["entries_do_not_add_up"])
     assert said["account"] == {"added": 3, "recorded": 0, "waiting": 2}

@@ -59,6 +59,7 @@ def judge(history: History, state: State, *, one_202_each: bool = True) -> list[
         *_promised_but_missing(history, state),
         *_applied_but_never_sent(history, state),
         *_entries_without_one_fate(history, state),
+        *_given_up(state),
         *_payments_that_do_not_add_up(history, state),
         *(_accepted_twice(history) if one_202_each else []),
     ]
@@ -93,6 +94,11 @@ def _entries_without_one_fate(history: History, state: State) -> Iterable[str]:
         for entry_id in story.entry_ids:
             if entry_id not in fates:
                 yield f"missing: entry {entry_id} of {event} was handed out with a 202, and has no fate"
+
+
+def _given_up(state: State) -> Iterable[str]:
+    for row in state.dead:
+        yield f"given up: entry {row['entry_id']} of {row['event_id']}, which is a good event: {row['reason']}"
 
 
 def _payments_that_do_not_add_up(history: History, state: State) -> Iterable[str]:

@@ -55,9 +55,10 @@ class Gateway(Child):
 class Programs:
     """Starts programs and ends them with the test. `folder` holds their logs and their working directory."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, shows_logs: bool = True) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
+        self.shows_logs = shows_logs
         self.children: list[Child] = []
 
     def __enter__(self) -> Self:
@@ -68,7 +69,9 @@ class Programs:
     ) -> None:
         for child in self.children:
             child.kill()
-        for child in self.children:  # pytest shows what is printed here only where the test failed.
+        for child in (
+            self.children if self.shows_logs else ()
+        ):  # pytest shows what is printed here only where the test failed.
             print(f"---- {child.name}\n{child.log}")
 
     def start(self, module: str, env: Mapping[str, str], arguments: tuple[str, ...] = ()) -> Child:

@@ -15,6 +15,7 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 class _Pair:
     client: asyncio.StreamWriter
     server: asyncio.StreamWriter
+    is_half_closed: bool = False
 
 
 class TcpProxy:
@@ -72,7 +73,9 @@ class TcpProxy:
     def half_close(self) -> None:
         """Says goodbye to the clients, while what they send still arrives."""
         for pair in self._pairs:
-            pair.client.write_eof()
+            pair.is_half_closed = True
+            if not pair.client.is_closing():
+                pair.client.write_eof()
 
     async def refuse(self) -> None:
         """Accepts no new connection; the present ones live on. `start()` accepts again."""
@@ -105,19 +108,22 @@ class TcpProxy:
         self._pairs.add(pair)
         try:
             await asyncio.gather(
-                self._pump(reader, server_writer, replies=False), self._pump(server_reader, writer, replies=True)
+                self._pump(pair, reader, server_writer, replies=False),
+                self._pump(pair, server_reader, writer, replies=True),
             )
         finally:
             self._pairs.discard(pair)
             for one in (writer, server_writer):
                 one.close()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, replies: bool) -> None:
+    async def _pump(
+        self, pair: _Pair, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, replies: bool
+    ) -> None:
         """One direction, until its end or a reset; a fault of one side is passed on to the other."""
         try:
             while chunk := await reader.read(CHUNK_BYTES_MAX):
                 await self._flows.wait()
-                if replies and self._loses_replies:
+                if replies and (self._loses_replies or pair.is_half_closed):
                     continue
                 if not writer.is_closing():
                     writer.write(chunk)

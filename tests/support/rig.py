@@ -48,6 +48,9 @@ WORKER_ENV = {
 }
 
 
+SIGNS_OF_A_BUG = ("Traceback (most recent call last)", "a bug:")
+
+
 @dataclass
 class Rig:
     """Everything that runs. Gateways and workers go through the wires; the test itself goes straight to the servers."""
@@ -153,8 +156,19 @@ class Rig:
                 load.finish()
 
     async def verdict(self, *, one_202_each: bool = True) -> list[str]:
-        """Every broken promise, once all is drained."""
-        return await verdict(self.history, self.valkey.url, self.database_url, self.prefix, one_202_each=one_202_each)
+        """Every broken promise, once all is drained; and every program that has fallen over."""
+        urls = self.valkey.url, self.database_url
+        broken = await verdict(self.history, *urls, self.prefix, one_202_each=one_202_each)
+        return [*broken, *self.fallen()]
+
+    def fallen(self) -> list[str]:
+        """Programs that have ended by themselves, or met an exception that they did not expect."""
+        ended = [child for child in [*self.gateways, *self.workers] if not child.is_running]
+        raised = [child for child in self.programs.children if any(sign in child.log for sign in SIGNS_OF_A_BUG)]
+        return [
+            *(f"fallen: {child.name} has ended by itself" for child in ended),
+            *(f"a bug: {child.name} met an exception that it did not expect" for child in raised),
+        ]
 
     async def drained(self) -> None:
         """Waits until nothing is in the stream, and nothing pending."""

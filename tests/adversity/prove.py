@@ -1,0 +1,139 @@
+"""`python -m tests.adversity.prove --seed N --minutes M`: faults at random under constant load, then the judge.
+
+Everything that can break here breaks, one thing or two at once, by a schedule that the seed decides. All that senders
+did and were told is written to a file; at the end everything is healed, drained, and judged from that file. The exit
+code is 1 where a promise was broken.
+"""
+
+import argparse
+import asyncio
+import random
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from sql.connect import connect
+from sql.migrate import migrate
+from tests.adversity.faults import FAULTS
+from tests.support.history import History, read
+from tests.support.load import Load
+from tests.support.processes import Programs
+from tests.support.rig import CONNECT_TIMEOUT_S, Rig
+from tests.support.servers import PostgresServer, ValkeyServer
+
+GATEWAYS = 2
+WORKERS = 3
+SENDERS = 6
+
+FAULT_S = (0.1, 4.0)
+"""How long a fault lasts: from a blink to well past every lease of the rig's workers."""
+
+QUIET_S = (0.1, 2.0)
+"""The pause between two faults."""
+
+TWO_AT_ONCE = 0.3
+"""How often a second thing breaks while the first is broken."""
+
+WORKER_ENV = {"MAX_ATTEMPTS": "100"}
+"""Workers are killed here a thousand times more often than anywhere: no good event may be given up for it."""
+
+LOCK_WAIT_S = 30.0
+
+
+@asynccontextmanager
+async def whole_system(folder: Path) -> AsyncIterator[Rig]:
+    """Servers, gateways and workers, all below one folder."""
+    valkey, postgres = ValkeyServer(folder / "valkey"), PostgresServer(folder / "postgres")
+    async with AsyncExitStack() as stack:
+        for server in (valkey, postgres):
+            server.start()
+            stack.callback(server.kill)
+        async with connect(postgres.url, timeout_s=CONNECT_TIMEOUT_S) as connection:
+            await migrate(connection, lock_wait_s=LOCK_WAIT_S)
+        programs = stack.enter_context(Programs(folder / "programs", shows_logs=False))
+        history = stack.enter_context(History(folder / "history.jsonl"))
+        rig = Rig(valkey, postgres, postgres.url, programs, history, worker_env=WORKER_ENV)
+        await stack.enter_async_context(rig)
+        await rig.add_workers(WORKERS)
+        await rig.add_gateways(GATEWAYS)
+        yield rig
+
+
+async def break_things(rig: Rig, rng: random.Random, until_s: float, sending: "asyncio.Task[None]") -> None:
+    """Fault after fault until the time is over. `sending` ends early only by failing: then all this ends too."""
+    while time.monotonic() < until_s:
+        async with AsyncExitStack() as stack:
+            for name in _next_faults(rng):
+                rig.history.fault(name)
+                await stack.enter_async_context(FAULTS[name](rig, rng))
+            await _last(sending, rng.uniform(*FAULT_S))
+        rig.history.fault("healed")
+        _say(f"{until_s - time.monotonic():6.0f} s left, {rig.history.promised} events promised, "
+             f"answers {dict(sorted(rig.history.statuses.items()))}, healed: {rig.history.faults[-2]}")  # fmt: skip
+        await _last(sending, rng.uniform(*QUIET_S))
+
+
+def _next_faults(rng: random.Random) -> list[str]:
+    """One or two, of different things."""
+    first, second = rng.choice(list(FAULTS)), rng.choice(list(FAULTS))
+    both = _thing(first) != _thing(second) and rng.random() < TWO_AT_ONCE
+    return [first, second] if both else [first]
+
+
+def _thing(fault: str) -> str:
+    return fault.partition(":")[0] if ":" in fault else fault.partition(" ")[0]
+
+
+async def _last(sending: "asyncio.Task[None]", duration_s: float) -> None:
+    await asyncio.wait([sending], timeout=duration_s)
+    if sending.done():
+        sending.result()
+
+
+async def prove(seed: int, minutes: float, folder: Path) -> list[str]:
+    """The broken promises."""
+    rng = random.Random(seed)
+    async with whole_system(folder) as rig:
+        load = Load(lambda: rig.urls, rig.history, seed=seed, senders=SENDERS)
+        sending = asyncio.create_task(load.run())
+        try:
+            await break_things(rig, rng, time.monotonic() + minutes * 60, sending)
+            _say("Everything is healed; what was sent is delivered until it is promised, then the stream drains.")
+            load.finish()
+            await sending
+        finally:
+            sending.cancel()
+            await asyncio.wait([sending])
+        rig.history.close()
+        rig.history = read(folder / "history.jsonl")
+        broken = await rig.verdict()
+        _say(f"{len(rig.history.faults)} faults and healings, {rig.history.promised} events promised, "
+             f"answers {dict(sorted(rig.history.statuses.items()))}.")  # fmt: skip
+        return broken
+
+
+def main() -> int:
+    """0 where every promise was kept, 1 where one was broken."""
+    parser = argparse.ArgumentParser(prog="python -m tests.adversity.prove", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1, help="decides what breaks when; 1 if absent")
+    parser.add_argument("--minutes", type=float, default=10, help="how long things are broken; 10 if absent")
+    arguments = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="prove-"))
+    _say(f"Seed {arguments.seed}, {arguments.minutes:g} minutes. History and logs: {folder}")
+    broken = asyncio.run(prove(arguments.seed, arguments.minutes, folder))
+    for line in broken:
+        _say(line)
+    _say(f"{len(broken)} promises broken with seed {arguments.seed}." if broken else "Every promise was kept.")
+    return 1 if broken else 0
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
