@@ -18,6 +18,7 @@ from gateway.providers.mollie import Mollie
 from gateway.providers.paddle import Paddle
 from gateway.providers.pagarme import Pagarme
 from gateway.providers.pagbank import PagBank
+from gateway.providers.paypal import PayPal
 from gateway.providers.paystack import Paystack
 from gateway.providers.polar import Polar
 from gateway.providers.razorpay import Razorpay
@@ -26,6 +27,8 @@ from gateway.providers.square import Square
 from gateway.providers.standard_webhooks import StandardWebhooks
 from gateway.providers.stripe import Stripe
 from gateway.providers.svix import Svix
+from gateway.providers.truelayer import TrueLayer
+from gateway.providers.wise import Wise
 
 PROVIDERS: dict[str, type[Provider]] = {
     provider.name: provider
@@ -55,6 +58,9 @@ PROVIDERS: dict[str, type[Provider]] = {
         Klarna,
         PagBank,
         Pagarme,
+        PayPal,
+        Wise,
+        TrueLayer,
     )
 }
 """What `provider = ` in sources.toml may say."""

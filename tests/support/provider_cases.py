@@ -12,6 +12,7 @@ from tests.support.cases.coinbase import CoinbaseCase
 from tests.support.cases.generic_hmac import GenericHmacCase
 from tests.support.cases.mercadopago import MercadoPagoCase
 from tests.support.cases.paddle import PaddleCase
+from tests.support.cases.public_keys import PayPalCase, TrueLayerCase, WiseCase
 from tests.support.cases.raw_body import (
     CheckoutCase,
     FlutterwaveCase,
@@ -59,5 +60,8 @@ CASES: Mapping[str, Case] = {
         KlarnaCase(),
         PagBankCase(),
         PagarmeCase(),
+        PayPalCase(),
+        WiseCase(),
+        TrueLayerCase(),
     )
 }
