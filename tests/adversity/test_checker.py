@@ -1,0 +1,90 @@
+"""The judge is judged: each broken promise is seen, and a kept one is not called broken."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.checker import State, judge
+from tests.support.history import History, Told, read
+
+SHA = "5a"
+PAYMENT = {
+    "payment": "pi_1", "amount": 100, "captured": 100, "refunded": 30, "disputed": 0, "succeeded": True,
+    "failed": False, "currency": "EUR", "contradicted": False,
+}  # fmt: skip
+
+
+def applied(event: str, entry_id: str, sha: str = SHA) -> Mapping[str, Any]:
+    return {"event_id": event, "entry_id": entry_id, "body_sha": sha}
+
+
+def dead(event: str, entry_id: str, state: str = "open") -> Mapping[str, Any]:
+    return {"event_id": event, "entry_id": entry_id, "state": state, "reason": "no"}
+
+
+GOOD = State(
+    applied=[applied("evt_1", "1-0"), applied("evt_2", "2-0")],
+    duplicates=[{"event_id": "evt_1", "entry_id": "3-0"}],
+    dead=[],
+    payments=[PAYMENT],
+)
+
+
+def tell(history: History) -> History:
+    """Two events of one payment: one accepted at once, one after an answer was lost."""
+    history.sends("evt_1", Told("pi_1", 100, captured=100, succeeded=True), SHA)
+    history.sends("evt_2", Told("pi_1", 100, captured=100, refunded=30, succeeded=True), SHA)
+    history.answered("evt_1", 202, "1-0")
+    history.answered("evt_2", 0, None)
+    history.answered("evt_2", 200, None)
+    history.answered("evt_1", 503, None)
+    return history
+
+
+def test_what_is_right_is_right() -> None:
+    assert judge(tell(History()), GOOD) == []
+
+
+@pytest.mark.parametrize(
+    ("state", "verdict"),
+    [
+        (replace(GOOD, applied=GOOD.applied[:1], payments=[PAYMENT | {"refunded": 0}]), "missing: evt_2"),
+        (replace(GOOD, applied=[*GOOD.applied, applied("evt_3", "4-0")]), "invented: evt_3"),
+        (replace(GOOD, applied=[GOOD.applied[0], applied("evt_2", "2-0", "00")]), "mismatch: evt_2"),
+        (replace(GOOD, applied=[*GOOD.applied, applied("evt_2", "4-0")]), "duplicate: evt_2"),
+        (replace(GOOD, dead=[dead("evt_1", "1-0", "replayed")]), "conflict: entry 1-0"),
+        (replace(GOOD, dead=[dead("evt_2", "5-0", "replayed")]), "given up: entry 5-0"),
+        (replace(GOOD, applied=[applied("evt_1", "9-0"), GOOD.applied[1]]), "missing: entry 1-0"),
+        (replace(GOOD, payments=[PAYMENT | {"refunded": 60}]), "mismatch: payment pi_1"),
+        (replace(GOOD, payments=[]), "mismatch: payment pi_1"),
+        (replace(GOOD, payments=[PAYMENT, PAYMENT | {"payment": "pi_2"}]), "mismatch: payment pi_2"),
+    ],
+)
+def test_what_is_wrong_is_seen(state: State, verdict: str) -> None:
+    assert any(line.startswith(verdict) for line in judge(tell(History()), state))
+
+
+def test_an_event_is_new_only_once() -> None:
+    history = tell(History())
+    history.answered("evt_1", 202, "3-0")
+    assert judge(history, GOOD) == ["duplicate: evt_1 was answered 202 2 times"]
+    assert judge(history, GOOD, one_202_each=False) == []
+
+
+def test_a_dead_event_is_not_missing() -> None:
+    state = replace(GOOD, applied=GOOD.applied[:1], dead=[dead("evt_2", "2-0")], payments=[PAYMENT | {"refunded": 0}])
+    (line,) = judge(tell(History()), state)
+    assert line.startswith("given up")
+
+
+def test_a_history_is_read_from_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "history.jsonl"
+    with History(path) as written:
+        tell(written)
+        written.fault("redis killed")
+    told = read(path)
+    assert (told.stories, told.statuses, told.promised) == (written.stories, written.statuses, written.promised)
+    assert told.faults == ["redis killed"]
