@@ -23,9 +23,11 @@ SignatureReason = Literal["missing", "malformed", "mismatch", "stale", "future"]
 class SignatureError(Exception):
     """Nothing proves that the provider sent this. Outside there is one text for all; this one is for log and metric."""
 
-    def __init__(self, reason: SignatureReason, detail: str) -> None:
+    def __init__(self, reason: SignatureReason, detail: str, age_s: float | None = None) -> None:
         super().__init__(detail)
         self.reason: SignatureReason = reason
+        self.age_s = age_s
+        """Where only the clock refused it: how long before it was received it was signed, less than 0 for after."""
 
 
 class PayloadError(Exception):

@@ -125,9 +125,13 @@ def check_clock(signed_at_s: int, received_at: datetime, tolerance_s: int) -> No
     """Refuse what was signed too long before, or after, it was received."""
     age_s = received_at.timestamp() - signed_at_s
     if age_s > tolerance_s:
-        raise SignatureError("stale", f"signed {age_s:.0f} s before it was received; {tolerance_s} s are tolerated")
+        raise SignatureError(
+            "stale", f"signed {age_s:.0f} s before it was received; {tolerance_s} s are tolerated", age_s
+        )
     if age_s < -tolerance_s:
-        raise SignatureError("future", f"signed {-age_s:.0f} s after it was received; {tolerance_s} s are tolerated")
+        raise SignatureError(
+            "future", f"signed {-age_s:.0f} s after it was received; {tolerance_s} s are tolerated", age_s
+        )
 
 
 def key_from_base64(text: str) -> bytes:
