@@ -82,12 +82,12 @@ class Service:
         await slot.give_up()
 
     async def _begin(self, slot: Slot, stream: Stream) -> bool:
-        """Leases a slot and makes sure of the group, however long Redis takes. False when stopped meanwhile."""
+        """Makes sure of the group and then leases a slot, however long Redis takes. False when stopped meanwhile."""
         failures = 0
         while not self._stopping.is_set():
             try:
-                await slot.lease()
                 self._tell_of_group(made=await stream.ensure_group())
+                await slot.lease()
             except (RedisError, OSError) as error:
                 failures += 1
                 wait_s = delay_s(failures, self._settings.outage_delay_ms, self._settings.outage_delay_max_ms)
