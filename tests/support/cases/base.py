@@ -33,8 +33,13 @@ class Signed:
     beside: tuple[tuple[bytes, bytes], ...] = ()
     target: str = "/webhooks/a"
 
+    def sent(self) -> tuple[RawHeaders, bytes]:
+        """The headers and the body as they go over the wire."""
+        return [*self.headers, *self.beside], self.body
+
     def request(self, received_at: datetime = NOW) -> Request:
-        return Request("POST", self.target, Headers([*self.headers, *self.beside]), self.body, received_at)
+        headers, body = self.sent()
+        return Request("POST", self.target, Headers(headers), body, received_at)
 
     def with_body(self, body: bytes) -> "Signed":
         return replace(self, body=body)

@@ -4,17 +4,19 @@ import base64
 import re
 import warnings
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from urllib.parse import quote_from_bytes
 from xml.sax.saxutils import escape
 
-from gateway.providers.base import Provider, Request
-from tests.support.cases.base import NOW, NOW_S, Case, RawHeaders, Signed
+from gateway.providers.base import Provider
+from tests.support.cases.base import NOW_S, Case, RawHeaders, Signed
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it warns of a part of its own
-    from braintree.util.crypto import Crypto
+    import braintree
+
+SDK: Any = braintree
+Crypto: Any = SDK.util.crypto.Crypto
 
 SIGNATURE = b"bt_signature"
 
@@ -30,9 +32,9 @@ def form(payload: bytes, *signatures: bytes) -> bytes:
 class SignedForm(Signed):
     """The body is the XML. It is sent in base64, in a form, with its signature, which counts as a header until then."""
 
-    def request(self, received_at: datetime = NOW) -> Request:
+    def sent(self) -> tuple[RawHeaders, bytes]:
         signatures = (value for name, value in self.headers if name == SIGNATURE)
-        return Signed([], form(base64.encodebytes(self.body), *signatures)).request(received_at)
+        return [*self.beside], form(base64.encodebytes(self.body), *signatures)
 
 
 def xml(name: str, value: object) -> str:
