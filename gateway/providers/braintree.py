@@ -4,7 +4,7 @@ Source: developer.paypal.com/braintree/docs/guides/webhooks, and the webhook gat
 
 * bt_signature is `<public key>|<hex HMAC-SHA1>` pairs joined by `&`. The key is the SHA-1 of the private key; what is
   signed is the text of bt_payload, with a line end that some forms lose. The form has to be taken apart to get there.
-* An API key is a pair: `public_keys` has the public one of each secret, in their order. A public key is only a name: a
+* An API key is a pair: `public_key` has the public one of each secret, in their order. A public key is only a name: a
   pair of another name is not tried.
 * There is no event id: it is made of bt_payload, without the line ends, so that either form of it is the same event.
   The event is kept with bt_payload as it was signed, which is base64 of XML.
@@ -37,6 +37,7 @@ from gateway.providers.base import (
     SourceSettings,
 )
 from gateway.providers.payload import digest_id, some_time
+from gateway.providers.public_keys import OneOrMore
 
 SIGNATURE = b"bt_signature"
 PAYLOAD = b"bt_payload"
@@ -64,9 +65,9 @@ ABOUT = (
 class BraintreeSettings(SourceSettings):
     """Its table in sources.toml. The secrets are private keys."""
 
-    public_keys: tuple[str, ...]
+    public_key: OneOrMore
 
-    @field_validator("public_keys")
+    @field_validator("public_key")
     @classmethod
     def _one_for_each(cls, public_keys: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         if len(public_keys) != len(info.data.get("secrets", public_keys)):
@@ -86,7 +87,7 @@ class Braintree(Provider):
     def __init__(self, settings: BraintreeSettings) -> None:
         super().__init__(settings)
         self._keys = [hashlib.sha1(secret.reveal().encode()).digest() for secret in settings.secrets]  # noqa: S324
-        self._public_keys = [public_key.encode() for public_key in settings.public_keys]
+        self._public_keys = [public_key.encode() for public_key in settings.public_key]
 
     async def authenticate(self, request: Request) -> Proof:
         """Any pair whose public key is one of the source's, made with its private key."""

@@ -4,15 +4,11 @@ Source: the sender itself, github.com/polarsource/polar, server/polar/webhook/ta
 library, to which it gives base64 of the secret's text. A plain Standard Webhooks source would refuse everything.
 """
 
-from collections.abc import Sequence
 from typing import ClassVar
-
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gateway.providers.base import SourceSettings, TimedSettings
 from gateway.providers.payload import inside
-from gateway.providers.secret import Secret
-from gateway.providers.standard_webhooks import StandardWebhooks
+from gateway.providers.standard_webhooks import Key, StandardWebhooks
 
 
 class Polar(StandardWebhooks):
@@ -21,8 +17,8 @@ class Polar(StandardWebhooks):
     name: ClassVar[str] = "polar"
     Source: ClassVar[type[SourceSettings]] = TimedSettings
 
-    def _keys(self, secrets: Sequence[Secret]) -> list[bytes | Ed25519PublicKey]:
-        return [secret.reveal().encode() for secret in secrets]
+    def _keys(self, settings: TimedSettings) -> list[Key]:
+        return [secret.reveal().encode() for secret in settings.secrets]
 
     def _resource(self, data: object) -> str | None:
         """The order, which is what was paid: a refund names it, so that it locks and merges with its order."""

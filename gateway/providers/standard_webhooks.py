@@ -4,7 +4,8 @@ Signed is `<id>.<timestamp>.<body>`. What a source's secrets look like says whic
 public key can never be taken for a secret:
 
 * `whsec_<base64>`, or bare base64: HMAC-SHA256, sent as `v1`;
-* `whpk_<base64>`: the sender's Ed25519 public key, sent as `v1a`. It is no secret, and is listed among them.
+* `whpk_<base64>`: the sender's Ed25519 public key, sent as `v1a`. It is no secret, and has a setting of its own,
+  `public_key`; but it may be listed among the secrets too, and with it there need not be a secret.
 
 Several signatures, separated by spaces, stand for several secrets; other versions are ignored. An id may hold a full
 stop: whoever moves the borders between id, timestamp and body is never left with a body that is a JSON object.
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from pydantic import field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from gateway.providers import signing
 from gateway.providers.base import (
@@ -28,6 +29,7 @@ from gateway.providers.base import (
     TimedSettings,
 )
 from gateway.providers.payload import Body, inside, read_json, some_time
+from gateway.providers.public_keys import OneOrMore, one_at_least
 from gateway.providers.secret import Secret
 
 ID = "webhook-id"
@@ -40,11 +42,18 @@ TYPE_UNKNOWN = "unknown"
 """The type of an event that names none: the specification only recommends to."""
 
 
-def _key(secret: Secret) -> bytes | Ed25519PublicKey:
+Key = bytes | Ed25519PublicKey
+
+
+def _key(secret: Secret) -> Key:
     """Raises ValueError without naming the secret."""
     text = secret.reveal()
-    if not text.startswith(PUBLIC_KEY_PREFIX):
-        return signing.key_from_base64(text.removeprefix(SECRET_PREFIX))
+    if text.startswith(PUBLIC_KEY_PREFIX):
+        return _public_key(text)
+    return signing.key_from_base64(text.removeprefix(SECRET_PREFIX))
+
+
+def _public_key(text: str) -> Ed25519PublicKey:
     public_key = signing.key_from_base64(text.removeprefix(PUBLIC_KEY_PREFIX))
     if len(public_key) != PUBLIC_KEY_BYTES:
         raise ValueError(f"a public key has {len(public_key)} bytes, not {PUBLIC_KEY_BYTES}")
@@ -52,7 +61,10 @@ def _key(secret: Secret) -> bytes | Ed25519PublicKey:
 
 
 class StandardSettings(TimedSettings):
-    """Its table in sources.toml. The secrets must be base64."""
+    """Its table in sources.toml. The secrets must be base64, and so must the public keys."""
+
+    secrets: tuple[Secret, ...] = ()
+    public_key: OneOrMore = Field(default=(), validate_default=True)
 
     @field_validator("secrets")
     @classmethod
@@ -63,6 +75,13 @@ class StandardSettings(TimedSettings):
             except ValueError as error:
                 raise ValueError(f"number {number}: {error}") from None
         return secrets
+
+    @field_validator("public_key")
+    @classmethod
+    def _are_public_keys(cls, given: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        for text in one_at_least(given, info):
+            _public_key(text)
+        return given
 
 
 class _Event(Body):
@@ -85,13 +104,15 @@ class StandardWebhooks(Provider):
 
     def __init__(self, settings: TimedSettings) -> None:
         super().__init__(settings)
-        keys = dict(enumerate(self._keys(settings.secrets), start=1))
+        keys = dict(enumerate(self._keys(settings), start=1))
         self._hmac_keys = {number: key for number, key in keys.items() if isinstance(key, bytes)}
         self._public_keys = {number: key for number, key in keys.items() if isinstance(key, Ed25519PublicKey)}
         self._tolerance_s = settings.tolerance_s
 
-    def _keys(self, secrets: Sequence[Secret]) -> list[bytes | Ed25519PublicKey]:
-        return [_key(secret) for secret in secrets]
+    def _keys(self, settings: TimedSettings) -> list[Key]:
+        """Those of the secrets, then the public ones."""
+        assert isinstance(settings, StandardSettings)
+        return [*map(_key, settings.secrets), *map(_public_key, settings.public_key)]
 
     async def authenticate(self, request: Request) -> Proof:
         """Any v1 or v1a signature by any of the secrets, made within the tolerance."""

@@ -7,6 +7,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import ValidationError
 
+from gateway.providers import PROVIDERS
 from gateway.providers.signing import PUBLIC_KEY_SIGNATURES_MAX, hmac_sha256, padded_base64
 from tests.support.cases.base import NOW, NOW_S, Signed
 from tests.support.cases.standard_webhooks import StandardWebhooksCase
@@ -47,6 +48,24 @@ async def test_the_number_is_that_in_the_list_whatever_the_kinds() -> None:
     both = signed(dict(by_secret.headers)[SIGNATURE] + b" v1a," + MADE)
     for secrets in ((SECRET,), CASE.secrets[:1], (OTHER, SECRET), (CASE.secrets[1], CASE.secrets[0])):
         assert await verdict(CASE, both, *secrets) == "genuine"
+
+
+@pytest.mark.parametrize("public_key", [SECRET, SECRET.removeprefix("whpk_"), [OTHER, SECRET]])
+async def test_it_has_a_setting_of_its_own_and_then_needs_no_secret(public_key: object) -> None:
+    kind = PROVIDERS["standard_webhooks"]
+    table = {"source": "a", "provider": "standard_webhooks", "public_key": public_key}
+    for secrets in ((), CASE.secrets[:1]):
+        listed = {"secrets": secrets} if secrets else {}
+        source = kind(kind.Source.model_validate({**table, **listed}))
+        (delivery,) = await source.verify(signed().request())
+        assert delivery.secret_number == len(secrets) + (2 if isinstance(public_key, list) else 1)
+
+
+@pytest.mark.parametrize("table", [{}, {"public_key": []}, {"public_key": ""}, {"public_key": "x"}, {"secrets": []}])
+def test_without_either_nothing_starts(table: dict[str, object]) -> None:
+    for name in ("standard_webhooks", "svix"):
+        with pytest.raises(ValidationError):
+            PROVIDERS[name].Source.model_validate({"source": "a", "provider": name, **table})
 
 
 async def test_one_flipped_bit_is_refused() -> None:

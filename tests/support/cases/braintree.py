@@ -59,7 +59,7 @@ class BraintreeCase(Case):
 
     def source(self, *secrets: str, **settings: object) -> Provider:
         public_keys = tuple(self.public_key(secret) for secret in secrets or self.secrets[:1])
-        return super().source(*secrets, **{"public_keys": public_keys, **settings})
+        return super().source(*secrets, **{"public_key": public_keys, **settings})
 
     def sign(self, body: str, secret: str, at_s: int = NOW_S) -> RawHeaders:
         return self.sign_bytes(body.encode(), secret, at_s)
