@@ -1,4 +1,7 @@
-"""`python -m gateway` reads the settings and serves until SIGTERM. It exits 0 stopped, 1 failed, 2 wrongly set."""
+"""`python -m gateway` reads the settings and serves until SIGTERM. It exits 0 stopped, 1 failed, 2 wrongly set.
+
+`python -m gateway check` says why a recorded request does not verify, and exits as `gateway/check.py` says.
+"""
 
 import os
 import shutil
@@ -12,7 +15,7 @@ import uvloop
 from dotenv import dotenv_values
 from pydantic import ValidationError
 
-from gateway import logs
+from gateway import check, logs
 from gateway.processes import Supervisor
 from gateway.providers.base import Provider
 from gateway.settings import Settings, problems
@@ -23,7 +26,8 @@ METRICS_DIR = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def main() -> int:
-    """The whole life of the gateway; the exit code."""
+    """The whole life of the gateway, or of one check; the exit code."""
+    checking = check.options(sys.argv[2:]) if sys.argv[1:2] == ["check"] else None
     files = _env_files()
     try:
         settings = Settings(_env_file=files)  # type: ignore[call-arg]
@@ -33,6 +37,8 @@ def main() -> int:
         sources = load_sources(settings.sources_file, _environment(files))
     except SourcesError as error:
         return _wrong([str(error)])
+    if checking:
+        return check.run(checking, sources)
     logs.configure(settings.log_level)
     try:
         listening = _listen(settings.gateway_host, settings.gateway_port)
