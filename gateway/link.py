@@ -11,7 +11,6 @@ from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 
 from gateway.durability import CONFIG_NAMES, CannotPromiseError, Promise, Wanted, judge
@@ -109,7 +108,7 @@ class Link:
             if isinstance(error, OutOfMemoryError | ReadOnlyError):
                 self._refuse(f"Redis refuses to write: {error}")
             raise
-        except (RedisError, OSError, EOFError) as error:
+        except (RedisError, OSError, EOFError, RuntimeError) as error:  # uvloop's word for a closed connection
             await self._connection.disconnect(nowait=True)
             sentence = f"Redis cannot be reached, or did not answer: {str(error) or type(error).__name__}"
             self._refuse(sentence)
@@ -146,10 +145,7 @@ class Link:
         """Sends the commands in one write and reads every reply; an error that the server answers is a reply."""
         # redis-py packs in Python, which takes longer than all the rest of an exchange
         packed = [pack_command(tuple(command)) for command in commands]  # type: ignore[arg-type]
-        try:
-            await self._connection.send_packed_command(packed, check_health=False)
-        except RuntimeError as error:  # what uvloop says when the server has closed the connection meanwhile
-            raise RedisConnectionError(f"the connection was closed: {error}") from error
+        await self._connection.send_packed_command(packed, check_health=False)
         return [await self._read() for _ in commands]
 
     async def _read(self) -> Any:  # noqa: ANN401
