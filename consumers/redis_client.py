@@ -25,13 +25,15 @@ class Client(Redis):
 
 def connect(settings: Settings, *, blocks_ms: int = 0) -> Redis:
     """A client that connects when first used. `blocks_ms` is how long its commands may block beyond the time-out."""
+    url = settings.redis_url.get_secret_value()
+    of_tcp: dict[str, Any] = {} if url.startswith("unix://") else {"socket_keepalive": True}
     return Client.from_url(
-        settings.redis_url.get_secret_value(),
+        url,
+        **of_tcp,
         protocol=2,
         decode_responses=False,
         socket_timeout=settings.redis_timeout_s + blocks_ms / 1000,
         socket_connect_timeout=settings.redis_timeout_s,
-        socket_keepalive=True,
         health_check_interval=0,
         max_connections=CONNECTIONS_MAX,
         retry=Retry(NoBackoff(), 0),

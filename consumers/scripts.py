@@ -1,6 +1,6 @@
 """The Lua beside this file, each script with one typed method."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -59,6 +59,12 @@ class Scripts:
         """How many entries were given back."""
         flat = [value for pair in attempts for value in pair]
         return cast("int", await self._call("give_back", [self._keys.events], GROUP, consumer, idle_ms, *flat))
+
+    async def note_waiting(self, consumer: str, notes: Mapping[str, str]) -> int:
+        """How many notes were left, by entry: not about entries that another has taken over or settled."""
+        flat = [value for pair in notes.items() for value in pair]
+        keys = [self._keys.events, self._keys.failures]
+        return cast("int", await self._call("note_waiting", keys, GROUP, consumer, *flat))
 
     async def settle(self, entry_ids: Sequence[str], markers: Sequence[str], committed_ttl_s: int) -> int:
         """How many entries were deleted."""

@@ -107,8 +107,10 @@ class Stream:
         marker = self._keys.seen(entry.event.namespace, entry.event.event_id) if isinstance(entry, Entry) else None
         await self._scripts.settle_buried(entry.entry_id, marker)
 
-    async def note_waiting(self, entries: Sequence[Entry], kind: WaitingKind, reason: str, delay_s: float) -> None:
-        """Leaves word of why entries wait, for whoever looks at what is pending."""
+    async def note_waiting(
+        self, consumer: str, entries: Sequence[Entry], kind: WaitingKind, reason: str, delay_s: float
+    ) -> None:
+        """Leaves word of why the consumer's entries wait, for whoever looks at what is pending."""
         now = datetime.now(UTC)
         note = {
             "kind": kind,
@@ -116,8 +118,8 @@ class Stream:
             "at": now.isoformat(),
             "retry_at": (now + timedelta(seconds=delay_s)).isoformat(),
         }
-        notes: dict[Any, Any] = {entry.entry_id: json.dumps({**note, "attempt": entry.deliveries}) for entry in entries}
-        await self._redis.hset(self._keys.failures, mapping=notes)
+        notes = {entry.entry_id: json.dumps({**note, "attempt": entry.deliveries}) for entry in entries}
+        await self._scripts.note_waiting(consumer, notes)
 
     async def idle_consumers(self) -> list[bytes]:
         """The names in the group that have no pending entry, be they ours or not."""

@@ -313,7 +313,7 @@ class Worker:
     async def _note(self, entries: Sequence[Entry], kind: WaitingKind, reason: str, wait_s: float) -> None:
         """Leaves word of why entries wait. Work goes on without it, as when Redis is out of memory."""
         try:
-            await self._stream.note_waiting(entries, kind, reason, wait_s)
+            await self._stream.note_waiting(self._slot.consumer, entries, kind, reason, wait_s)
         except RedisError as error:
             log.warning("cannot note why entries wait; `make pending` does not show it", error=describe(error))
 

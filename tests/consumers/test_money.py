@@ -52,7 +52,7 @@ def test_an_amount_in_minor_units(amount: str, currency: str, minor: int) -> Non
         ("1", "EURO"),
         ("1", "eur"),
         ("1", ""),
-        ("1", "XXX"),
+        ("1", "ZZZ"),
     ],
 )
 def test_what_cannot_be_booked_is_refused(amount: str, currency: str) -> None:

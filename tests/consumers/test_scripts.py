@@ -252,6 +252,17 @@ async def test_what_is_given_back_can_be_taken_at_once_and_was_not_delivered(scr
     assert [(entry_id.decode(), deliveries) for entry_id, deliveries, _ in taken] == [(mine, 1)]
 
 
+async def test_a_note_is_left_about_entries_that_are_still_ours(
+    redis: Redis, keys: Keys, scripts: Scripts, pel: Pel
+) -> None:
+    mine, others, settled = await pel.add(3)
+    await pel.read("worker-1", 3)
+    await pel.age("worker-2", others, idle_ms=0)
+    await redis.xack(keys.events, GROUP, settled)
+    assert await scripts.note_waiting("worker-1", {mine: "why", others: "why", settled: "why"}) == 1
+    assert await redis.hgetall(keys.failures) == {mine.encode(): b"why"}
+
+
 # After a commit, and after a burial.
 
 
