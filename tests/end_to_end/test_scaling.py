@@ -13,7 +13,7 @@ async def test_workers_are_scaled_up_and_down_while_events_flow(rig: Rig) -> Non
         await rig.add_workers(3)
         await load.promised(100)
         for worker in rig.workers[:3]:
-            assert await worker.stopped() == 0, worker.log
+            await rig.stop_worker(worker)
             await load.promised(30)
     assert set(rig.history.statuses) == {200, 202}
     assert await rig.verdict() == []
@@ -25,8 +25,8 @@ async def test_the_last_worker_leaves_and_events_wait_for_the_next(rig: Rig) -> 
     await rig.add_gateways(1)
     async with rig.load() as load:
         await load.promised(50)
-        for worker in rig.workers:
-            assert await worker.stopped() == 0, worker.log
+        for worker in list(rig.workers):
+            await rig.stop_worker(worker)
         await load.promised(50)
     assert not await rig.is_empty()
     await rig.add_workers(1)

@@ -44,6 +44,7 @@ WORKER_ENV = {
     "ROW_LOCK_TIMEOUT_S": "1",
     "SLOT_TTL_MS": "1000",
     "STATEMENT_TIMEOUT_S": "3",
+    "HANDLER_TIMEOUT_S": "1.5",
     "TRANSACTION_IDLE_S": "2",
 }
 
@@ -126,6 +127,12 @@ class Rig:
             url, self.prefix, settings, port=gateway.port, sources_toml=self.sources_toml, ready=False
         )
         self.gateways[self.gateways.index(gateway)] = new
+
+    async def stop_worker(self, worker: Child) -> None:
+        """As an operator does: it ends in its own time, with nothing to complain about."""
+        self.workers.remove(worker)
+        code = await worker.stopped()
+        assert code == 0, f"{worker.name} ended with {code}:\n{worker.log}"
 
     def replace_worker(self, worker: Child) -> Child:
         """Another one takes a dead worker's place; returns at once."""
