@@ -35,6 +35,7 @@ WORKER_ENV = {
     "ACQUIRE_TIMEOUT_S": "2",
     "BLOCK_MS": "100",
     "CLAIM_IDLE_MS": "1500",
+    "HANDLER_TIMEOUT_S": "1.5",
     "LOCK_TTL_MS": "1000",
     "OUTAGE_DELAY_MAX_MS": "500",
     "OUTAGE_DELAY_MS": "50",
