@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import Literal, cast, get_args
+
+from contract.record import record
 
 ENVELOPE_VERSION = "1"
 
@@ -24,7 +26,7 @@ class EnvelopeError(ValueError):
     """The event cannot be carried, or the entry is not an envelope this version reads. The text is safe to show."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Event:
     """One event of a provider, ready to be published or just read.
 
@@ -71,8 +73,8 @@ def to_fields(event: Event) -> list[str | bytes]:
         "event_id", event.event_id,
         "type", event.type,
         "resource", event.resource,
-        "occurred_at", event.occurred_at.astimezone(UTC).isoformat() if event.occurred_at else "",
-        "received_at", event.received_at.astimezone(UTC).isoformat(),
+        "occurred_at", _iso(event.occurred_at) if event.occurred_at else "",
+        "received_at", _iso(event.received_at),
         "signed", event.signed,
         "body", event.body,
         "headers", json.dumps(dict(event.headers)) if event.headers else "",
@@ -122,6 +124,10 @@ def _read_headers(text: bytes) -> dict[str, str]:
     if not (isinstance(headers, dict) and all(isinstance(value, str) for value in headers.values())):
         raise EnvelopeError("the entry's headers are not names and texts")
     return headers
+
+
+def _iso(time: datetime) -> str:
+    return (time if time.tzinfo is UTC else time.astimezone(UTC)).isoformat()
 
 
 def _check_text(name: str, text: str, chars_max: int) -> None:

@@ -39,12 +39,17 @@ def check_encoding(headers: Headers) -> None:
             raise RefusedError(415, "content_encoding", detail, headers="Accept-Encoding: identity\r\n", close=True)
 
 
+def body_at_hand(request: BaseRequest, limits: BodyLimits) -> bytes | None:
+    """The body where all of it came together with the headers, as nearly all do; else None. Raises RefusedError."""
+    if not request.content.is_eof():
+        return None
+    body = request.content.read_nowait()
+    _check_size(len(body), limits)
+    return body
+
+
 async def read_body(request: BaseRequest, headers: Headers, limits: BodyLimits) -> bytes:
     """The exact bytes of the body. Raises RefusedError, before more than the limit is held in memory."""
-    if request.content.is_eof():  # it came together with the headers, as nearly all do
-        body = request.content.read_nowait()
-        _check_size(len(body), limits)
-        return body
     _check_size(request.content_length or 0, limits)
     try:
         async with asyncio.timeout(limits.timeout_s):

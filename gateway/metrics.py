@@ -3,6 +3,7 @@
 Importing this imports prometheus_client, which looks for PROMETHEUS_MULTIPROC_DIR then, once: `__main__` sets it first.
 """
 
+from dataclasses import dataclass
 from importlib import metadata
 
 from prometheus_client import (
@@ -25,7 +26,7 @@ ROUND_TRIP_BUCKETS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2,
 
 
 class Metrics:
-    """Every metric of the gateway. Children are looked up once and kept: that is most of a counter's cost."""
+    """Every metric of the gateway."""
 
     def __init__(self, *, multiprocess: bool) -> None:
         self._multiprocess = multiprocess
@@ -85,23 +86,18 @@ class Metrics:
         if not multiprocess:
             ProcessCollector(registry=registry)
             PlatformCollector(registry=registry)
-        self._children: dict[tuple[str, ...], Counter] = {}
+        self._sources: dict[str, SourceMetrics] = {}
 
-    def answered(self, source: str, status: int) -> None:
-        """A response was made."""
-        self._child(self._requests, "requests", source, str(status)).inc()
-
-    def verified(self, source: str, secret_number: int) -> None:
-        """A request was proven genuine."""
-        self._child(self._verified, "verified", source, str(secret_number)).inc()
-
-    def rejected(self, source: str, reason: str) -> None:
-        """A request was refused."""
-        self._child(self._rejected, "rejected", source, reason).inc()
-
-    def duplicate(self, source: str) -> None:
-        """An event was in the stream before."""
-        self._child(self._duplicates, "duplicates", source).inc()
+    def of(self, source: str) -> "SourceMetrics":
+        """What is counted of one source, or of NO_SOURCE."""
+        if source not in self._sources:
+            self._sources[source] = SourceMetrics(
+                _Labelled(self._requests, source),
+                _Labelled(self._verified, source),
+                _Labelled(self._rejected, source),
+                self._duplicates.labels(source),
+            )
+        return self._sources[source]
 
     def internal_error(self) -> None:
         """A bug, or something nobody thought of."""
@@ -137,11 +133,31 @@ class Metrics:
         MultiProcessCollector(everyone)  # type: ignore[no-untyped-call]
         return generate_latest(everyone)
 
-    def _child(self, counter: Counter, *labels: str) -> Counter:
-        child = self._children.get(labels)
+
+class _Labelled:
+    """A counter's children by their last label. To find one by all its labels costs more than to count."""
+
+    def __init__(self, counter: Counter, source: str) -> None:
+        self._counter = counter
+        self._source = source
+        self._children: dict[str | int, Counter] = {}
+
+    def inc(self, label: str | int) -> None:
+        """One more with this label."""
+        child = self._children.get(label)
         if child is None:
-            child = self._children[labels] = counter.labels(*labels[1:])
-        return child
+            child = self._children[label] = self._counter.labels(self._source, str(label))
+        child.inc()
+
+
+@dataclass(frozen=True, slots=True)
+class SourceMetrics:
+    """Counters of one source: answers by status, genuine requests by secret, refused ones by reason, duplicates."""
+
+    answered: _Labelled
+    verified: _Labelled
+    rejected: _Labelled
+    duplicates: Counter
 
 
 def version() -> str:

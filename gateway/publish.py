@@ -10,11 +10,11 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from redis.exceptions import NoScriptError, ResponseError
 
-from contract.event import Event, to_fields
+from contract.event import to_fields
 from contract.keys import COMMITTED, Keys
 from gateway.durability import Promise, Wanted
 from gateway.link import Command, Link, PublishUnavailableError
@@ -31,8 +31,7 @@ class BacklogFullError(Exception):
     """The stream is as long as BACKLOG_LIMIT allows. The sender should retry later."""
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """What became of one delivery, durably. `entry_id` is empty where the marker no longer tells it."""
 
     new: bool
@@ -62,16 +61,13 @@ class PublishMetrics(Protocol):
         """So many deliveries wait for the next exchange."""
 
 
-class _Waiting:
+class _Waiting(NamedTuple):
     """A delivery on its way, and the future its sender waits on."""
 
-    __slots__ = ("bytes", "fields", "future", "marker")
-
-    def __init__(self, marker: str, event: Event, future: asyncio.Future[Receipt]) -> None:
-        self.marker = marker
-        self.fields = to_fields(event)
-        self.bytes = len(event.body) + ENTRY_BYTES
-        self.future = future
+    marker: str
+    fields: list[str | bytes]
+    bytes: int
+    future: asyncio.Future[Receipt]
 
 
 class Publisher:
@@ -95,7 +91,7 @@ class Publisher:
         event = delivery.event
         future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         marker = self._keys.seen(event.namespace, event.event_id)
-        self._queue.append(_Waiting(marker, event, future))
+        self._queue.append(_Waiting(marker, to_fields(event), len(event.body) + ENTRY_BYTES, future))
         if self._flushing is None:
             self._flushing = asyncio.create_task(self._flush_all(), name="publish")
         return await future
@@ -168,7 +164,7 @@ def _settle(future: asyncio.Future[Receipt], answer: bytes, durability: Wanted) 
         return
     committed = text == COMMITTED
     entry_id = "" if committed else text.decode()
-    future.set_result(Receipt(new=kind == b"+", entry_id=entry_id, committed=committed, durability=durability))
+    future.set_result(Receipt(kind == b"+", entry_id, committed, durability))
 
 
 def _fail(batch: list[_Waiting], error: Exception) -> None:

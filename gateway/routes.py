@@ -21,11 +21,14 @@ class Routes:
         self._allowed |= dict.fromkeys(get.keys() & post.keys(), "GET, HEAD, POST")
         self._metrics = metrics
 
-    async def __call__(self, request: BaseRequest) -> Response:
+    def __call__(self, request: BaseRequest) -> Awaitable[Response]:
         """The answer to any well-formed request."""
-        handler = self._handlers.get((request.method, request.raw_path)) or self._handlers.get(
-            (request.method, request.path)
-        )
+        handler = self._handlers.get((request.method, request.raw_path))
+        return handler(request) if handler else self._find(request)
+
+    async def _find(self, request: BaseRequest) -> Response:
+        """The path may be written with a query, in full, or with escapes."""
+        handler = self._handlers.get((request.method, request.path))
         return await handler(request) if handler else self._refuse(request.path)
 
     def _refuse(self, path: str) -> Response:
@@ -34,5 +37,5 @@ class Routes:
             response = problem(405, f"Only {allowed} is answered here.", headers=f"Allow: {allowed}\r\n")
         else:
             response = problem(404, "There is no such endpoint: no source has this name.")
-        self._metrics.answered(NO_SOURCE, response.status)
+        self._metrics.of(NO_SOURCE).answered.inc(response.status)
         return response

@@ -11,7 +11,7 @@ import structlog
 from aiohttp.web_request import BaseRequest
 
 from contract.keys import Keys
-from gateway.body import BodyLimits, RefusedError, check_encoding, read_body
+from gateway.body import BodyLimits, RefusedError, body_at_hand, check_encoding, read_body
 from gateway.commits import CommitWatcher, asked_wait_s
 from gateway.link import PublishUnavailableError
 from gateway.logs import RefusalLog
@@ -27,6 +27,8 @@ NOT_GENUINE = "The signature is missing, malformed, stale or wrong."
 PREFERENCE_APPLIED = "Preference-Applied: wait\r\n"
 
 _TRACEPARENT = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+_quoted = json.JSONEncoder().encode
 
 log = structlog.get_logger()
 
@@ -53,6 +55,7 @@ class Webhook:
         self._provider = provider
         self._source = provider.settings.source
         self._desk = desk
+        self._metrics = desk.metrics.of(self._source)
         self.challenges = provider.challenges
 
     async def __call__(self, request: BaseRequest) -> Response:
@@ -64,7 +67,7 @@ class Webhook:
             response = await self._answer(came, deliveries, receipts)
         except Exception as error:  # noqa: BLE001 -- each becomes an answer, a metric and a line in the log
             response = self._refuse(error, request.remote)
-        self._desk.metrics.answered(self._source, response.status)
+        self._metrics.answered.inc(response.status)
         return response
 
     async def challenge(self, request: BaseRequest) -> Response:
@@ -76,17 +79,20 @@ class Webhook:
             response = Response(answer.status, answer.body, answer.content_type)
         except Exception as error:  # noqa: BLE001 -- as above
             response = self._refuse(error, request.remote)
-        self._desk.metrics.answered(self._source, response.status)
+        self._metrics.answered.inc(response.status)
         return response
 
     async def _read(self, request: BaseRequest) -> Request:
         headers = Headers(request.raw_headers)
         check_encoding(headers)
+        body = body_at_hand(request, self._desk.body)
+        if body is None:
+            body = await read_body(request, headers, self._desk.body)
         return Request(
             method=request.method,
             target=request.raw_path,
             headers=headers,
-            body=await read_body(request, headers, self._desk.body),
+            body=body,
             received_at=self._desk.clock(),
             traceparent=_traceparent(headers),
         )
@@ -94,7 +100,7 @@ class Webhook:
     async def _publish(self, deliveries: Sequence[Delivery]) -> list[Receipt]:
         """All of a request's events. The sender is told of success only when every one is durable."""
         for delivery in deliveries:
-            self._desk.metrics.verified(self._source, delivery.secret_number)
+            self._metrics.verified.inc(delivery.secret_number)
         if len(deliveries) == 1:
             return [await self._desk.publisher.publish(deliveries[0])]
         outcomes = await asyncio.gather(*map(self._desk.publisher.publish, deliveries), return_exceptions=True)
@@ -104,21 +110,20 @@ class Webhook:
         return [outcome for outcome in outcomes if isinstance(outcome, Receipt)]
 
     async def _answer(self, came: Request, deliveries: Sequence[Delivery], receipts: Sequence[Receipt]) -> Response:
+        new = False
         for receipt in receipts:
-            if not receipt.new:
-                self._desk.metrics.duplicate(self._source)
-        if self._provider.accepted is not None:
-            insisted = self._provider.accepted
+            if receipt.new:
+                new = True
+            else:
+                self._metrics.duplicates.inc()
+        insisted = self._provider.accepted
+        if insisted is not None:
             return Response(insisted.status, insisted.body, insisted.content_type)
-        new = any(receipt.new for receipt in receipts)
         committed = new and await self._wait_for_commit(came, deliveries)
-        told = [
-            _tell(each.event.event_id, receipt, committed) for each, receipt in zip(deliveries, receipts, strict=True)
-        ]
-        body = told[0] if len(told) == 1 else f'{{"status":"accepted","events":[{",".join(told)}]}}'
+        body = _tell(deliveries, receipts, committed)
         if committed:
-            return Response(201, body.encode(), headers=PREFERENCE_APPLIED)
-        return Response(202 if new else 200, body.encode())
+            return Response(201, body, headers=PREFERENCE_APPLIED)
+        return Response(202 if new else 200, body)
 
     async def _wait_for_commit(self, came: Request, deliveries: Sequence[Delivery]) -> bool:
         wait_s = asked_wait_s(came.headers, self._desk.prefer_wait_s_max)
@@ -150,13 +155,21 @@ class Webhook:
                 self._desk.metrics.internal_error()
                 reason = "internal_error"
                 response = retry_later(503, "The event cannot be processed now.", retry_after_s)
-        self._desk.metrics.rejected(self._source, reason)
+        self._metrics.rejected.inc(reason)
         self._desk.refusals.refused(self._source, response.status, reason, _plain(error), client)
         return response
 
 
-def _tell(event_id: str, receipt: Receipt, committed: bool) -> str:
-    event = json.dumps(event_id)
+def _tell(deliveries: Sequence[Delivery], receipts: Sequence[Receipt], committed: bool) -> bytes:
+    """What became of each event; a request with one event, as nearly all have, is answered about that one."""
+    if len(receipts) == 1:
+        return _tell_one(deliveries[0].event.event_id, receipts[0], committed).encode()
+    each = (_tell_one(one.event.event_id, two, committed) for one, two in zip(deliveries, receipts, strict=True))
+    return f'{{"status":"accepted","events":[{",".join(each)}]}}'.encode()
+
+
+def _tell_one(event_id: str, receipt: Receipt, committed: bool) -> str:
+    event = _quoted(event_id)
     if not receipt.new:
         return f'{{"status":"duplicate","event_id":{event}}}'
     status = "committed" if committed else "accepted"

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from contract.event import EnvelopeError, Event, Signed
 from contract.keys import NAMESPACE_PATTERN
+from contract.record import record
 from gateway.providers.secret import Secret
 
 TOLERANCE_S_DEFAULT = 300
@@ -58,7 +59,7 @@ class Headers:
         return values[0] if values else None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Request:
     """What came: bytes only, read once. `target` is path and query as received, `received_at` is aware UTC."""
 
@@ -70,7 +71,7 @@ class Request:
     traceparent: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Proof:
     """The request is genuine: which of the source's secrets says so (from 1), and what the signature covers."""
 
@@ -78,7 +79,7 @@ class Proof:
     signed: Signed
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Draft:
     """One event that a body speaks of. `headers` holds the few that a later reader needs besides the body.
 
@@ -94,7 +95,7 @@ class Draft:
     body: bytes | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Delivery:
     """A verified event. Only `Provider.verify` makes one, and publishing takes nothing else."""
 

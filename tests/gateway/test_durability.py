@@ -193,6 +193,10 @@ async def refuses(gateway: Running, why: str) -> bool:
     return why in await reason(gateway)
 
 
+async def refuses_event(gateway: Running, number: int, why: str) -> bool:
+    return (await gateway.post(payment(number))).status == 503 and why in gateway.gateway.link.reason
+
+
 async def test_memory_by_name(private_valkey: ValkeyServer, key_prefix: str) -> None:
     await config(private_valkey, appendonly="no")
     async with running(private_valkey.url, key_prefix) as gateway:
@@ -309,8 +313,7 @@ async def test_a_server_that_loads_its_data(private_valkey: ValkeyServer, key_pr
         private_valkey.kill()
         private_valkey.options["key-load-delay"] = str(LOAD_DELAY_US)
         private_valkey.child.launch(private_valkey.argv())
-        await until(lambda: refuses(gateway, "loading"), what="the server loads its data")
-        assert (await gateway.post(payment(2))).status == 503
+        await until(lambda: refuses_event(gateway, 2, "loading"), what="the server loads its data")
         await until(lambda: accepts(gateway, 2), what="the server has loaded its data")
         assert (await gateway.post(payment(1))).status == 200
 
