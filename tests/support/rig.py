@@ -45,7 +45,6 @@ WORKER_ENV = {
     "ROW_LOCK_TIMEOUT_S": "1",
     "SLOT_TTL_MS": "1000",
     "STATEMENT_TIMEOUT_S": "3",
-    "HANDLER_TIMEOUT_S": "1.5",
     "TRANSACTION_IDLE_S": "2",
 }
 
