@@ -9,6 +9,9 @@ from contract.keys import PREFIX_DEFAULT
 
 DAY_S = 24 * 60 * 60
 
+TRANSACTION_IDLE_FACTOR = 1.2
+"""How much longer than one call of a handler Postgres must keep a silent transaction."""
+
 _SCHEMES = {"redis_url": ("redis://", "rediss://", "unix://"), "database_url": ("postgresql://", "postgres://")}
 
 
@@ -69,6 +72,15 @@ class Settings(BaseSettings):
     def _takeover_is_late_enough(self) -> Self:
         if self.claim_idle_ms <= self.lock_ttl_ms:
             raise ValueError("CLAIM_IDLE_MS must be longer than LOCK_TTL_MS, or entries are taken over while locked")
+        return self
+
+    @model_validator(mode="after")
+    def _handlers_have_time(self) -> Self:
+        if self.transaction_idle_s < self.handler_timeout_s * TRANSACTION_IDLE_FACTOR:
+            raise ValueError(
+                f"TRANSACTION_IDLE_S must be at least {TRANSACTION_IDLE_FACTOR} times HANDLER_TIMEOUT_S: Postgres would"
+                " end the transaction of a slow handler as if its worker were gone, and the event be tried for ever"
+            )
         return self
 
     @property

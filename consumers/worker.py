@@ -91,6 +91,10 @@ class Worker:
                 self._outages = 0
             except OUTAGES as error:
                 await self._wait_out(error)
+            except asyncio.CancelledError:
+                self._park(list(self._in_hand.values()), 0)
+                await self._give_back()
+                raise
         if not self._slot.lost.is_set():
             await self._give_back()
 

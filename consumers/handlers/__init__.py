@@ -4,6 +4,7 @@ import asyncio
 import importlib
 import inspect
 import math
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeAlias
 
@@ -13,6 +14,10 @@ from contract.event import Event
 from sql import load as load_queries
 
 EVENTS = load_queries("events")
+
+CHECKS_PER_TIMEOUT = 10
+"""How often, within the time one call may take, Postgres hears of a batch whose handlers do not talk to it: a long
+silence would look like a worker that is gone, and Postgres would end the transaction."""
 
 RETRY_AFTER_S_MAX = 24 * 60 * 60
 """The longest a handler may put an event off: it stays in a worker's hands until then."""
@@ -98,11 +103,15 @@ class Handlers:
                 async with asyncio.timeout(timeout_s):
                     await projection(connection, events)
                 after_each()
+            checked_at_s = time.monotonic()
             for event in events:
                 for handler in self._by_type.get((event.provider, event.type), ()):
                     async with asyncio.timeout(timeout_s):
                         await handler(connection, event)
                     after_each()
+                    if time.monotonic() - checked_at_s > timeout_s / CHECKS_PER_TIMEOUT:
+                        await _check_transaction(connection)
+                        checked_at_s = time.monotonic()
             await _check_transaction(connection)
         except Exception as error:
             raise HandlerFailed(error, connection_lost=connection.is_closed()) from error

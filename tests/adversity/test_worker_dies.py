@@ -83,7 +83,7 @@ async def test_a_worker_killed_at_any_moment_loses_nothing(
     assert await workers.consumers() == []
 
 
-async def has_only_living_names(workers: Workers, lease: bytes | None) -> bool:
+async def has_only_living_names(workers: Workers, lease: bytes | str | None) -> bool:
     """The dead one's lease has expired, and its name went with it unless the rescuer has it now."""
     if lease and await workers.redis.get(workers.keys.slot(1)) == lease:
         return False

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any, get_args
 
@@ -170,6 +170,23 @@ async def test_handlers_that_hang_one_after_the_other_are_progress(workers: Work
         await workers.drained()
     assert max(ages) < 4 * 0.3, "of 9 in a row"
     assert len(await workers.dead()) == 8
+
+
+async def test_handlers_that_leave_postgres_alone_for_long_are_no_outage(workers: Workers) -> None:
+    """Each is quick enough; all of a batch together are longer than Postgres keeps an idle transaction."""
+    handlers = HANDLERS.joined_with(Handlers())
+
+    @handlers.on("stripe", "payment_intent.succeeded")
+    async def call_somebody(_: Connection, __: Event) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await asyncio.Event().wait()
+
+    await publish(workers, 20)
+    async with workers.working(handlers, transaction_idle_s=1, handler_timeout_s=0.5) as running:
+        await workers.drained()
+        assert counted(running, "infrastructure_failures_total") == 0
+    await workers.assert_settled()
 
 
 # Connections that die.
