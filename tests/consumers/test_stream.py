@@ -1,0 +1,133 @@
+"""The consumer's side of the stream: what was read, taken over, and told apart."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
+
+from consumers import redis_client
+from consumers.entry import Entry, Unreadable, read_entry
+from consumers.scripts import Scripts
+from consumers.settings import Settings
+from consumers.stream import Stream, group_is_missing
+from contract.event import to_fields
+from contract.keys import GROUP, Keys
+from tests.support import stream_states
+from tests.support.events import contract_event
+from tests.support.servers import ValkeyServer
+from tests.support.stream_states import settings_for
+
+OLD_MS = 60_000
+SUSPECT = 3
+
+
+@pytest.fixture
+async def consumer_side(settings: Settings, keys: Keys) -> AsyncIterator[Stream]:
+    redis, reader = redis_client.connect(settings), redis_client.connect(settings, blocks_ms=50)
+    async with redis, reader:
+        consumer_side = Stream(reader, redis, Scripts(redis, keys), keys)
+        await consumer_side.ensure_group()
+        yield consumer_side
+
+
+async def test_entries_are_read_in_order_up_to_the_count(stream: stream_states.Stream, consumer_side: Stream) -> None:
+    ids = [await stream.publish(contract_event(f"evt_{i}")) for i in range(5)]
+    first = await consumer_side.read("worker-1", 3, None)
+    rest = await consumer_side.read("worker-1", 3, 50)
+    assert [entry.entry_id for entry in [*first, *rest]] == ids
+    assert [entry.deliveries for entry in first] == [1, 1, 1]
+    assert isinstance(first[0], Entry)
+    assert first[0].event == contract_event("evt_0")
+    assert await consumer_side.read("worker-1", 3, 1) == []
+    assert await consumer_side.read("worker-1", 3, None) == []
+
+
+async def test_bytes_stay_bytes(stream: stream_states.Stream, consumer_side: Stream) -> None:
+    await stream.publish_fields([b"\xff", b"\xfe\x00", "v", "1"])
+    (entry,) = await consumer_side.read("worker-1", 1, None)
+    assert isinstance(entry, Unreadable)
+    assert entry.fields == {b"\xff": b"\xfe\x00", b"v": b"1"}
+
+
+async def test_all_that_is_left_is_found_page_by_page(
+    redis: Redis, keys: Keys, stream: stream_states.Stream, consumer_side: Stream
+) -> None:
+    ids = [await stream.publish(contract_event(f"evt_{i}")) for i in range(10)]
+    await consumer_side.read("worker-1", 10, None)
+    for entry_id in ids:
+        await redis.xclaim(keys.events, GROUP, "worker-1", 0, [entry_id], idle=OLD_MS, justid=True)
+    await redis.xdel(keys.events, ids[4], ids[9])
+    found: list[str] = []
+    gone: list[str] = []
+    for _ in range(10):
+        taken = await consumer_side.take_over("worker-2", 1000, 3, SUSPECT)
+        found += [entry.entry_id for entry in taken.entries]
+        gone += taken.gone
+    assert found == [entry_id for entry_id in ids if entry_id not in (ids[4], ids[9])]
+    assert gone == [ids[4], ids[9]]
+
+
+async def test_a_lost_group_is_told_apart(redis: Redis, keys: Keys, consumer_side: Stream) -> None:
+    await redis.delete(keys.events)
+    with pytest.raises(ResponseError) as raised:
+        await consumer_side.read("worker-1", 1, None)
+    assert group_is_missing(raised.value)
+    assert not group_is_missing(ResponseError("WRONGTYPE"))
+    assert not group_is_missing(ValueError("NOGROUP"))
+    assert await consumer_side.ensure_group()
+    assert not await consumer_side.ensure_group()
+
+
+@pytest.fixture
+def socket_url(tmp_path: Path) -> Iterator[str]:
+    """A server that also listens on a socket in its folder."""
+    server = ValkeyServer(tmp_path / "valkey", {"unixsocket": "redis.sock"})
+    server.start()
+    (socket,) = tmp_path.rglob("redis.sock")
+    yield f"unix://:{server.password}@{socket}"
+    server.kill()
+
+
+async def test_a_server_behind_a_unix_socket(socket_url: str, database_url: str, key_prefix: str) -> None:
+    async with redis_client.connect(settings_for(socket_url, database_url, key_prefix)) as redis:
+        assert await redis.set("a", "1")
+
+
+async def test_a_server_that_is_not_there(tmp_path: Path, database_url: str, key_prefix: str) -> None:
+    settings = settings_for(f"unix://{tmp_path}/nothing", database_url, key_prefix)
+    async with redis_client.connect(settings) as redis:
+        with pytest.raises(RedisConnectionError):
+            await redis.get("a")
+
+
+NAMES = [name for name in to_fields(contract_event())[::2] if isinstance(name, str)]
+ODD = st.one_of(
+    st.binary(max_size=40),
+    st.text(max_size=40).map(lambda text: text.encode(errors="surrogatepass")),
+    st.datetimes().map(lambda when: when.isoformat().encode()),
+    st.sampled_from(
+        [b"0001-01-01T00:00:00+23:59", b"9999-12-31T23:59:59-23:59", b"[1]", b'{"a":1}', b"[" * 9000, b"1"]
+    ),
+)
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), st.one_of(st.none(), ODD), max_size=4))
+def test_whatever_is_in_an_entry_it_is_read_or_unreadable(changes: dict[str, bytes | None]) -> None:
+    flat = to_fields(contract_event())
+    fields = {
+        str(name).encode(): value.encode() if isinstance(value, str) else value
+        for name, value in zip(flat[::2], flat[1::2], strict=True)
+    }
+    for name, value in changes.items():
+        if value is None:
+            del fields[name.encode()]
+        else:
+            fields[name.encode()] = value
+    entry = read_entry(b"1-1", 2, fields)
+    assert (entry.entry_id, entry.deliveries, entry.fields) == ("1-1", 2, fields)
+    assert isinstance(entry, Entry) or str(entry.problem)
