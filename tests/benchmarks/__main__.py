@@ -35,13 +35,16 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=200_000, help="how many events `memory` sends")
     asked = parser.parse_args()
     options = Options(asked.seconds, asked.rounds, asked.events)
+    caption = (
+        f"Python {platform.python_version()} on {os.cpu_count()} processors; load before: {os.getloadavg()[0]:.1f}"
+    )
     names = list(BENCHMARKS) if asked.which == "all" else [asked.which]
     figures = uvloop.run(_run(names, options))
     if asked.json:
         sys.stdout.write(json.dumps([figure.as_json() for figure in figures], indent=2) + "\n")
     else:
         console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH_CHARS)
-        console.print(table(figures, caption=f"Python {platform.python_version()} on {os.cpu_count()} processors"))
+        console.print(table(figures, caption=caption))
 
 
 async def _run(names: list[str], options: Options) -> list[Figure]:

@@ -55,19 +55,20 @@ class Run:
         self._open = len(requests)
         self._idle: deque[Connection] = deque()
         self._due: deque[bytes] = deque()
-        self._finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self._finished: asyncio.Future[None] = self._loop.create_future()
+        self._began_s = 0.0
         self.outcome = Outcome()
 
     async def drive(self, connections: list["Connection"]) -> Outcome:
         """Sends everything, and returns when the last answer is there."""
-        began_s = time.perf_counter()
-        self.outcome.began_s = time.time()
-        self._idle.extend(connections)
+        self._began_s, self.outcome.began_s, began_s = self._loop.time(), time.time(), time.perf_counter()
         if self._rate is None:
             for connection in connections:
                 self._next(connection)
         else:
-            await self._keep_schedule(self._rate)
+            self._idle.extend(connections)
+            self._send_due(0, self._rate)
         await asyncio.wait_for(self._finished, ANSWER_TIMEOUT_S)
         self.outcome.elapsed_s = time.perf_counter() - began_s
         return self.outcome
@@ -94,18 +95,14 @@ class Run:
         if self._requests:
             connection.send(self._requests.popleft())
 
-    async def _keep_schedule(self, rate: float) -> None:
-        """Each request at its time, whether the ones before it are answered or not; it waits where no one is idle."""
-        for number, request in enumerate(self._requests):
-            due_s = self.outcome.began_s + number / rate
-            wait_s = due_s - time.time()
-            if wait_s > 0:
-                await asyncio.sleep(wait_s)
-            self.outcome.lateness_s = max(self.outcome.lateness_s, time.time() - due_s)
-            if self._idle:
-                self._idle.popleft().send(request)
-            else:
-                self._due.append(request)
+    def _send_due(self, number: int, rate: float) -> None:
+        """Sends a request at its time, whether those before it are answered or not; it waits where no one is idle."""
+        self.outcome.lateness_s = max(self.outcome.lateness_s, time.time() - self.outcome.began_s - number / rate)
+        self._due.append(self._requests.popleft())
+        if self._idle:
+            self._idle.popleft().send(self._due.popleft())
+        if self._requests:
+            self._loop.call_at(self._began_s + (number + 1) / rate, self._send_due, number + 1, rate)
 
 
 class Connection(asyncio.Protocol):

@@ -65,14 +65,14 @@ def _cells(figure: Figure, *, names_group: bool) -> tuple[str | Text, ...]:
         against = f"{figure.against_what}: {_number(figure.against)} {figure.unit}"
     target = ""
     if figure.target is not None:
-        unit = "x" if figure.ratio is not None else f" {figure.unit}"
+        unit = " x" if figure.ratio is not None else f" {figure.unit}"
         target = f"{'≤' if figure.at_most else '≥'} {_number(figure.target)}{unit}"
     return (
         figure.group if names_group else "",
         figure.what,
         f"{_number(figure.ours)} {figure.unit}",
         against,
-        f"{_number(figure.ratio)}x" if figure.ratio is not None else "",
+        f"{_number(figure.ratio)} x" if figure.ratio is not None else "",
         target,
         _verdict(figure.reached),
     )

@@ -10,8 +10,11 @@ from tests.support.database import fresh_database
 from tests.support.wait import until
 
 CONNECTIONS = 128
-CHUNK_EVENTS = 10_000
-"""Sent at once; the next ones follow when the workers have nearly caught up, so that the backlog is bounded."""
+CHUNK_EVENTS_MAX = 10_000
+"""Sent at once; the next ones follow when the worker has nearly caught up, so that the backlog is bounded."""
+
+CHUNKS_MIN = 20
+"""Fewer would not show a line."""
 
 COMMITTED_TTL_S = 5
 """Markers of committed events are forgotten soon, so that what stays in Redis would be a leak."""
@@ -44,14 +47,15 @@ class Sample:
 
 async def run(options: Options) -> list[Figure]:
     """Sends all events and watches."""
+    chunk = max(1, min(CHUNK_EVENTS_MAX, options.events // CHUNKS_MIN))
     async with rig() as on, fresh_database(on.postgres) as url:
-        gateway = await on.gateway({"BACKLOG_LIMIT": str(10 * CHUNK_EVENTS)})
+        gateway = await on.gateway()
         (worker,) = await on.workers(url, env={"COMMITTED_TTL_S": str(COMMITTED_TTL_S)})
         before_mb = await _redis_mb(on)
         samples = []
-        for sent in range(CHUNK_EVENTS, max(options.events, 4 * CHUNK_EVENTS) + 1, CHUNK_EVENTS):
-            await on.load.send(gateway.port, connections=CONNECTIONS, count=CHUNK_EVENTS)
-            await on.drained(left_max=CHUNK_EVENTS // 10)
+        for sent in range(chunk, options.events + 1, chunk):
+            await on.load.send(gateway.port, connections=CONNECTIONS, count=chunk)
+            await on.drained(left_max=chunk // 10)
             samples.append(await _sample(on, sent, worker, gateway))
         await on.drained()
         await until(lambda: _is_empty(on), timeout_s=EXPIRY_TIMEOUT_S, what="the markers of what is committed expire")

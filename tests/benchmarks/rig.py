@@ -80,10 +80,10 @@ async def rig(postgres_options: Mapping[str, str] | None = None) -> AsyncIterato
         valkey = ValkeyServer(folder / "valkey")
         postgres = PostgresServer(folder / "postgres", DURABLE | dict(postgres_options or {}))
         try:
-            valkey.start()
-            postgres.start()
-            await make_template(postgres)
             with redirect_stdout(output), Programs(folder / "programs") as programs:
+                valkey.start()
+                postgres.start()
+                await make_template(postgres)
                 async with load() as loading, Redis.from_url(valkey.url, protocol=2) as redis:
                     yield Rig(valkey, postgres, programs, redis, loading)
         except BaseException:
