@@ -15,6 +15,11 @@ class Entry:
     event: Event
     fields: Mapping[bytes, bytes] = field(repr=False)
 
+    @property
+    def size_bytes(self) -> int:
+        """What its values take in memory."""
+        return sum(map(len, self.fields.values()))
+
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
@@ -24,6 +29,11 @@ class Unreadable:
     deliveries: int
     problem: EnvelopeError
     fields: Mapping[bytes, bytes] = field(repr=False)
+
+    @property
+    def size_bytes(self) -> int:
+        """What its values take in memory."""
+        return sum(map(len, self.fields.values()))
 
 
 def read_entry(entry_id: bytes, deliveries: int, fields: Mapping[bytes, bytes]) -> Entry | Unreadable:

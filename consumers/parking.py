@@ -4,6 +4,7 @@ import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import count
+from math import inf
 
 from consumers.entry import Entry
 
@@ -23,6 +24,8 @@ class Parking:
         self._heap: list[_Parked] = []
         self._entry_ids: set[str] = set()
         self._order = count()
+        self.size_bytes = 0
+        """What all that wait take in memory."""
 
     def __len__(self) -> int:
         return len(self._heap)
@@ -45,17 +48,24 @@ class Parking:
         for entry in entries:
             heapq.heappush(self._heap, _Parked(due_s, next(self._order), entry, attempt_counts))
             self._entry_ids.add(entry.entry_id)
+            self.size_bytes += entry.size_bytes
 
-    def take_due(self, now_s: float, limit: int) -> tuple[list[Entry], list[Entry]]:
-        """Up to `limit` entries that are due: those tried again for free, and those whose attempt counts."""
+    def take_due(self, now_s: float, limit: int, bytes_max: float = inf) -> tuple[list[Entry], list[Entry]]:
+        """Up to `limit` entries that are due: those tried again for free, and those whose attempt counts.
+
+        The one that reaches `bytes_max` is the last.
+        """
         free: list[Entry] = []
         counted: list[Entry] = []
-        while self._heap and self._heap[0].due_s <= now_s and len(free) + len(counted) < limit:
+        bytes_left = bytes_max
+        while self._heap and self._heap[0].due_s <= now_s and len(free) + len(counted) < limit and bytes_left > 0:
             parked = heapq.heappop(self._heap)
             self._entry_ids.discard(parked.entry.entry_id)
+            self.size_bytes -= parked.entry.size_bytes
+            bytes_left -= parked.entry.size_bytes
             (counted if parked.attempt_counts else free).append(parked.entry)
         return free, counted
 
     def take_all(self) -> tuple[list[Entry], list[Entry]]:
         """Everything, due or not, in the same two lists."""
-        return self.take_due(float("inf"), len(self._heap))
+        return self.take_due(inf, len(self._heap))

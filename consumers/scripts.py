@@ -42,11 +42,11 @@ class Scripts:
         return bool(slot_kept), locks_lost, entries_lost
 
     async def reclaim(
-        self, consumer: str, *, idle_ms_min: int, cursor: str, count: int, suspect_after: int
+        self, consumer: str, *, idle_ms_min: int, cursor: str, count: int, suspect_after: int, bytes_max: int
     ) -> tuple[str, list[tuple[bytes, int, list[bytes]]], list[bytes]]:
         """The next cursor, the entries taken over, and the ids that are gone from the stream."""
         cursor_next, taken, gone = await self._call(
-            "reclaim", [self._keys.events], GROUP, consumer, idle_ms_min, cursor, count, suspect_after
+            "reclaim", [self._keys.events], GROUP, consumer, idle_ms_min, cursor, count, suspect_after, bytes_max
         )
         return cursor_next.decode(), taken, gone
 

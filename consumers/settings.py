@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from contract.keys import PREFIX_DEFAULT
 
 DAY_S = 24 * 60 * 60
+MIB = 1024 * 1024
 
 TRANSACTION_IDLE_FACTOR = 1.2
 """How much longer than one call of a handler Postgres must keep a silent transaction."""
@@ -26,7 +27,9 @@ class Settings(BaseSettings):
     handlers: str = Field("", description="module:name of the user's handlers; empty: the built-in ones only")
 
     batch_size: int = Field(500, ge=1, le=2000, description="entries of one transaction")
+    batch_bytes_max: int = Field(4 * MIB, ge=1, description="bytes of one transaction, past which no more is read")
     parked_max: int = Field(2000, ge=1, description="entries a worker keeps while they wait; past it, it reads no more")
+    parked_bytes_max: int = Field(64 * MIB, ge=1, description="the same in bytes")
     block_ms: int = Field(1000, ge=1, le=10_000, description="how long a read waits for new entries")
 
     lock_ttl_ms: int = Field(10_000, ge=100, description="the resource lock's life, renewed while work goes on")

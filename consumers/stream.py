@@ -67,10 +67,12 @@ class Stream:
         entries = reply[0][1] if reply else []
         return [read_entry(entry_id, 1, _pairs(fields)) for entry_id, fields in entries]
 
-    async def take_over(self, consumer: str, idle_ms_min: int, count: int, suspect_after: int) -> TakenOver:
+    async def take_over(
+        self, consumer: str, idle_ms_min: int, count: int, suspect_after: int, bytes_max: int
+    ) -> TakenOver:
         """Up to `count` entries whose owner let them lie for `idle_ms_min`, found by walking the whole pending list.
 
-        An entry that was delivered more often than `suspect_after` comes alone.
+        An entry that was delivered more often than `suspect_after` comes alone, and one that reaches `bytes_max` last.
         """
         for _ in range(WALK_PAGES_MAX):
             self._cursor, taken, gone = await self._scripts.reclaim(
@@ -79,6 +81,7 @@ class Stream:
                 cursor=self._cursor,
                 count=count,
                 suspect_after=suspect_after,
+                bytes_max=bytes_max,
             )
             if taken or gone or self._cursor == "-":
                 entries = [read_entry(entry_id, deliveries, _pairs(fields)) for entry_id, deliveries, fields in taken]

@@ -34,6 +34,9 @@ class Outage(Exception):  # noqa: N818 - a state of the world, not of the progra
     """Nothing can be applied now; nothing that was in hand counts as an attempt."""
 
 
+ENTRIES_READ_AT_ONCE = 50
+"""In one reply of Redis: each may be as large as the gateway's body limit."""
+
 OUTAGES = (Outage, *INFRASTRUCTURE)
 """What `run` waits out: Redis or Postgres cannot be reached, or refuse to work."""
 
@@ -183,20 +186,41 @@ class Worker:
         if taken := await self._take_over():
             return taken
         due = await self._take_due()
-        room = min(self._settings.batch_size - len(due), self._settings.parked_max - len(self._parking))
+        bytes_left = self._settings.batch_bytes_max - _bytes_of(due)
+        room = self._room(len(due)) if bytes_left > 0 else 0
         if due and (room <= 0 or self._outages):
             return [*due]
         if room <= 0:
             await self._pause(self._until_due_s())
             return []
         block_ms = None if due else max(1, int(self._until_due_s() * 1000))
-        read = await self._stream.read(self._slot.consumer, room, block_ms)
-        self._take_up(read)
-        return [*due, *read]
+        return [*due, *await self._read(room, bytes_left, block_ms)]
+
+    async def _read(self, room: int, bytes_left: int, block_ms: int | None) -> list[Entry | Unreadable]:
+        """New entries, a page at a time: how large they are is known only when they are here."""
+        read: list[Entry | Unreadable] = []
+        while room > 0 and bytes_left > 0:
+            page = await self._stream.read(self._slot.consumer, min(room, ENTRIES_READ_AT_ONCE), block_ms)
+            self._take_up(page)
+            read += page
+            if len(page) < ENTRIES_READ_AT_ONCE:
+                break
+            room -= len(page)
+            bytes_left -= _bytes_of(page)
+            block_ms = None
+        return read
+
+    def _room(self, taken: int) -> int:
+        """How many entries may still be taken into a batch of `taken`."""
+        if self._parking.size_bytes >= self._settings.parked_bytes_max:
+            return 0
+        return min(self._settings.batch_size - taken, self._settings.parked_max - len(self._parking))
 
     async def _take_due(self) -> list[Entry]:
         """Parked entries whose time has come; where the attempt counts, Redis counts it first."""
-        free, counted = self._parking.take_due(time.monotonic(), self._settings.batch_size)
+        free, counted = self._parking.take_due(
+            time.monotonic(), self._settings.batch_size, self._settings.batch_bytes_max
+        )
         self._take_up(free)
         again = [replace(entry, deliveries=entry.deliveries + 1) for entry in counted]
         self._take_up(again)
@@ -206,11 +230,16 @@ class Worker:
 
     async def _take_over(self) -> list[Entry | Unreadable]:
         """Entries of workers that died. A walk of the pending list that found none is followed by a pause."""
-        room = min(self._settings.batch_size, self._settings.parked_max - len(self._parking))
+        room = self._room(0)
         if room <= 0 or time.monotonic() < self._take_over_at_s:
             return []
-        alone_after = suspect_after(self._settings.max_attempts)
-        taken = await self._stream.take_over(self._slot.consumer, self._settings.claim_idle_ms, room, alone_after)
+        taken = await self._stream.take_over(
+            self._slot.consumer,
+            self._settings.claim_idle_ms,
+            room,
+            suspect_after(self._settings.max_attempts),
+            self._settings.batch_bytes_max,
+        )
         entries = [entry for entry in taken.entries if entry.entry_id not in self._parking]
         self._take_up(entries)
         if taken.gone:
@@ -374,6 +403,10 @@ async def _uncancelled(work: Coroutine[Any, Any, None]) -> None:
     except asyncio.CancelledError:
         await asyncio.wait({task})
         raise
+
+
+def _bytes_of(entries: Iterable[Entry | Unreadable]) -> int:
+    return sum(entry.size_bytes for entry in entries)
 
 
 def _without(entries: Iterable[Entry], others: Iterable[Entry]) -> list[Entry]:

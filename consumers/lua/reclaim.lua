@@ -10,6 +10,7 @@
 --          4  the cursor: '-' to begin, then what the last call returned
 --          5  the most entries to take
 --          6  the number of deliveries past which an entry is taken alone
+--          7  the bytes of values after which no more is taken
 -- Returns  {the next cursor ('-' at the end of the list),
 --           {{id, deliveries with this one, {field, value, …}}, …},
 --           {ids that are pending but gone from the stream; they are dropped from the pending list}}.
@@ -17,6 +18,7 @@
 local page = redis.call('XPENDING', KEYS[1], ARGV[1], 'IDLE', ARGV[3], ARGV[4], '+', ARGV[5])
 local cursor = ARGV[4]
 local taken, gone = {}, {}
+local bytes_left = tonumber(ARGV[7])
 for _, pending in ipairs(page) do
     local id, deliveries = pending[1], pending[4]
     local suspect = deliveries > tonumber(ARGV[6])
@@ -26,11 +28,14 @@ for _, pending in ipairs(page) do
     local entry = redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, id)[1]
     if entry then
         taken[#taken + 1] = { id, deliveries + 1, entry[2] }
+        for i = 2, #entry[2], 2 do
+            bytes_left = bytes_left - #entry[2][i]
+        end
     else
         gone[#gone + 1] = id
     end
     cursor = '(' .. id
-    if suspect and entry then
+    if (suspect and entry) or bytes_left <= 0 then
         return { cursor, taken, gone }
     end
 end

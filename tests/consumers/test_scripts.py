@@ -144,8 +144,17 @@ async def test_a_worker_without_its_slot_renews_no_entry_of_its_name(
 # Taking over what dead workers left.
 
 
-async def reclaim(scripts: Scripts, cursor: str = "-", count: int = 100, idle_ms_min: int = 1000) -> Any:
-    return await scripts.reclaim("worker-9", idle_ms_min=idle_ms_min, cursor=cursor, count=count, suspect_after=SUSPECT)
+async def reclaim(
+    scripts: Scripts, cursor: str = "-", count: int = 100, idle_ms_min: int = 1000, bytes_max: int = 1000
+) -> Any:
+    return await scripts.reclaim(
+        "worker-9",
+        idle_ms_min=idle_ms_min,
+        cursor=cursor,
+        count=count,
+        suspect_after=SUSPECT,
+        bytes_max=bytes_max,
+    )
 
 
 async def test_reclaim_leaves_fresh_entries_alone(scripts: Scripts, pel: Pel) -> None:

@@ -65,7 +65,7 @@ async def test_all_that_is_left_is_found_page_by_page(
     found: list[str] = []
     gone: list[str] = []
     for _ in range(10):
-        taken = await consumer_side.take_over("worker-2", 1000, 3, SUSPECT)
+        taken = await consumer_side.take_over("worker-2", 1000, 3, SUSPECT, 10_000)
         found += [entry.entry_id for entry in taken.entries]
         gone += taken.gone
     assert found == [entry_id for entry_id in ids if entry_id not in (ids[4], ids[9])]
