@@ -398,11 +398,15 @@ class Worker:
 async def _uncancelled(work: Coroutine[Any, Any, None]) -> None:
     """Does `work` to its end, even where the task that awaits it is cancelled meanwhile."""
     task = asyncio.ensure_future(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task})
-        raise
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled:
+        raise cancelled from task.exception()
+    task.result()
 
 
 def _bytes_of(entries: Iterable[Entry | Unreadable]) -> int:
