@@ -6,6 +6,7 @@ import hashlib
 import hmac
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -20,6 +21,9 @@ Mac = Callable[[bytes, bytes], bytes]
 
 UNIX_S_DIGITS_MAX = 11
 """Digits of a signed timestamp: enough until the year 5138."""
+
+PREPARED_KEYS_MAX = 1024
+"""Keys that are kept ready to sign with: more than any installation has secrets."""
 
 PUBLIC_KEY_SIGNATURES_MAX = 8
 """Signatures of one request that are tried with public keys: each costs a stranger nothing and us a tenth of a ms."""
@@ -42,17 +46,29 @@ def padded_base64(digest: bytes) -> bytes:
 
 def hmac_sha256(key: bytes, message: bytes) -> bytes:
     """The digest a sender puts into its header."""
-    return hmac.digest(key, message, "sha256")
+    return _hmac(key, message, "sha256")
 
 
 def hmac_sha1(key: bytes, message: bytes) -> bytes:
     """As old senders have it; an HMAC does not suffer from SHA-1's collisions."""
-    return hmac.digest(key, message, "sha1")
+    return _hmac(key, message, "sha1")
 
 
 def hmac_sha512(key: bytes, message: bytes) -> bytes:
     """As Paystack has it."""
-    return hmac.digest(key, message, "sha512")
+    return _hmac(key, message, "sha512")
+
+
+def _hmac(key: bytes, message: bytes, digest: str) -> bytes:
+    """What `hmac.digest` gives, without preparing the key and finding the algorithm again for every request."""
+    mac = _prepared(key, digest).copy()
+    mac.update(message)
+    return mac.digest()
+
+
+@lru_cache(maxsize=PREPARED_KEYS_MAX)
+def _prepared(key: bytes, digest: str) -> hmac.HMAC:
+    return hmac.new(key, digestmod=digest)
 
 
 def sha256_behind_key(key: bytes, message: bytes) -> bytes:
@@ -78,8 +94,9 @@ def signing_key(
         digest = mac(key, message)
         for encode in encodings:
             genuine = encode(digest)
-            if any(hmac.compare_digest(genuine, signature) for signature in signatures):
-                return number
+            for signature in signatures:
+                if hmac.compare_digest(genuine, signature):
+                    return number
     raise SignatureError("mismatch", "no secret of the source made any of the signatures")
 
 

@@ -4,40 +4,48 @@ The secret is used as it is written, `whsec_` included. `v0` (test signatures) a
 While a secret is rolled, Stripe signs with both, hence several v1. Any retry is signed anew, so the tolerance holds.
 """
 
-from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NotRequired
+
+from typing_extensions import TypedDict
 
 from gateway.providers import signing
 from gateway.providers.base import Draft, Proof, Provider, Request, SignatureError, SourceSettings, TimedSettings
-from gateway.providers.payload import Body, read_json, time_from_iso, time_from_unix
+from gateway.providers.payload import Reader, body_part, time_from_iso, time_from_unix
 
 HEADER = "Stripe-Signature"
 
 
-class _Object(Body):
+@body_part
+class _Object(TypedDict, total=False):
     """What the event is about: any of Stripe's many kinds of object, so that nothing here is certain."""
 
-    id: Any = None
-    payment_intent: Any = None
-    charge: Any = None
+    id: Any
+    payment_intent: Any
+    charge: Any
 
 
-class _Data(Body):
-    object: _Object = _Object()
+@body_part
+class _Data(TypedDict, total=False):
+    object: _Object
 
 
-class _Related(Body):
-    id: Any = None
+@body_part
+class _Related(TypedDict, total=False):
+    id: Any
 
 
-class _Event(Body):
+@body_part
+class _Event(TypedDict):
     """An event of API v1, or a thin one of v2 that only points to its object and writes its time as ISO 8601."""
 
     id: str
     type: str
     created: int | str
-    data: _Data = _Data()
-    related_object: _Related | None = None
+    data: NotRequired[_Data]
+    related_object: NotRequired[_Related | None]
+
+
+_read = Reader(_Event)
 
 
 class Stripe(Provider):
@@ -61,18 +69,23 @@ class Stripe(Provider):
 
     def parse(self, request: Request) -> list[Draft]:
         """The one event."""
-        event = read_json(_Event, request.body)
-        occurred_at = time_from_iso(event.created) if isinstance(event.created, str) else time_from_unix(event.created)
-        return [Draft(event_id=event.id, type=event.type, resource=_resource(event), occurred_at=occurred_at)]
+        event = _read(request.body)
+        created = event["created"]
+        occurred_at = time_from_iso(created) if isinstance(created, str) else time_from_unix(created)
+        return [Draft(event["id"], event["type"], _resource(event), occurred_at)]
 
 
 def _parts(values: list[bytes]) -> tuple[bytes, list[bytes]]:
     """The timestamp and the v1 signatures. A repeated header means what one header with a comma between would."""
     if not any(values):
         raise SignatureError("missing", f"there is no {HEADER} header")
-    items = [item.partition(b"=") for item in b",".join(values).split(b",")]
-    timestamps = [value for key, _, value in items if key == b"t"]
-    signatures = [value for key, _, value in items if key == b"v1"]
+    timestamps, signatures = [], []
+    for item in b",".join(values).split(b","):
+        key, _, value = item.partition(b"=")
+        if key == b"v1":
+            signatures.append(value)
+        elif key == b"t":
+            timestamps.append(value)
     if len(timestamps) != 1 or not signatures:
         raise SignatureError("malformed", f"the {HEADER} header has not one t and at least one v1")
     return timestamps[0], signatures
@@ -84,12 +97,12 @@ def _resource(event: _Event) -> str:
     Charges, refunds and disputes name their payment intent, so that all events of one payment share a resource, and
     lock and merge together. What belongs to no payment is about itself.
     """
-    return next(_candidates(event), event.id)
-
-
-def _candidates(event: _Event) -> Iterator[str]:
-    about, related = event.data.object, event.related_object
-    intent = about.payment_intent.get("id") if isinstance(about.payment_intent, dict) else about.payment_intent
-    for candidate in (intent, about.charge, about.id, related.id if related else None):
+    about = event.get("data", {}).get("object", {})
+    intent = about.get("payment_intent")
+    if isinstance(intent, dict):
+        intent = intent.get("id")
+    related = event.get("related_object") or {}
+    for candidate in (intent, about.get("charge"), about.get("id"), related.get("id")):
         if isinstance(candidate, str) and candidate:
-            yield candidate
+            return candidate
+    return event["id"]
