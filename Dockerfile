@@ -6,17 +6,20 @@ COPY requirements-runtime.lock .
 RUN python -m venv /venv \
     && /venv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements-runtime.lock \
     && /venv/bin/pip uninstall --yes pip
-
-FROM python:3.13-slim
-ENV PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 WORKDIR /app
-COPY --from=build /venv /venv
 COPY contract contract
 COPY gateway gateway
 COPY consumers consumers
 COPY sql sql
 COPY sources.toml .
-RUN python -m compileall -q contract gateway consumers sql
+# A checkout made with a strict umask is readable for its owner only; the image runs as somebody else.
+RUN chmod -R a+rX . && python -m compileall -q contract gateway consumers sql
+
+FROM python:3.13-slim
+ENV PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+WORKDIR /app
+COPY --from=build /venv /venv
+COPY --from=build /app /app
 # A number, so that `runAsNonRoot` can be checked without reading the image.
 USER 10001:10001
 CMD ["python", "-m", "gateway"]

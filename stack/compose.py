@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from urllib.parse import quote
@@ -28,7 +29,39 @@ COMMAND_TIMEOUT_S = 300
 LONG_RUNNING = ("valkey", "postgres", "consumers", "gateway")
 """The services that keep running; `migrate` runs once."""
 
-INSPECT = '{{index .Config.Labels "com.docker.compose.service"}} {{.State.Pid}} {{.State.StartedAt}} {{.RestartCount}}'
+INSPECT = (
+    '{{index .Config.Labels "com.docker.compose.service"}} {{.State.Status}} {{.State.ExitCode}}'
+    " {{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}}"
+    " {{.State.Pid}} {{.State.StartedAt}} {{.RestartCount}}"
+)
+"""What is asked about each container; `_container` reads the answer."""
+
+LOG_LINES = 20
+"""How much of its log is shown of a container that keeps `up` from being done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """One container of the project, running or not."""
+
+    service: str
+    container_id: str
+    status: str
+    """As the engine says it: created, running, restarting, exited …"""
+    exit_code: int
+    health: str
+    """healthy, unhealthy, starting; none where nobody checks."""
+    process: Running
+
+    @property
+    def runs(self) -> bool:
+        """Whether there is a process."""
+        return self.status == "running"
+
+    @property
+    def done(self) -> bool:
+        """Whether it ended, and well: what `migrate` does."""
+        return self.status == "exited" and self.exit_code == 0
 
 
 def engine_answers() -> bool:
@@ -55,24 +88,17 @@ class Compose(Stack):
     @override
     def up(self) -> bool:
         self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        before = self._ids()
-        if not before:
+        before = self._containers()
+        if not any(container.runs for container in before):
             last = state.read(self._data_dir)
             ports = state.choose_ports(last.ports if last else None, self._settings.ports_asked_for)
             state.write(self._data_dir, State("compose", ports, self._settings.digest))
-        consumers = len(self._ids("consumers")) if before else self._settings.consumers
-        self._run("up", "--detach", "--build", f"--scale=consumers={consumers}", timeout_s=BUILD_TIMEOUT_S)
-        environment = self.environment
-        names = ("GATEWAY_URL", "REDIS_URL", "DATABASE_URL")
-        state.write_environment(self._data_dir, *(environment[name] for name in names))
-        waiter = ready.Waiter(time.monotonic() + self._settings.up_timeout_s)
-        waiter.until("gateway", partial(ready.gateway_answers, self.gateway_url), None, int)
-        self._wait_for_consumers(consumers)
-        return self._ids() != before
+        self._start(_number(before, "consumers") if before else self._settings.consumers)
+        return _running_ids(self._containers()) != _running_ids(before)
 
     @override
     def down(self) -> bool:
-        if not self._ids():
+        if not self._containers():
             return False
         for service in ("gateway", "consumers"):
             self._run("stop", service)
@@ -81,21 +107,24 @@ class Compose(Stack):
 
     @override
     def scale(self, consumers: int) -> None:
-        if not self._ids():
+        if not any(container.runs for container in self._containers()):
             raise StackError("nothing runs here; `make up` starts it")
-        self._run("up", "--detach", "--no-recreate", "--no-deps", f"--scale=consumers={consumers}", "consumers")
+        # Not with --no-deps: a worker started so counts as another one, and the next `up` would replace it.
+        self._run("up", "--detach", "--no-recreate", f"--scale=consumers={consumers}", "consumers")
         self._wait_for_consumers(consumers)
 
     @override
     def running(self) -> list[Running]:
-        ids = self._ids()
-        lines = self._docker("inspect", f"--format={INSPECT}", *ids).splitlines() if ids else []
-        return sorted((_running(line) for line in lines), key=lambda process: process.name)
+        found = [container.process for container in self._containers() if container.runs]
+        return sorted(found, key=lambda process: process.name)
 
     @override
     def missing(self) -> list[str]:
-        running = {process.name for process in self.running()}
-        return [service for service in LONG_RUNNING if service not in running]
+        containers = self._containers()
+        run = [container for container in containers if container.runs]
+        # Of the workers there may be none on purpose; of the others there is always one.
+        wanted = {service: 0 if service == "consumers" else 1 for service in LONG_RUNNING}
+        return [name for name, least in wanted.items() if _number(run, name) < max(least, _number(containers, name))]
 
     @override
     def logs(self, follow: bool, lines: int) -> None:
@@ -127,25 +156,58 @@ class Compose(Stack):
             raise StackError(f"no stack was ever started with DATA_DIR={self._data_dir}; `make up` starts one")
         return chosen.ports
 
+    def _start(self, consumers: int) -> None:
+        try:
+            self._run("up", "--detach", "--build", f"--scale=consumers={consumers}", timeout_s=BUILD_TIMEOUT_S)
+            environment = self.environment
+            names = ("GATEWAY_URL", "REDIS_URL", "DATABASE_URL")
+            state.write_environment(self._data_dir, *(environment[name] for name in names))
+            waiter = ready.Waiter(time.monotonic() + self._settings.up_timeout_s)
+            waiter.until("gateway", partial(ready.gateway_answers, self.gateway_url), None, int)
+            self._wait_for_consumers(consumers)
+        except StackError as error:
+            raise StackError(f"{error}{self._last_words()}") from error
+
+    def _last_words(self) -> str:
+        """What those containers wrote that are not as they should be."""
+        ill = {found.service for found in self._containers() if not found.done and found.health != "healthy"}
+        return "".join(
+            f"\nThe last lines of {service}:\n{text}"
+            for service in sorted(ill)
+            if (text := self._run("logs", "--no-color", "--no-log-prefix", f"--tail={LOG_LINES}", service).strip())
+        )
+
     def _wait_for_consumers(self, target: int) -> None:
         async def run() -> str:
-            found = len(self._ids("consumers"))
-            return "" if found == target else f"{found} of {target} workers run"
+            healths = [found.health for found in self._containers() if found.service == "consumers"]
+            healthy = healths.count("healthy")
+            return "" if healthy == len(healths) == target else f"{healthy} of {target} workers are healthy"
 
         ready.Waiter(time.monotonic() + self._settings.up_timeout_s).until("consumers", run, None, int)
 
-    def _ids(self, *services: str) -> list[str]:
-        """The running containers."""
-        return self._run("ps", "--quiet", "--status=running", *services).split()
+    def _containers(self) -> list[Container]:
+        """All there are, running or not, without those that somebody made with `docker compose run`."""
+        ids = self._docker("ps", "--all", "--quiet", "--no-trunc", *self._filters()).split()
+        lines = self._docker("inspect", f"--format={INSPECT}", *ids).splitlines() if ids else []
+        return [_container(container_id, line) for container_id, line in zip(ids, lines, strict=True)]
+
+    def _filters(self) -> list[str]:
+        labels = (f"project={self._project}", "oneoff=False")
+        return [f"--filter=label=com.docker.compose.{label}" for label in labels]
+
+    @property
+    def _project(self) -> str:
+        return f"payments-{hashlib.sha256(str(self._data_dir).encode()).hexdigest()[:8]}"
 
     def _argv(self) -> list[str]:
-        folder = hashlib.sha256(str(self._data_dir).encode()).hexdigest()[:8]
-        return ["docker", "compose", f"--project-name=payments-{folder}"]
+        return ["docker", "compose", f"--project-name={self._project}"]
 
     def _compose_environment(self) -> dict[str, str]:
         chosen = state.read(self._data_dir)
         ports = {} if chosen is None else {f"{name.upper()}_PORT": str(port) for name, port in _published(chosen)}
-        return {**self._environ, **ports, "SETTINGS_DIGEST": self._settings.digest}
+        # In full: where a folder is meant, Compose takes a bare name for that of a volume.
+        sources = {"SOURCES_FILE": str(self._settings.sources_file.expanduser().resolve())}
+        return {**self._environ, **ports, **sources, "SETTINGS_DIGEST": self._settings.digest}
 
     def _run(self, *arguments: str, timeout_s: float = COMMAND_TIMEOUT_S) -> str:
         return _output([*self._argv(), *arguments], self._compose_environment(), timeout_s)
@@ -158,17 +220,31 @@ def _published(chosen: State) -> list[tuple[str, int]]:
     return [("gateway", chosen.ports.gateway), ("redis", chosen.ports.redis), ("postgres", chosen.ports.postgres)]
 
 
+def _number(containers: list[Container], service: str) -> int:
+    return sum(container.service == service for container in containers)
+
+
+def _running_ids(containers: list[Container]) -> set[str]:
+    return {container.container_id for container in containers if container.runs}
+
+
 def _output(argv: list[str], environment: dict[str, str], timeout_s: float) -> str:
-    done = subprocess.run(  # noqa: S603 -- our own arguments
-        argv, env=environment, capture_output=True, text=True, check=False, timeout=timeout_s
-    )
+    try:
+        done = subprocess.run(  # noqa: S603 -- our own arguments
+            argv, env=environment, capture_output=True, text=True, check=False, timeout=timeout_s
+        )
+    except FileNotFoundError as error:
+        raise StackError("there is no `docker` here; install it, or use STACK=embedded") from error
+    except subprocess.TimeoutExpired as error:
+        raise StackError(f"`{' '.join(argv)}` did not end within {timeout_s} s and was killed") from error
     if done.returncode != 0:
         raise StackError(f"`{' '.join(argv)}` failed ({done.returncode}):\n{done.stderr.strip()}")
     return done.stdout
 
 
-def _running(line: str) -> Running:
-    name, pid, started_at, restarts = line.split()
+def _container(container_id: str, line: str) -> Container:
+    service, status, exit_code, health, pid, started_at, restarts = line.split()
     # Nanoseconds, which datetime does not read.
     since = datetime.fromisoformat(started_at[:19]).replace(tzinfo=UTC)
-    return Running(name, int(pid), (datetime.now(UTC) - since).total_seconds(), int(restarts))
+    process = Running(service, int(pid), (datetime.now(UTC) - since).total_seconds(), int(restarts))
+    return Container(service, container_id, status, int(exit_code), health, process)
