@@ -136,10 +136,15 @@ async def test_a_worker_frozen_at_any_moment_changes_nothing_when_it_wakes(
     await workers.redis.delete(workers.keys.slot(1), workers.keys.lock("stripe", "pi_busy"))
     await publish(workers, first=200, copies=0)
     await workers.drained()
+    await until(lambda: has_one_name(workers), what="the rescuer's name is forgotten")
     assert zombie.stop() == 0
     assert "Traceback" not in zombie.log
     await assert_exact(workers, events=3 * EVENTS + 1)
     assert await workers.consumers() == []
+
+
+async def has_one_name(workers: Workers) -> bool:
+    return len(await workers.consumers()) == 1
 
 
 async def lacks(workers: Workers, key: str) -> bool:

@@ -270,10 +270,10 @@ async def test_an_acknowledgement_whose_answer_is_lost(workers: Workers, valkey:
 
         url = SecretStr(wire.url(valkey.url))
         async with workers.working(watch=watch, redis_url=url, redis_timeout_s=0.2) as running:
-            await workers.drained()
             await until(lambda: counted(running, "infrastructure_failures_total") >= 1, what="the loss is noticed")
             wire.resume()
             wire.cut()
+            await workers.drained()
     assert await workers.rows("SELECT FROM duplicates") == []
     await workers.assert_settled()
 
