@@ -22,6 +22,11 @@ class Scripts:
         """Whether it had to be made."""
         return bool(await self._call("make_group", [self._keys.events, self._keys.epoch], GROUP))
 
+    async def read(self, consumer: str, *, count: int, page: int, bytes_max: int) -> list[tuple[bytes, list[bytes]]]:
+        """New entries: ids and flat fields."""
+        reply = await self._call("read", [self._keys.events], GROUP, consumer, count, page, bytes_max)
+        return cast("list[tuple[bytes, list[bytes]]]", reply)
+
     async def take_locks(self, locks: Sequence[str], token: str, ttl_ms: int) -> list[bool]:
         """One answer per lock: is it ours now?"""
         return [bool(taken) for taken in cast("list[int]", await self._call("take_locks", locks, token, ttl_ms))]

@@ -19,6 +19,8 @@ log = structlog.get_logger()
 WALK_PAGES_MAX = 100
 """Pages of the pending list looked at in one walk, before new entries get their turn."""
 
+ENTRIES_READ_AT_ONCE = 50
+"""Entries read before they are weighed: each may be as large as the gateway's body limit."""
 
 GROUP_WAS_GONE = (
     "the stream or its group was gone: Redis was wiped or restored; the group reads from the beginning, and Postgres "
@@ -58,13 +60,18 @@ class Stream:
         """Makes the group, from the very first entry (`0`, never `$`), if it is not there. Tells whether it made it."""
         return await self._scripts.make_group()
 
-    async def read(self, consumer: str, count: int, block_ms: int | None) -> list[Entry | Unreadable]:
-        """Up to `count` new entries; waits up to `block_ms` for the first one, or not at all where None."""
-        block = () if block_ms is None else ("BLOCK", block_ms)
-        reply = await self._reader.execute_command(  # type: ignore[no-untyped-call]
-            "XREADGROUP", "GROUP", GROUP, consumer, "COUNT", count, *block, "STREAMS", self._keys.events, ">"
-        )
-        entries = reply[0][1] if reply else []
+    async def read(self, consumer: str, count: int, bytes_max: int, block_ms: int | None) -> list[Entry | Unreadable]:
+        """Up to `count` new entries, of which the one that reaches `bytes_max` is on the last page read.
+
+        Where there is none it waits up to `block_ms` for the first ones, or not at all where that is None.
+        """
+        entries = await self._scripts.read(consumer, count=count, page=ENTRIES_READ_AT_ONCE, bytes_max=bytes_max)
+        if not entries and block_ms is not None:
+            reply = await self._reader.execute_command(  # type: ignore[no-untyped-call]
+                "XREADGROUP", "GROUP", GROUP, consumer, "COUNT", min(count, ENTRIES_READ_AT_ONCE), "BLOCK", block_ms,
+                "STREAMS", self._keys.events, ">",
+            )  # fmt: skip
+            entries = reply[0][1] if reply else []
         return [read_entry(entry_id, 1, _pairs(fields)) for entry_id, fields in entries]
 
     async def take_over(

@@ -34,9 +34,6 @@ class Outage(Exception):  # noqa: N818 - a state of the world, not of the progra
     """Nothing can be applied now; nothing that was in hand counts as an attempt."""
 
 
-ENTRIES_READ_AT_ONCE = 50
-"""In one reply of Redis: each may be as large as the gateway's body limit."""
-
 OUTAGES = (Outage, *INFRASTRUCTURE)
 """What `run` waits out: Redis or Postgres cannot be reached, or refuse to work."""
 
@@ -194,21 +191,9 @@ class Worker:
             await self._pause(self._until_due_s())
             return []
         block_ms = None if due else max(1, int(self._until_due_s() * 1000))
-        return [*due, *await self._read(room, bytes_left, block_ms)]
-
-    async def _read(self, room: int, bytes_left: int, block_ms: int | None) -> list[Entry | Unreadable]:
-        """New entries, a page at a time: how large they are is known only when they are here."""
-        read: list[Entry | Unreadable] = []
-        while room > 0 and bytes_left > 0:
-            page = await self._stream.read(self._slot.consumer, min(room, ENTRIES_READ_AT_ONCE), block_ms)
-            self._take_up(page)
-            read += page
-            if len(page) < ENTRIES_READ_AT_ONCE:
-                break
-            room -= len(page)
-            bytes_left -= _bytes_of(page)
-            block_ms = None
-        return read
+        read = await self._stream.read(self._slot.consumer, room, bytes_left, block_ms)
+        self._take_up(read)
+        return [*due, *read]
 
     def _room(self, taken: int) -> int:
         """How many entries may still be taken into a batch of `taken`."""

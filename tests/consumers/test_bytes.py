@@ -3,7 +3,7 @@
 from consumers.entry import Entry
 from consumers.handlers import Connection, Handlers, Retry
 from consumers.parking import Parking
-from consumers.worker import ENTRIES_READ_AT_ONCE
+from consumers.stream import ENTRIES_READ_AT_ONCE
 from contract.event import Event
 from tests.support.consuming import Workers
 from tests.support.events import contract_event

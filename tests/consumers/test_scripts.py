@@ -57,6 +57,23 @@ async def pel(redis: Redis, keys: Keys, scripts: Scripts) -> Pel:
     return Pel(redis, keys)
 
 
+# Reading.
+
+
+async def test_reading_ends_with_the_page_that_weighs_enough(scripts: Scripts, pel: Pel) -> None:
+    entries = await pel.add(7)
+
+    async def read(count: int, bytes_max: int) -> list[str]:
+        read = await scripts.read("worker-1", count=count, page=2, bytes_max=bytes_max)
+        return [entry_id.decode() for entry_id, _ in read]
+
+    assert await read(7, 1) == entries[:2]
+    assert await read(3, 1_000_000) == entries[2:5]
+    assert await read(7, 1_000_000) == entries[5:]
+    assert await read(7, 1_000_000) == []
+    assert {(consumer, deliveries) for consumer, deliveries, _ in (await pel.pending()).values()} == {("worker-1", 1)}
+
+
 # Locks.
 
 

@@ -23,6 +23,7 @@ from tests.support.servers import ValkeyServer
 from tests.support.stream_states import settings_for
 
 OLD_MS = 60_000
+BYTES_MAX = 1_000_000
 SUSPECT = 3
 
 
@@ -37,19 +38,19 @@ async def consumer_side(settings: Settings, keys: Keys) -> AsyncIterator[Stream]
 
 async def test_entries_are_read_in_order_up_to_the_count(stream: stream_states.Stream, consumer_side: Stream) -> None:
     ids = [await stream.publish(contract_event(f"evt_{i}")) for i in range(5)]
-    first = await consumer_side.read("worker-1", 3, None)
-    rest = await consumer_side.read("worker-1", 3, 50)
+    first = await consumer_side.read("worker-1", 3, BYTES_MAX, None)
+    rest = await consumer_side.read("worker-1", 3, BYTES_MAX, 50)
     assert [entry.entry_id for entry in [*first, *rest]] == ids
     assert [entry.deliveries for entry in first] == [1, 1, 1]
     assert isinstance(first[0], Entry)
     assert first[0].event == contract_event("evt_0")
-    assert await consumer_side.read("worker-1", 3, 1) == []
-    assert await consumer_side.read("worker-1", 3, None) == []
+    assert await consumer_side.read("worker-1", 3, BYTES_MAX, 1) == []
+    assert await consumer_side.read("worker-1", 3, BYTES_MAX, None) == []
 
 
 async def test_bytes_stay_bytes(stream: stream_states.Stream, consumer_side: Stream) -> None:
     await stream.publish_fields([b"\xff", b"\xfe\x00", "v", "1"])
-    (entry,) = await consumer_side.read("worker-1", 1, None)
+    (entry,) = await consumer_side.read("worker-1", 1, BYTES_MAX, None)
     assert isinstance(entry, Unreadable)
     assert entry.fields == {b"\xff": b"\xfe\x00", b"v": b"1"}
 
@@ -58,7 +59,7 @@ async def test_all_that_is_left_is_found_page_by_page(
     redis: Redis, keys: Keys, stream: stream_states.Stream, consumer_side: Stream
 ) -> None:
     ids = [await stream.publish(contract_event(f"evt_{i}")) for i in range(10)]
-    await consumer_side.read("worker-1", 10, None)
+    await consumer_side.read("worker-1", 10, BYTES_MAX, None)
     for entry_id in ids:
         await redis.xclaim(keys.events, GROUP, "worker-1", 0, [entry_id], idle=OLD_MS, justid=True)
     await redis.xdel(keys.events, ids[4], ids[9])
@@ -75,7 +76,7 @@ async def test_all_that_is_left_is_found_page_by_page(
 async def test_a_lost_group_is_told_apart(redis: Redis, keys: Keys, consumer_side: Stream) -> None:
     await redis.delete(keys.events)
     with pytest.raises(ResponseError) as raised:
-        await consumer_side.read("worker-1", 1, None)
+        await consumer_side.read("worker-1", 1, BYTES_MAX, None)
     assert group_is_missing(raised.value)
     assert not group_is_missing(ResponseError("WRONGTYPE"))
     assert not group_is_missing(ValueError("NOGROUP"))
