@@ -77,6 +77,17 @@ def test_the_image_holds_no_secret_and_runs_as_nobody_in_particular() -> None:
     assert not [line for line in lines if line.startswith("!") and ("env" in line or line == "!.")]
 
 
+def test_one_image_is_built_once_and_looked_for_nowhere_else() -> None:
+    assert re.findall(r"^ +build:", COMPOSE, re.MULTILINE) == ["    build:"]
+    assert "build: ." in setting("migrate", "build")
+    assert "never" in setting("gateway", "pull_policy")
+    assert "never" in setting("consumers", "pull_policy")
+
+
+def test_a_file_only_its_owner_may_read_is_readable_in_the_image() -> None:
+    assert "chmod -R a+rX" in (ROOT / "Dockerfile").read_text()
+
+
 def test_what_the_image_copies_is_there_and_not_ignored() -> None:
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     for name in re.findall(r"^COPY (?!--)(\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE):

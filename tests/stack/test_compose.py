@@ -1,0 +1,68 @@
+"""What the engine answers about containers, and what is made of it. The whole of it runs in CI, on an engine."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from typing_extensions import override
+
+from stack.base import StackError
+from stack.compose import Compose, Container, _container
+from stack.settings import Settings
+
+
+class Told(Compose):
+    """A project whose containers are given."""
+
+    def __init__(self, data_dir: Path, lines: list[str], environ: Mapping[str, str] | None = None) -> None:
+        super().__init__(Settings(data_dir=data_dir), environ or {})
+        self._lines = lines
+
+    @override
+    def _containers(self) -> list[Container]:
+        return [_container(f"{number}", line) for number, line in enumerate(self._lines)]
+
+
+UP = "2026-01-02T03:04:05.123456789Z"
+NEVER = "0001-01-01T00:00:00Z"
+SERVERS = [f"{name} running 0 healthy 7 {UP} 0" for name in ("valkey", "postgres", "gateway")]
+MIGRATED = f"migrate exited 0 none 0 {UP} 0"
+
+
+def test_an_answer_of_the_engine_is_understood() -> None:
+    found = _container("c0ffee", f"consumers running 0 starting 4711 {UP} 3")
+    assert (found.service, found.container_id, found.health) == ("consumers", "c0ffee", "starting")
+    assert (found.process.pid, found.process.restarts, found.runs) == (4711, 3, True)
+    assert found.process.uptime_s > 0
+
+
+def test_what_ended_well_is_done_and_what_ended_badly_is_not() -> None:
+    assert _container("1", MIGRATED).done
+    assert not _container("1", f"migrate exited 3 none 0 {UP} 0").done
+    assert not _container("1", f"migrate created 0 none 0 {NEVER} 0").done
+
+
+@pytest.mark.parametrize("state", [f"restarting 1 starting 0 {UP} 9", f"exited 137 unhealthy 0 {UP} 0"])
+def test_a_worker_that_ought_to_run_is_missed(tmp_path: Path, state: str) -> None:
+    stack = Told(tmp_path, [*SERVERS, MIGRATED, f"consumers running 0 healthy 8 {UP} 0", f"consumers {state}"])
+    assert stack.missing() == ["consumers"]
+    assert [process.name for process in stack.running()] == ["consumers", "gateway", "postgres", "valkey"]
+
+
+def test_no_workers_on_purpose_are_not_missed(tmp_path: Path) -> None:
+    assert Told(tmp_path, [*SERVERS, MIGRATED]).missing() == []
+
+
+def test_a_server_that_is_not_even_made_is_missed(tmp_path: Path) -> None:
+    assert Told(tmp_path, SERVERS[:2]).missing() == ["gateway"]
+
+
+def test_without_docker_one_sentence_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(StackError, match="there is no `docker` here"):
+        Compose(Settings(data_dir=tmp_path), {"PATH": str(tmp_path)}).running()
+
+
+def test_a_sources_file_is_handed_over_as_a_path_and_never_as_the_name_of_a_volume(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, sources_file=Path("mine.toml"))
+    assert Compose(settings, {})._compose_environment()["SOURCES_FILE"] == str(Path("mine.toml").resolve())
