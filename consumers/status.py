@@ -52,7 +52,8 @@ async def look_at_postgres(connection: "Connection") -> PostgresStatus:
     version = connection.get_server_version()
     rows = await connection.fetch(STATUS["estimate_rows"])
     return PostgresStatus(
-        version=f"{version.major}.{version.minor}",
+        # Since 10 there is no minor number; asyncpg calls the second one micro.
+        version=f"{version.major}.{version.micro}",
         dead_letters_open=await connection.fetchval(DEAD_LETTERS["count_open_dead_letters"]),
         rows={row["table_name"]: row["rows"] for row in rows},
     )

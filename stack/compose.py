@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from urllib.parse import quote
 
 from typing_extensions import override
 
-from stack import ready, state
+from stack import dotenv_file, ready, state
 from stack.base import Running, Stack, StackError
 from stack.ports import HOST
 from stack.settings import Settings
@@ -20,6 +21,8 @@ from stack.state import State
 
 PROBE_TIMEOUT_S = 10
 """An engine that does not say within this that it is there, is not there."""
+
+DOTENV = Path(".env")
 
 BUILD_TIMEOUT_S = 1800
 """The first `up` pulls and builds images."""
@@ -157,6 +160,7 @@ class Compose(Stack):
         return chosen.ports
 
     def _start(self, consumers: int) -> None:
+        self._write_names()
         try:
             self._run("up", "--detach", "--build", f"--scale=consumers={consumers}", timeout_s=BUILD_TIMEOUT_S)
             environment = self.environment
@@ -167,6 +171,16 @@ class Compose(Stack):
             self._wait_for_consumers(consumers)
         except StackError as error:
             raise StackError(f"{error}{self._last_words()}") from error
+
+    @property
+    def _names_file(self) -> Path:
+        return self._data_dir / "containers.env"
+
+    def _write_names(self) -> None:
+        """What of our environment the containers see: what .env names. The values are not for Compose to read: in an
+        env_file with values it replaces `$NAME`, and a secret with a `$` would silently be another one."""
+        names = dotenv_file.read(DOTENV) if DOTENV.exists() else {}
+        self._names_file.write_text("".join(f"{name}\n" for name in sorted(names)))
 
     def _last_words(self) -> str:
         """What those containers wrote that are not as they should be."""
@@ -207,7 +221,8 @@ class Compose(Stack):
         ports = {} if chosen is None else {f"{name.upper()}_PORT": str(port) for name, port in _published(chosen)}
         # In full: where a folder is meant, Compose takes a bare name for that of a volume.
         sources = {"SOURCES_FILE": str(self._settings.sources_file.expanduser().resolve())}
-        return {**self._environ, **ports, **sources, "SETTINGS_DIGEST": self._settings.digest}
+        names = {"ENV_FILE": str(self._names_file)} if self._names_file.exists() else {}
+        return {**self._environ, **ports, **sources, **names, "SETTINGS_DIGEST": self._settings.digest}
 
     def _run(self, *arguments: str, timeout_s: float = COMMAND_TIMEOUT_S) -> str:
         return _output([*self._argv(), *arguments], self._compose_environment(), timeout_s)

@@ -66,3 +66,15 @@ def test_without_docker_one_sentence_says_so(tmp_path: Path, monkeypatch: pytest
 def test_a_sources_file_is_handed_over_as_a_path_and_never_as_the_name_of_a_volume(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, sources_file=Path("mine.toml"))
     assert Compose(settings, {})._compose_environment()["SOURCES_FILE"] == str(Path("mine.toml").resolve())
+
+
+def test_the_containers_are_told_the_names_in_env_and_compose_reads_no_value(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(".env").write_text("WEBHOOK_SECRET=pa$sword\nEMPTY=\n")
+    stack = Compose(Settings(data_dir=tmp_path), {"WEBHOOK_SECRET": "pa$sword"})
+    stack._write_names()
+    environment = stack._compose_environment()
+    assert Path(environment["ENV_FILE"]).read_text() == "EMPTY\nWEBHOOK_SECRET\n"
+    assert environment["WEBHOOK_SECRET"] == "pa$sword"
