@@ -5,7 +5,7 @@ import random
 import time
 import traceback
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,12 +17,13 @@ from redis.exceptions import RedisError
 from consumers import store
 from consumers.entry import Entry, Unreadable
 from consumers.handlers import Connection, Handlers
+from consumers.hands import Hands, without
 from consumers.health import Progress
+from consumers.intake import Intake
 from consumers.lock import Locks
 from consumers.metrics import Metrics
 from consumers.moments import Watch, silent
-from consumers.parking import Parking
-from consumers.retry import INFRASTRUCTURE, Verdict, delay_s, describe, is_hopeless, judge, suspect_after
+from consumers.retry import INFRASTRUCTURE, Verdict, delay_s, describe, is_hopeless, judge
 from consumers.settings import DAY_S, Settings
 from consumers.slot import Slot
 from consumers.stream import GROUP_WAS_GONE, Stream, WaitingKind, group_is_missing
@@ -52,7 +53,7 @@ class Committed:
 class Worker:
     """One worker under one slot. `run()` returns once `stop()` was called or the slot was lost, with nothing in hand.
 
-    Every entry it has read is either in `_in_hand`, in `_parking`, or done with: settled, or buried.
+    Every entry it has read is in its hands, or done with: settled, or buried.
     """
 
     def __init__(
@@ -68,11 +69,10 @@ class Worker:
         self._metrics = metrics
         self._progress = progress
         self._watch = watch
-        self._in_hand: dict[str, Entry] = {}
-        self._parking = Parking()
+        self._hands = Hands()
+        self._intake = Intake(stream, slot, self._hands, settings, metrics)
         self._stopping = asyncio.Event()
         self._outages = 0
-        self._take_over_at_s = 0.0
         self._partitions_at_s = 0.0
 
     def stop(self) -> None:
@@ -81,7 +81,7 @@ class Worker:
 
     def entries_held(self) -> list[str]:
         """The ids of all entries it holds: in the present batch, or waiting for their time."""
-        return [*self._in_hand, *self._parking.entry_ids]
+        return self._hands.entry_ids
 
     async def run(self) -> None:
         """Works turn by turn until stopped; waits out every outage. Then gives back what it could not try."""
@@ -92,7 +92,7 @@ class Worker:
             except OUTAGES as error:
                 await self._wait_out(error)
             except asyncio.CancelledError:
-                self._park(list(self._in_hand.values()), 0)
+                self._hands.park(self._hands.in_hand, 0)
                 await self._give_back()
                 raise
         if not self._slot.lost.is_set():
@@ -100,10 +100,16 @@ class Worker:
 
     async def _turn(self) -> None:
         """One batch through the ritual."""
-        entries = await self._gather()
+        if self._intake.is_walk_due:
+            await self._keep_house()
+        entries = await self._intake.gather(read_new=not self._outages)
+        if entries is None:
+            await self._pause(self._intake.until_due_s())
+            self._progress.made("nothing: its hands are full of what waits")
+            return
         self._watch("read")
         await self._bury_hopeless(entries)
-        async with self._locks.hold(self._resources_in_hand()) as held:
+        async with self._locks.hold(self._hands.resources) as held:
             ready = self._park_busy(held)
             self._watch("locked")
             if ready:
@@ -122,7 +128,7 @@ class Worker:
                 await store.keep_payloads(connection, claimed)
                 events = [entry.event for entry in claimed]
                 await self._handlers.apply(connection, events, self._settings.handler_timeout_s, self._handler_done)
-            if others := _without(entries, claimed):
+            if others := without(entries, claimed):
                 await store.record_duplicates(connection, others)
                 buried = await store.find_buried(connection, others)
             self._watch("applied")
@@ -160,7 +166,7 @@ class Worker:
     async def _settle(self, committed: Committed) -> None:
         """What follows a commit. If it fails nothing is lost: the entries are read again, and found to be applied."""
         settled = [*committed.applied, *committed.known]
-        self._put_down(settled)
+        self._hands.put_down(settled)
         self._progress.made("a commit")
         for source, count in Counter(entry.event.source for entry in committed.applied).items():
             self._metrics.applied(source, count)
@@ -176,69 +182,6 @@ class Worker:
             raise
         self._watch("acked")
 
-    # Where entries come from.
-
-    async def _gather(self) -> list[Entry | Unreadable]:
-        """The next batch: what dead workers left behind, else what is due again and what is new."""
-        if taken := await self._take_over():
-            return taken
-        due = await self._take_due()
-        bytes_left = self._settings.batch_bytes_max - _bytes_of(due)
-        room = self._room(len(due)) if bytes_left > 0 else 0
-        if due and (room <= 0 or self._outages):
-            return [*due]
-        if room <= 0:
-            await self._pause(self._until_due_s())
-            return []
-        block_ms = None if due else max(1, int(self._until_due_s() * 1000))
-        read = await self._stream.read(self._slot.consumer, room, bytes_left, block_ms)
-        self._take_up(read)
-        return [*due, *read]
-
-    def _room(self, taken: int) -> int:
-        """How many entries may still be taken into a batch of `taken`."""
-        if self._parking.size_bytes >= self._settings.parked_bytes_max:
-            return 0
-        return min(self._settings.batch_size - taken, self._settings.parked_max - len(self._parking))
-
-    async def _take_due(self) -> list[Entry]:
-        """Parked entries whose time has come; where the attempt counts, Redis counts it first."""
-        free, counted = self._parking.take_due(
-            time.monotonic(), self._settings.batch_size, self._settings.batch_bytes_max
-        )
-        self._take_up(free)
-        again = [replace(entry, deliveries=entry.deliveries + 1) for entry in counted]
-        self._take_up(again)
-        kept = await self._stream.count_attempt(self._slot.consumer, again)
-        self._put_down(_without(again, kept))
-        return [*free, *kept]
-
-    async def _take_over(self) -> list[Entry | Unreadable]:
-        """Entries of workers that died. A walk of the pending list that found none is followed by a pause."""
-        room = self._room(0)
-        if room <= 0 or time.monotonic() < self._take_over_at_s:
-            return []
-        taken = await self._stream.take_over(
-            self._slot.consumer,
-            self._settings.claim_idle_ms,
-            room,
-            suspect_after(self._settings.max_attempts),
-            self._settings.batch_bytes_max,
-        )
-        entries = [entry for entry in taken.entries if entry.entry_id not in self._parking]
-        self._take_up(entries)
-        if taken.gone:
-            self._metrics.gone(len(taken.gone))
-            log.critical("entries were pending but are gone from the stream: somebody trimmed or deleted them; "
-                         "compare with the provider's list of events", entries=taken.gone)  # fmt: skip
-        if entries:
-            self._metrics.reclaimed(len(entries))
-            log.info("took over entries their worker left behind", entries=len(entries))
-        else:
-            self._take_over_at_s = time.monotonic() + self._settings.claim_idle_ms / 3000 * random.uniform(0.5, 1)  # noqa: S311 - jitter
-            await self._keep_house()
-        return entries
-
     async def _keep_house(self) -> None:
         """Forgets the names of dead workers; once a day, makes the partitions of the coming months."""
         await self._slot.forget_dead_consumers()
@@ -251,10 +194,11 @@ class Worker:
 
     def _park_busy(self, held: set[tuple[str, str]]) -> list[Entry]:
         """Parks what others work on, at no attempt; returns the rest."""
-        ready = [entry for entry in self._in_hand.values() if (entry.event.namespace, entry.event.resource) in held]
-        if busy := _without(self._in_hand.values(), ready):
+        in_hand = self._hands.in_hand
+        ready = [entry for entry in in_hand if (entry.event.namespace, entry.event.resource) in held]
+        if busy := without(in_hand, ready):
             self._metrics.busy(len(busy))
-            self._park(busy, self._settings.busy_delay_ms / 1000 * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+            self._hands.park(busy, self._settings.busy_delay_ms / 1000 * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
         return ready
 
     async def _after_failure(self, entry: Entry, verdict: Verdict, error: Exception) -> None:
@@ -271,7 +215,7 @@ class Worker:
         if wait_s is None:
             wait_s = delay_s(attempt, self._settings.retry_delay_ms, self._settings.retry_delay_max_ms)
         counts = verdict.kind == "failed"
-        self._park([entry], wait_s, attempt_counts=counts)
+        self._hands.park([entry], wait_s, attempt_counts=counts)
         self._metrics.retried(entry.event.source, verdict.kind)
         log.warning("an event failed; it is tried again", event_id=entry.event.event_id, attempt=attempt,
                     attempts_max=attempts_max, wait_s=round(wait_s, 3), reason=verdict.reason)  # fmt: skip
@@ -304,21 +248,21 @@ class Worker:
 
     async def _settle_buried(self, entry: Entry | Unreadable) -> None:
         await self._stream.settle_buried(entry)
-        self._in_hand.pop(entry.entry_id, None)
+        self._hands.put_down([entry])
 
     async def _wait_out(self, error: Exception) -> None:
         """Keeps what is in hand for later, says why, and waits; longer with each outage in a row."""
         self._outages += 1
         reason = describe(error.__cause__ if isinstance(error, Outage) and error.__cause__ else error)
         wait_s = delay_s(self._outages, self._settings.outage_delay_ms, self._settings.outage_delay_max_ms)
-        interrupted = list(self._in_hand.values())
+        interrupted = self._hands.in_hand
         untried = [replace(entry, deliveries=entry.deliveries - 1) for entry in interrupted]
-        self._put_down(interrupted)
-        self._park(untried, wait_s, attempt_counts=True)
+        self._hands.put_down(interrupted)
+        self._hands.park(untried, wait_s, attempt_counts=True)
         self._metrics.infrastructure("redis" if isinstance(error, RedisError) else "postgres")
         self._progress.waiting_for(reason)
         log.warning("cannot work; nothing is lost, and it is tried again", reason=reason, in_a_row=self._outages,
-                    wait_s=round(wait_s, 3), entries_in_hand=len(self._parking))  # fmt: skip
+                    wait_s=round(wait_s, 3), entries_in_hand=len(self._hands.parking))  # fmt: skip
         with suppress(RedisError, OSError):
             if group_is_missing(error):
                 await self._make_group()
@@ -343,37 +287,15 @@ class Worker:
 
     async def _give_back(self) -> None:
         """Returns entries that were not tried, so that others may take them at once."""
-        free, _counted = self._parking.take_all()
+        free, _counted = self._hands.parking.take_all()
         try:
             await self._stream.give_back(self._slot.consumer, free, self._settings.claim_idle_ms)
         except RedisError as error:
             log.warning("entries not given back; others take them over when they have been idle long enough",
                         entries=len(free), idle_ms=self._settings.claim_idle_ms, error=describe(error))  # fmt: skip
 
-    # What is held.
-
     def _handler_done(self) -> None:
         self._progress.made("a handler's call")
-
-    def _take_up(self, entries: Iterable[Entry | Unreadable]) -> None:
-        self._in_hand.update((entry.entry_id, entry) for entry in entries if isinstance(entry, Entry))
-
-    def _put_down(self, entries: Iterable[Entry]) -> None:
-        for entry in entries:
-            self._in_hand.pop(entry.entry_id, None)
-
-    def _park(self, entries: Sequence[Entry], wait_s: float, *, attempt_counts: bool = False) -> None:
-        self._put_down(entries)
-        self._parking.park(entries, time.monotonic() + wait_s, attempt_counts=attempt_counts)
-
-    def _resources_in_hand(self) -> Iterable[tuple[str, str]]:
-        return ((entry.event.namespace, entry.event.resource) for entry in self._in_hand.values())
-
-    def _until_due_s(self) -> float:
-        """How long nothing is due: until the first parked entry is, or as long as a read may block."""
-        longest_s = self._settings.block_ms / 1000
-        due_s = self._parking.next_due_s
-        return longest_s if due_s is None else min(longest_s, max(0.0, due_s - time.monotonic()))
 
     async def _pause(self, wait_s: float) -> None:
         with suppress(TimeoutError):
@@ -392,12 +314,3 @@ async def _uncancelled(work: Coroutine[Any, Any, None]) -> None:
     if cancelled:
         raise cancelled from task.exception()
     task.result()
-
-
-def _bytes_of(entries: Iterable[Entry | Unreadable]) -> int:
-    return sum(entry.size_bytes for entry in entries)
-
-
-def _without(entries: Iterable[Entry], others: Iterable[Entry]) -> list[Entry]:
-    ids = {entry.entry_id for entry in others}
-    return [entry for entry in entries if entry.entry_id not in ids]
