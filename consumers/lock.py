@@ -18,7 +18,7 @@ class Locks:
     def __init__(self, scripts: Scripts, keys: Keys, token: str, ttl_ms: int) -> None:
         self._scripts = scripts
         self._keys = keys
-        self._token = token
+        self.token = token
         self._ttl_ms = ttl_ms
         self.held: frozenset[str] = frozenset()
 
@@ -30,18 +30,23 @@ class Locks:
         """
         wanted = sorted(set(resources))
         names = [self._keys.lock(namespace, resource) for namespace, resource in wanted]
-        taken = await self._scripts.take_locks(names, self._token, self._ttl_ms) if names else []
+        taken = await self._scripts.take_locks(names, self.token, self._ttl_ms) if names else []
         self.held = frozenset(name for name, is_ours in zip(names, taken, strict=True) if is_ours)
         try:
             yield {pair for pair, is_ours in zip(wanted, taken, strict=True) if is_ours}
         finally:
             await self._release()
 
-    async def _release(self) -> None:
+    def hand_over(self) -> list[str]:
+        """The names of the locks held, for somebody who releases them; they are not renewed any more."""
         names, self.held = sorted(self.held), frozenset()
+        return names
+
+    async def _release(self) -> None:
+        names = self.hand_over()
         try:
             if names:
-                await self._scripts.release_locks(names, self._token)
+                await self._scripts.release_locks(names, self.token)
         except RedisError as error:
             log.warning("locks not released; they expire by themselves", locks=len(names), ttl_ms=self._ttl_ms,
                         error=str(error))  # fmt: skip

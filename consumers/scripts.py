@@ -71,10 +71,13 @@ class Scripts:
         keys = [self._keys.events, self._keys.failures]
         return cast("int", await self._call("note_waiting", keys, GROUP, consumer, *flat))
 
-    async def settle(self, entry_ids: Sequence[str], markers: Sequence[str], committed_ttl_s: int) -> int:
+    async def settle(
+        self, entry_ids: Sequence[str], markers: Sequence[str], committed_ttl_s: int, locks: Sequence[str], token: str
+    ) -> int:
         """How many entries were deleted."""
-        keys = [self._keys.events, self._keys.failures, *markers]
-        return cast("int", await self._call("settle", keys, GROUP, COMMITTED, committed_ttl_s, *entry_ids))
+        keys = [self._keys.events, self._keys.failures, *markers, *locks]
+        deleted = await self._call("settle", keys, GROUP, COMMITTED, committed_ttl_s, token, len(markers), *entry_ids)
+        return cast("int", deleted)
 
     async def settle_buried(self, entry_id: str, marker: str | None) -> bool:
         """Whether the marker was taken away."""

@@ -107,10 +107,12 @@ class Stream:
             attempts = [(entry.entry_id, entry.deliveries - 1) for entry in entries]
             await self._scripts.give_back(consumer, idle_ms, attempts)
 
-    async def settle(self, entries: Sequence[Entry], committed_ttl_s: int) -> None:
-        """Acknowledges and deletes committed entries, and marks their events as committed, in one step."""
+    async def settle(
+        self, entries: Sequence[Entry], committed_ttl_s: int, locks: Sequence[str] = (), token: str = ""
+    ) -> None:
+        """Acknowledges and deletes committed entries, marks their events committed, releases locks, in one step."""
         markers = [self._keys.seen(entry.event.namespace, entry.event.event_id) for entry in entries]
-        await self._scripts.settle([entry.entry_id for entry in entries], markers, committed_ttl_s)
+        await self._scripts.settle([entry.entry_id for entry in entries], markers, committed_ttl_s, locks, token)
 
     async def settle_buried(self, entry: Entry | Unreadable) -> None:
         """Acknowledges and deletes an entry that lies in the dead letters, and lets its event be delivered again."""

@@ -5,7 +5,7 @@ import random
 import time
 import traceback
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -72,6 +72,7 @@ class Worker:
         self._hands = Hands()
         self._intake = Intake(stream, slot, self._hands, settings, metrics)
         self._stopping = asyncio.Event()
+        self._settling: asyncio.Task[None] | None = None
         self._outages = 0
         self._partitions_at_s = 0.0
 
@@ -93,16 +94,16 @@ class Worker:
                 await self._wait_out(error)
             except asyncio.CancelledError:
                 self._hands.park(self._hands.in_hand, 0)
-                await self._give_back()
+                await self._leave()
                 raise
-        if not self._slot.lost.is_set():
-            await self._give_back()
+        await self._leave()
 
     async def _turn(self) -> None:
         """One batch through the ritual."""
         if self._intake.is_walk_due:
             await self._keep_house()
         entries = await self._intake.gather(read_new=not self._outages)
+        await self._settled()
         if entries is None:
             await self._pause(self._intake.until_due_s())
             self._progress.made("nothing: its hands are full of what waits")
@@ -161,19 +162,31 @@ class Worker:
             for entry in entries:
                 await self._apply([entry])
         else:
-            await _uncancelled(self._settle(committed))
+            await self._settled()
+            is_whole_batch = len(entries) == len(self._hands.in_hand)
+            self._hands.put_down([*committed.applied, *committed.known])
+            locks = self._locks.hand_over() if is_whole_batch else []
+            self._settling = asyncio.create_task(self._settle(committed, locks))
 
-    async def _settle(self, committed: Committed) -> None:
+    async def _settled(self) -> None:
+        """Waits until the last commit is settled, whoever cancels this meanwhile; raises what went wrong with it.
+
+        Settling goes on beside the next read, so that both wait for Redis' disk together.
+        """
+        if self._settling:
+            settling, self._settling = self._settling, None
+            await _uncancelled(settling)
+
+    async def _settle(self, committed: Committed, locks: Sequence[str] = ()) -> None:
         """What follows a commit. If it fails nothing is lost: the entries are read again, and found to be applied."""
         settled = [*committed.applied, *committed.known]
-        self._hands.put_down(settled)
         self._progress.made("a commit")
         for source, count in Counter(entry.event.source for entry in committed.applied).items():
             self._metrics.applied(source, count)
         for source, count in Counter(entry.event.source for entry in committed.known).items():
             self._metrics.duplicates(source, count)
         try:
-            await self._stream.settle(settled, self._settings.committed_ttl_s)
+            await self._stream.settle(settled, self._settings.committed_ttl_s, locks, self._locks.token)
             for entry in committed.buried:
                 await self._settle_buried(entry)
         except RedisError as error:
@@ -238,6 +251,7 @@ class Worker:
             await store.record_duplicates(connection, known)
             is_buried = await store.bury(connection, entry, reason, trace)
         if not is_buried:
+            self._hands.put_down(known)
             await _uncancelled(self._settle(Committed([], known, [])))
             return
         self._metrics.dead(entry.event.source if isinstance(entry, Entry) else "unreadable")
@@ -253,6 +267,8 @@ class Worker:
     async def _wait_out(self, error: Exception) -> None:
         """Keeps what is in hand for later, says why, and waits; longer with each outage in a row."""
         self._outages += 1
+        with suppress(*OUTAGES):  # the same outage, told to the log already
+            await self._settled()
         reason = describe(error.__cause__ if isinstance(error, Outage) and error.__cause__ else error)
         wait_s = delay_s(self._outages, self._settings.outage_delay_ms, self._settings.outage_delay_max_ms)
         interrupted = self._hands.in_hand
@@ -285,8 +301,12 @@ class Worker:
             self._metrics.group_recreated()
             log.critical(GROUP_WAS_GONE)
 
-    async def _give_back(self) -> None:
-        """Returns entries that were not tried, so that others may take them at once."""
+    async def _leave(self) -> None:
+        """Settles what was committed, and returns entries that were not tried, so that others may take them at once."""
+        with suppress(*OUTAGES):  # told to the log already
+            await self._settled()
+        if self._slot.lost.is_set():
+            return
         free, _counted = self._hands.parking.take_all()
         try:
             await self._stream.give_back(self._slot.consumer, free, self._settings.claim_idle_ms)
@@ -302,7 +322,7 @@ class Worker:
             await asyncio.wait_for(self._stopping.wait(), wait_s)
 
 
-async def _uncancelled(work: Coroutine[Any, Any, None]) -> None:
+async def _uncancelled(work: Awaitable[None]) -> None:
     """Does `work` to its end, even where the task that awaits it is cancelled meanwhile."""
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None

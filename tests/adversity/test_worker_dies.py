@@ -91,6 +91,10 @@ async def has_only_living_names(workers: Workers, lease: bytes | str | None) -> 
     return living == await workers.consumers() and len(living) == 1
 
 
+async def are_at_work(workers: Workers, count: int) -> bool:
+    return len(await workers.redis.keys(f"{workers.keys.slot(1)[:-1]}*")) == count
+
+
 async def test_workers_killed_one_after_the_other_lose_nothing(workers: Workers, programs: Programs) -> None:
     """Every victim takes over what the one before has left, and dies one moment later."""
     await publish(workers)
@@ -98,6 +102,7 @@ async def test_workers_killed_one_after_the_other_lose_nothing(workers: Workers,
         victim = start(workers, programs, "SIGKILL", moment)
         assert victim.wait() == -signal.SIGKILL
     rescuers = [start(workers, programs) for _ in range(2)]
+    await until(lambda: are_at_work(workers, len(rescuers)), what="both rescuers have begun")
     await workers.drained()
     for rescuer in rescuers:
         assert rescuer.stop() == 0

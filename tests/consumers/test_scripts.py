@@ -298,17 +298,27 @@ async def test_settling_acknowledges_deletes_and_marks(redis: Redis, keys: Keys,
     await redis.hset(keys.failures, mapping={a: "why", other: "why"})
     markers = [keys.seen("n", "a"), keys.seen("n", "b")]
     await redis.set(markers[0], a)
-    assert await scripts.settle([a, b], markers, 100) == 2
+    assert await scripts.settle([a, b], markers, 100, [], "") == 2
     assert [await redis.get(marker) for marker in markers] == [COMMITTED, COMMITTED]
     assert 0 < await redis.ttl(markers[1]) <= 100
     assert (await pel.pending()).keys() == {other}
     assert await redis.xlen(keys.events) == 1
     assert await redis.hkeys(keys.failures) == [other.encode()]
-    assert await scripts.settle([a, b], markers, 100) == 0
+    assert await scripts.settle([a, b], markers, 100, [], "") == 0
+
+
+async def test_settling_releases_only_the_owners_locks(redis: Redis, keys: Keys, scripts: Scripts, pel: Pel) -> None:
+    (entry,) = await pel.add(1)
+    await pel.read("worker-1", 1)
+    ours, theirs = keys.lock("n", "ours"), keys.lock("n", "theirs")
+    await scripts.take_locks([ours], "worker-1:a", FAR_MS)
+    await scripts.take_locks([theirs], "worker-2:b", FAR_MS)
+    assert await scripts.settle([entry], [keys.seen("n", "a")], 100, [ours, theirs], "worker-1:a") == 1
+    assert [await redis.get(name) for name in (ours, theirs)] == [None, b"worker-2:b"]
 
 
 async def test_settling_after_a_wipe_marks_all_the_same(redis: Redis, keys: Keys, scripts: Scripts) -> None:
-    assert await scripts.settle(["1-1"], [keys.seen("n", "a")], 100) == 0
+    assert await scripts.settle(["1-1"], [keys.seen("n", "a")], 100, [], "") == 0
     assert await redis.get(keys.seen("n", "a")) == COMMITTED
     assert not await redis.exists(keys.events)
 
