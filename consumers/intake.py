@@ -53,6 +53,20 @@ class Intake:
         self._hands.take_up(read)
         return [*due, *read]
 
+    async def read_ahead(self) -> list[Entry | Unreadable]:
+        """The batch after the present one, as far as it waits already, read while that one is being committed.
+
+        Nothing where something else has to go first, so that neither retries nor dead workers' entries starve.
+        """
+        if self.is_walk_due or self.until_due_s() == 0:
+            return []
+        room = self._room(0)
+        if room <= 0:
+            return []
+        read = await self._stream.read(self._slot.consumer, room, self._settings.batch_bytes_max, None)
+        self._hands.take_up(read)
+        return read
+
     def _room(self, taken: int) -> int:
         """How many entries may still be taken into a batch of `taken`."""
         if self._hands.parking.size_bytes >= self._settings.parked_bytes_max:

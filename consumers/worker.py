@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 import structlog
@@ -29,6 +29,8 @@ from consumers.slot import Slot
 from consumers.stream import GROUP_WAS_GONE, Stream, WaitingKind, group_is_missing
 
 log = structlog.get_logger()
+
+Result = TypeVar("Result")
 
 
 class Outage(Exception):  # noqa: N818 - a state of the world, not of the program
@@ -73,6 +75,8 @@ class Worker:
         self._intake = Intake(stream, slot, self._hands, settings, metrics)
         self._stopping = asyncio.Event()
         self._settling: asyncio.Task[None] | None = None
+        self._settling_resources: set[tuple[str, str]] = set()
+        self._reading: asyncio.Task[list[Entry | Unreadable]] | None = None
         self._outages = 0
         self._partitions_at_s = 0.0
 
@@ -86,36 +90,45 @@ class Worker:
 
     async def run(self) -> None:
         """Works turn by turn until stopped; waits out every outage. Then gives back what it could not try."""
-        while not self._stopping.is_set() and not self._slot.lost.is_set():
+        while not self._is_done:
             try:
                 await self._turn()
                 self._outages = 0
             except OUTAGES as error:
                 await self._wait_out(error)
             except asyncio.CancelledError:
-                self._hands.park(self._hands.in_hand, 0)
                 await self._leave()
                 raise
         await self._leave()
+
+    @property
+    def _is_done(self) -> bool:
+        """Whether it may leave: it was told to, and has finished what it had read."""
+        return self._slot.lost.is_set() or (self._stopping.is_set() and self._reading is None)
 
     async def _turn(self) -> None:
         """One batch through the ritual."""
         if self._intake.is_walk_due:
             await self._keep_house()
-        entries = await self._intake.gather(read_new=not self._outages)
-        await self._settled()
-        if entries is None:
+        entries = await self._read_ahead()
+        if not entries and not self._stopping.is_set():
+            entries = await self._intake.gather(read_new=not self._outages)
+        if entries is None:  # its hands are full of what waits, or it was told to stop
             await self._pause(self._intake.until_due_s())
             self._progress.made("nothing: its hands are full of what waits")
             return
         self._watch("read")
         await self._bury_hopeless(entries)
+        if not entries or self._settling_resources & self._hands.resources:
+            await self._settled()
         async with self._locks.hold(self._hands.resources) as held:
             ready = self._park_busy(held)
             self._watch("locked")
+            if len(ready) >= self._settings.batch_size and not self._stopping.is_set():
+                self._reading = asyncio.create_task(self._intake.read_ahead())
             if ready:
                 began_s = time.monotonic()
-                await self._apply(ready)
+                await self._apply(ready, locks_too=True)
                 self._metrics.batch(len(ready), time.monotonic() - began_s)
         self._progress.made("a batch" if entries else "nothing to do")
 
@@ -147,8 +160,11 @@ class Worker:
             await store.exclude_others(connection, entries)
             yield connection
 
-    async def _apply(self, entries: Sequence[Entry]) -> None:
-        """Commits entries together and settles them; if that fails, each alone, so that none holds back another."""
+    async def _apply(self, entries: Sequence[Entry], *, locks_too: bool = False) -> None:
+        """Commits entries together and settles them; if that fails, each alone, so that none holds back another.
+
+        `locks_too`: settling a commit of them all releases their locks as well.
+        """
         try:
             committed = await self._commit(entries)
         except Exception as error:
@@ -163,19 +179,25 @@ class Worker:
                 await self._apply([entry])
         else:
             await self._settled()
-            is_whole_batch = len(entries) == len(self._hands.in_hand)
             self._hands.put_down([*committed.applied, *committed.known])
-            locks = self._locks.hand_over() if is_whole_batch else []
-            self._settling = asyncio.create_task(self._settle(committed, locks))
+            self._settling_resources = {(entry.event.namespace, entry.event.resource) for entry in entries}
+            self._settling = asyncio.create_task(self._settle(committed, self._locks.hand_over() if locks_too else []))
 
     async def _settled(self) -> None:
         """Waits until the last commit is settled, whoever cancels this meanwhile; raises what went wrong with it.
 
-        Settling goes on beside the next read, so that both wait for Redis' disk together.
+        Settling goes on beside the next batch, unless that is about the same resources.
         """
         if self._settling:
             settling, self._settling = self._settling, None
             await _uncancelled(settling)
+
+    async def _read_ahead(self) -> list[Entry | Unreadable] | None:
+        """What was read while the last batch was being committed."""
+        if self._reading is None:
+            return None
+        reading, self._reading = self._reading, None
+        return await _uncancelled(reading)
 
     async def _settle(self, committed: Committed, locks: Sequence[str] = ()) -> None:
         """What follows a commit. If it fails nothing is lost: the entries are read again, and found to be applied."""
@@ -267,8 +289,7 @@ class Worker:
     async def _wait_out(self, error: Exception) -> None:
         """Keeps what is in hand for later, says why, and waits; longer with each outage in a row."""
         self._outages += 1
-        with suppress(*OUTAGES):  # the same outage, told to the log already
-            await self._settled()
+        await self._finish_background()
         reason = describe(error.__cause__ if isinstance(error, Outage) and error.__cause__ else error)
         wait_s = delay_s(self._outages, self._settings.outage_delay_ms, self._settings.outage_delay_max_ms)
         interrupted = self._hands.in_hand
@@ -301,12 +322,19 @@ class Worker:
             self._metrics.group_recreated()
             log.critical(GROUP_WAS_GONE)
 
+    async def _finish_background(self) -> None:
+        """Lets settling and reading ahead end. What goes wrong there is the outage that is being told, or was told."""
+        with suppress(*OUTAGES):
+            await self._settled()
+        with suppress(*OUTAGES):
+            await self._read_ahead()
+
     async def _leave(self) -> None:
         """Settles what was committed, and returns entries that were not tried, so that others may take them at once."""
-        with suppress(*OUTAGES):  # told to the log already
-            await self._settled()
+        await self._finish_background()
         if self._slot.lost.is_set():
             return
+        self._hands.park(self._hands.in_hand, 0)
         free, _counted = self._hands.parking.take_all()
         try:
             await self._stream.give_back(self._slot.consumer, free, self._settings.claim_idle_ms)
@@ -322,7 +350,7 @@ class Worker:
             await asyncio.wait_for(self._stopping.wait(), wait_s)
 
 
-async def _uncancelled(work: Awaitable[None]) -> None:
+async def _uncancelled(work: Awaitable[Result]) -> Result:
     """Does `work` to its end, even where the task that awaits it is cancelled meanwhile."""
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None
@@ -333,4 +361,4 @@ async def _uncancelled(work: Awaitable[None]) -> None:
             cancelled = error
     if cancelled:
         raise cancelled from task.exception()
-    task.result()
+    return task.result()

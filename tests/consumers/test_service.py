@@ -122,7 +122,7 @@ async def test_a_stop_at_any_moment_finishes_what_is_in_hand(workers: Workers, m
     assert await names(workers) == []
     assert await slots(workers) == []
     applied = len(await workers.events())
-    assert applied in (0, 4, 8)
+    assert applied in (0, 4, 8, 10), "whole batches: the one in hand, and the one that was read beside it"
     assert await workers.pending() == {}
     assert len(await workers.stream.entries()) == 10 - applied
 
