@@ -1,6 +1,7 @@
 """`python -m consumers`: one worker. `python -m consumers status|pending|dead|replay|discard|audit`: see and act."""
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -23,6 +24,10 @@ from consumers.slot import SlotsExhaustedError
 
 EXIT_SETTINGS = 2
 
+GC_THRESHOLDS = (50_000, 20, 20)
+"""Allocations between two looks for reference cycles. A batch makes none; Python's own 700 would look at all entries in
+hand, again and again."""
+
 
 def read_settings() -> Settings:
     """From the environment, then `.env`, then what the running stack chose."""
@@ -36,6 +41,9 @@ async def work(settings: Settings, handlers: Handlers, watch: Watch = silent) ->
     service = Service(settings, handlers, metrics, progress, watch)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, service.stop)
+    gc.collect()
+    gc.freeze()  # what was made at the start stays for ever
+    gc.set_threshold(*GC_THRESHOLDS)
     async with serve(settings, metrics, progress):
         await service.run()
 

@@ -4,6 +4,7 @@
 """
 
 import os
+import resource
 import shutil
 import socket
 import sys
@@ -24,6 +25,9 @@ from gateway.sources import SourcesError, load_sources
 SETTINGS_ARE_WRONG = 2
 METRICS_DIR = "PROMETHEUS_MULTIPROC_DIR"
 
+FILES_BESIDE_CONNECTIONS = 128
+"""Files a process has open besides its clients' connections: Redis, metrics, logs."""
+
 
 def main() -> int:
     """The whole life of the gateway, or of one check; the exit code."""
@@ -40,6 +44,7 @@ def main() -> int:
     if checking:
         return check.run(checking, sources)
     logs.configure(settings.log_level)
+    _allow_open_files(settings.connections_max + FILES_BESIDE_CONNECTIONS)
     try:
         listening = _listen(settings.gateway_host, settings.gateway_port)
     except OSError as error:
@@ -81,6 +86,14 @@ def _forget_live_metrics(metrics_dir: Path, pid: int) -> None:
     """What a dead process had in hand is not in hand any more; what it counted stays counted."""
     for path in metrics_dir.glob(f"gauge_live*_{pid}.db"):
         path.unlink(missing_ok=True)
+
+
+def _allow_open_files(wanted: int) -> None:
+    """Raise the soft limit where it is too low, as far as the hard one lets us; what is beyond it is not accepted."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
 
 
 def _listen(host: str, port: int) -> socket.socket:

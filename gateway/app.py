@@ -29,7 +29,7 @@ from gateway.settings import Settings
 from gateway.webhook import Desk, Webhook
 
 DEFAULT_SOURCE = "default"
-LISTEN_BACKLOG = 1024
+LISTEN_BACKLOG = 4096
 """Connections the kernel holds until they are accepted."""
 
 DRAIN_POLL_S = 0.02
