@@ -101,7 +101,7 @@ class Settings(BaseSettings):
     """How long the rest of a refused body is read, so that the sender gets to read the answer."""
 
     connections_max: Annotated[int, Field(ge=1)] = 4096
-    """Open connections of one process, past which the answer is 503. The limit of open files is raised to allow them."""
+    """Open connections of one process, past which the answer is 503. The limit of open files is raised to fit."""
 
     prefer_wait_s_max: Annotated[float, Field(ge=0, le=60)] = 30.0
     """The longest time `Prefer: wait=N` may ask to wait for the commit."""
