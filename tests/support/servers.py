@@ -5,6 +5,7 @@ import secrets
 import signal
 import socket
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -27,7 +28,7 @@ POSTGRES_IN_HASTE = {"fsync": "off", "full_page_writes": "off", "synchronous_com
 """For the shared server, which nobody pulls the plug of: a crash of the process alone loses nothing anyway."""
 
 
-class Server:
+class Server(ABC):
     """A server process with its data: it can be killed, frozen and started again on the same data and port."""
 
     url: str
@@ -37,13 +38,13 @@ class Server:
         self.child = Child(name, folder / f"{name}.log", signal_stop)
         self.port = free_port()
 
+    @abstractmethod
     def argv(self) -> list[str]:
         """What is executed; it runs in the foreground."""
-        raise NotImplementedError
 
+    @abstractmethod
     def answers(self) -> bool:
         """Whether it serves now. Raises OSError where it does not even accept a connection."""
-        raise NotImplementedError
 
     def start(self) -> None:
         """Starts it and blocks until it serves."""
