@@ -1,0 +1,102 @@
+"""The vocabulary: what any event of any provider can tell about a payment, and what all the readers of events share."""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Literal, TypeAlias, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+from consumers.money import BIGINT_MAX
+from contract.event import Event
+from contract.record import record
+
+Kind = Literal[
+    "pending",
+    "authorized",
+    "captured",
+    "capture_failed",
+    "failed",
+    "canceled",
+    "refunded",
+    "refunded_total",
+    "refund_failed",
+    "dispute_opened",
+    "dispute_won",
+    "dispute_lost",
+    "funds_withdrawn",
+    "funds_reinstated",
+]
+"""`pending`, `authorized`, `failed`, `canceled`: how far the payment came, and the amount it is for.
+
+`captured`, `refunded`: money moved; `object` names the movement, so that another event about it tells the same thing.
+`capture_failed`, `refund_failed`: the movement `object` was undone, and so was made before.
+`refunded_total`: all refunds so far, where a provider adds them up; it moves nothing, for what moved has no name.
+`dispute_opened`, `_won`, `_lost`: what became of the dispute `object`; `funds_withdrawn`, `_reinstated`: its money.
+"""
+
+KINDS: frozenset[str] = frozenset(get_args(Kind))
+
+
+@record(frozen=True, slots=True)
+class Fact:
+    """One thing an event tells about the payment it is about. `amount` is in minor units of `currency` (ISO 4217).
+
+    `object` is the id of the capture, refund or dispute, unique among all of its kind in the event's namespace; the
+    movements and disputes are told apart by it alone. It is "" for what is about the payment itself.
+    """
+
+    kind: Kind
+    amount: int
+    currency: str
+    object: str = ""
+
+
+Read: TypeAlias = "Callable[[Event], Sequence[Fact]]"
+"""A provider's reader: what one of its events tells; nothing for a type that tells nothing about money.
+
+Raises pydantic's ValidationError, MoneyError or UnreadableError for a type that does, and a body that is not as its
+provider documents it.
+"""
+
+
+class UnreadableError(ValueError):
+    """The event is of a type that tells about money, and cannot be read. The text is safe to show."""
+
+
+class Model(BaseModel):
+    """The parts of a provider's object that are read here. What else it holds is of no concern."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
+
+
+MinorUnits = Annotated[int, Field(ge=0, le=BIGINT_MAX, strict=True)]
+"""An amount that the provider writes as an integer of minor units."""
+
+Currency = Annotated[str, StringConstraints(to_upper=True, pattern="^[A-Za-z]{3}$")]
+"""A code of ISO 4217, in whichever case; read as upper case."""
+
+_DECIMAL = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?")
+"""An amount written as text."""
+
+
+def _decimal(amount: object) -> object:
+    """Takes numbers that `exactly` read, and text that says no more than a number."""
+    if isinstance(amount, str) and _DECIMAL.fullmatch(amount):
+        return Decimal(amount)
+    if not isinstance(amount, Decimal):
+        raise ValueError("not a decimal number")  # noqa: TRY004 - pydantic makes its error of a ValueError
+    return amount
+
+
+MajorUnits = Annotated[Decimal, BeforeValidator(_decimal)]
+"""An amount that the provider writes in major units, as text or (read by `exactly`) as a number. Never a float."""
+
+
+def exactly(body: bytes) -> object:
+    """The JSON value with every number as a Decimal: pydantic's own JSON reader goes through floats."""
+    try:
+        return json.loads(body.decode(), parse_float=Decimal, parse_int=Decimal)
+    except (ValueError, InvalidOperation, RecursionError) as error:
+        raise UnreadableError(f"the body is not the JSON its provider documents: {type(error).__name__}") from error
