@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from consumers import cli
 from consumers.handlers import Handlers, HandlersError, load
-from consumers.handlers.payments import HANDLERS
+from consumers.handlers.payments import builtin
 from consumers.health import Progress, serve
 from consumers.logs import configure
 from consumers.metrics import Metrics
@@ -21,6 +21,7 @@ from consumers.moments import Watch, silent
 from consumers.service import Service
 from consumers.settings import Settings
 from consumers.slot import SlotsExhaustedError
+from contract.booking import BookingError, read_bookings
 
 EXIT_SETTINGS = 2
 
@@ -55,11 +56,11 @@ def main(argv: list[str], watch: Watch = silent) -> int:
         settings = read_settings()
         if arguments:
             return cli.main(arguments, settings)
-        handlers = load(settings.handlers, HANDLERS)
+        handlers = load(settings.handlers, builtin(read_bookings(Path(settings.sources_file))))
     except ValidationError as error:
         sys.stderr.write(f"The settings cannot be used, so nothing was started:\n{_problems(error)}\n")
         return EXIT_SETTINGS
-    except HandlersError as error:
+    except (HandlersError, BookingError) as error:
         sys.stderr.write(f"the worker cannot start: {error}\n")
         return EXIT_SETTINGS
     configure(settings.log_level)

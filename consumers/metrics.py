@@ -56,6 +56,10 @@ class Metrics:
             self._duplicates = counter("events_duplicate", "Entries whose event was committed before", "source")
             self._dead = counter("events_dead", "Entries written to the dead letters", "source")
             self._retried = counter("events_retried", "Attempts that failed and will be repeated", "source", "kind")
+            self._conflicts = counter(
+                "conflicts", "Contradictions about money: that payment's stops until somebody decides", "source"
+            )
+            self._held_back = counter("facts_held_back", "Facts that were told and may not move money", "source")
             self._busy = counter("locks_busy", "Entries put aside because another worker has their resource")
             self._reclaimed = counter("entries_reclaimed", "Entries taken over from a worker that left them")
             self._gone = counter("entries_gone", "INCIDENT: entries that vanished from the stream before their commit")
@@ -105,6 +109,14 @@ class Metrics:
     def retried(self, source: str, kind: str) -> None:
         """An attempt failed and will be repeated."""
         self._retried.labels(self._sources.bounded(source), self._kinds.bounded(kind)).inc()
+
+    def conflicts(self, source: str, count: int = 1) -> None:
+        """Events contradicted each other about money."""
+        self._conflicts.labels(self._sources.bounded(source)).inc(count)
+
+    def held_back(self, source: str, count: int = 1) -> None:
+        """Facts were told that may not move money: not signed, or of a payment whose money is stopped."""
+        self._held_back.labels(self._sources.bounded(source)).inc(count)
 
     def busy(self, count: int = 1) -> None:
         """Entries were put aside: another worker has their resource."""

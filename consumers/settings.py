@@ -24,6 +24,9 @@ class Settings(BaseSettings):
     redis_url: SecretStr = Field(description="redis://, rediss:// or unix://; may hold a password")
     database_url: SecretStr = Field(description="postgresql://; may hold a password")
     key_prefix: str = Field(PREFIX_DEFAULT, min_length=1, description="what every Redis name begins with")
+    sources_file: str = Field(
+        "sources.toml", description="where sources say how their money is booked; no secrets read"
+    )
     handlers: str = Field("", description="module:name of the user's handlers; empty: the built-in ones only")
 
     batch_size: int = Field(500, ge=1, le=2000, description="entries of one transaction")

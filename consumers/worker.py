@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 
 from consumers import store
 from consumers.entry import Entry, Unreadable
-from consumers.handlers import Connection, Handlers
+from consumers.handlers import Connection, Handlers, Outcome
 from consumers.hands import Hands, without
 from consumers.health import Progress
 from consumers.intake import Intake
@@ -50,6 +50,7 @@ class Committed:
     applied: list[Entry]
     known: list[Entry]
     buried: list[Entry]
+    outcome: Outcome
 
 
 class Worker:
@@ -135,20 +136,23 @@ class Worker:
     async def _commit(self, entries: Sequence[Entry]) -> Committed:
         """The one transaction."""
         buried: set[str] = set()
+        outcome = Outcome()
         async with self._alone_with(entries) as connection:
             claimed = await store.claim(connection, entries)
             self._watch("claimed")
             if claimed:
                 await store.keep_payloads(connection, claimed)
                 events = [entry.event for entry in claimed]
-                await self._handlers.apply(connection, events, self._settings.handler_timeout_s, self._handler_done)
+                outcome = await self._handlers.apply(
+                    connection, events, self._settings.handler_timeout_s, self._handler_done
+                )
             if others := without(entries, claimed):
                 await store.record_duplicates(connection, others)
                 buried = await store.find_buried(connection, others)
             self._watch("applied")
         self._watch("committed")
         known = [entry for entry in others if entry.entry_id not in buried]
-        return Committed(claimed, known, [entry for entry in others if entry.entry_id in buried])
+        return Committed(claimed, known, [entry for entry in others if entry.entry_id in buried], outcome)
 
     @asynccontextmanager
     async def _alone_with(self, entries: Sequence[Entry]) -> AsyncIterator[Connection]:
@@ -207,6 +211,7 @@ class Worker:
             self._metrics.applied(source, count)
         for source, count in Counter(entry.event.source for entry in committed.known).items():
             self._metrics.duplicates(source, count)
+        self._tell_of_money(committed.outcome)
         try:
             await self._stream.settle(settled, self._settings.committed_ttl_s, locks, self._locks.token)
             for entry in committed.buried:
@@ -216,6 +221,15 @@ class Worker:
                         entries=len(settled), error=describe(error))  # fmt: skip
             raise
         self._watch("acked")
+
+    def _tell_of_money(self, outcome: Outcome) -> None:
+        """Counts what was told and not booked."""
+        for source, count in outcome.held_back.items():
+            self._metrics.held_back(source, count)
+        for source, count in outcome.conflicts.items():
+            self._metrics.conflicts(source, count)
+            log.error("events contradict each other about money; nothing is overwritten, and that payment's money "
+                      "stops until somebody decides (make resolve)", source=source, conflicts=count)  # fmt: skip
 
     async def _keep_house(self) -> None:
         """Forgets the names of dead workers; once a day, makes the partitions of the coming months."""
@@ -274,7 +288,7 @@ class Worker:
             is_buried = await store.bury(connection, entry, reason, trace)
         if not is_buried:
             self._hands.put_down(known)
-            await _uncancelled(self._settle(Committed([], known, [])))
+            await _uncancelled(self._settle(Committed([], known, [], Outcome())))
             return
         self._metrics.dead(entry.event.source if isinstance(entry, Entry) else "unreadable")
         log.error("an event cannot be applied; it lies in the dead letters (make dead, make replay)",

@@ -31,6 +31,79 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION refuse_change() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    RAISE EXCEPTION 'transfers are append-only: book a correction (make resolve) instead';
+END
+$$;
+
+CREATE TABLE transfers (
+    namespace text NOT NULL,
+    movement text NOT NULL,
+    payment_id text NOT NULL,
+    debit_account text NOT NULL,
+    credit_account text NOT NULL,
+    amount bigint NOT NULL,
+    currency text NOT NULL,
+    event_id text NOT NULL,
+    booked_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT transfers_amount_check CHECK ((amount > 0)),
+    CONSTRAINT transfers_check CHECK ((debit_account <> credit_account)),
+    CONSTRAINT transfers_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text))
+);
+
+CREATE VIEW balances AS
+ SELECT namespace,
+    account,
+    currency,
+    (sum(debit))::bigint AS debits,
+    (sum(credit))::bigint AS credits,
+    ((sum(credit) - sum(debit)))::bigint AS balance
+   FROM ( SELECT transfers.namespace,
+            transfers.debit_account AS account,
+            transfers.currency,
+            transfers.amount AS debit,
+            0 AS credit
+           FROM transfers
+        UNION ALL
+         SELECT transfers.namespace,
+            transfers.credit_account,
+            transfers.currency,
+            0,
+            transfers.amount
+           FROM transfers) sides
+  GROUP BY namespace, account, currency;
+
+CREATE TABLE conflicts (
+    id bigint NOT NULL,
+    namespace text NOT NULL,
+    payment_id text NOT NULL,
+    movement text NOT NULL,
+    booked_amount bigint,
+    booked_currency text,
+    told_amount bigint NOT NULL,
+    told_currency text NOT NULL,
+    debit_account text,
+    credit_account text,
+    event_id text NOT NULL,
+    found_at timestamp with time zone DEFAULT now() NOT NULL,
+    decision text,
+    decided_at timestamp with time zone,
+    CONSTRAINT conflicts_check CHECK (((decision IS NULL) = (decided_at IS NULL))),
+    CONSTRAINT conflicts_decision_check CHECK ((decision = ANY (ARRAY['booked'::text, 'told'::text])))
+);
+
+ALTER TABLE conflicts ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME conflicts_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE dead_letters (
     id bigint NOT NULL,
     entry_id text NOT NULL,
@@ -62,6 +135,21 @@ ALTER TABLE dead_letters ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE disputes (
+    namespace text NOT NULL,
+    dispute_id text NOT NULL,
+    payment_id text NOT NULL,
+    currency text NOT NULL,
+    amount bigint NOT NULL,
+    opened boolean NOT NULL,
+    won boolean NOT NULL,
+    lost boolean NOT NULL,
+    withdrawn boolean NOT NULL,
+    reinstated boolean NOT NULL,
+    CONSTRAINT disputes_amount_check CHECK ((amount >= 0)),
+    CONSTRAINT disputes_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text))
+);
+
 CREATE TABLE duplicates (
     entry_id text NOT NULL,
     namespace text NOT NULL,
@@ -88,6 +176,25 @@ CREATE TABLE events (
     CONSTRAINT events_signed_check CHECK ((signed = ANY (ARRAY['body'::text, 'fields'::text, 'weak'::text, 'reference'::text])))
 );
 
+CREATE TABLE held_back (
+    namespace text NOT NULL,
+    event_id text NOT NULL,
+    payment_id text NOT NULL,
+    source text NOT NULL,
+    reason text NOT NULL,
+    kind text NOT NULL,
+    object text NOT NULL,
+    amount bigint NOT NULL,
+    currency text NOT NULL,
+    movement text,
+    debit_account text,
+    credit_account text,
+    held_at timestamp with time zone DEFAULT now() NOT NULL,
+    released_at timestamp with time zone,
+    CONSTRAINT held_back_check CHECK (((movement IS NOT NULL) = (reason = 'conflict'::text))),
+    CONSTRAINT held_back_reason_check CHECK ((reason = ANY (ARRAY['unsigned'::text, 'conflict'::text])))
+);
+
 CREATE TABLE payloads (
     namespace text NOT NULL,
     event_id text NOT NULL,
@@ -109,12 +216,10 @@ CREATE TABLE payments (
     namespace text NOT NULL,
     payment_id text NOT NULL,
     provider text NOT NULL,
-    currency text,
+    currency text NOT NULL,
     amount bigint DEFAULT 0 NOT NULL,
     captured bigint DEFAULT 0 NOT NULL,
-    refunded bigint DEFAULT 0 NOT NULL,
     disputed bigint DEFAULT 0 NOT NULL,
-    final_amount bigint,
     authorized boolean DEFAULT false NOT NULL,
     succeeded boolean DEFAULT false NOT NULL,
     failed boolean DEFAULT false NOT NULL,
@@ -122,27 +227,36 @@ CREATE TABLE payments (
     contradicted boolean DEFAULT false NOT NULL,
     first_occurred_at timestamp with time zone,
     last_occurred_at timestamp with time zone,
+    refunds_total bigint DEFAULT 0 NOT NULL,
+    refunds_made bigint DEFAULT 0 NOT NULL,
+    refunds_failed bigint DEFAULT 0 NOT NULL,
+    capture_failed boolean DEFAULT false NOT NULL,
+    charged_back boolean DEFAULT false NOT NULL,
+    refunded bigint GENERATED ALWAYS AS (GREATEST((GREATEST(refunds_total, refunds_made) - refunds_failed), (0)::bigint)) STORED NOT NULL,
     status text GENERATED ALWAYS AS (
 CASE
+    WHEN ((disputed > 0) AND charged_back) THEN 'charged_back'::text
     WHEN (disputed > 0) THEN 'disputed'::text
-    WHEN ((refunded > 0) AND (refunded >= captured)) THEN 'refunded'::text
-    WHEN (refunded > 0) THEN 'partially_refunded'::text
-    WHEN succeeded THEN 'succeeded'::text
+    WHEN ((GREATEST(refunds_total, refunds_made) > refunds_failed) AND ((GREATEST(refunds_total, refunds_made) - refunds_failed) >= captured)) THEN 'refunded'::text
+    WHEN (GREATEST(refunds_total, refunds_made) > refunds_failed) THEN 'partially_refunded'::text
+    WHEN (succeeded AND ((captured > 0) OR (NOT capture_failed))) THEN 'succeeded'::text
     WHEN canceled THEN 'canceled'::text
+    WHEN capture_failed THEN 'failed'::text
     WHEN authorized THEN 'authorized'::text
     WHEN failed THEN 'failed'::text
     ELSE 'pending'::text
 END) STORED NOT NULL,
     CONSTRAINT payments_amount_check CHECK ((amount >= 0)),
-    CONSTRAINT payments_captured_check CHECK ((captured >= 0)),
-    CONSTRAINT payments_check CHECK (((currency IS NOT NULL) OR ((amount = 0) AND (captured = 0) AND (refunded = 0) AND (disputed = 0)))),
-    CONSTRAINT payments_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
-    CONSTRAINT payments_disputed_check CHECK ((disputed >= 0)),
-    CONSTRAINT payments_final_amount_check CHECK ((final_amount >= 0)),
-    CONSTRAINT payments_refunded_check CHECK ((refunded >= 0))
+    CONSTRAINT payments_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text))
 );
 
 ALTER TABLE ONLY payloads ATTACH PARTITION payloads_default DEFAULT;
+
+ALTER TABLE ONLY conflicts
+    ADD CONSTRAINT conflicts_namespace_movement_told_amount_told_currency_key UNIQUE (namespace, movement, told_amount, told_currency);
+
+ALTER TABLE ONLY conflicts
+    ADD CONSTRAINT conflicts_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY dead_letters
     ADD CONSTRAINT dead_letters_entry_id_key UNIQUE (entry_id);
@@ -150,11 +264,17 @@ ALTER TABLE ONLY dead_letters
 ALTER TABLE ONLY dead_letters
     ADD CONSTRAINT dead_letters_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY disputes
+    ADD CONSTRAINT disputes_pkey PRIMARY KEY (namespace, dispute_id);
+
 ALTER TABLE ONLY duplicates
     ADD CONSTRAINT duplicates_pkey PRIMARY KEY (entry_id);
 
 ALTER TABLE ONLY events
     ADD CONSTRAINT events_pkey PRIMARY KEY (namespace, event_id);
+
+ALTER TABLE ONLY held_back
+    ADD CONSTRAINT held_back_pkey PRIMARY KEY (namespace, event_id, kind, object);
 
 ALTER TABLE ONLY payloads
     ADD CONSTRAINT payloads_pkey PRIMARY KEY (namespace, event_id, received_at);
@@ -165,9 +285,24 @@ ALTER TABLE ONLY payloads_default
 ALTER TABLE ONLY payments
     ADD CONSTRAINT payments_pkey PRIMARY KEY (namespace, payment_id);
 
+ALTER TABLE ONLY transfers
+    ADD CONSTRAINT transfers_pkey PRIMARY KEY (namespace, movement);
+
+CREATE INDEX conflicts_of_payment ON conflicts USING btree (namespace, payment_id);
+
+CREATE INDEX conflicts_open ON conflicts USING btree (namespace, payment_id) WHERE (decision IS NULL);
+
 CREATE INDEX dead_letters_open ON dead_letters USING btree (namespace, event_id) WHERE (state = 'open'::text);
 
+CREATE INDEX disputes_of_payment ON disputes USING btree (namespace, payment_id);
+
+CREATE INDEX held_back_of_payment ON held_back USING btree (namespace, payment_id);
+
+CREATE INDEX transfers_of_payment ON transfers USING btree (namespace, payment_id);
+
 ALTER INDEX payloads_pkey ATTACH PARTITION payloads_default_pkey;
+
+CREATE TRIGGER transfers_are_append_only BEFORE DELETE OR UPDATE ON transfers FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 ALTER TABLE ONLY duplicates
     ADD CONSTRAINT duplicates_namespace_event_id_fkey FOREIGN KEY (namespace, event_id) REFERENCES events(namespace, event_id);

@@ -5,12 +5,20 @@ import importlib
 import inspect
 import math
 import time
+import uuid
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Set as AbstractSet
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import asyncpg
 
+from consumers.facts.base import KINDS, Fact, Kind
 from contract.event import Event
+from contract.record import record
 from sql import load as load_queries
 
 EVENTS = load_queries("events")
@@ -25,13 +33,50 @@ RETRY_AFTER_S_MAX = 24 * 60 * 60
 Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
 """The connection of the open transaction, as asyncpg gives it."""
 
-Handler: TypeAlias = "Callable[[Connection, Event], Awaitable[None]]"
+
+@record(frozen=True, slots=True)
+class PaymentFact:
+    """What has just become true of a payment, for the first time. `amount` is in minor units of `currency`.
+
+    `object` is the id of the capture, refund or dispute, "" for what is about the payment itself. `idempotency_key` is
+    the same whichever event tells of it, and however often it is tried: pass it on to other systems.
+    """
+
+    kind: Kind
+    payment_id: str
+    amount: int
+    currency: str
+    object: str
+    idempotency_key: str
+
+
+EventHandler: TypeAlias = "Callable[[Connection, Event], Awaitable[None]]"
+FactHandler: TypeAlias = "Callable[[Connection, Event, PaymentFact], Awaitable[None]]"
+SomeHandler = TypeVar("SomeHandler", bound=Callable[..., Awaitable[None]])
+
+KEY_SPACE = uuid.UUID("5d0e4bd6-5c2e-4f0b-9a55-0c1b8a1d3c6e")
+"""Makes idempotency keys differ from what others make of the same names."""
+
+_NOT_HANDLED: frozenset[Kind] = frozenset({"pending", "refunded_total"})
+"""Facts that happen to no payment: nothing has moved, and no state was reached."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a batch brought about: facts that are true now and were not before; by source, what could not be booked."""
+
+    happened: list[tuple[Event, Fact]] = field(default_factory=list)
+    conflicts: Counter[str] = field(default_factory=Counter)
+    held_back: Counter[str] = field(default_factory=Counter)
 
 
 class Projection(Protocol):
-    """Applies a whole batch in the open transaction; it may not commit, and raises to undo the batch."""
+    """Applies a whole batch in the open transaction; it may not commit, and raises to undo the batch.
 
-    async def __call__(self, connection: Connection, events: Sequence[Event], /) -> None:
+    Of the kinds of facts that are wanted, and of no others, its outcome tells what happened.
+    """
+
+    async def __call__(self, connection: Connection, events: Sequence[Event], wanted: AbstractSet[Kind], /) -> Outcome:
         """Applies them."""
 
 
@@ -70,15 +115,32 @@ class Handlers:
 
     def __init__(self, *projections: Projection) -> None:
         self._projections: list[Projection] = list(projections)
-        self._by_type: dict[tuple[str, str], list[Handler]] = {}
+        self._by_type: dict[tuple[str, str], list[EventHandler]] = {}
+        self._by_fact: dict[Kind, list[FactHandler]] = {}
 
-    def on(self, provider: str, event_type: str) -> Callable[[Handler], Handler]:
+    def on(self, provider: str, event_type: str) -> Callable[[SomeHandler], SomeHandler]:
         """Registers `async def handler(connection, event)` for one type of one provider's events."""
 
-        def register(handler: Handler) -> Handler:
-            if not inspect.iscoroutinefunction(handler):
-                raise HandlersError(f"handler {handler!r} is not an `async def` function")
+        def register(handler: SomeHandler) -> SomeHandler:
+            _check(handler, (2,))
             self._by_type.setdefault((provider, event_type), []).append(handler)
+            return handler
+
+        return register
+
+    def on_fact(self, kind: Kind) -> Callable[[SomeHandler], SomeHandler]:
+        """Registers `async def handler(connection, event, fact)`, whoever the provider is: it is called once when this
+        becomes true of a payment (a movement of money: once for each), however many events tell of it.
+
+        `fact` is a PaymentFact, and may be left out of the parameters. Raises HandlersError for an unknown kind.
+        """
+        if kind not in KINDS - _NOT_HANDLED:
+            raise HandlersError(f"on_fact({kind!r}) is not one of {', '.join(sorted(KINDS - _NOT_HANDLED))}")
+
+        def register(handler: SomeHandler) -> SomeHandler:
+            takes = _check(handler, (2, 3))
+            called: FactHandler = handler if takes == 3 else lambda connection, event, _: handler(connection, event)
+            self._by_fact.setdefault(kind, []).append(called)
             return handler
 
         return register
@@ -89,32 +151,92 @@ class Handlers:
         for registry in (self, other):
             for key, handlers in registry._by_type.items():
                 joined._by_type.setdefault(key, []).extend(handlers)
+            for kind, fact_handlers in registry._by_fact.items():
+                joined._by_fact.setdefault(kind, []).extend(fact_handlers)
         return joined
 
     async def apply(
         self, connection: Connection, events: Sequence[Event], timeout_s: float, after_each: Callable[[], None]
-    ) -> None:
+    ) -> Outcome:
         """Applies events that were just claimed; `timeout_s` is for each call, and `after_each` is told of each.
 
         Raises HandlerFailed, whatever a handler raised.
         """
+        outcome = Outcome()
         try:
             for projection in self._projections:
                 async with asyncio.timeout(timeout_s):
-                    await projection(connection, events)
+                    brought = await projection(connection, events, self._by_fact.keys())
+                outcome.happened.extend(brought.happened)
+                outcome.conflicts.update(brought.conflicts)
+                outcome.held_back.update(brought.held_back)
                 after_each()
-            checked_at_s = time.monotonic()
-            for event in events:
-                for handler in self._by_type.get((event.provider, event.type), ()):
-                    async with asyncio.timeout(timeout_s):
-                        await handler(connection, event)
-                    after_each()
-                    if time.monotonic() - checked_at_s > timeout_s / CHECKS_PER_TIMEOUT:
-                        await _check_transaction(connection)
-                        checked_at_s = time.monotonic()
+            await self._call(connection, events, outcome.happened, timeout_s, after_each)
             await _check_transaction(connection)
         except Exception as error:
             raise HandlerFailed(error, connection_lost=connection.is_closed()) from error
+        return outcome
+
+    async def tell(self, connection: Connection, happened: Sequence[tuple[Event, Fact]], timeout_s: float) -> None:
+        """Calls the handlers of facts that became true later than their event was applied."""
+        for event, fact in happened:
+            for handler in self._by_fact.get(fact.kind, ()):
+                async with asyncio.timeout(timeout_s):
+                    await handler(connection, event, _payment_fact(event, fact))
+
+    async def _call(
+        self, connection: Connection, events: Sequence[Event], happened: Sequence[tuple[Event, Fact]],
+        timeout_s: float, after_each: Callable[[], None],
+    ) -> None:  # fmt: skip
+        """Calls the guests, event by event."""
+        if not (self._by_type or happened):
+            return
+        facts: dict[tuple[str, str], list[Fact]] = {}
+        for event, fact in happened:
+            facts.setdefault((event.namespace, event.event_id), []).append(fact)
+        checked_at_s = time.monotonic()
+        for event in events:
+            for call in self._calls(connection, event, facts.get((event.namespace, event.event_id), ())):
+                async with asyncio.timeout(timeout_s):
+                    await call()
+                after_each()
+                if time.monotonic() - checked_at_s > timeout_s / CHECKS_PER_TIMEOUT:
+                    await _check_transaction(connection)
+                    checked_at_s = time.monotonic()
+
+    def _calls(
+        self, connection: Connection, event: Event, facts: Sequence[Fact]
+    ) -> list[Callable[[], Awaitable[None]]]:
+        calls: list[Callable[[], Awaitable[None]]] = [
+            partial(handler, connection, event) for handler in self._by_type.get((event.provider, event.type), ())
+        ]
+        for fact in facts:
+            told = _payment_fact(event, fact)
+            calls.extend(partial(handler, connection, event, told) for handler in self._by_fact.get(fact.kind, ()))
+        return calls
+
+
+def idempotency_key(event: Event) -> str:
+    """A UUID for what a handler asks of other systems because of this event: the same however often it is tried."""
+    return str(uuid.uuid5(KEY_SPACE, f"event:{event.namespace}:{event.event_id}"))
+
+
+def _payment_fact(event: Event, fact: Fact) -> PaymentFact:
+    name = f"fact:{event.namespace}:{fact.kind}:{fact.object or event.resource}"
+    return PaymentFact(
+        fact.kind, event.resource, fact.amount, fact.currency, fact.object, str(uuid.uuid5(KEY_SPACE, name))
+    )
+
+
+def _check(handler: Callable[..., Awaitable[None]], parameters: tuple[int, ...]) -> int:
+    """How many parameters a handler takes. Raises HandlersError where it cannot be called."""
+    if not inspect.iscoroutinefunction(handler):
+        raise HandlersError(f"handler {handler!r} is not an `async def` function")
+    for count in parameters[::-1]:
+        with suppress(TypeError):
+            inspect.signature(handler).bind(*range(count))
+            return count
+    raise HandlersError(f"handler {handler!r} cannot be called with {' or '.join(map(str, parameters))} arguments")
 
 
 async def _check_transaction(connection: Connection) -> None:

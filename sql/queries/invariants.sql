@@ -37,11 +37,20 @@ WHERE NOT EXISTS (
     WHERE events.namespace = payments.namespace AND events.resource = payments.payment_id
 );
 
--- name: payment_with_contradiction :many
--- Two events disagree about the money of one payment: a person has to look.
-SELECT namespace, payment_id, currency, amount, captured, refunded, disputed
+-- name: conflict_without_decision :many
+-- Two events disagree about the money of one payment, which is stopped: a person has to decide (make resolve).
+SELECT id, namespace, payment_id, movement, booked_amount, booked_currency, told_amount, told_currency, event_id
+FROM conflicts
+WHERE decision IS NULL;
+
+-- name: contradiction_without_conflict :many
+-- A payment that was told in two currencies is not merged silently.
+SELECT namespace, payment_id, currency
 FROM payments
-WHERE contradicted;
+WHERE contradicted AND NOT EXISTS (
+    SELECT FROM conflicts
+    WHERE conflicts.namespace = payments.namespace AND conflicts.payment_id = payments.payment_id
+);
 
 -- name: payment_with_impossible_amounts :many
 -- Nothing is refunded beyond what was paid, and nothing is negative. (A bank may dispute more: its fees, its rates.)
@@ -49,6 +58,45 @@ SELECT namespace, payment_id, amount, captured, refunded, disputed
 FROM payments
 WHERE least(amount, captured, refunded, disputed) < 0
    OR (succeeded AND refunded > greatest(captured, amount));
+
+-- name: payment_unlike_its_transfers :many
+-- What a payment says was captured and refunded is what was booked, unless a conflict was found in it.
+SELECT
+    namespace, payment_id, captured, refunds_made, refunds_failed, captures_booked, refunds_booked, failed_refunds_booked
+FROM payments
+LEFT JOIN (
+    SELECT
+        namespace, payment_id,
+        sum(CASE split_part(movement, ':', 1) WHEN 'capture' THEN amount WHEN 'capture_failed' THEN -amount END)
+            AS captures_booked,
+        sum(amount) FILTER (WHERE split_part(movement, ':', 1) = 'refund') AS refunds_booked,
+        sum(amount) FILTER (WHERE split_part(movement, ':', 1) = 'refund_failed') AS failed_refunds_booked
+    FROM transfers
+    GROUP BY namespace, payment_id
+) AS booked USING (namespace, payment_id)
+WHERE (captured, refunds_made, refunds_failed)
+      <> (coalesce(captures_booked, 0), coalesce(refunds_booked, 0), coalesce(failed_refunds_booked, 0))
+  AND NOT EXISTS (
+      SELECT FROM conflicts
+      WHERE conflicts.namespace = payments.namespace AND conflicts.payment_id = payments.payment_id
+  );
+
+-- name: transfer_without_event :many
+-- No money moves without an event that told of it.
+SELECT transfers.namespace, transfers.movement, transfers.event_id
+FROM transfers
+LEFT JOIN events USING (namespace, event_id)
+WHERE events.event_id IS NULL;
+
+-- name: fact_held_back_for_no_conflict :many
+-- What waited for a decision was released with it.
+SELECT namespace, event_id, payment_id, kind, object
+FROM held_back
+WHERE reason = 'conflict' AND released_at IS NULL AND NOT EXISTS (
+    SELECT FROM conflicts
+    WHERE conflicts.decision IS NULL
+      AND conflicts.namespace = held_back.namespace AND conflicts.payment_id = held_back.payment_id
+);
 
 -- name: open_dead_letter_of_applied_event :many
 -- An event that was applied after all is not dead any more.

@@ -20,26 +20,28 @@ AMOUNT = 1999
 Row = tuple[Any, ...]
 
 
-def rows_of(event: Event, number: int) -> tuple[Row, Row, Row]:
-    """Its rows in events, payloads and payments."""
+def rows_of(event: Event, number: int) -> tuple[Row, Row, Row, Row]:
+    """Its rows in events, payloads, payments and transfers."""
     return (
         (event.namespace, event.event_id, event.source, event.provider, f"{number}-0", event.type, event.resource,
          event.signed, event.occurred_at, event.received_at),
         (event.namespace, event.event_id, event.received_at, "{}", event.body),
-        (event.namespace, event.resource, event.provider, "EUR", AMOUNT, AMOUNT, AMOUNT, True,
+        (event.namespace, event.resource, event.provider, "EUR", AMOUNT, AMOUNT, True, True,
          event.occurred_at, event.occurred_at),
+        (event.namespace, f"capture:{event.resource}", event.resource, f"provider:{event.source}", "merchant", AMOUNT,
+         "EUR", event.event_id),
     )  # fmt: skip
 
 
 async def insert_sets(url: str, events: Sequence[Event], batch_size: int) -> float:
-    """Each batch as three sets in one transaction. Returns the seconds it took, with everything prepared before."""
+    """Each batch as four sets in one transaction. Returns the seconds it took, with everything prepared before."""
     rows = [rows_of(event, number) for number, event in enumerate(events)]
     batches = []
     for first in range(0, len(rows), batch_size):
         per_table = zip(*rows[first : first + batch_size], strict=True)
         batches.append([list(map(list, zip(*table, strict=True))) for table in per_table])
     async with connect(url, timeout_s=CONNECT_TIMEOUT_S) as connection:
-        statements = await _prepared(connection, "events", "payloads", "payments")
+        statements = await _prepared(connection, "events", "payloads", "payments", "transfers")
         began_s = time.perf_counter()
         for batch in batches:
             async with connection.transaction():
@@ -49,10 +51,10 @@ async def insert_sets(url: str, events: Sequence[Event], batch_size: int) -> flo
 
 
 async def insert_one_by_one(url: str, events: Sequence[Event]) -> float:
-    """Each event in one transaction of three plain inserts. Returns the seconds it took."""
+    """Each event in one transaction of four plain inserts. Returns the seconds it took."""
     rows = [rows_of(event, number) for number, event in enumerate(events)]
     async with connect(url, timeout_s=CONNECT_TIMEOUT_S) as connection:
-        statements = await _prepared(connection, "event", "payload", "payment")
+        statements = await _prepared(connection, "event", "payload", "payment", "transfer")
         began_s = time.perf_counter()
         for tables in rows:
             async with connection.transaction():

@@ -2,12 +2,23 @@
 
 import asyncio
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from consumers.handlers import Connection, HandlerFailed, Handlers, HandlersError, Reject, TransactionEndedError, load
+from consumers.facts.base import Kind
+from consumers.handlers import (
+    Connection,
+    HandlerFailed,
+    Handlers,
+    HandlersError,
+    Outcome,
+    Reject,
+    TransactionEndedError,
+    load,
+)
 from contract.event import Event
 from tests.support.events import contract_event
 
@@ -30,8 +41,9 @@ async def apply(
 async def test_handlers_see_their_events_in_order_after_the_projections(connection: asyncpg.Connection) -> None:
     calls: list[str] = []
 
-    async def project(_: Connection, events: Sequence[Event]) -> None:
+    async def project(_: Connection, events: Sequence[Event], __: AbstractSet[Kind]) -> Outcome:
         calls.append("all " + " ".join(event.event_id for event in events))
+        return Outcome()
 
     handlers = Handlers(project)
 
@@ -140,7 +152,7 @@ async def test_a_handler_may_survive_an_error_in_a_nested_transaction(connection
 
 def test_a_function_that_would_stop_the_worker_is_refused() -> None:
     with pytest.raises(HandlersError, match="is not an `async def` function"):
-        Handlers().on("stripe", SUCCEEDED)(lambda _, __: None)  # type: ignore[arg-type, return-value]
+        Handlers().on("stripe", SUCCEEDED)(lambda _, __: None)  # type: ignore[type-var]
 
 
 # HANDLERS=module:name.

@@ -1,18 +1,19 @@
-"""What events tell about payments: every type in the table with the bodies providers send, and in any order."""
+"""From events to rows: payments, transfers, disputes, in any order and company; what contradicts stops and is told."""
 
 import json
 import random
-from dataclasses import asdict
+from collections.abc import Sequence
 from typing import Any
 
+import asyncpg
 import pytest
-from pydantic import ValidationError
 
-from consumers.handlers import Reject
-from consumers.handlers.payments import STRIPE_FACTS, Fact, fact_of
+from consumers.handlers.payments import builtin
+from contract.booking import Booking
 from contract.event import Event
+from sql.audit import audit
 from tests.support.consuming import Workers
-from tests.support.events import contract_event, hmac_event
+from tests.support.events import contract_event
 
 INTENT: dict[str, Any] = {
     "id": "pi_1", "object": "payment_intent", "amount": 1999, "amount_capturable": 0, "amount_received": 0,
@@ -35,166 +36,202 @@ def stripe(type_: str, body: dict[str, Any], event_id: str = "evt_1", resource: 
     return contract_event(event_id, resource, type=type_, body=json.dumps(document).encode())
 
 
-def in_house(body: bytes, status: str = "completed") -> Event:
-    return contract_event("t:1", "t", provider="hmac", type=f"payment.{status}", body=body)
+REFUND: dict[str, Any] = {
+    "id": "re_1", "object": "refund", "amount": 500, "charge": "ch_1", "currency": "eur", "payment_intent": "pi_1",
+    "status": "succeeded",
+}  # fmt: skip
+SUCCEEDED = INTENT | {"amount_received": 1999, "status": "succeeded"}
+
+PAYMENTS = """
+    SELECT payment_id, status, currency, amount, captured, refunded, disputed, contradicted
+    FROM payments ORDER BY payment_id
+"""
+TRANSFERS = """
+    SELECT movement, debit_account, credit_account, amount, currency FROM transfers ORDER BY namespace, movement
+"""
+BALANCES = "SELECT account, currency, balance FROM balances ORDER BY account, currency"
+CONFLICTS = """
+    SELECT payment_id, movement, booked_amount, booked_currency, told_amount, told_currency FROM conflicts ORDER BY id
+"""
+HELD_BACK = "SELECT payment_id, reason, kind, object, amount, currency FROM held_back ORDER BY event_id, kind"
 
 
-STRIPE_CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
-    ("payment_intent.created", INTENT, {"amount": 1999}),
-    ("payment_intent.processing", INTENT | {"status": "processing"}, {"amount": 1999}),
-    ("payment_intent.requires_action", INTENT | {"status": "requires_action"}, {"amount": 1999}),
-    ("payment_intent.amount_capturable_updated", INTENT | {"amount_capturable": 1999},
-     {"amount": 1999, "authorized": True}),
-    ("payment_intent.payment_failed", INTENT | {"last_payment_error": {"code": "card_declined"}},
-     {"amount": 1999, "failed": True}),
-    ("payment_intent.canceled", INTENT | {"status": "canceled"}, {"amount": 1999, "canceled": True}),
-    ("payment_intent.succeeded", INTENT | {"amount_received": 1999, "status": "succeeded"},
-     {"amount": 1999, "captured": 1999, "final_amount": 1999, "succeeded": True}),
-    ("payment_intent.succeeded", INTENT | {"amount_received": 1500, "status": "succeeded"},
-     {"amount": 1999, "captured": 1500, "final_amount": 1500, "succeeded": True}),
-    ("charge.pending", CHARGE | {"captured": True, "amount_captured": 0, "status": "pending"}, {"amount": 1999}),
-    ("charge.failed", CHARGE | {"captured": False, "amount_captured": 0, "status": "failed"},
-     {"amount": 1999, "failed": True}),
-    ("charge.succeeded", CHARGE, {"amount": 1999, "captured": 1999, "authorized": True, "succeeded": True}),
-    ("charge.succeeded", CHARGE | {"captured": False, "amount_captured": 0}, {"amount": 1999, "authorized": True}),
-    ("charge.succeeded", {k: v for k, v in CHARGE.items() if k != "amount_captured"},
-     {"amount": 1999, "captured": 1999, "authorized": True, "succeeded": True}),
-    ("charge.captured", CHARGE | {"amount_captured": 1200}, {"amount": 1999, "captured": 1200, "succeeded": True}),
-    ("charge.refunded", CHARGE | {"amount_refunded": 500},
-     {"amount": 1999, "captured": 1999, "refunded": 500, "succeeded": True}),
-    ("charge.dispute.created", DISPUTE, {"disputed": 1500}),
-]  # fmt: skip
+async def apply(workers: Workers, *events: Event, batch_size: int = 500, **settings: Booking) -> None:
+    for event in events:
+        await workers.stream.publish(event)
+    async with workers.working(builtin(settings), batch_size=batch_size):
+        await workers.drained()
 
-
-@pytest.mark.parametrize(("type_", "body", "told"), STRIPE_CASES)
-def test_what_a_stripe_event_tells(type_: str, body: dict[str, Any], told: dict[str, Any]) -> None:
-    assert fact_of(stripe(type_, body)) == Fact("EUR", **told)
-
-
-def test_every_stripe_type_in_the_table_has_a_case() -> None:
-    assert {type_ for type_, _, _ in STRIPE_CASES} == STRIPE_FACTS.keys()
-
-
-@pytest.mark.parametrize("type_", ["customer.created", "payment_intent.partially_funded", "", "charge.updated"])
-def test_other_types_tell_nothing_whatever_they_hold(type_: str) -> None:
-    assert fact_of(contract_event(type=type_ or "x", body=b"\xff not JSON")) is None
-
-
-def test_another_provider_tells_nothing() -> None:
-    assert fact_of(contract_event(provider="standard_webhooks")) is None
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"amount": -1}, {"amount": 19.99}, {"amount": "1999"}, {"amount": True}, {"amount": None}, {"amount": 2**63},
-        {"currency": "euro"}, {"currency": ""}, {"currency": None}, {"amount_received": -5},
-    ],
-)  # fmt: skip
-def test_a_stripe_amount_that_cannot_be_booked_is_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError):
-        fact_of(stripe("payment_intent.succeeded", INTENT | change))
-
-
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'{"data": {}}', b"\xff", b"[" * 100_000])
-def test_a_stripe_body_that_is_none_is_refused(body: bytes) -> None:
-    with pytest.raises(ValidationError):
-        fact_of(contract_event(body=body))
-
-
-@pytest.mark.parametrize(
-    ("status", "told"),
-    [
-        ("COMPLETED", {"captured": 1999, "final_amount": 1999, "succeeded": True}),
-        ("FAILED", {"failed": True}),
-        ("PENDING", {}),
-    ],
-)
-def test_what_an_in_house_event_tells(status: str, told: dict[str, Any]) -> None:
-    body = json.dumps(hmac_event("t", status)).encode()
-    assert fact_of(in_house(body)) == Fact("EUR", amount=1999, **told)
-
-
-@pytest.mark.parametrize(
-    ("amount", "currency", "minor"),
-    [
-        ("19.99", "EUR", 1999),
-        ('"19.99"', "eur", 1999),
-        ("1200", "JPY", 1200),
-        ("1.234", "KWD", 1234),
-        ("1e2", "EUR", 10_000),
-        ("999999999999999.99", "EUR", 99_999_999_999_999_999),
-        ("123456789012345.678", "KWD", 123_456_789_012_345_678),
-        ("0.1", "EUR", 10),
-        ("1.1", "EUR", 110),
-        ("4.35", "EUR", 435),
-    ],
-)
-def test_an_in_house_amount_is_never_a_float(amount: str, currency: str, minor: int) -> None:
-    body = f'{{"transaction_id": "t", "status": "PENDING", "amount": {amount}, "currency": "{currency}"}}'
-    assert fact_of(in_house(body.encode())) == Fact(currency.upper(), amount=minor)
-
-
-@pytest.mark.parametrize(
-    ("amount", "currency"),
-    [
-        ("19.999", "EUR"), ("0.5", "JPY"), ("1e400", "EUR"), ("-1", "EUR"), ('"-1"', "EUR"), ("NaN", "EUR"),
-        ("Infinity", "EUR"), ('"NaN"', "EUR"), ('"1_000"', "EUR"), ('" 1"', "EUR"), ('"1,5"', "EUR"), ('"1e3"', "EUR"),
-        ('"\\u0661"', "EUR"), ("true", "EUR"), ("null", "EUR"), ("[0,[1],2]", "EUR"), ("{}", "EUR"), ("1", "ZZZ"),
-        ("1", "EURO"), ("1e999999999999999999999", "EUR"), ("9" * 5000, "EUR"),
-    ],
-)  # fmt: skip
-def test_an_in_house_amount_that_cannot_be_booked_is_refused(amount: str, currency: str) -> None:
-    body = f'{{"transaction_id": "t", "status": "PENDING", "amount": {amount}, "currency": "{currency}"}}'
-    with pytest.raises((Reject, ValidationError)):
-        fact_of(in_house(body.encode()))
-
-
-@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000, b"[]", b"null", b'{"status": "DONE"}'])
-def test_an_in_house_body_that_is_none_is_refused(body: bytes) -> None:
-    with pytest.raises((Reject, ValidationError)):
-        fact_of(in_house(body))
-
-
-# Through the worker: the rows do not know in which order, or in what company, the events came.
 
 STORY = [
     stripe("payment_intent.created", INTENT, "evt_created"),
     stripe("payment_intent.payment_failed", INTENT, "evt_failed"),
     stripe("charge.succeeded", CHARGE, "evt_charge"),
-    stripe("payment_intent.succeeded", INTENT | {"amount_received": 1999}, "evt_succeeded"),
-    stripe("charge.refunded", CHARGE | {"amount_refunded": 500}, "evt_refund_1"),
-    stripe("charge.refunded", CHARGE | {"amount_refunded": 1200}, "evt_refund_2"),
-    stripe("payment_intent.succeeded", INTENT | {"amount_received": 700, "id": "pi_2"}, "evt_other", "pi_2"),
-    stripe("payment_intent.succeeded", INTENT | {"amount_received": 800, "id": "pi_2"}, "evt_contradicts", "pi_2"),
-    stripe("charge.dispute.created", DISPUTE | {"currency": "usd"}, "evt_dispute", "pi_3"),
+    stripe("payment_intent.succeeded", SUCCEEDED, "evt_succeeded"),
+    stripe("charge.refunded", CHARGE | {"amount_refunded": 500}, "evt_total_1"),
+    stripe("charge.refunded", CHARGE | {"amount_refunded": 1200}, "evt_total_2"),
+    stripe("refund.created", REFUND, "evt_refund_1"),
+    stripe("refund.created", REFUND | {"id": "re_2", "amount": 700}, "evt_refund_2"),
+    stripe("refund.created", REFUND | {"id": "re_3", "amount": 99}, "evt_refund_3"),
+    stripe("refund.failed", REFUND | {"id": "re_3", "amount": 99, "status": "failed"}, "evt_refund_3_failed"),
+    stripe("charge.succeeded", CHARGE | {"captured": False, "amount_captured": 0}, "evt_authorized", "pi_2"),
+    stripe("charge.captured", CHARGE | {"amount_captured": 1200}, "evt_captured", "pi_2"),
+    stripe("payment_intent.succeeded", INTENT | {"amount_received": 1200}, "evt_succeeded_2", "pi_2"),
+    stripe("charge.dispute.created", DISPUTE, "evt_dispute", "pi_3"),
+    stripe("charge.dispute.funds_withdrawn", DISPUTE, "evt_withdrawn", "pi_3"),
+    stripe("charge.dispute.funds_reinstated", DISPUTE, "evt_reinstated", "pi_3"),
+    stripe("charge.dispute.closed", DISPUTE | {"status": "won"}, "evt_won", "pi_3"),
+    stripe("charge.dispute.created", DISPUTE | {"id": "dp_2", "amount": 400}, "evt_dispute_2", "pi_3"),
     stripe("charge.succeeded", CHARGE, "evt_charge_3", "pi_3"),
+    stripe("charge.dispute.closed", DISPUTE | {"id": "dp_3", "status": "lost"}, "evt_lost", "pi_4"),
+    stripe("payment_intent.succeeded", SUCCEEDED, "evt_succeeded_4", "pi_4"),
+    stripe("payment_intent.canceled", INTENT, "evt_canceled", "pi_5"),
 ]
-PAYMENTS = """
-    SELECT payment_id, status, currency, amount, captured, refunded, disputed, final_amount, contradicted
-    FROM payments ORDER BY payment_id
-"""
 FINAL = [
-    ("pi_1", "partially_refunded", "EUR", 1999, 1999, 1200, 0, 1999, False),
-    ("pi_2", "succeeded", "EUR", 1999, 800, 0, 0, 700, True),
-    ("pi_3", "disputed", "EUR", 1999, 1999, 0, 1500, None, True),
+    ("pi_1", "partially_refunded", "EUR", 1999, 1999, 1200, 0, False),
+    ("pi_2", "succeeded", "EUR", 1999, 1200, 0, 0, False),
+    ("pi_3", "disputed", "EUR", 1999, 1999, 0, 400, False),
+    ("pi_4", "charged_back", "EUR", 1999, 1999, 0, 1500, False),
+    ("pi_5", "canceled", "EUR", 1999, 0, 0, 0, False),
 ]
+BOOKED = [
+    ("capture:pi_1", "provider:stripe", "merchant", 1999, "EUR"),
+    ("capture:pi_2", "provider:stripe", "merchant", 1200, "EUR"),
+    ("capture:pi_3", "provider:stripe", "merchant", 1999, "EUR"),
+    ("capture:pi_4", "provider:stripe", "merchant", 1999, "EUR"),
+    ("dispute:dp_1", "disputes", "provider:stripe", 1500, "EUR"),
+    ("dispute_reinstated:dp_1", "provider:stripe", "disputes", 1500, "EUR"),
+    ("refund:re_1", "merchant", "provider:stripe", 500, "EUR"),
+    ("refund:re_2", "merchant", "provider:stripe", 700, "EUR"),
+    ("refund:re_3", "merchant", "provider:stripe", 99, "EUR"),
+    ("refund_failed:re_3", "provider:stripe", "merchant", 99, "EUR"),
+]
+IN_THE_END = [("disputes", "EUR", 0), ("merchant", "EUR", 5997), ("provider:stripe", "EUR", -5997)]
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 3, 5, 10, 500])
+@pytest.mark.parametrize("batch_size", [1, 2, 5, 500])
 async def test_rows_are_a_function_of_the_set_of_events(workers: Workers, batch_size: int) -> None:
     chance = random.Random(batch_size)
     for _ in range(4):
-        story = [*STORY, *chance.sample(STORY, 3)]
+        story = [*STORY, *chance.sample(STORY, 6)]
         chance.shuffle(story)
         for event in story:
             await workers.stream.publish(event)
         async with workers.working(batch_size=batch_size), workers.working(batch_size=batch_size):
             await workers.drained()
-        assert await workers.rows(PAYMENTS) == FINAL, [event.event_id for event in story]
-        await workers.connection.execute("TRUNCATE events, duplicates, payloads, payments")
+        told = [event.event_id for event in story]
+        assert await workers.rows(PAYMENTS) == FINAL, told
+        assert await workers.rows(TRANSFERS) == BOOKED, told
+        assert await workers.rows(BALANCES) == IN_THE_END
+        assert await audit(workers.connection) == []
+        await workers.connection.execute(
+            "TRUNCATE events, duplicates, payloads, payments, transfers, disputes, conflicts, held_back"
+        )
 
 
-def test_a_fact_has_no_way_back() -> None:
-    """Amounts are totals that only grow, flags are only set: nothing in a fact takes anything away."""
-    assert all(not value for value in asdict(Fact("EUR")).values() if value != "EUR")
+# Contradictions.
+
+TWO_AMOUNTS = [
+    stripe("payment_intent.succeeded", INTENT | {"amount_received": 700}, "evt_700"),
+    stripe("charge.succeeded", CHARGE | {"amount_captured": 800}, "evt_800"),
+]
+TWO_CURRENCIES = [
+    stripe("payment_intent.succeeded", SUCCEEDED, "evt_eur"),
+    stripe("refund.created", REFUND | {"currency": "usd"}, "evt_usd"),
+]
+
+
+@pytest.mark.parametrize("batch_size", [1, 500])
+@pytest.mark.parametrize("order", [1, -1])
+async def test_two_amounts_for_one_movement_are_a_conflict(workers: Workers, batch_size: int, order: int) -> None:
+    first, second = ((700, 800), (800, 700))[order < 0]
+    await apply(workers, *TWO_AMOUNTS[::order], batch_size=batch_size)
+    assert await workers.rows(PAYMENTS) == [("pi_1", "succeeded", "EUR", 1999, 800, 0, 0, False)]
+    assert await workers.rows(TRANSFERS) == [("capture:pi_1", "provider:stripe", "merchant", first, "EUR")]
+    assert await workers.rows(CONFLICTS) == [("pi_1", "capture:pi_1", first, "EUR", second, "EUR")]
+    assert [finding.partition(":")[0] for finding in await workers.findings()] == ["conflict_without_decision"]
+
+
+@pytest.mark.parametrize("batch_size", [1, 500])
+@pytest.mark.parametrize("order", [1, -1])
+async def test_two_currencies_of_one_payment_are_a_conflict(workers: Workers, batch_size: int, order: int) -> None:
+    await apply(workers, *TWO_CURRENCIES[::order], batch_size=batch_size)
+    assert await workers.rows(PAYMENTS) == [("pi_1", "partially_refunded", "EUR", 1999, 1999, 500, 0, True)]
+    booked, (conflict,) = await workers.rows(TRANSFERS), await workers.rows(CONFLICTS)
+    assert [row[0] for row in booked] == (["capture:pi_1"] if order == 1 else ["refund:re_1"])
+    assert conflict[1:4] == (("refund:re_1", None, None) if order == 1 else ("capture:pi_1", None, None))
+
+
+async def test_two_currencies_without_money_are_a_conflict_too(workers: Workers) -> None:
+    usd = stripe("payment_intent.processing", INTENT | {"currency": "usd"}, "evt_usd")
+    await apply(workers, stripe("payment_intent.created", INTENT, "evt_eur"), usd)
+    assert [row[:2] for row in await workers.rows(CONFLICTS)] == [("pi_1", "currency:pi_1")]
+    await apply(workers, stripe("payment_intent.succeeded", SUCCEEDED, "evt_later"))
+    assert await workers.rows(TRANSFERS) == []
+    assert await workers.rows(HELD_BACK) == [("pi_1", "conflict", "captured", "pi_1", 1999, "EUR")]
+
+
+async def test_only_that_payment_s_money_stops(workers: Workers) -> None:
+    await apply(workers, *TWO_AMOUNTS)
+    more = [
+        stripe("refund.created", REFUND, "evt_refund"),
+        stripe("refund.updated", REFUND, "evt_refund_again"),
+        stripe("payment_intent.succeeded", SUCCEEDED, "evt_other", "pi_2"),
+    ]
+    await apply(workers, *more)
+    assert [row[0] for row in await workers.rows(TRANSFERS)] == ["capture:pi_1", "capture:pi_2"]
+    assert await workers.rows(HELD_BACK) == [("pi_1", "conflict", "refunded", "re_1", 500, "EUR")]
+    assert [row[:6] for row in await workers.rows(PAYMENTS)] == [
+        ("pi_1", "partially_refunded", "EUR", 1999, 800, 500), ("pi_2", "succeeded", "EUR", 1999, 1999, 0),
+    ]  # fmt: skip
+    assert await workers.events() == ["evt_700", "evt_800", "evt_other", "evt_refund", "evt_refund_again"]
+
+
+# What a source's settings say.
+
+
+def unsigned(events: Sequence[Event]) -> list[Event]:
+    changes = {"signed": "weak"}
+    return [Event(**{name: getattr(event, name) for name in Event.__slots__} | changes) for event in events]
+
+
+async def test_what_is_not_signed_moves_no_money_unless_it_is_trusted(workers: Workers) -> None:
+    story = unsigned([stripe("payment_intent.succeeded", SUCCEEDED)])
+    await apply(workers, *story)
+    assert await workers.events() == ["evt_1"]
+    assert await workers.rows(PAYMENTS) == await workers.rows(TRANSFERS) == []
+    assert await workers.rows(HELD_BACK) == [
+        ("pi_1", "unsigned", "authorized", "", 1999, "EUR"), ("pi_1", "unsigned", "captured", "pi_1", 1999, "EUR"),
+    ]  # fmt: skip
+    story = unsigned([stripe("payment_intent.succeeded", SUCCEEDED, "evt_2", "pi_2")])
+    await apply(workers, *story, stripe=Booking(trust="all"))
+    assert [row[0] for row in await workers.rows(TRANSFERS)] == ["capture:pi_2"]
+    assert await workers.findings() == []
+
+
+async def test_accounts_are_the_source_s_own(workers: Workers) -> None:
+    own = {"provider": "{provider}/{namespace}/{currency}", "merchant": "shop:{payment}", "disputes": "lost"}
+    await apply(workers, stripe("payment_intent.succeeded", SUCCEEDED), stripe=Booking(accounts=own))
+    assert await workers.rows(TRANSFERS) == [("capture:pi_1", "stripe/stripe/EUR", "shop:pi_1", 1999, "EUR")]
+
+
+async def test_an_authorization_is_a_capture_where_the_provider_captures_by_itself(workers: Workers) -> None:
+    authorized = stripe("charge.succeeded", CHARGE | {"captured": False, "amount_captured": 0}, "evt_authorized")
+    captured = stripe("charge.captured", CHARGE, "evt_captured")
+    await apply(workers, captured, authorized, stripe=Booking(capture="automatic"))
+    assert await workers.rows(TRANSFERS) == [("capture:pi_1", "provider:stripe", "merchant", 1999, "EUR")]
+    assert [row[:5] for row in await workers.rows(PAYMENTS)] == [("pi_1", "succeeded", "EUR", 1999, 1999)]
+
+
+async def test_nothing_is_captured_and_nothing_moves(workers: Workers) -> None:
+    free = INTENT | {"amount": 0, "amount_received": 0}
+    await apply(workers, stripe("payment_intent.succeeded", free))
+    assert await workers.rows(PAYMENTS) == [("pi_1", "succeeded", "EUR", 0, 0, 0, 0, False)]
+    assert await workers.rows(TRANSFERS) == []
+
+
+async def test_transfers_are_never_changed(workers: Workers) -> None:
+    await apply(workers, stripe("payment_intent.succeeded", SUCCEEDED))
+    for change in ("UPDATE transfers SET amount = 1", "DELETE FROM transfers"):
+        with pytest.raises(asyncpg.RaiseError, match="append-only"):
+            await workers.connection.execute(change)

@@ -84,7 +84,7 @@ async def test_a_payment_signed_by_the_stripe_sdk(rig: Rig, session: aiohttp.Cli
     (payment,) = await rows(rig, "payments", 1)
     assert {name: value for name, value in payment.items() if value} == {
         "namespace": "stripe", "payment_id": "pi_1", "provider": "stripe", "currency": "EUR", "amount": 1999,
-        "captured": 1999, "final_amount": 1999, "succeeded": True, "status": "succeeded",
+        "captured": 1999, "authorized": True, "succeeded": True, "status": "succeeded",
         "first_occurred_at": event["occurred_at"], "last_occurred_at": event["occurred_at"],
     }  # fmt: skip
     (payload,) = await rows(rig, "payloads", 1)

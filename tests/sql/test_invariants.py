@@ -15,8 +15,31 @@ INSERT INTO dead_letters (
 VALUES ('{}', 'stripe', '{}', 'r', 't', 1, now() - interval '1 day', '{{}}', '{{}}')
 """
 PAYMENT = """
-INSERT INTO payments (namespace, payment_id, provider, currency, amount, captured, refunded, succeeded, contradicted)
-VALUES ('stripe', '{}', 'stripe', 'EUR', {}, {}, {}, true, {})
+WITH captured AS (
+    INSERT INTO transfers (
+        namespace, movement, payment_id, debit_account, credit_account, amount, currency, event_id
+    )
+    SELECT 'stripe', 'capture:' || payment, payment, 'from', 'to', amount, 'EUR', 'evt_1'
+    FROM (VALUES ('{0}', {2})) AS told (payment, amount)
+    WHERE amount > 0
+)
+INSERT INTO payments (
+    namespace, payment_id, provider, currency, amount, captured, refunds_total, succeeded, contradicted
+)
+VALUES ('stripe', '{0}', 'stripe', 'EUR', {1}, {2}, {3}, true, {4})
+"""
+CONFLICT = """
+INSERT INTO conflicts (namespace, payment_id, movement, told_amount, told_currency, event_id)
+VALUES ('stripe', 'pi_1', 'capture:pi_1', 9, 'EUR', 'evt_1')
+"""
+HELD_BACK = """
+INSERT INTO held_back (
+    namespace, event_id, payment_id, source, reason, kind, object, amount, currency, movement
+)
+VALUES ('stripe', 'evt_1', 'pi_1', 'stripe', 'conflict', 'refunded', 're_1', 9, 'EUR', 'refund:re_1')
+"""
+TRANSFER = """
+INSERT INTO transfers VALUES ('stripe', '{}', 'pi_1', 'from', 'to', 9, 'EUR', '{}')
 """
 EVENTS_OF_MORE_PAYMENTS = """
 INSERT INTO events
@@ -39,7 +62,13 @@ BROKEN = {
     "payload_without_event": Broken((PAYLOAD.format("evt_ghost", "2026-01-01"),)),
     "event_with_two_payloads": Broken((PAYLOAD.format("evt_1", "1999-01-01"),)),
     "payment_without_event": Broken((PAYMENT.format("pi_ghost", 1, 1, 0, "false"),)),
-    "payment_with_contradiction": Broken((PAYMENT.format("pi_1", 1, 1, 0, "true"),)),
+    "conflict_without_decision": Broken((CONFLICT,)),
+    "contradiction_without_conflict": Broken((PAYMENT.format("pi_1", 1, 1, 0, "true"),)),
+    "payment_unlike_its_transfers": Broken(
+        (PAYMENT.format("pi_1", 9, 9, 0, "false"), "UPDATE payments SET refunds_made = 4")
+    ),
+    "transfer_without_event": Broken((TRANSFER.format("dispute:dp_1", "evt_ghost"),)),
+    "fact_held_back_for_no_conflict": Broken((HELD_BACK,)),
     "payment_with_impossible_amounts": Broken(
         (
             "ALTER TABLE payments DROP CONSTRAINT payments_amount_check",

@@ -75,9 +75,11 @@ async def test_finding_the_buried_asks_the_unique_key(filled: asyncpg.Connection
     assert "Seq Scan" not in text
 
 
-async def test_merging_payments_asks_the_primary_key(filled: asyncpg.Connection) -> None:
+async def test_booking_facts_asks_the_primary_keys(filled: asyncpg.Connection) -> None:
     facts: list[object] = [[] for _ in range(14)]
-    assert "Conflict Arbiter Indexes: payments_pkey" in await plan(filled, "payments", "merge_payments", *facts)
+    text = await plan(filled, "payments", "book_facts", *facts)
+    assert "Conflict Arbiter Indexes: payments_pkey" in text
+    assert "Conflict Arbiter Indexes: transfers_pkey" in text
 
 
 async def test_locking_takes_the_locks_in_one_order(filled: asyncpg.Connection) -> None:

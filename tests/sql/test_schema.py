@@ -30,15 +30,36 @@ def test_the_snapshot_does_not_change_with_the_month_or_the_dump() -> None:
     assert "payloads_2" not in SNAPSHOT.read_text()
 
 
-@pytest.mark.parametrize("column", ["amount", "captured", "refunded", "disputed", "final_amount"])
-async def test_money_is_never_negative(connection: asyncpg.Connection, column: str) -> None:
+TRANSFER = """
+INSERT INTO transfers (namespace, movement, payment_id, debit_account, credit_account, amount, currency, event_id)
+VALUES ('a', 'capture:c', 'p', 'from', $1, $2, $3, 'e')
+"""
+
+
+async def test_money_is_never_negative(connection: asyncpg.Connection) -> None:
     with pytest.raises(asyncpg.CheckViolationError):
-        await connection.execute(PAYMENT.format(column), "EUR", -1)
+        await connection.execute(PAYMENT.format("amount"), "EUR", -1)
+
+
+@pytest.mark.parametrize(
+    ("credit", "amount", "currency"), [("to", 0, "EUR"), ("to", -1, "EUR"), ("from", 1, "EUR"), ("to", 1, "eur")]
+)
+async def test_a_transfer_moves_something_somewhere(
+    connection: asyncpg.Connection, credit: str, amount: int, currency: str
+) -> None:
+    with pytest.raises(asyncpg.CheckViolationError):
+        await connection.execute(TRANSFER, credit, amount, currency)
+
+
+async def test_a_movement_is_booked_once(connection: asyncpg.Connection) -> None:
+    await connection.execute(TRANSFER, "to", 1, "EUR")
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await connection.execute(TRANSFER, "elsewhere", 2, "EUR")
 
 
 @pytest.mark.parametrize("currency", [None, "eur", "EURO", ""])
 async def test_money_has_a_currency(connection: asyncpg.Connection, currency: str | None) -> None:
-    with pytest.raises(asyncpg.CheckViolationError):
+    with pytest.raises((asyncpg.CheckViolationError, asyncpg.NotNullViolationError)):
         await connection.execute(PAYMENT.format("amount"), currency, 1)
 
 

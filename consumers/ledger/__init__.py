@@ -1,0 +1,1 @@
+"""Money booked once: facts become movements, movements become transfers, and what contradicts stops."""

@@ -1,0 +1,46 @@
+-- name: merge_disputes :exec
+-- Joins what a batch tells into its disputes: flags and the largest amount, so that order does not matter.
+INSERT INTO disputes AS known (
+    namespace, dispute_id, payment_id, currency, amount, opened, won, lost, withdrawn, reinstated
+)
+SELECT
+    namespace, dispute_id, min(payment_id), min(currency), max(amount),
+    bool_or(kind = 'dispute_opened'), bool_or(kind = 'dispute_won'), bool_or(kind = 'dispute_lost'),
+    bool_or(kind = 'funds_withdrawn'), bool_or(kind = 'funds_reinstated')
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[])
+    AS told (namespace, dispute_id, payment_id, currency, amount, kind)
+GROUP BY namespace, dispute_id
+ORDER BY namespace, dispute_id
+ON CONFLICT (namespace, dispute_id) DO UPDATE SET
+    payment_id = least(known.payment_id, excluded.payment_id),
+    currency   = least(known.currency, excluded.currency),
+    amount     = greatest(known.amount, excluded.amount),
+    opened     = known.opened OR excluded.opened,
+    won        = known.won OR excluded.won,
+    lost       = known.lost OR excluded.lost,
+    withdrawn  = known.withdrawn OR excluded.withdrawn,
+    reinstated = known.reinstated OR excluded.reinstated;
+
+-- name: restate_disputed :exec
+-- What is disputed of these payments, or was lost: a dispute that was won, or whose money came back, no longer counts.
+UPDATE payments
+SET disputed = sums.disputed, charged_back = sums.charged_back
+FROM (
+    SELECT
+        namespace, payment_id, bool_or(lost) AS charged_back,
+        sum(CASE WHEN NOT lost AND (won OR reinstated) THEN 0 ELSE amount END) AS disputed
+    FROM disputes
+    WHERE (namespace, payment_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))
+    GROUP BY namespace, payment_id
+) AS sums
+WHERE payments.namespace = sums.namespace AND payments.payment_id = sums.payment_id;
+
+-- name: find_known_dispute_states :many
+-- Which states these disputes were known to be in.
+SELECT DISTINCT namespace, dispute_id, state
+FROM unnest($1::text[], $2::text[]) AS batch (namespace, dispute_id)
+JOIN disputes USING (namespace, dispute_id)
+CROSS JOIN LATERAL (
+    VALUES ('dispute_opened', opened), ('dispute_won', won), ('dispute_lost', lost)
+) AS known (state, is_known)
+WHERE is_known;
