@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Sequence
 
-from consumers.facts.base import Currency, Fact, Kind, MinorUnits, Model
+from consumers.facts.base import Currency, Fact, Id, Kind, MinorUnits, Model
 from contract.event import Event
 
 
 class _Refund(Model):
-    id: str
+    id: Id
     amount: MinorUnits
     currency: Currency
     status: str | None = None
@@ -21,7 +21,7 @@ class _Refunds(Model):
 class _Object(Model):
     """The parts of a payment intent, a charge, a refund or a dispute that tell about money."""
 
-    id: str
+    id: Id
     amount: MinorUnits
     currency: Currency
     status: str | None = None
@@ -54,7 +54,7 @@ class _Event(Model):
 
 def read(event: Event) -> Sequence[Fact]:
     """A payment intent has one charge that succeeds, so both tell of one movement: it is named after the payment."""
-    tell = _TYPES.get(event.type)
+    tell = TYPES.get(event.type)
     return tell(event.resource, _Event.model_validate_json(event.body).data.object) if tell else ()
 
 
@@ -117,7 +117,7 @@ def _dispute_closed(payment: str, dispute: _Object) -> list[Fact]:
     return _dispute(kind)(payment, dispute) if kind else []
 
 
-_TYPES: dict[str, Callable[[str, _Object], Sequence[Fact]]] = {
+TYPES: dict[str, Callable[[str, _Object], Sequence[Fact]]] = {
     "payment_intent.created": _pending,
     "payment_intent.processing": _pending,
     "payment_intent.requires_action": _pending,
