@@ -2,11 +2,18 @@
 
 from collections.abc import Mapping
 
-from consumers.facts import in_house, stripe
+from consumers.facts import adyen, checkout, in_house, mollie, paddle, paystack, razorpay, square, stripe
 from consumers.facts.base import Read
 
 READERS: Mapping[str, Read] = {
     "stripe": stripe.read,
+    "adyen": adyen.read,
+    "square": square.read,
+    "razorpay": razorpay.read,
+    "checkout": checkout.read,
+    "mollie": mollie.read,
+    "paddle": paddle.read,
+    "paystack": paystack.read,
     "hmac": in_house.read,
 }
 """The one list, by the provider's name. Events of all other providers are recorded, and move no money."""

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Literal, TypeAlias, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from consumers.money import BIGINT_MAX
-from contract.event import Event
+from contract.event import TEXT_CHARS_MAX, Event
 from contract.record import record
 
 Kind = Literal[
@@ -76,6 +76,17 @@ MinorUnits = Annotated[int, Field(ge=0, le=BIGINT_MAX, strict=True)]
 
 Currency = Annotated[str, StringConstraints(to_upper=True, pattern="^[A-Za-z]{3}$")]
 """A code of ISO 4217, in whichever case; read as upper case."""
+
+
+def _printable(text: str) -> str:
+    """Takes what Postgres can hold as it is: no NUL, no lone surrogate."""
+    if not text.isprintable():
+        raise ValueError("has a character that cannot be printed")
+    return text
+
+
+Id = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=TEXT_CHARS_MAX), AfterValidator(_printable)]
+"""A provider's id of a capture, a refund or a dispute, as short and as plain as an event's own id has to be."""
 
 _DECIMAL = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?")
 """An amount written as text."""

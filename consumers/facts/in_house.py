@@ -1,24 +1,25 @@
 """The in-house event of provider `hmac`: one state of one transaction, amounts in major units."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 from consumers.facts.base import Currency, Fact, Kind, MajorUnits, Model, exactly
 from consumers.money import minor_units
 from contract.event import Event
 
-_KINDS: dict[str, Kind] = {"COMPLETED": "captured", "FAILED": "failed", "PENDING": "pending"}
+TYPES: dict[str, Kind] = {"payment.completed": "captured", "payment.failed": "failed", "payment.pending": "pending"}
+"""The types that the in-house format has. A source that says itself where its types are moves nothing with others."""
 
 
 class _Body(Model):
-    status: Literal["COMPLETED", "FAILED", "PENDING"]
     amount: MajorUnits
     currency: Currency
 
 
 def read(event: Event) -> Sequence[Fact]:
-    """A transaction is captured once and whole, so the movement has its name."""
+    """A transaction is captured once and whole, so the movement has its name. The type is made of its status."""
+    kind = TYPES.get(event.type)
+    if kind is None:
+        return ()
     told = _Body.model_validate(exactly(event.body))
-    amount = minor_units(told.amount, told.currency)
-    object_ = event.resource if told.status == "COMPLETED" else ""
-    return (Fact(_KINDS[told.status], amount, told.currency, object_),)
+    object_ = event.resource if kind == "captured" else ""
+    return (Fact(kind, minor_units(told.amount, told.currency), told.currency, object_),)

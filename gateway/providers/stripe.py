@@ -98,11 +98,20 @@ def _resource(event: _Event) -> str:
     lock and merge together. What belongs to no payment is about itself.
     """
     about = event.get("data", {}).get("object", {})
-    intent = about.get("payment_intent")
-    if isinstance(intent, dict):
-        intent = intent.get("id")
+    charge = about.get("charge")
     related = event.get("related_object") or {}
-    for candidate in (intent, about.get("charge"), about.get("id"), related.get("id")):
-        if isinstance(candidate, str) and candidate:
-            return candidate
-    return event["id"]
+    # A refund or a dispute of old may name its charge alone. What is named may also be there as its whole object
+    # ("expanded"), and such a charge names the payment intent, where it has one.
+    candidates = (
+        _id(about.get("payment_intent")),
+        _id(charge.get("payment_intent")) if isinstance(charge, dict) else None,
+        _id(charge),
+        about.get("id"),
+        related.get("id"),
+    )
+    return next((name for name in candidates if isinstance(name, str) and name), event["id"])
+
+
+def _id(named: object) -> object:
+    """The id of an object that is named by it, or given whole."""
+    return named.get("id") if isinstance(named, dict) else named

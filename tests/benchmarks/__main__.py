@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks [gateway|consumers|end_to_end|memory|all]`: our figures, and what they stand against."""
+"""`python -m tests.benchmarks [gateway|consumers|end_to_end|memory|verify|all]`: our figures, and the other side's."""
 
 import argparse
 import json
@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 import uvloop
 from rich.console import Console
 
-from tests.benchmarks import consumers, end_to_end, gateway, memory
+from tests.benchmarks import consumers, end_to_end, gateway, memory, verify
 from tests.benchmarks.figures import Figure, table
 from tests.benchmarks.rig import Options
 
@@ -19,6 +19,7 @@ BENCHMARKS: dict[str, Callable[[Options], Awaitable[list[Figure]]]] = {
     "consumers": consumers.run,
     "end_to_end": end_to_end.run,
     "memory": memory.run,
+    "verify": verify.run,
 }
 
 PLAIN_WIDTH_CHARS = 140

@@ -12,6 +12,7 @@ OCTOKIT = "octokit/webhooks-methods.js, test"
 RAZORPAY = "razorpay-python, tests/test_client_utility.py and its fake_payment_authorized_webhook.json"
 GOCARDLESS = "gocardless-pro-python, tests/webhooks_test.py and its fixture without the last newline"
 PAGARME = "pagarme-python, tests/postback_test.py"
+SHOPIFY = "shopify-api-php, tests/Webhooks/RegistryTest.php, with the secret of its BaseTestCase.php"
 
 RAZORPAY_PAYMENT = {
     "id": "pay_6koWN7bvxujzxM",
@@ -118,6 +119,7 @@ PUBLISHED = {
         b"sha1=1b66c265fdac6a903d2aecd01290a26a17c246fd",
         PAGARME_FORM,
     ),
+    SHOPIFY: ("shopify", "steffi", b"/Redz4YXHLnSmmSN8grr5/Jl/Ua3d7yX3iWbjb8R8wo=", '{"foo":"bar"}'),
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import Adyen.util
 
 from gateway.providers.payload import array_items
-from tests.support.cases.base import NOW_S, Case, RawHeaders, Signed
+from tests.support.cases.base import JUST_BEFORE, NOW_S, Case, Expected, RawHeaders, Signed
 
 SIGNATURE = b"hmacSignature"
 PLACE = "@signature@"
@@ -38,6 +38,7 @@ class AdyenCase(Case):
     secrets = SECRETS
     signature = SIGNATURE
     covers = "fields"
+    expected = Expected("CAPTURE:8515131751004933:true", "CAPTURE", "7914073381342284", JUST_BEFORE)
     sent_as = SignedItem
 
     def sign(self, body: str, secret: str, at_s: int = NOW_S) -> RawHeaders:
@@ -67,11 +68,17 @@ class AdyenCase(Case):
     def kept(self, body: bytes) -> bytes:
         return array_items(self.deliver_bytes(body).sent()[1], "notificationItems")[0]
 
+    def expected_payload(self, signed: Signed) -> bytes:
+        """The one item, without the batch around it."""
+        body = signed.sent()[1]
+        return body[body.index(b"[") + 1 : body.rindex(b"]")]
+
 
 class AdyenPlatformCase(Case):
     provider = "adyen_platform"
     secrets = SECRETS
     signature = b"HmacSignature"
+    expected = Expected("{sha256}", "balancePlatform.transfer.updated", "3JNRAB5ODDNN7YKW", JUST_BEFORE)
     beside = ((b"Protocol", b"HmacSHA256"),)
 
     def sign(self, body: str, secret: str, at_s: int = NOW_S) -> RawHeaders:

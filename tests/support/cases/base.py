@@ -1,5 +1,6 @@
 """What the conformance suite must know of a provider. Each file beside this one has a case or a family of them."""
 
+import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -55,6 +56,23 @@ class Signed:
         return self.with_headers([(key, value) for key, value in self.headers if key != name])
 
 
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What is known of the event that `Case.signed` tells, without asking the project's code.
+
+    `{sha256}` in the id stands for the digest of `Case.hashed`.
+    """
+
+    event_id: str
+    type: str
+    resource: str
+    occurred_at: datetime | None
+
+
+JUST_BEFORE = datetime(2026, 9, 17, 11, 59, 58, tzinfo=UTC)
+"""When most of the events say that they happened."""
+
+
 class Case(ABC):
     """What the conformance suite must know of one provider."""
 
@@ -74,6 +92,8 @@ class Case(ABC):
     """Whether its events have a time."""
     target: ClassVar[str] = "/webhooks/a"
     """Path and query, where these are signed too."""
+    expected: ClassVar[Expected]
+    """The event of `signed`, stated by hand."""
     sent_as: ClassVar[type[Signed]] = Signed
     """How the parts become a request. A signature that is sent within the body counts as a header until then."""
 
@@ -102,6 +122,18 @@ class Case(ABC):
     def kept(self, body: bytes) -> bytes:
         """The part of a body that the one event in it is kept with."""
         return body
+
+    def hashed(self, body: bytes) -> bytes:
+        """What an id is the digest of, where there is none that is signed."""
+        return body
+
+    def expected_id(self, body: bytes) -> str:
+        """The id of an event with this body."""
+        return self.expected.event_id.replace("{sha256}", f"sha256:{hashlib.sha256(self.hashed(body)).hexdigest()}")
+
+    def expected_payload(self, signed: Signed) -> bytes:
+        """The bytes that the event of `signed` is kept with: those that came, unless several events came at once."""
+        return signed.sent()[1]
 
     def deliver(self, body: str, secret: str | None = None, at_s: int = NOW_S) -> Signed:
         """A genuine request with this body, signed by the provider's own code."""

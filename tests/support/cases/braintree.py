@@ -9,7 +9,7 @@ from urllib.parse import quote_from_bytes
 from xml.sax.saxutils import escape
 
 from gateway.providers.base import Provider
-from tests.support.cases.base import NOW_S, Case, RawHeaders, Signed
+from tests.support.cases.base import JUST_BEFORE, NOW_S, Case, Expected, RawHeaders, Signed
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it warns of a part of its own
@@ -52,6 +52,7 @@ class BraintreeCase(Case):
     provider = "braintree"
     secrets = ("first_private_key", "second_private_key", "third_private_key")
     signature = SIGNATURE
+    expected = Expected("{sha256}", "transaction_settled", "txn_1", JUST_BEFORE)
     sent_as = SignedForm
 
     def public_key(self, secret: str) -> str:
@@ -81,3 +82,10 @@ class BraintreeCase(Case):
 
     def kept(self, body: bytes) -> bytes:
         return base64.encodebytes(body)
+
+    def hashed(self, body: bytes) -> bytes:
+        return base64.encodebytes(body).rstrip(b"\n")
+
+    def expected_payload(self, signed: Signed) -> bytes:
+        """What was signed, which is not what the form looks like."""
+        return base64.encodebytes(signed.body)

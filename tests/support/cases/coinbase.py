@@ -4,7 +4,7 @@ import hashlib
 import hmac
 from typing import Any
 
-from tests.support.cases.base import NOW_S, Case, RawHeaders
+from tests.support.cases.base import JUST_BEFORE, NOW_S, Case, Expected, RawHeaders
 
 
 def v0(body: bytes, secret: str, at_s: int = NOW_S) -> bytes:
@@ -22,6 +22,7 @@ class CoinbaseCase(Case):
     secrets = ("a-first-secret", "a-second-secret", "a-third-secret")
     signature = b"X-Hook0-Signature"
     timed = True
+    expected = Expected("e_1", "payments.transfers.completed", "transfer_1", JUST_BEFORE)
 
     def sign(self, body: str, secret: str, at_s: int = NOW_S) -> RawHeaders:
         return self.sign_bytes(body.encode(), secret, at_s)

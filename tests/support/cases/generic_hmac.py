@@ -5,13 +5,14 @@ from typing import Any
 import stripe
 
 from gateway.providers.signing import hmac_sha256, lower_hex
-from tests.support.cases.base import NOW_S, Case, RawHeaders
+from tests.support.cases.base import JUST_BEFORE, NOW_S, Case, Expected, RawHeaders
 
 
 class GenericHmacCase(Case):
     provider = "hmac"
     secrets = ("first secret", "second secret", "third secret")
     signature = b"X-Signature"
+    expected = Expected("t_1:COMPLETED", "payment.completed", "t_1", JUST_BEFORE)
 
     def sign(self, body: str, secret: str, at_s: int = NOW_S) -> RawHeaders:  # noqa: ARG002 - no time is signed
         return [(self.signature, stripe.WebhookSignature._compute_signature(body, secret).encode())]

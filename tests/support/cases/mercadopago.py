@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from mercadopago.webhook import validator
 
-from tests.support.cases.base import NOW_S, Case, RawHeaders
+from tests.support.cases.base import JUST_BEFORE, NOW_S, Case, Expected, RawHeaders
 
 DATA_ID = "ord01jq4s4ky8hwq6na5pxb65b3d3"
 REQUEST_ID = "2066ca19-c6f1-498a-be75-1923005edd06"
@@ -25,6 +25,7 @@ class MercadoPagoCase(Case):
     signature = b"x-signature"
     timed = True
     covers = "reference"
+    expected = Expected(f"id:{DATA_ID};request-id:{REQUEST_ID};ts:{NOW_S}000;", "payment.updated", DATA_ID, JUST_BEFORE)
     settings: ClassVar[Mapping[str, object]] = {"tolerance_s": 300}
     target = f"/webhooks/a?data.id={DATA_ID}&type=payment"
     beside = ((b"x-request-id", REQUEST_ID.encode()),)

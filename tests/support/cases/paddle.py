@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from paddle_billing.Notifications.PaddleSignature import PaddleSignature
 
-from tests.support.cases.base import NOW_S, Case, RawHeaders
+from tests.support.cases.base import JUST_BEFORE, NOW_S, Case, Expected, RawHeaders
 
 
 class PaddleCase(Case):
@@ -13,6 +13,7 @@ class PaddleCase(Case):
     secrets = ("pdl_ntfset_first-secret", "pdl_ntfset_second-secret", "pdl_ntfset_third-secret")
     signature = b"Paddle-Signature"
     timed = True
+    expected = Expected("evt_1", "adjustment.created", "txn_1", JUST_BEFORE.replace(microsecond=286848))
     settings: ClassVar[Mapping[str, object]] = {"tolerance_s": 300}
 
     def sign(self, body: str, secret: str, at_s: int = NOW_S) -> RawHeaders:

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 from gateway.providers.base import Provider, UnavailableError
 from gateway.providers.paypal import PayPal
 from gateway.providers.truelayer import JKU
-from tests.support.cases.base import NOW, NOW_S, Case, RawHeaders
+from tests.support.cases.base import JUST_BEFORE, NOW, NOW_S, Case, Expected, RawHeaders
 
 CERTIFICATE_URL = "https://api.paypal.com/v1/notifications/certs/CERT-360caa42-fca2a594-1d93a270"
 ISSUED_TO = "messageverificationcerts.paypal.com"
@@ -109,6 +109,12 @@ class PayPalCase(Case):
     secrets = ("96605875FF6516633", "1JE4291016473214C", "0FV983392A0531201")
     signature = b"PAYPAL-TRANSMISSION-SIG"
     covers = "weak"
+    expected = Expected(
+        "afa30d40-ca4a-11e9-ab68-7d4e2605c70c",
+        "PAYMENT.CAPTURE.COMPLETED",
+        "2GG279541U471931P",
+        JUST_BEFORE.replace(microsecond=613000),
+    )
     beside = ((b"PAYPAL-CERT-URL", CERTIFICATE_URL.encode()),)
 
     def source(self, *secrets: str, **settings: object) -> Provider:
@@ -142,6 +148,7 @@ class WiseCase(Case):
     provider = "wise"
     secrets = tuple(public_pem(f"wise {number}") for number in range(3))  # type: ignore[assignment]
     signature = b"X-Signature-SHA256"
+    expected = Expected("{sha256}", "transfers#state-change", "49983981", JUST_BEFORE)
     beside = ((b"X-Delivery-Id", b"4a1c1b7e-6a2e-4f0b-9c1e-5a9f0c1d2e3f"),)
 
     def sign(self, body: str, secret: str, at_s: int = NOW_S) -> RawHeaders:
@@ -157,6 +164,11 @@ class WiseCase(Case):
         data |= {"occurred_at": "2026-09-17T11:59:58Z", "note": text}
         return {"data": data, **event, "sent_at": "2026-09-17T11:59:59Z"}
 
+    def hashed(self, body: bytes) -> bytes:
+        """Its type and data: not the time of sending nor the subscription, which differ where the event is one."""
+        event = json.loads(body)
+        return json.dumps([event["event_type"], event["data"]], sort_keys=True).encode()
+
 
 class TrueLayerCase(Case):
     """Signed by TrueLayer's own library."""
@@ -164,6 +176,7 @@ class TrueLayerCase(Case):
     provider = "truelayer"
     secrets = (jwks("key 0"), jwks("key 1"), jwks("key 2"))
     signature = b"Tl-Signature"
+    expected = Expected("18b2842b-a57b-4887-a0a6-d3c7c36f1020", "payment_executed", "dd3c3b6c", JUST_BEFORE)
 
     def sign(self, body: str, secret: str, at_s: int = NOW_S) -> RawHeaders:
         name = self._name(secret)

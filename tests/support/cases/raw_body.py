@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from gateway.providers.base import Provider
 from gateway.providers.payload import array_items
-from tests.support.cases.base import NOW_S, Case, RawHeaders
+from tests.support.cases.base import JUST_BEFORE, NOW, NOW_S, Case, Expected, RawHeaders, Signed
 
 
 class RawBodyCase(Case):
@@ -34,6 +34,7 @@ class GitHubCase(RawBodyCase):
     prefix = b"sha256="
     beside = ((b"X-GitHub-Event", b"sponsorship"), (b"X-GitHub-Delivery", b"72d3162e-cc78-11e3-81ab-4c9367dc0958"))
     dated = False
+    expected = Expected("sponsorship:{sha256}", "sponsorship.created", "S_1", None)
 
     def event(self, text: str) -> dict[str, Any]:
         return {
@@ -46,6 +47,7 @@ class GitHubCase(RawBodyCase):
 class CheckoutCase(RawBodyCase):
     provider = "checkout"
     signature = b"Cko-Signature"
+    expected = Expected("evt_1", "payment_captured", "pay_1", JUST_BEFORE.replace(microsecond=882154))
 
     def event(self, text: str) -> dict[str, Any]:
         data = {"id": "pay_1", "action_id": "act_1", "amount": 1099, "currency": "EUR", "response_summary": text}
@@ -56,6 +58,7 @@ class ShopifyCase(RawBodyCase):
     provider = "shopify"
     signature = b"X-Shopify-Hmac-SHA256"
     hexadecimal = False
+    expected = Expected("orders/paid:{sha256}", "orders/paid", "820982911946154508", JUST_BEFORE)
     beside = (
         (b"X-Shopify-Topic", b"orders/paid"),
         (b"X-Shopify-Webhook-Id", b"b54557e4-bdd9-4b37-8a5f-bf7d70bcd043"),
@@ -70,6 +73,7 @@ class ShopifyCase(RawBodyCase):
 class RazorpayCase(RawBodyCase):
     provider = "razorpay"
     signature = b"X-Razorpay-Signature"
+    expected = Expected("{sha256}", "refund.processed", "pay_1", NOW)
     beside = ((b"x-razorpay-event-id", b"Ev1"),)
 
     def event(self, text: str) -> dict[str, Any]:
@@ -82,6 +86,7 @@ class RazorpayCase(RawBodyCase):
 class MollieCase(RawBodyCase):
     provider = "mollie"
     signature = b"X-Mollie-Signature"
+    expected = Expected("event_1", "payment-link.paid", "pl_1", JUST_BEFORE)
     prefix = b"sha256="
 
     def event(self, text: str) -> dict[str, Any]:
@@ -93,6 +98,7 @@ class MollieCase(RawBodyCase):
 class GoCardlessCase(RawBodyCase):
     provider = "gocardless"
     signature = b"Webhook-Signature"
+    expected = Expected("EV1", "payments.paid_out", "PM1", JUST_BEFORE.replace(microsecond=404000))
 
     def event(self, text: str) -> dict[str, Any]:
         event = {
@@ -106,11 +112,17 @@ class GoCardlessCase(RawBodyCase):
     def kept(self, body: bytes) -> bytes:
         return array_items(body, "events")[0]
 
+    def expected_payload(self, signed: Signed) -> bytes:
+        """The one item, without the batch around it."""
+        body = signed.sent()[1]
+        return body[body.index(b"[") + 1 : body.rindex(b"]")]
+
 
 class PaystackCase(RawBodyCase):
     provider = "paystack"
     signature = b"x-paystack-signature"
     digest = "sha512"
+    expected = Expected("charge.success:302961", "charge.success", "ref_1", JUST_BEFORE)
 
     def event(self, text: str) -> dict[str, Any]:
         data = {"id": 302961, "reference": "ref_1", "amount": 1099, "currency": "NGN", "message": text}
@@ -120,6 +132,7 @@ class PaystackCase(RawBodyCase):
 class LemonSqueezyCase(RawBodyCase):
     provider = "lemonsqueezy"
     signature = b"X-Signature"
+    expected = Expected("{sha256}", "order_created", "orders:1", JUST_BEFORE)
     beside = ((b"X-Event-Name", b"order_created"),)
 
     def event(self, text: str) -> dict[str, Any]:
@@ -134,6 +147,7 @@ class FlutterwaveCase(RawBodyCase):
     provider = "flutterwave"
     signature = b"flutterwave-signature"
     hexadecimal = False
+    expected = Expected("wbk_1:charge.completed:chg_1:succeeded", "charge.completed", "chg_1", NOW)
 
     def event(self, text: str) -> dict[str, Any]:
         data = {"id": "chg_1", "amount": 1099, "currency": "NGN", "status": "succeeded", "description": text}
@@ -147,6 +161,7 @@ class FlutterwaveV3Case(RawBodyCase):
     secrets = ("first-secret", "second-secret", "third-secret")
     signature = b"verif-hash"
     covers = "reference"
+    expected = Expected("charge.completed:285959875:successful", "charge.completed", "Links-1", JUST_BEFORE)
 
     def sign_bytes(self, body: bytes, secret: str, at_s: int = NOW_S) -> RawHeaders:  # noqa: ARG002
         return [(self.signature, secret.encode())]
@@ -167,6 +182,7 @@ class KlarnaCase(RawBodyCase):
 
     provider = "klarna"
     signature = b"Klarna-Signature"
+    expected = Expected("d9f9b1a0", "payment.request.state-change.completed", "krn:payment:eu1:request:1", JUST_BEFORE)
 
     def key_id(self, secret: str) -> str:
         number = self.secrets.index(secret) if secret in self.secrets else 0
@@ -193,6 +209,9 @@ class PagarmeCase(RawBodyCase):
     signature = b"X-Hub-Signature"
     prefix = b"sha1="
     digest = "sha1"
+    expected = Expected(
+        "2727403:paid:{sha256}", "transaction_status_changed.paid", "2727403", JUST_BEFORE.replace(microsecond=216000)
+    )
 
     def event(self, text: str) -> dict[str, Any]:
         transaction = {"id": "2727403", "date_updated": "2026-09-17T11:59:58.216Z", "amount": "1099", "note": text}
@@ -212,6 +231,7 @@ class PagBankCase(RawBodyCase):
 
     provider = "pagbank"
     signature = b"x-authenticity-token"
+    expected = Expected("paid:{sha256}", "order.paid", "ORDE_1", JUST_BEFORE.replace(microsecond=27000))
 
     def sign_bytes(self, body: bytes, secret: str, at_s: int = NOW_S) -> RawHeaders:  # noqa: ARG002
         return [(self.signature, hashlib.sha256(secret.encode() + b"-" + body).hexdigest().encode())]

@@ -6,7 +6,7 @@ import hmac
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from tests.support.cases.base import NOW_S, Case, RawHeaders
+from tests.support.cases.base import JUST_BEFORE, NOW_S, Case, Expected, RawHeaders
 
 URL = "https://example.org:8443/webhooks/square/?tenant=1"
 
@@ -15,6 +15,7 @@ class SquareCase(Case):
     provider = "square"
     secrets = ("first-signature-key", "second-signature-key", "third-signature-key")
     signature = b"x-square-hmacsha256-signature"
+    expected = Expected("evt_1", "payment.updated", "pay_1", JUST_BEFORE.replace(microsecond=500000))
     settings: ClassVar[Mapping[str, object]] = {"notification_url": URL}
 
     def sign(self, body: str, secret: str, at_s: int = NOW_S) -> RawHeaders:

@@ -8,7 +8,7 @@ import standardwebhooks
 import svix.webhooks
 
 from gateway.providers.signing import hmac_sha256, padded_base64
-from tests.support.cases.base import NOW_S, Case, RawHeaders
+from tests.support.cases.base import JUST_BEFORE, NOW_S, Case, Expected, RawHeaders
 
 
 class StandardWebhooksCase(Case):
@@ -20,6 +20,7 @@ class StandardWebhooksCase(Case):
     )
     signature = b"webhook-signature"
     timed = True
+    expected = Expected("msg_1", "order.paid", "ord_1", JUST_BEFORE)
     prefix: ClassVar[bytes] = b"webhook-"
 
     def sign(self, body: str, secret: str, at_s: int = NOW_S) -> RawHeaders:

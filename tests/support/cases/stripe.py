@@ -1,11 +1,12 @@
 """Stripe, signed by its own library."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import stripe
 
 from gateway.providers.signing import hmac_sha256, lower_hex
-from tests.support.cases.base import NOW_S, Case, RawHeaders
+from tests.support.cases.base import NOW_S, Case, Expected, RawHeaders
 
 
 class StripeCase(Case):
@@ -13,6 +14,7 @@ class StripeCase(Case):
     secrets = ("whsec_first-secret", "whsec_second-secret", "whsec_third-secret")
     signature = b"Stripe-Signature"
     timed = True
+    expected = Expected("evt_1", "payment_intent.succeeded", "pi_1", datetime(2026, 9, 17, 11, 59, 55, tzinfo=UTC))
 
     def sign(self, body: str, secret: str, at_s: int = NOW_S) -> RawHeaders:
         header: str = stripe.WebhookSignature.generate_signature_header(body, secret, at_s)
