@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal, final
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from contract.booking import Capture, Trust, check_accounts
 from contract.event import EnvelopeError, Event, Signed
 from contract.keys import NAMESPACE_PATTERN
 from contract.record import record
@@ -121,6 +122,16 @@ class SourceSettings(BaseModel):
     provider: str
     namespace: Annotated[str, Field(pattern=f"^{NAMESPACE_PATTERN.pattern}$")]
     secrets: tuple[Secret, ...]
+
+    trust: Trust = "signed"
+    capture: Capture = "manual"
+    accounts: dict[str, str] = {}
+    """How the source's money is booked. Only the consumers obey these; a mistake in them is told here, at the start."""
+
+    @field_validator("accounts")
+    @classmethod
+    def _accounts_can_be_booked(cls, accounts: dict[str, str]) -> dict[str, str]:
+        return check_accounts(accounts)
 
     @model_validator(mode="before")
     @classmethod

@@ -241,3 +241,17 @@ def test_a_senders_own_settings_are_told_on_by_name(tmp_path: Path) -> None:
         "[acme] key_encoding: secret number 1: a secret is not hexadecimal",
         "[acme] event_id: a place is neither a JSON pointer, such as /data/id, nor the name of a header",
     )
+
+
+@pytest.mark.parametrize(
+    ("setting", "problem"),
+    [
+        ('trust = "everything"', "trust: Input should be 'signed' or 'all'"),
+        ('capture = "later"', "capture: Input should be 'manual' or 'automatic'"),
+        ('accounts = { merchant = "{nobody}" }', "accounts: accounts: merchant has braces around other than"),
+        ('accounts = { shop = "x" }', "accounts: accounts: shop is not one of"),
+    ],
+)
+def test_how_money_is_booked_is_checked_at_the_start(tmp_path: Path, setting: str, problem: str) -> None:
+    (told,) = problems_of(tmp_path, f'[a]\nprovider = "hmac"\nsecrets = ["x"]\n{setting}\n')
+    assert told.startswith(f"[a] {problem}")

@@ -33,15 +33,15 @@ class Recording:
         text = self.content.get("text")
         return (json.dumps(self.content["body"]) if text is None else text).encode()
 
-    def event(self) -> Event:
-        """As the gateway would publish it, once it had proven it genuine."""
+    def event(self, namespace: str | None = None) -> Event:
+        """As the gateway would publish it, once it had proven it genuine; in the provider's namespace unless told."""
         source = CASES[self.provider].source()
         headers = [(name.encode(), value.encode()) for name, value in self.content.get("headers", {}).items()]
         drafts = source.parse(Request("POST", "/webhooks/a", Headers(headers), self.body, NOW))
         draft = drafts[self.content.get("item", 0)]
         return Event(
             source=self.provider,
-            namespace=self.provider,
+            namespace=namespace or self.provider,
             provider=self.provider,
             event_id=draft.event_id,
             type=draft.type,
