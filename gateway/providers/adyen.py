@@ -12,9 +12,12 @@ merchantAccountCode, merchantReference, amount.value, amount.currency, eventCode
 * There is no event id: event code, PSP reference and success make it. All three are signed.
 """
 
-from typing import Annotated, Any, ClassVar, Literal
+import contextlib
+import re
+from typing import Annotated, Any, ClassVar, Literal, NotRequired
 
 from pydantic import Field, field_validator
+from typing_extensions import TypedDict
 
 from gateway.providers import signing
 from gateway.providers.base import (
@@ -27,7 +30,7 @@ from gateway.providers.base import (
     SignatureError,
     SourceSettings,
 )
-from gateway.providers.payload import Body, array_items, inside, read_json, some_time
+from gateway.providers.payload import Reader, array_and_rest, body_part, inside, some_time
 from gateway.providers.secret import Secret
 
 ITEMS = "notificationItems"
@@ -52,29 +55,43 @@ class HexSettings(SourceSettings):
         return secrets
 
 
-class _Amount(Body):
-    value: Annotated[int, Field(ge=-AMOUNT_MAX, le=AMOUNT_MAX)] | None = None
-    currency: _NoColon | None = None
+@body_part
+class _Amount(TypedDict, total=False):
+    value: Annotated[int, Field(ge=-AMOUNT_MAX, le=AMOUNT_MAX)] | None
+    currency: _NoColon | None
 
 
-class _Item(Body):
-    pspReference: Annotated[_NoColon, Field(min_length=1)]  # noqa: N815 - Adyen's spelling
-    originalReference: _NoColon | None = None  # noqa: N815
-    merchantAccountCode: _NoColon | None = None  # noqa: N815
-    merchantReference: str | None = None  # noqa: N815
-    amount: _Amount = _Amount()
-    eventCode: Annotated[_NoColon, Field(min_length=1)]  # noqa: N815
+@body_part
+class _Item(TypedDict):
+    pspReference: Annotated[_NoColon, Field(min_length=1)]
+    originalReference: NotRequired[_NoColon | None]
+    merchantAccountCode: NotRequired[_NoColon | None]
+    merchantReference: NotRequired[str | None]
+    amount: NotRequired[_Amount]
+    eventCode: Annotated[_NoColon, Field(min_length=1)]
     success: Literal["true", "false"]
-    eventDate: Any = None  # noqa: N815
-    additionalData: Any = None  # noqa: N815
+    eventDate: NotRequired[Any]
+    additionalData: NotRequired[Any]
 
 
-class _Notification(Body):
+@body_part
+class _Notification(TypedDict):
     NotificationRequestItem: _Item
 
 
-class _Batch(Body):
-    live: Any = None
+_read_notification = Reader(_Notification)
+
+_ALONE = re.compile(
+    rb"""_\{_"live"_:_"(true|false)"_,_"notificationItems"_:_\[_(\{_"NotificationRequestItem"_:.*\})_\]_\}_""".replace(
+        b"_", rb"[ \t\n\r]*"
+    ),
+    re.DOTALL,
+)
+"""A batch as Adyen writes it, if what stands in place of the one item is one JSON value: then all of it is JSON, and
+that is the item, byte for byte. Where it is several, or none, it cannot be read as one."""
+
+ALONE_BYTES_MAX = 4096
+"""Within it there is no number that is too large for a reader of JSON in Python, whatever else stands in the item."""
 
 
 class Adyen(Provider):
@@ -91,54 +108,67 @@ class Adyen(Provider):
     async def authenticate(self, request: Request) -> Proof:
         """Every item, with any of the secrets: the highest number tells, so that an old secret still in use shows."""
         try:
-            items = array_items(request.body, ITEMS)
+            items, _ = _batch(request.body)
         except PayloadError as error:
             raise SignatureError("malformed", f"there are no items whose signatures could be read: {error}") from None
         if not items:
             raise SignatureError("missing", "there is no item, and so no signature")
-        return Proof(secret_number=max(self._prove(item) for item in items), signed="fields")
+        return Proof(secret_number=max([self._prove(item) for _, item in items]), signed="fields")
 
     def parse(self, request: Request) -> list[Draft]:
         """Every item of the batch."""
-        live = read_json(_Batch, request.body).live
+        items, live = _batch(request.body)
         headers = {"live": live} if isinstance(live, str) and live in {"true", "false"} else {}
-        return [_draft(item, headers) for item in array_items(request.body, ITEMS)]
+        return [_draft(text, item, headers) for text, item in items]
 
-    def _prove(self, item: bytes) -> int:
+    def _prove(self, item: _Item) -> int:
         """The number of the secret that signed the item."""
-        try:
-            signed = read_json(_Notification, item).NotificationRequestItem
-        except PayloadError as error:
-            raise SignatureError("malformed", f"the signed fields of an item cannot be read: {error}") from None
-        signature = inside(signed.additionalData, "hmacSignature")
+        signature = inside(item.get("additionalData"), "hmacSignature")
         if not isinstance(signature, str) or not signature:
             raise SignatureError("missing", "an item has no additionalData.hmacSignature")
-        return signing.signing_key(self._keys, _message(signed), [signature.encode()], signing.padded_base64)
+        return signing.signing_key(self._keys, _message(item), [signature.encode()], signing.padded_base64)
+
+
+def _batch(body: bytes) -> tuple[list[tuple[bytes, _Item]], object]:
+    """Each item with the bytes it was read from, and whether they are live. Raises PayloadError."""
+    alone = _ALONE.fullmatch(body) if len(body) <= ALONE_BYTES_MAX else None
+    if alone:
+        live, text = alone.groups()
+        with contextlib.suppress(PayloadError):  # several items, or whatever is wrong with it will be told below
+            return [(text, _read(text))], live.decode()
+    texts, rest = array_and_rest(body, ITEMS)
+    return [(text, _read(text)) for text in texts], rest.get("live")
+
+
+def _read(item: bytes) -> _Item:
+    return _read_notification(item)["NotificationRequestItem"]
 
 
 def _message(item: _Item) -> bytes:
+    amount = item.get("amount") or {}
+    value = amount.get("value")
     fields = (
-        item.pspReference,
-        item.originalReference,
-        item.merchantAccountCode,
-        item.merchantReference,
-        None if item.amount.value is None else str(item.amount.value),
-        item.amount.currency,
-        item.eventCode,
-        item.success,
+        item["pspReference"],
+        item.get("originalReference"),
+        item.get("merchantAccountCode"),
+        item.get("merchantReference"),
+        None if value is None else str(value),
+        amount.get("currency"),
+        item["eventCode"],
+        item["success"],
     )
-    return ":".join(field or "" for field in fields).encode()
+    return ":".join([field or "" for field in fields]).encode()
 
 
-def _draft(item: bytes, headers: dict[str, str]) -> Draft:
-    event = read_json(_Notification, item).NotificationRequestItem
+def _draft(text: bytes, item: _Item, headers: dict[str, str]) -> Draft:
+    code, reference, success = item["eventCode"], item["pspReference"], item["success"]
     return Draft(
-        event_id=f"{event.eventCode}:{event.pspReference}:{event.success}",
-        type=event.eventCode,
+        event_id=f"{code}:{reference}:{success}",
+        type=code,
         # The payment: captures, refunds and chargebacks have PSP references of their own, and name that of the payment
         # they belong to, so that all of them share a resource, and lock and merge together.
-        resource=event.originalReference or event.pspReference,
-        occurred_at=some_time(event.eventDate),
+        resource=item.get("originalReference") or reference,
+        occurred_at=some_time(item.get("eventDate")),
         headers=headers,
-        body=item,
+        body=text,
     )

@@ -53,7 +53,7 @@ CHARGE = "subscription/transactions/transaction/id"
 ABOUT = (
     "transaction/refunded-transaction-id",
     "transaction/id",
-    "dispute/transaction/id",
+    "*/transaction/id",
     "*/payment-id",
     "*/id",
     "*/token",
@@ -165,7 +165,9 @@ def _text(element: Element, place: str) -> str | None:
 
 
 def _resource(notification: Element, kind: str) -> str | None:
-    """The transaction: disputes and failed refunds name theirs, so that all its events lock and merge together.
+    """The transaction: refunds and disputes name theirs, so that all its events lock and merge together.
+
+    So does a local payment once it is paid; its own id, which no refund and no dispute names, is told until then.
 
     A charge of a subscription is about the newest of its transactions, which is the first; what else happens to a
     subscription is about the subscription.

@@ -38,6 +38,7 @@ from gateway.providers.payload import UNIX_S_MAX, Body, read_json, some_time
 HEADER = "x-signature"
 REQUEST_ID = "x-request-id"
 DATA_ID = "data.id"
+CURRENCY = "currency"
 
 TYPE_UNKNOWN = "unknown"
 
@@ -54,6 +55,8 @@ class MercadoPagoSettings(SourceSettings):
     """Its table in sources.toml."""
 
     tolerance_s: Annotated[int, Field(strict=True, ge=1, le=TOLERANCE_S_MAX)] | None = None
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None = None
+    """The account's. Notifications of orders have amounts and no currency, so their reader is told this one."""
 
 
 class _Event(Body):
@@ -74,6 +77,7 @@ class MercadoPago(Provider):
         super().__init__(settings)
         self._keys = [secret.reveal().encode() for secret in settings.secrets]
         self._tolerance_s = settings.tolerance_s
+        self._headers = {CURRENCY: settings.currency} if settings.currency else {}
 
     async def authenticate(self, request: Request) -> Proof:
         """Any v1 by any of the secrets, over either form of the id, made within the tolerance if there is one."""
@@ -100,7 +104,7 @@ class MercadoPago(Provider):
                 # What is notified of is the payment itself, whatever happened to it: all its events share this.
                 resource=about or event_id,
                 occurred_at=some_time(event.date_created, int(timestamp)),
-                headers={DATA_ID: data_id} if data_id else {},
+                headers={**({DATA_ID: data_id} if data_id else {}), **self._headers},
             )
         ]
 

@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import json
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Generic, TypeVar, cast
 
@@ -27,7 +26,7 @@ BATCH_EVENTS_MAX = 1000
 """Events in one request; the largest batch any sender documents has 250."""
 
 _JSON = json.JSONDecoder()
-_BETWEEN = re.compile(r"[\s,:]*")
+_SPACE = re.compile(r"[ \t\n\r]*")
 
 
 class Body(BaseModel):
@@ -141,30 +140,82 @@ def array_items(body: bytes, name: str) -> list[bytes]:
 
     Of a repeated name the last counts, as in every common JSON reader. Raises PayloadError.
     """
+    return array_and_rest(body, name)[0]
+
+
+def array_and_rest(body: bytes, name: str) -> tuple[list[bytes], dict[str, object]]:
+    """The same items, and the values of the other members. Everything is scanned once."""
     try:
-        text = body.decode()
-        document = json.loads(text)
-    except (ValueError, RecursionError):
-        raise PayloadError("the body is not JSON in UTF-8, or is nested or a number is large beyond reason") from None
-    if not isinstance(inside(document, name), list):
+        cut, rest = _members(body.decode(), name)
+    except (ValueError, IndexError, RecursionError):
+        raise PayloadError(
+            "the body is no JSON object in UTF-8, or is nested or a number is large beyond reason"
+        ) from None
+    if cut is None:
         raise PayloadError(f"{name}: not an array in the body's JSON object")
-    members = list(_values(text, text.index("{")))
-    array = [start for (key, _, _), (_, start, _) in zip(members[::2], members[1::2], strict=True) if key == name][-1]
-    items = [text[start:end].encode() for _, start, end in _values(text, array)]
-    if len(items) > BATCH_EVENTS_MAX:
+    if len(cut) > BATCH_EVENTS_MAX:
         raise PayloadError(f"{name}: more than {BATCH_EVENTS_MAX} events in one request")
-    return items
+    return [item.encode() for item in cut], rest
 
 
-def _values(text: str, opening: int) -> Iterator[tuple[object, int, int]]:
-    """What is directly within the object or array that opens there, names too, each with its start and end.
+def _members(text: str, name: str) -> tuple[list[str] | None, dict[str, object]]:
+    """The texts of the items of the array, None where there is none, and the other members.
 
-    The text is known to be well-formed, so that all between two of them can be passed over at once.
+    Raises ValueError or IndexError where the text is not one JSON object.
     """
-    end = opening + 1
-    while text[start := end + len(_BETWEEN.match(text, end)[0])] not in "]}":  # type: ignore[index]
-        value, end = _JSON.raw_decode(text, start)
-        yield value, start, end
+    cut: list[str] | None = None
+    rest: dict[str, object] = {}
+    at = _space(text, _expect(text, _space(text, 0), "{"))
+    closed = text[at] == "}"
+    while not closed:
+        if text[at] != '"':
+            raise ValueError("a name was expected")
+        key, at = _JSON.raw_decode(text, at)
+        at = _space(text, _expect(text, _space(text, at), ":"))
+        if key == name and text[at] == "[":
+            cut, at = _items(text, at)
+        else:
+            value, at = _JSON.raw_decode(text, at)
+            if key == name:
+                cut = None
+            else:
+                rest[key] = value
+        at, closed = _next(text, at, "}")
+    if _space(text, at + 1) != len(text):
+        raise ValueError("there is more behind the value")
+    return cut, rest
+
+
+def _items(text: str, opening: int) -> tuple[list[str], int]:
+    """The texts of the items of the array that opens there, and where it ends."""
+    items: list[str] = []
+    at = _space(text, opening + 1)
+    closed = text[at] == "]"
+    while not closed:
+        _, end = _JSON.raw_decode(text, at)
+        items.append(text[at:end])
+        at, closed = _next(text, end, "]")
+    return items, at + 1
+
+
+def _next(text: str, end: int, closing: str) -> tuple[int, bool]:
+    """Where the next one within an object or array starts, or where that closes, and whether it does."""
+    at = _space(text, end)
+    if text[at] == closing:
+        return at, True
+    return _space(text, _expect(text, at, ",")), False
+
+
+def _expect(text: str, at: int, sign: str) -> int:
+    """Behind the sign that has to stand there."""
+    if text[at] != sign:
+        raise ValueError(f"{sign} was expected")
+    return at + 1
+
+
+def _space(text: str, at: int) -> int:
+    """Behind the white space of JSON that stands there, if any."""
+    return cast("re.Match[str]", _SPACE.match(text, at)).end()
 
 
 def _explain(error: ValidationError) -> str:

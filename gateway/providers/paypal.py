@@ -166,10 +166,12 @@ def _resource(event: _Event) -> str:
     """The payment: what PayPal calls a capture, or a sale in its first API.
 
     Refunds and disputes name it, and so does an order once it is captured, so that all events of one payment share a
-    resource, and lock and merge together. An order or authorization without a capture is about itself.
+    resource, and lock and merge together. An order or authorization without a capture is about itself; so is an order
+    with several, for it is about no one of them, and each of them has an event of its own.
     """
     about = event.resource
-    captured = inside(_first(inside(_first(inside(about, "purchase_units")), "payments", "captures")), "id")
+    captures = _captures(about)
+    captured = captures[0] if len(captures) == 1 else None
     named = (
         inside(about, "sale_id"),
         inside(about, "capture_id"),
@@ -180,15 +182,24 @@ def _resource(event: _Event) -> str:
     return some_name(*named, inside(about, "id"), inside(about, "dispute_id")) or event.id
 
 
+def _captures(order: object) -> list[object]:
+    """The ids of all captures of all parts of an order."""
+    units = [inside(unit, "payments", "captures") for unit in _items(inside(order, "purchase_units"))]
+    return [inside(capture, "id") for captures in units for capture in _items(captures)]
+
+
 def _refunded(refund: object) -> str | None:
     """A refund of the second API names its capture by a link only."""
-    links = inside(refund, "links")
-    hrefs = [inside(link, "href") for link in links if inside(link, "rel") == "up"] if isinstance(links, list) else []
+    hrefs = [inside(link, "href") for link in _items(inside(refund, "links")) if inside(link, "rel") == "up"]
     href = _first(hrefs)
     return (
         href.rpartition("/captures/")[2].partition("/")[0] if isinstance(href, str) and "/captures/" in href else None
     )
 
 
+def _items(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
 def _first(value: object) -> object:
-    return value[0] if isinstance(value, list) and value else None
+    return next(iter(_items(value)), None)

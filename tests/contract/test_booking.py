@@ -23,7 +23,7 @@ def test_what_is_said_counts() -> None:
         ({"trust": "none"}, "trust is not one of signed, all"),
         ({"trust": True}, "trust is not one of"),
         ({"capture": "sometimes"}, "capture is not one of manual, automatic"),
-        ({"accounts": "merchant"}, "accounts is not a table"),
+        ({"accounts": "merchant"}, "not a table"),
         ({"accounts": {"merchnt": "x"}}, "merchnt is not one of provider, merchant, disputes"),
         ({"accounts": {"merchant": ""}}, "merchant is not a text of 1 to 255"),
         ({"accounts": {"merchant": 5}}, "merchant is not a text"),

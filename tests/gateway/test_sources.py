@@ -248,10 +248,10 @@ def test_a_senders_own_settings_are_told_on_by_name(tmp_path: Path) -> None:
     [
         ('trust = "everything"', "trust: Input should be 'signed' or 'all'"),
         ('capture = "later"', "capture: Input should be 'manual' or 'automatic'"),
-        ('accounts = { merchant = "{nobody}" }', "accounts: accounts: merchant has braces around other than"),
-        ('accounts = { shop = "x" }', "accounts: accounts: shop is not one of"),
+        ('accounts = { merchant = "{nobody}" }', "accounts: merchant has braces around other than"),
+        ('accounts = { shop = "x" }', "accounts: shop is not one of"),
     ],
 )
 def test_how_money_is_booked_is_checked_at_the_start(tmp_path: Path, setting: str, problem: str) -> None:
     (told,) = problems_of(tmp_path, f'[a]\nprovider = "hmac"\nsecrets = ["x"]\n{setting}\n')
-    assert told.startswith(f"[a] {problem}")
+    assert told.removeprefix("[a] ").startswith(problem)

@@ -92,6 +92,42 @@ async def test_each_item_of_a_batch_is_an_event_with_its_own_bytes(count: int) -
     assert all(event.headers == {"live": "true"} for event in events)
 
 
+@pytest.mark.parametrize("size", [0, 4096, 100_000])
+@pytest.mark.parametrize("indent", [None, 0, 2])
+async def test_an_item_alone_is_kept_byte_for_byte_whatever_its_size(size: int, indent: int | None) -> None:
+    made = signed_item(reason="]}{\\" + "x" * size, merchantReference="]}, {")
+    text = json.dumps({"NotificationRequestItem": made}, indent=indent).encode()
+    for before, after in (
+        (b'{"live":"true","notificationItems":[', b"]}"),
+        (b' { "live" : "true" ,\n\t"notificationItems" : [ ', b" \r\n] } "),
+        (b'{"notificationItems":[{}],"live":"true","notificationItems":[', b'],"x":[]}'),
+    ):
+        event = await event_of(CASE, Signed([], before + text + after))
+        assert (event.body, event.headers) == (text, {"live": "true"})
+
+
+@pytest.mark.parametrize(
+    ("between", "reason"),
+    [
+        (b",", "genuine"),
+        (b"", "malformed"),
+        (b",,", "malformed"),
+        (b"],[", "malformed"),
+        (b'],"notificationItems":[', "genuine"),
+        (b'],"x":[', "genuine"),
+        (b"]}{", "malformed"),
+        (b"\x0b,", "malformed"),
+    ],
+)
+async def test_what_only_looks_like_one_item_is_not_read_as_one(between: bytes, reason: str) -> None:
+    one, two = (json.dumps({"NotificationRequestItem": signed_item(pspReference=psp)}).encode() for psp in "AB")
+    signed = Signed([], b'{"live":"false","notificationItems":[' + one + between + two + b"]}")
+    assert await verdict(CASE, signed) == reason
+    if reason == "genuine":
+        kept = {b",": [one, two], b'],"x":[': [one]}.get(between, [two])
+        assert [event.body for event in await events_of(CASE, signed)] == kept
+
+
 @pytest.mark.parametrize("position", [0, 1, 2])
 async def test_one_forged_item_refuses_the_batch(position: int) -> None:
     """Adyen's own library looks at the first item only."""

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mercadopago.webhook import InvalidWebhookSignatureError, WebhookSignatureValidator
+from pydantic import ValidationError
 
 from gateway.providers import PROVIDERS
 from gateway.providers.base import PayloadError
@@ -46,6 +47,20 @@ async def test_the_event_is_made_of_what_is_signed() -> None:
     assert (event.type, event.resource, event.signed) == ("payment.updated", DATA_ID, "reference")
     assert event.occurred_at == datetime(2026, 9, 17, 11, 59, 58, tzinfo=UTC)
     assert event.headers == {"data.id": DATA_ID}
+
+
+async def test_the_accounts_currency_goes_along_for_readers() -> None:
+    source = CASE.source(SECRET, currency="BRL")
+    (delivery,) = await source.verify(CASE.signed().request())
+    assert delivery.event.headers == {"data.id": DATA_ID, "currency": "BRL"}
+    (delivery,) = await source.verify(signed(signature(SECRET, MS, None), query="").request())
+    assert delivery.event.headers == {"currency": "BRL"}
+
+
+@pytest.mark.parametrize("currency", ["", "brl", "BRLX", "BRL\n", 986])
+def test_a_currency_that_is_no_code_stops_the_start(currency: object) -> None:
+    with pytest.raises(ValidationError):
+        CASE.source(currency=currency)
 
 
 async def test_a_captured_request_with_another_body_is_the_same_event() -> None:

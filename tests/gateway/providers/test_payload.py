@@ -74,6 +74,49 @@ def test_what_is_no_batch_is_a_bad_payload(body: bytes) -> None:
         array_items(body, "events")
 
 
+EDITS = [
+    "",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    '"',
+    "\\",
+    " ",
+    "\x0b",
+    "\xa0",
+    "\ufeff",
+    "-",
+    "0",
+    "NaN",
+    '"events":[7],',
+    '"events":7,',
+]
+
+
+@settings(deadline=None, max_examples=500)
+@given(
+    items=st.lists(JSON, max_size=2),
+    around=st.dictionaries(st.text(max_size=2), JSON, max_size=2),
+    edits=st.lists(st.tuples(st.integers(0, 80), st.integers(0, 2), st.sampled_from(EDITS)), max_size=3),
+)
+def test_json_and_nothing_else_is_cut(items: list[Any], around: Any, edits: list[tuple[int, int, str]]) -> None:
+    text = json.dumps({**around, "events": items, "z": around}, ensure_ascii=False)
+    for start, length, inserted in edits:
+        text = text[:start] + inserted + text[start + length :]
+    try:
+        expected = inside(json.loads(text), "events")
+    except ValueError:
+        expected = None
+    if isinstance(expected, list):
+        assert repr([json.loads(item) for item in array_items(text.encode(), "events")]) == repr(expected)
+    else:
+        with pytest.raises(PayloadError):
+            array_items(text.encode(), "events")
+
+
 @pytest.mark.parametrize(
     ("candidates", "name"),
     [

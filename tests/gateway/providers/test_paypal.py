@@ -284,6 +284,7 @@ RELATED: list[tuple[str, dict[str, object]]] = [
     ("sale", {"id": CAPTURE, "parent_payment": "PAY-1"}),
     ("dispute", {"dispute_id": "PP-D-1", "disputed_transactions": [{"seller_transaction_id": CAPTURE}]}),
     ("checkout-order", {"id": "5O1", "purchase_units": [{"payments": {"captures": [{"id": CAPTURE}]}}]}),
+    ("checkout-order", {"id": "5O1", "purchase_units": [{}, {"payments": {"captures": [{"id": CAPTURE}]}}]}),
 ]  # fmt: skip
 
 
@@ -297,12 +298,15 @@ async def test_all_events_of_a_payment_are_about_its_capture(kind: str, resource
     ("resource", "about"),
     [
         ({"id": "5O1", "purchase_units": [{}]}, "5O1"),
+        ({"id": "5O1", "purchase_units": [{"payments": {"captures": [{"id": "C1"}, {"id": "C2"}]}}]}, "5O1"),
+        ({"id": "5O1", "purchase_units": [{"payments": {"captures": [{"id": each}]}} for each in ("C1", "C2")]}, "5O1"),
+        ({"id": "5O1", "purchase_units": [None, {"payments": {"captures": {"id": "C1"}}}]}, "5O1"),
         ({"dispute_id": "PP-D-1"}, "PP-D-1"),
         ({}, CASE.event("x")["id"]),
         (None, CASE.event("x")["id"]),
     ],
 )
-async def test_what_names_no_capture_is_about_itself(resource: object, about: str) -> None:
+async def test_what_names_no_capture_or_several_is_about_itself(resource: object, about: str) -> None:
     body = CASE.write({**CASE.event("x"), "resource_type": "checkout-order", "resource": resource})
     assert (await event_of(CASE, CASE.deliver(body))).resource == about
 

@@ -70,7 +70,8 @@ class BraintreeCase(Case):
         return [(SIGNATURE, f"{self.public_key(secret)}|{digest}".encode())]
 
     def event(self, text: str) -> dict[str, Any]:
-        transaction = {"id": "txn_1", "status": "settled", "amount": "10.99", "note": text}
+        money = {"amount": "10.99", "currency-iso-code": "EUR"}
+        transaction = {"id": "txn_1", "status": "settled", "type": "sale", **money, "note": text}
         return {
             "timestamp": "2026-09-17T11:59:58Z",
             "kind": "transaction_settled",

@@ -24,6 +24,10 @@ class PaddleCase(Case):
         return [(self.signature, f"ts={at_s};h1={digest}".encode())]
 
     def event(self, text: str) -> dict[str, Any]:
-        adjustment = {"id": "adj_1", "action": "refund", "transaction_id": "txn_1", "reason": text}
+        adjustment = {"id": "adj_1", "action": "refund", "transaction_id": "txn_1", "reason": text} | {
+            "status": "pending_approval",
+            "currency_code": "EUR",
+            "totals": {"total": "1099"},
+        }
         event = {"event_id": "evt_1", "event_type": "adjustment.created", "notification_id": "ntf_1"}
         return {**event, "occurred_at": "2026-09-17T11:59:58.286848Z", "data": adjustment}

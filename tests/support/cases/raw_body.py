@@ -78,7 +78,7 @@ class RazorpayCase(RawBodyCase):
 
     def event(self, text: str) -> dict[str, Any]:
         payment = {"entity": {"id": "pay_1", "amount": 1099, "currency": "INR", "description": text}}
-        refund = {"entity": {"id": "rfnd_1", "payment_id": "pay_1"}}
+        refund = {"entity": {"id": "rfnd_1", "payment_id": "pay_1", "amount": 1099, "currency": "INR"}}
         payload = {"refund": refund, "payment": payment}
         return {"event": "refund.processed", "contains": ["refund", "payment"], "payload": payload, "created_at": NOW_S}
 

@@ -26,6 +26,11 @@ class SquareCase(Case):
         return [(self.signature, base64.b64encode(digest))]
 
     def event(self, text: str) -> dict[str, Any]:
-        payment = {"id": "pay_1", "amount_money": {"amount": 1099, "currency": "EUR"}, "note": text}
+        payment = {
+            "id": "pay_1",
+            "amount_money": {"amount": 1099, "currency": "EUR"},
+            "status": "PENDING",
+            "note": text,
+        }
         data = {"type": "payment", "id": "pay_1", "object": {"payment": payment}}
         return {"event_id": "evt_1", "type": "payment.updated", "created_at": "2026-09-17T11:59:58.5Z", "data": data}
