@@ -14,7 +14,7 @@ merchantAccountCode, merchantReference, amount.value, amount.currency, eventCode
 
 import contextlib
 import re
-from typing import Annotated, Any, ClassVar, Literal, NotRequired
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, NotRequired
 
 from pydantic import Field, field_validator
 from typing_extensions import TypedDict
@@ -94,6 +94,13 @@ ALONE_BYTES_MAX = 4096
 """Within it there is no number that is too large for a reader of JSON in Python, whatever else stands in the item."""
 
 
+class _Batch(NamedTuple):
+    """Each item beside the bytes it was read from, and whether they are live."""
+
+    items: list[tuple[bytes, _Item]]
+    live: object
+
+
 class Adyen(Provider):
     """Adyen's payment events, one or several a request."""
 
@@ -104,22 +111,27 @@ class Adyen(Provider):
     def __init__(self, settings: SourceSettings) -> None:
         super().__init__(settings)
         self._keys = [signing.key_from_hex(secret.reveal()) for secret in settings.secrets]
+        self._proven: tuple[bytes, _Batch] | None = None
+        """What was read to prove the latest body, so that it is not read again to parse it."""
 
     async def authenticate(self, request: Request) -> Proof:
         """Every item, with any of the secrets: the highest number tells, so that an old secret still in use shows."""
         try:
-            items, _ = _batch(request.body)
+            batch = _batch(request.body)
         except PayloadError as error:
             raise SignatureError("malformed", f"there are no items whose signatures could be read: {error}") from None
-        if not items:
+        if not batch.items:
             raise SignatureError("missing", "there is no item, and so no signature")
-        return Proof(secret_number=max([self._prove(item) for _, item in items]), signed="fields")
+        number = max([self._prove(item) for _, item in batch.items])
+        self._proven = request.body, batch
+        return Proof(secret_number=number, signed="fields")
 
     def parse(self, request: Request) -> list[Draft]:
         """Every item of the batch."""
-        items, live = _batch(request.body)
-        headers = {"live": live} if isinstance(live, str) and live in {"true", "false"} else {}
-        return [_draft(text, item, headers) for text, item in items]
+        proven, self._proven = self._proven, None
+        batch = proven[1] if proven and proven[0] is request.body else _batch(request.body)
+        headers = {"live": batch.live} if isinstance(batch.live, str) and batch.live in {"true", "false"} else {}
+        return [_draft(text, item, headers) for text, item in batch.items]
 
     def _prove(self, item: _Item) -> int:
         """The number of the secret that signed the item."""
@@ -129,15 +141,15 @@ class Adyen(Provider):
         return signing.signing_key(self._keys, _message(item), [signature.encode()], signing.padded_base64)
 
 
-def _batch(body: bytes) -> tuple[list[tuple[bytes, _Item]], object]:
-    """Each item with the bytes it was read from, and whether they are live. Raises PayloadError."""
+def _batch(body: bytes) -> _Batch:
+    """What the body holds. Raises PayloadError."""
     alone = _ALONE.fullmatch(body) if len(body) <= ALONE_BYTES_MAX else None
     if alone:
         live, text = alone.groups()
         with contextlib.suppress(PayloadError):  # several items, or whatever is wrong with it will be told below
-            return [(text, _read(text))], live.decode()
+            return _Batch([(text, _read(text))], live.decode())
     texts, rest = array_and_rest(body, ITEMS)
-    return [(text, _read(text)) for text in texts], rest.get("live")
+    return _Batch([(text, _read(text)) for text in texts], rest.get("live"))
 
 
 def _read(item: bytes) -> _Item:

@@ -66,6 +66,18 @@ async def test_the_event_is_its_item_about_the_payment_it_belongs_to() -> None:
     assert json.loads(event.body)["NotificationRequestItem"]["pspReference"] == "8515131751004933"
 
 
+async def test_a_body_is_parsed_as_itself_whatever_was_proven_before() -> None:
+    source = CASE.source()
+    one, two = (batch(signed_item(pspReference=psp)).request() for psp in "AB")
+    for proven, parsed in ((one, one), (one, two), (two, one)):
+        await source.authenticate(proven)
+        for _ in range(2):
+            (draft,) = source.parse(parsed)
+            assert draft.body is not None
+            assert draft.body in parsed.body
+            assert json.loads(draft.body)["NotificationRequestItem"]["pspReference"] in draft.event_id.split(":")
+
+
 async def test_a_failure_and_a_success_are_two_events_of_one_payment() -> None:
     events = await events_of(CASE, batch(signed_item(), signed_item(success="false")))
     assert [event.event_id for event in events] == ["CAPTURE:8515131751004933:true", "CAPTURE:8515131751004933:false"]
