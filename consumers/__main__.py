@@ -56,7 +56,8 @@ def main(argv: list[str], watch: Watch = silent) -> int:
         settings = read_settings()
         if arguments:
             return cli.main(arguments, settings)
-        handlers = load(settings.handlers, builtin(read_bookings(Path(settings.sources_file))))
+        builtins = builtin(read_bookings(Path(settings.sources_file)))
+        handlers = load(settings.handlers, builtins, settings.handlers_folder)
     except ValidationError as error:
         sys.stderr.write(f"The settings cannot be used, so nothing was started:\n{_problems(error)}\n")
         return EXIT_SETTINGS

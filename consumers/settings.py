@@ -28,6 +28,9 @@ class Settings(BaseSettings):
         "sources.toml", description="where sources say how their money is booked; no secrets read"
     )
     handlers: str = Field("", description="module:name of the user's handlers; empty: the built-in ones only")
+    handlers_folder: str = Field(
+        "docs/examples", description="where that module is looked for, after all that is installed"
+    )
 
     batch_size: int = Field(500, ge=1, le=2000, description="entries of one transaction")
     batch_bytes_max: int = Field(4 * MIB, ge=1, description="bytes of one transaction, past which no more is read")

@@ -220,7 +220,10 @@ class Compose(Stack):
         chosen = state.read(self._data_dir)
         ports = {} if chosen is None else {f"{name.upper()}_PORT": str(port) for name, port in _published(chosen)}
         # In full: where a folder is meant, Compose takes a bare name for that of a volume.
-        sources = {"SOURCES_FILE": str(self._settings.sources_file.expanduser().resolve())}
+        sources = {
+            "SOURCES_FILE": str(self._settings.sources_file.expanduser().resolve()),
+            "HANDLERS_FOLDER": str(self._settings.handlers_folder.expanduser().resolve()),
+        }
         names = {"ENV_FILE": str(self._names_file)} if self._names_file.exists() else {}
         return {**self._environ, **ports, **sources, **names, "SETTINGS_DIGEST": self._settings.digest}
 

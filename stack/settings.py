@@ -48,6 +48,12 @@ class Settings(BaseSettings):
     sources_file: Path = Path("sources.toml")
     """Read by the gateway; `make up` starts everything again when it changed."""
 
+    handlers: str = ""
+    """The module of the user's handlers, `module:name`; `make up` starts everything again when its code changed."""
+
+    handlers_folder: Path = Path("docs/examples")
+    """Where the workers look for that module."""
+
     redis_url: SecretStr | None = None
     """Set: this server is used as it is, and none is started."""
 
@@ -60,7 +66,15 @@ class Settings(BaseSettings):
     @property
     def digest(self) -> str:
         """Differs when `make up` would start something else than the last one did."""
-        return state.settings_digest([Path(".env"), self.sources_file, Path("requirements.lock")])
+        files = [Path(".env"), self.sources_file, Path("requirements.lock"), *self._handlers_code()]
+        return state.settings_digest(files, (self.handlers, str(self.handlers_folder)))
+
+    def _handlers_code(self) -> list[Path]:
+        """The files of the module, or of the package that it is in."""
+        if not self.handlers:
+            return []
+        name = self.handlers.partition(":")[0].partition(".")[0]
+        return [self.handlers_folder / f"{name}.py", *sorted((self.handlers_folder / name).rglob("*.py"))]
 
     @property
     def ports_asked_for(self) -> dict[str, int | None]:

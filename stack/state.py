@@ -68,9 +68,11 @@ def choose_ports(before: Ports | None, asked: Mapping[str, int | None]) -> Ports
     return Ports(**chosen)
 
 
-def settings_digest(files: Iterable[Path]) -> str:
-    """Differs when one of these files does: what runs was started with the old ones."""
+def settings_digest(files: Iterable[Path], values: Iterable[str] = ()) -> str:
+    """Differs when one of these files or values does: what runs was started with the old ones."""
     digest = hashlib.sha256()
+    for value in values:
+        digest.update(f"{len(value)} {value}".encode())
     for file in files:
         content = file.read_bytes() if file.is_file() else b""
         digest.update(f"{file.name} {len(content)} ".encode() + content)

@@ -1,20 +1,36 @@
 """HANDLERS=module:name, found and checked."""
 
 import importlib
+import sys
+import traceback
+from pathlib import Path
 
 from consumers.handlers.registry import Handlers
 from consumers.handlers.verbs import HandlersError
 
 
-def load(name: str, builtin: Handlers) -> Handlers:
-    """The built-in handlers, joined with those `module:name` names. Raises HandlersError with what is wrong with it."""
+def load(name: str, builtin: Handlers, folder: str = "") -> Handlers:
+    """The built-in handlers, joined with those that `module:name` names.
+
+    The module is looked for in `folder`, after all that is installed. Raises HandlersError with what is wrong.
+    """
     if not name:
         return builtin
+    if folder:
+        sys.path.append(str(Path(folder).expanduser().resolve()))
     module_name, _, attribute = name.partition(":")
     try:
         found = getattr(importlib.import_module(module_name), attribute)
     except Exception as error:
-        raise HandlersError(f"HANDLERS={name!r} cannot be loaded: {type(error).__name__}: {error}") from error
+        searched = f" (HANDLERS_FOLDER={folder})" if folder else ""
+        raise HandlersError(f"HANDLERS={name!r} cannot be loaded{searched}: {_told(error)}") from error
     if not isinstance(found, Handlers):
         raise HandlersError(f"HANDLERS={name!r} is a {type(found).__name__}, not consumers.handlers.Handlers")
     return builtin.joined_with(found)
+
+
+def _told(error: Exception) -> str:
+    """The error and the line of the user's that it comes from."""
+    lines = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen")]
+    where = f" ({lines[-1].filename}, line {lines[-1].lineno})" if len(lines) > 1 else ""
+    return f"{type(error).__name__}: {error}{where}"

@@ -68,6 +68,11 @@ def test_a_sources_file_is_handed_over_as_a_path_and_never_as_the_name_of_a_volu
     assert Compose(settings, {})._compose_environment()["SOURCES_FILE"] == str(Path("mine.toml").resolve())
 
 
+def test_the_handlers_folder_is_handed_over_as_a_path(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, handlers_folder=Path("mine"))
+    assert Compose(settings, {})._compose_environment()["HANDLERS_FOLDER"] == str(Path("mine").resolve())
+
+
 def test_the_containers_are_told_the_names_in_env_and_compose_reads_no_value(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,3 +48,20 @@ def test_the_parts_are_told_where_everything_is(tmp_path: Path) -> None:
     assert environment["GATEWAY_URL"] == "http://127.0.0.1:3"
     assert environment["CONSUMERS_METRICS_PORT"] == "4"
     assert environment["DATA_DIR"] == str(tmp_path)
+
+
+def test_the_users_handlers_make_another_stack_and_so_does_their_code(tmp_path: Path) -> None:
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    digests = {Settings(handlers_folder=folder).digest}
+    digests.add(Settings(handlers_folder=folder, handlers="shop_handlers:handlers").digest)
+    (folder / "shop_handlers.py").write_text("handlers = 1\n")
+    digests.add(Settings(handlers_folder=folder, handlers="shop_handlers:handlers").digest)
+    package = folder / "credits"
+    package.mkdir()
+    digests.add(Settings(handlers_folder=folder, handlers="credits.more:handlers").digest)
+    (package / "more.py").write_text("handlers = 1\n")
+    digests.add(Settings(handlers_folder=folder, handlers="credits.more:handlers").digest)
+    assert len(digests) == 5
+    (folder / "another.py").write_text("")
+    assert Settings(handlers_folder=folder, handlers="credits.more:handlers").digest in digests

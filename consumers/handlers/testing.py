@@ -1,0 +1,63 @@
+"""Trying handlers out on a real database that is as it was before, afterwards. docs/handlers.md shows how."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from consumers import store
+from consumers.entry import Entry
+from consumers.handlers.connection import Connection
+from consumers.handlers.payments import builtin
+from consumers.handlers.registry import Handlers
+from consumers.handlers.verbs import HandlerFailed
+from contract.booking import Booking
+from contract.event import Event
+from sql.connect import connect
+from sql.migrate import migrate
+
+CONNECT_TIMEOUT_S = 10.0
+LOCK_WAIT_S = 60.0
+"""How long another migration of the same database may take."""
+
+
+@asynccontextmanager
+async def applied(
+    handlers: Handlers,
+    *events: Event,
+    database_url: str,
+    tables: str = "",
+    bookings: Mapping[str, Booking] | None = None,
+    timeout_s: float = 10.0,
+) -> AsyncIterator[Connection]:
+    """Applies events in this order as a worker does, and yields the connection; then everything is rolled back.
+
+    An event that is given twice is a duplicate the second time. `tables` is SQL of yours, executed before;
+    `bookings` are settings of sources; `timeout_s` is for each call of a handler. Missing migrations are applied for
+    good. Raises what a handler raises.
+    """
+    registry = builtin(bookings or {}).joined_with(handlers)
+    async with connect(database_url, timeout_s=CONNECT_TIMEOUT_S) as connection:
+        await migrate(connection, lock_wait_s=LOCK_WAIT_S)
+        transaction = connection.transaction()
+        await transaction.start()
+        try:
+            if tables:
+                await connection.execute(tables)
+            for number, event in enumerate(events, start=1):
+                await _apply(registry, connection, Entry(f"0-{number}", 1, event, {}), timeout_s)
+            yield connection
+        finally:
+            if not connection.is_closed():
+                await transaction.rollback()
+
+
+async def _apply(registry: Handlers, connection: Connection, entry: Entry, timeout_s: float) -> None:
+    """What the worker does between its lock and its commit."""
+    claimed = await store.claim(connection, [entry])
+    if not claimed:
+        await store.record_duplicates(connection, [entry])
+        return
+    await store.keep_payloads(connection, claimed)
+    try:
+        await registry.apply(connection, [entry.event], timeout_s, lambda: None)
+    except HandlerFailed as failure:
+        raise failure.__cause__ or failure from None

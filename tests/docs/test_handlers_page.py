@@ -1,0 +1,30 @@
+"""docs/handlers.md shows the example as it is, and the example's own tests hold."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from credits.test_credits import (  # noqa: F401 - collected here
+    test_a_capture_grants_a_credit,
+    test_neither_the_order_nor_a_duplicate_changes_a_credit,
+)
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "handlers.md").read_text()
+SHOWN = re.findall(r"\[`[^`]+`\]\((examples/[^)]+)\):?\n\n```\w+\n(.*?)```\n", PAGE, re.DOTALL)
+"""Files that stand in the page in full, behind a link to them."""
+
+
+@pytest.mark.parametrize(("name", "text"), SHOWN, ids=[name for name, _ in SHOWN])
+def test_the_page_shows_the_file_that_is_tested(name: str, text: str) -> None:
+    assert text == (DOCS / name).read_text()
+
+
+def test_every_file_that_a_reader_must_write_is_shown() -> None:
+    assert {Path(name).name for name, _ in SHOWN} == {"__init__.py", "credits.sql", "test_credits.py"}
+
+
+def test_every_link_leads_somewhere() -> None:
+    links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)]+)\)", PAGE) if "://" not in link]
+    assert [link for link in links if link and not (DOCS / link).exists()] == []
