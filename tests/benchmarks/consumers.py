@@ -1,4 +1,6 @@
-"""One worker with the full ritual against the same rows inserted raw: as sets, and one transaction per event."""
+"""One worker with the full ritual against the same rows inserted raw: as sets, and one transaction per event; and with
+a user's handler beside, which writes one row per event.
+"""
 
 import time
 from collections.abc import Sequence
@@ -7,15 +9,18 @@ from statistics import median
 
 from consumers.settings import Settings
 from contract.event import Event, to_fields
+from sql.connect import connect
+from tests.benchmarks import one_row
 from tests.benchmarks.events import stream_events
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.raw_inserts import insert_one_by_one, insert_sets, what_was_made
 from tests.benchmarks.rig import DRAIN_TIMEOUT_S, KEYS, Options, Rig, cpu_s, rig
-from tests.support.database import fresh_database
+from tests.support.database import CONNECT_TIMEOUT_S, fresh_database
 from tests.support.wait import until
 
 RAW_TARGET = 0.4
 ONE_BY_ONE_TARGET = 20.0
+HANDLER_TARGET_PER_S = 3000.0
 
 EVENTS_PER_S = 8000
 """About what a worker does; so many events are given to it for each second it is to be measured."""
@@ -36,6 +41,7 @@ class Found:
     worker: list[float] = field(default_factory=list)
     worker_cpu_us: list[float] = field(default_factory=list)
     worker_one_by_one: list[float] = field(default_factory=list)
+    with_handler: list[float] = field(default_factory=list)
     sets: list[float] = field(default_factory=list)
     one_by_one: list[float] = field(default_factory=list)
 
@@ -58,6 +64,8 @@ async def _round(on: Rig, found: Found, events: Sequence[Event], few: int) -> No
         found.worker_cpu_us.append(cpu_us)
         by_worker = await what_was_made(url)
     async with fresh_database(on.postgres) as url:
+        found.with_handler.append(await _worker_with_handler(on, url, events))
+    async with fresh_database(on.postgres) as url:
         found.sets.append(len(events) / await insert_sets(url, events, BATCH_SIZE))
         assert await what_was_made(url) == by_worker, "the two sides have not made the same rows"
     async with fresh_database(on.postgres) as url:
@@ -67,10 +75,21 @@ async def _round(on: Rig, found: Found, events: Sequence[Event], few: int) -> No
         found.worker_one_by_one.append(rate)
 
 
-async def _worker(on: Rig, url: str, events: Sequence[Event], batch_size: int) -> tuple[float, float]:
+async def _worker_with_handler(on: Rig, url: str, events: Sequence[Event]) -> float:
+    """Events per second of one worker with a handler that writes a row for each."""
+    async with connect(url, timeout_s=CONNECT_TIMEOUT_S) as connection:
+        await connection.execute(one_row.TABLE)
+        rate, _ = await _worker(on, url, events, BATCH_SIZE, handlers=f"{one_row.__name__}:handlers")
+        assert await connection.fetchval(one_row.COUNT) == len(events), "the handler was not called once for each"
+    return rate
+
+
+async def _worker(
+    on: Rig, url: str, events: Sequence[Event], batch_size: int, handlers: str = ""
+) -> tuple[float, float]:
     """Events per second of one worker, from its first batch to its last, and its CPU time for each in µs."""
     await _fill(on, events)
-    (worker,) = await on.workers(url, env={"BATCH_SIZE": str(batch_size)})
+    (worker,) = await on.workers(url, env={"BATCH_SIZE": str(batch_size), "HANDLERS": handlers})
     backlog, began_s, began_cpu_s = await _first_batch(on, worker.pid, len(events))
     await on.drained()
     elapsed_s, used_s = time.perf_counter() - began_s, cpu_s(worker.pid) - began_cpu_s
@@ -106,10 +125,12 @@ async def _first_batch(on: Rig, pid: int, filled: int) -> tuple[int, float, floa
 def _figures(found: Found) -> list[Figure]:
     group = f"one worker, batches of {BATCH_SIZE}"
     worker, alone = median(found.worker), median(found.worker_one_by_one)
-    sets, one_by_one = median(found.sets), median(found.one_by_one)
+    sets, one_by_one, handled = median(found.sets), median(found.one_by_one), median(found.with_handler)
     return [
         Figure(group, "events applied, full ritual", worker, "/s", sets, "raw sets", RAW_TARGET),
         Figure(group, "events applied, full ritual", worker, "/s", one_by_one, "a transaction each", ONE_BY_ONE_TARGET),
         Figure(group, "events applied, full ritual", worker, "/s", alone, "the ritual with BATCH_SIZE=1"),
+        Figure(group, "with a handler that writes a row each", handled, "/s", worker, "without a handler"),
+        Figure(group, "with a handler that writes a row each", handled, "/s", target=HANDLER_TARGET_PER_S),
         Figure(group, "CPU of the worker per event", median(found.worker_cpu_us), "µs"),
     ]
