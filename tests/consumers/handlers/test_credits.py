@@ -11,6 +11,7 @@ from contract.event import Event
 from credits import handlers
 from gateway.recorded import recorded
 from tests.support.consuming import Workers
+from tests.support.processes import Programs
 
 EXAMPLE = Path(__file__).parents[3] / "docs" / "examples" / "credits"
 CREDITS = builtin({}).joined_with(handlers)
@@ -64,6 +65,19 @@ async def test_the_balances_are_exact(ready: Workers, batch_size: int) -> None:
     assert await ready.row("SELECT count(*), sum(amount)::int FROM credit_changes") == (16, 2800)
     assert await ready.dead() == []
     await ready.assert_settled()
+
+
+async def test_a_worker_finds_the_module_in_its_folder(ready: Workers, programs: Programs) -> None:
+    for each in told_of("pi_1", "ada", 10):
+        await ready.stream.publish(each)
+    await programs.consumers(
+        ready.settings.redis_url.get_secret_value(),
+        ready.settings.database_url.get_secret_value(),
+        ready.settings.key_prefix,
+        env={"HANDLERS": "credits:handlers", "HANDLERS_FOLDER": str(EXAMPLE.parent)},
+    )
+    await ready.drained()
+    assert await ready.rows(BALANCES) == [("ada", "EUR", 700)]
 
 
 async def test_a_refund_before_its_capture_is_taken_back_all_the_same(ready: Workers) -> None:
