@@ -5,11 +5,12 @@ the same lives here.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 Rows: TypeAlias = list[tuple[object, ...]]
+Move: TypeAlias = tuple[str, tuple[str, str], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,28 +110,36 @@ def disputes(lives: Iterable[Life]) -> Rows:
 def transfers(lives: Iterable[Life], source: str) -> Rows:
     """Movement, payment, from, to, amount, currency: once for each time that money moved."""
     provider = PROVIDER.format(source)
-    moved: list[tuple[object, ...]] = []
+    return sorted(
+        (name, life.payment_id, *accounts, amount, life.currency)
+        for life in lives
+        for name, accounts, amount in (*_of_captures(life, provider), *_of_refunds(life, provider),
+                                       *_of_disputes(life, provider))
+        if amount
+    )  # fmt: skip
 
-    def move(name: str, life: Life, debit: str, credit: str, amount: int) -> None:
-        if amount:
-            moved.append((name, life.payment_id, debit, credit, amount, life.currency))
 
-    for life in lives:
-        for capture in life.captures:
-            move(f"capture:{capture.id}", life, provider, MERCHANT, capture.amount)
-            if capture.failed:
-                move(f"capture_failed:{capture.id}", life, MERCHANT, provider, capture.amount)
-        for refund in life.refunds if life.refunds_are_named else ():
-            move(f"refund:{refund.id}", life, MERCHANT, provider, refund.amount)
-            if refund.failed:
-                move(f"refund_failed:{refund.id}", life, provider, MERCHANT, refund.amount)
-        for dispute in life.disputes:
-            for number in range(1, dispute.taken + 1):
-                name = dispute.id if number == 1 else f"{dispute.id}:{number}"
-                move(f"dispute:{name}", life, DISPUTES, provider, dispute.amount)
-                if number <= dispute.returned:
-                    move(f"dispute_reinstated:{name}", life, provider, DISPUTES, dispute.amount)
-    return sorted(moved)
+def _of_captures(life: Life, provider: str) -> Iterator[Move]:
+    for capture in life.captures:
+        yield f"capture:{capture.id}", (provider, MERCHANT), capture.amount
+        if capture.failed:
+            yield f"capture_failed:{capture.id}", (MERCHANT, provider), capture.amount
+
+
+def _of_refunds(life: Life, provider: str) -> Iterator[Move]:
+    for refund in life.refunds if life.refunds_are_named else ():
+        yield f"refund:{refund.id}", (MERCHANT, provider), refund.amount
+        if refund.failed:
+            yield f"refund_failed:{refund.id}", (provider, MERCHANT), refund.amount
+
+
+def _of_disputes(life: Life, provider: str) -> Iterator[Move]:
+    for dispute in life.disputes:
+        for number in range(1, dispute.taken + 1):
+            name = dispute.id if number == 1 else f"{dispute.id}:{number}"
+            yield f"dispute:{name}", (DISPUTES, provider), dispute.amount
+            if number <= dispute.returned:
+                yield f"dispute_reinstated:{name}", (provider, DISPUTES), dispute.amount
 
 
 def balances(lives: Iterable[Life], source: str) -> Rows:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import asyncpg
@@ -32,7 +33,7 @@ every_teller = pytest.mark.parametrize("tell", TELLERS.values(), ids=TELLERS.key
 
 TRUST = {provider: Booking(trust="all") for provider in TELLERS}
 
-SHARE_DIRECT, SHARE_CONTRADICTING, SHARE_WORKERS = 0.4, 0.2, 0.04
+SHARE_DIRECT, SHARE_CONTRADICTING, SHARE_WORKERS = 0.4, 0.2, 0.02
 """Of the profile's examples, for each provider."""
 
 CALL_TIMEOUT_S = 10.0
@@ -92,7 +93,7 @@ def ways(draw: st.DrawFn, events: Sequence[Event]) -> Batches:
     """Some order, some of them more than once, in some batches."""
     order = draw(st.permutations([*events, *draw(st.lists(st.sampled_from(events), max_size=4))]))
     cuts = [0, *sorted(draw(st.sets(st.integers(1, len(order)), max_size=4))), len(order)]
-    return [list(order[start:end]) for start, end in zip(cuts, cuts[1:], strict=False) if start < end]
+    return [list(order[start:end]) for start, end in pairwise(cuts) if start < end]
 
 
 # What is asked of the database.

@@ -29,16 +29,18 @@ class Teller:
         self.grain = COARSEST.get(currency, 1)
         self.life = Life(f"PSP{number}", currency, draw(st.one_of(AMOUNTS, st.just(0))) * self.grain)
 
-    def tell(self, code: str, amount: int, reference: str | None = None, *, success: bool = True, **more: str) -> None:
-        self.story.events.append(self.event(code, amount, reference, success=success, **more))
+    def tell(
+        self, code: str, amount: int, reference: str | None = None, *, success: bool = True, did: str = ""
+    ) -> None:
+        self.story.events.append(self.event(code, amount, reference, success=success, did=did))
 
     def event(
         self, code: str, amount: int, reference: str | None = None, *, success: bool = True,
-        currency: str | None = None, **more: str,
+        currency: str | None = None, did: str = "",
     ) -> Event:  # fmt: skip
         currency = currency or self.life.currency
         item: dict[str, Any] = {
-            "additionalData": {"hmacSignature": "none"} | more,
+            "additionalData": {"hmacSignature": "none", "modification.action": did},
             "amount": {"currency": currency, "value": round(amount * SCALES[currency])},
             "eventCode": code,
             "eventDate": "2026-03-02T10:15:42+01:00",
@@ -56,7 +58,10 @@ class Teller:
 
     def refused(self) -> None:
         """Another try of the shopper's is another payment."""
-        life, self.life = self.life, Life(f"PSP{self.number}REFUSED", self.life.currency, self.life.amount, refused=True)
+        life, self.life = (
+            self.life,
+            Life(f"PSP{self.number}REFUSED", self.life.currency, self.life.amount, refused=True),
+        )
         self.story.lives.append(self.life)
         self.tell("AUTHORISATION", self.life.amount, success=False)
         self.life = life
@@ -88,7 +93,7 @@ class Teller:
         """What was not captured cannot be any more."""
         code = self.draw(st.sampled_from(["CANCELLATION", "TECHNICAL_CANCEL", "EXPIRE", "CANCEL_OR_REFUND"]))
         self.life.canceled = True
-        self.tell(code, self.life.amount, f"CNL{self.number}", **{"modification.action": "cancel"})
+        self.tell(code, self.life.amount, f"CNL{self.number}", did="cancel")
 
     def refunds(self) -> None:
         for number, amount in enumerate(self.part(self.life.captured, 3)):
@@ -96,7 +101,7 @@ class Teller:
             self.life.refunds.append(refund)
             by_either = self.draw(st.booleans())
             if by_either:
-                self.tell("CANCEL_OR_REFUND", amount, refund.id, **{"modification.action": "refund"})
+                self.tell("CANCEL_OR_REFUND", amount, refund.id, did="refund")
             else:
                 self.tell("REFUND", amount, refund.id)
             if refund.failed:

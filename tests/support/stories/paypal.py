@@ -1,6 +1,7 @@
 """PayPal's way of telling: each capture is a payment with refunds and disputes of its own, and so is an authorization.
 
-Shapes: developer.paypal.com/docs/api (Payments v1 and v2, Orders v2, Customer Disputes v1), reduced to what tells something.
+Shapes: developer.paypal.com/docs/api (Payments v1 and v2, Orders v2, Customer Disputes v1), reduced to what tells
+something.
 """
 
 from typing import Any
@@ -59,13 +60,14 @@ class Teller:
     def order_of(self, captures: list[dict[str, Any]]) -> dict[str, Any]:
         return {"id": self.order, "status": "COMPLETED", "purchase_units": [{"payments": {"captures": captures}}]}
 
-    def authorization(self, amount: int) -> Life:
+    def authorization(self, amount: int) -> None:
         life = Life(f"AUTH{self.number}", self.currency, amount, authorized=True)
         self.story.lives.append(life)
         if self.draw(st.booleans()):
-            self.tell("PAYMENT.AUTHORIZATION.CREATED", self.payment(life.payment_id, amount, "PENDING"), "authorization")
+            self.tell(
+                "PAYMENT.AUTHORIZATION.CREATED", self.payment(life.payment_id, amount, "PENDING"), "authorization"
+            )
         self.tell("PAYMENT.AUTHORIZATION.CREATED", self.payment(life.payment_id, amount, "CREATED"), "authorization")
-        return life
 
     def void(self, life: Life) -> None:
         life.canceled = True
@@ -187,11 +189,11 @@ def stories(draw: st.DrawFn, number: int = 1) -> Story:
     teller.tell("CHECKOUT.ORDER.APPROVED", teller.order_of([]), "checkout-order")
     taken = [amount]
     if way == "authorized":
-        life = teller.authorization(amount)
+        teller.authorization(amount)
         taken = [part * grain for part in parts(draw, amount // grain, 3)]
     captures = [teller.capture(f"CAP{number}N{part}", each) for part, each in enumerate(taken)]
     if captures:
         teller.tell("CHECKOUT.ORDER.COMPLETED", teller.order_of(captures), "checkout-order")
     elif draw(st.booleans()):
-        teller.void(life)
+        teller.void(teller.story.lives[0])
     return teller.story
