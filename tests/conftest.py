@@ -21,8 +21,8 @@ from tests.support.servers import POSTGRES_IN_HASTE, PostgresServer, Server, Val
 
 AnyServer = TypeVar("AnyServer", bound=Server)
 
-settings.register_profile("prove", max_examples=2500)
-"""`--hypothesis-profile=prove`, as `make prove` asks for: 25 times as many histories."""
+settings.register_profile("prove", max_examples=1500)
+"""`--hypothesis-profile=prove`, as `make prove` asks for: 15 times as many histories."""
 
 _prefix_number = itertools.count(1)
 
