@@ -64,12 +64,10 @@ def test_nobody_works_before_the_schema_is_there() -> None:
     assert 'restart: "no"' in SERVICES["migrate"]
 
 
-def test_the_workers_see_the_users_handlers_and_how_money_is_booked() -> None:
+def test_the_workers_see_the_users_handlers() -> None:
     own = SERVICES["consumers"]
     assert "source: ${HANDLERS_FOLDER:-./docs/examples}\n        target: /handlers\n        read_only: true" in own
-    assert "source: ${SOURCES_FILE:-./sources.toml}\n        target: /app/sources.toml\n" in own
     assert "HANDLERS_FOLDER: /handlers\n" in own
-    assert "SOURCES_FILE: sources.toml\n" in own
 
 
 def test_no_password_is_written_down() -> None:
