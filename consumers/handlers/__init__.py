@@ -155,6 +155,11 @@ class Handlers:
                 joined._by_fact.setdefault(kind, []).extend(fact_handlers)
         return joined
 
+    @property
+    def wanted(self) -> AbstractSet[Kind]:
+        """The kinds of facts that handlers are told of."""
+        return self._by_fact.keys()
+
     async def apply(
         self, connection: Connection, events: Sequence[Event], timeout_s: float, after_each: Callable[[], None]
     ) -> Outcome:
@@ -166,7 +171,7 @@ class Handlers:
         try:
             for projection in self._projections:
                 async with asyncio.timeout(timeout_s):
-                    brought = await projection(connection, events, self._by_fact.keys())
+                    brought = await projection(connection, events, self.wanted)
                 outcome.happened.extend(brought.happened)
                 outcome.conflicts.update(brought.conflicts)
                 outcome.held_back.update(brought.held_back)
@@ -178,11 +183,18 @@ class Handlers:
         return outcome
 
     async def tell(self, connection: Connection, happened: Sequence[tuple[Event, Fact]], timeout_s: float) -> None:
-        """Calls the handlers of facts that became true later than their event was applied."""
-        for event, fact in happened:
-            for handler in self._by_fact.get(fact.kind, ()):
-                async with asyncio.timeout(timeout_s):
-                    await handler(connection, event, _payment_fact(event, fact))
+        """Calls the handlers of facts that became true later than their event was applied.
+
+        Raises HandlerFailed, whatever a handler raised.
+        """
+        try:
+            for event, fact in happened:
+                for handler in self._by_fact.get(fact.kind, ()):
+                    async with asyncio.timeout(timeout_s):
+                        await handler(connection, event, _payment_fact(event, fact))
+            await _check_transaction(connection)
+        except Exception as error:
+            raise HandlerFailed(error, connection_lost=connection.is_closed()) from error
 
     async def _call(
         self, connection: Connection, events: Sequence[Event], happened: Sequence[tuple[Event, Fact]],
