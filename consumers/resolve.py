@@ -10,10 +10,10 @@ import asyncpg
 from pydantic import ValidationError
 
 from consumers.facts.base import Fact, Kind
-from consumers.handlers import Connection, HandlerFailed, Handlers, Outcome, Reject
+from consumers.handlers import Connection, HandlerFailed, Handlers, Outcome, Reject, Retry
 from consumers.handlers.payments import Payments, book
 from consumers.ledger.movements import MOVES, Row, lots_of
-from consumers.retry import describe, judge
+from consumers.retry import describe
 from consumers.store import read_kept
 from contract.event import Event
 from sql import load
@@ -250,10 +250,11 @@ async def _release_unsigned(
 
 
 def reason_of(error: HandlerFailed | Reject | ValidationError) -> str:
-    """In one line, for whoever is on call."""
+    """In one line, for whoever is on call, without the data it was about."""
     if isinstance(error, HandlerFailed):
-        return f"a handler failed: {judge(error).reason}"
-    return str(error) if isinstance(error, Reject) else describe(error)
+        cause = error.__cause__ or error
+        return f"a handler failed: {cause if isinstance(cause, Reject | Retry) else describe(cause)}".rstrip(".")
+    return (str(error) if isinstance(error, Reject) else describe(error)).rstrip(".")
 
 
 @asynccontextmanager
