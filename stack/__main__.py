@@ -102,7 +102,7 @@ def _exec(stack: Stack, arguments: argparse.Namespace) -> int:
 def _demo(stack: Stack, arguments: argparse.Namespace) -> int:
     from stack import demo  # noqa: PLC0415 -- imports the gateway's signing, which nothing else here needs
 
-    return demo.run(stack.environment, arguments.json)
+    return demo.run(stack, as_json=arguments.json, with_conflict=arguments.conflict)
 
 
 def _supervise(settings: Settings, environ: Mapping[str, str]) -> int:
@@ -147,8 +147,9 @@ def _parser() -> argparse.ArgumentParser:
     log.add_argument("--no-follow", dest="follow", action="store_false")
     execute = commands.add_parser("exec", help="run a command in the stack's environment")
     execute.add_argument("argv", nargs=argparse.REMAINDER)
-    demonstration = commands.add_parser("demo", help="send signed sample events, show what became of them")
+    demonstration = commands.add_parser("demo", help="send signed sample events, kill workers, show what became of it")
     demonstration.add_argument("--json", action="store_true")
+    demonstration.add_argument("--conflict", action="store_true", help="with a payment whose events contradict it")
     commands.add_parser("supervise", help="what `up` starts in the background")
     return parser
 

@@ -39,6 +39,10 @@ INSPECT = (
 )
 """What is asked about each container; `_container` reads the answer."""
 
+KILL = "kill -KILL $(cat /proc/1/task/1/children)"
+"""What kills a container's program from inside. A container killed from outside is one that somebody wanted stopped:
+the engine would not start it again."""
+
 LOG_LINES = 20
 """How much of its log is shown of a container that keeps `up` from being done."""
 
@@ -116,6 +120,26 @@ class Compose(Stack):
         self._run("up", "--detach", "--no-recreate", f"--scale=consumers={consumers}", "consumers")
         self._wait_for_consumers(consumers)
 
+    @property
+    @override
+    def workers_wanted(self) -> int:
+        containers = self._containers()
+        if not any(container.runs for container in containers):
+            raise StackError("nothing runs here; `make up` starts it")
+        return _number(containers, "consumers")
+
+    @override
+    def workers(self) -> list[int]:
+        return [found.process.pid for found in self._workers()]
+
+    @override
+    def kill_worker(self, pid: int) -> bool:
+        for found in self._workers():
+            if found.process.pid == pid:
+                self._docker("exec", "--detach", found.container_id, "sh", "-c", KILL)
+                return True
+        return False
+
     @override
     def running(self) -> list[Running]:
         found = [container.process for container in self._containers() if container.runs]
@@ -138,6 +162,11 @@ class Compose(Stack):
     @override
     def gateway_url(self) -> str:
         return f"http://{HOST}:{self._ports.gateway}"
+
+    @property
+    @override
+    def workers_metrics_url(self) -> str | None:
+        return None  # each container has its own, and none is published
 
     @property
     @override
@@ -204,6 +233,9 @@ class Compose(Stack):
         ids = self._docker("ps", "--all", "--quiet", "--no-trunc", *self._filters()).split()
         lines = self._docker("inspect", f"--format={INSPECT}", *ids).splitlines() if ids else []
         return [_container(container_id, line) for container_id, line in zip(ids, lines, strict=True)]
+
+    def _workers(self) -> list[Container]:
+        return [found for found in self._containers() if found.service == "consumers" and found.runs]
 
     def _filters(self) -> list[str]:
         labels = (f"project={self._project}", "oneoff=False")
