@@ -1,4 +1,4 @@
-"""`make demo`: whole payments, told by signed events that come many times and in any order, while workers are killed."""
+"""`make demo`: payments told by signed events that come many times and in any order, while workers are killed."""
 
 import asyncio
 import random
@@ -19,9 +19,6 @@ from stack.disturb import Killer, entries_taken_over, pool_of, second_gateway
 from stack.plots import stories
 from stack.samples import Sample, Story, shuffled
 from stack.verdict import Source
-
-TIMES = 25
-"""How often each event is delivered."""
 
 WORKERS_MIN = 4
 
@@ -55,6 +52,7 @@ class Cast:
     environment: Mapping[str, str] = field(repr=False)
     sources: Mapping[str, Source]
     stories: Sequence[Story]
+    times: int
     chance: random.Random
     say: Callable[[str], None]
 
@@ -64,8 +62,8 @@ class Cast:
         return [event for story in self.stories for event in story.events]
 
 
-def run(stack: Stack, *, as_json: bool, with_conflict: bool) -> int:
-    """The whole demonstration. Returns the exit code: 1 if something is not as it must be."""
+def run(stack: Stack, *, as_json: bool, with_conflict: bool, times: int) -> int:
+    """The whole demonstration, each event delivered so many times. The exit code: 1 if something is not as it must."""
     environment = stack.environment
     if missing := [name for name in NEEDED if not environment.get(name)]:
         raise StackError(
@@ -77,6 +75,7 @@ def run(stack: Stack, *, as_json: bool, with_conflict: bool) -> int:
         environment,
         verdict.read_sources(Path(environment.get("SOURCES_FILE") or "sources.toml")),
         stories(f"demo_{secrets.token_hex(4)}", chance, with_conflict=with_conflict),
+        times,
         chance,
         (lambda _: None) if as_json else show.say,
     )
@@ -92,16 +91,14 @@ def _demonstrate(cast: Cast) -> Report:
     stack, environment = cast.stack, cast.environment
     with pool_of(stack, WORKERS_MIN) as workers, second_gateway(environment) as second_url:
         gateways = [environment["GATEWAY_URL"], second_url]
-        deliveries = shuffled(cast.events, TIMES, cast.chance)
-        cast.say(
-            f"Sending {len(deliveries):,} deliveries to {len(gateways)} gateways, {WAVE_EVENTS} at a time; meanwhile one "
-            f"of {workers} workers is killed every second …"
-        )
+        deliveries = shuffled(cast.events, cast.times, cast.chance)
+        cast.say(f"Sending {len(deliveries):,} deliveries to {len(gateways)} gateways, in waves of {WAVE_EVENTS}; "
+                 f"in each wave one of {workers} workers is killed.")  # fmt: skip
         taken_over_before = entries_taken_over(stack)
         killer = Killer(stack, cast.chance)
         began_s = time.monotonic()
         answers = asyncio.run(_send(cast, deliveries, gateways, killer))
-        cast.say("Sent. What dead workers had read is taken over when it has been idle for CLAIM_IDLE_MS (15 s) …")
+        cast.say("Sent. What the dead had read is taken over once it is idle for CLAIM_IDLE_MS, usually 15 s.")
         committed, dead = asyncio.run(_drain(cast))
         seconds = time.monotonic() - began_s
         restarted = killer.wait_for_the_pool()
@@ -142,7 +139,7 @@ async def _send(cast: Cast, deliveries: Sequence[Sample], gateways: Sequence[str
         for first in range(0, len(deliveries), WAVE_EVENTS):
             wave = [deliver(*each) for each in enumerate(deliveries[first : first + WAVE_EVENTS])]
             killing = killer.kill_one(cast.chance.uniform(0, KILL_AFTER_S_MAX))
-            *statuses, _, _ = await asyncio.gather(*wave, killing, asyncio.sleep(WAVE_S))
+            statuses, *_ = await asyncio.gather(asyncio.gather(*wave), killing, asyncio.sleep(WAVE_S))
             answers.update(statuses)
     return answers
 

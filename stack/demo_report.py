@@ -70,24 +70,25 @@ def _deliveries(report: Report) -> Table:
     table.columns[1].justify = "right"
 
     def row(name: str, count: int | None, text: str = "") -> None:
-        table.add_row(name, "-" if count is None else f"{count:,}", text)
+        table.add_row(name, "" if count is None else f"{count:,}", text)
 
-    of = (
-        f"{report.events} events of {report.payments} payments, each {report.sent // report.events} times, in any order"
-    )
-    row("sent", report.sent, f"{of}, to {report.gateways} gateways, in {report.seconds} s until the last commit")
+    times = report.sent // report.events
+    row("sent", report.sent, f"{report.events} events of {report.payments} payments, shuffled, each {times} times,")
+    row("", None, f"to {report.gateways} gateways; {report.seconds} s until the last commit")
     row("accepted", report.accepted, "answered 202: durable in the stream")
     row("duplicates", report.duplicates, "answered 200: known already")
-    row("", books.duplicates, "duplicates that PostgreSQL had to refuse, because Redis did not know them")
+    row("", books.duplicates, "recorded in PostgreSQL: those that Redis did not know")
     for status, count in sorted(report.refused.items()):
         row("refused", count, f"answered {status}")
     row("committed", report.committed, f"events, by {report.workers} workers")
-    row("dead", report.dead, "`make dead` shows them" if report.dead else "dead letters")
-    row("conflicts", len(books.conflicts), "movements of money that were told with two amounts")
+    row("dead", report.dead, "letters; `make dead` shows them" if report.dead else "letters")
+    row("conflicts", len(books.conflicts), "movements of money told with two amounts")
     row("held back", books.held_back, "facts that may not move money")
-    row("killed", report.killed, f"workers, one every second (SIGKILL); {report.restarted} were started in their place")
-    unknown = "not counted: each worker in a container has metrics of its own" if report.taken_over is None else ""
-    row("taken over", report.taken_over, unknown or "entries that a dead worker had read and not committed")
+    row("killed", report.killed, f"workers, one a second (SIGKILL); {report.restarted} started in their place")
+    if report.taken_over is None:
+        row("taken over", None, "not counted: workers in containers do not count together")
+    else:
+        row("taken over", report.taken_over, "entries that a killed worker had read and not committed")
     return table
 
 
@@ -115,13 +116,14 @@ def _balances(balances: list[Balance]) -> Table:
 
 
 def _conflicts(conflicts: list[Conflict]) -> Table:
-    table = Table("conflict", "payment", "movement", "currency", box=None, pad_edge=False, header_style="bold")
+    table = Table("conflict", "payment", "of its", "currency", box=None, pad_edge=False, header_style="bold")
     for column in ("booked", "told"):
         table.add_column(column, justify="right")
     for each in conflicts:
         booked = "nothing" if each.booked_amount is None else major_units(each.booked_amount, each.currency)
         told = major_units(each.told_amount, each.currency)
-        table.add_row(str(each.id), each.payment_id, each.movement, each.currency, booked, told)
+        kind = each.movement.partition(":")[0]
+        table.add_row(str(each.id), each.payment_id, kind, each.currency, booked, told)
     return table
 
 
@@ -138,6 +140,8 @@ def _verdict(report: Report) -> list[str]:
     elif report.audit_as_expected:
         lines.append("The audit finds the conflict, as it must, and will until somebody decides:")
         lines += [f"  make resolve ID={each.id} …" for each in report.books.conflicts]
+    elif report.audit.broken.keys() == {CONFLICT_IS_OPEN}:
+        lines.append("The audit does NOT pass: a conflict of before waits for its decision; `make audit` shows it.")
     else:
         lines.append(f"The audit does NOT pass ({', '.join(report.audit.broken)}); `make audit` shows the rows.")
     if not report.passed:

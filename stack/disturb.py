@@ -1,4 +1,4 @@
-"""What `make demo` does to a running stack, and undoes: a second gateway, a larger pool, and workers that are killed."""
+"""What `make demo` does to a running stack, and undoes: a second gateway, a larger pool, workers that are killed."""
 
 import asyncio
 import random

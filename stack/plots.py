@@ -5,7 +5,6 @@ import random
 import time
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
 
 from stack.samples import CURRENCIES, Movement, Outcome, Sample, Story
 
@@ -103,10 +102,10 @@ class _Payment:
         """A dispute that was won brings it back."""
         return Movement(f"dispute_reinstated:{self.dispute_id}", "provider", "disputes", self.amount)
 
-    def _about_charge(self, kind: str, **about: Any) -> None:
+    def _about_charge(self, kind: str, **about: object) -> None:
         self._stripe(kind, payment_intent=self.payment, charge=f"ch_{self.payment}", **about)
 
-    def _stripe(self, kind: str, **about: Any) -> None:
+    def _stripe(self, kind: str, **about: object) -> None:
         event_id = self._next_id("evt")
         event = {
             "id": event_id,
