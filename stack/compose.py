@@ -43,6 +43,9 @@ KILL = "kill -KILL $(cat /proc/1/task/1/children)"
 """What kills a container's program from inside. A container killed from outside is one that somebody wanted stopped:
 the engine would not start it again."""
 
+KILL_TIMEOUT_S = 5
+PAUSE_S = 0.05
+
 LOG_LINES = 20
 """How much of its log is shown of a container that keeps `up` from being done."""
 
@@ -134,11 +137,15 @@ class Compose(Stack):
 
     @override
     def kill_worker(self, pid: int) -> bool:
-        for found in self._workers():
-            if found.process.pid == pid:
-                self._docker("exec", "--detach", found.container_id, "sh", "-c", KILL)
-                return True
-        return False
+        ids = [found.container_id for found in self._workers() if found.process.pid == pid]
+        for container_id in ids:
+            self._docker("exec", "--detach", container_id, "sh", "-c", KILL)
+        deadline = time.monotonic() + KILL_TIMEOUT_S
+        while pid in self.workers():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(PAUSE_S)
+        return bool(ids)
 
     @override
     def running(self) -> list[Running]:

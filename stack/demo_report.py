@@ -131,15 +131,19 @@ def _verdict(report: Report) -> list[str]:
     lines = []
     if report.refused:
         lines.append("Deliveries were refused: the samples are signed with the secrets of .env; `make logs` says why.")
+    if not report.killed:
+        lines.append("No worker was killed: none could be found, or reached, while the events were sent.")
     if report.books.wrong:
         lines.append(f"Not what their events say: {', '.join(report.books.wrong)}; `make why ID=…` tells of one.")
     if report.as_told:
-        lines.append("Every payment and every transfer is exactly what its events say.")
+        example = report.books.outcomes[0].payment_id
+        lines.append(f"Every payment and every transfer is exactly what its events say; `make why ID={example}` tells")
+        lines.append("how one of them came about.")
     if not report.audit.broken:
         lines.append("The audit passes.")
     elif report.audit_as_expected:
         lines.append("The audit finds the conflict, as it must, and will until somebody decides:")
-        lines += [f"  make resolve ID={each.id} …" for each in report.books.conflicts]
+        lines += [f"  make resolve ID={each.id} KEEP=booked   (or KEEP=told)" for each in report.books.conflicts]
     elif report.audit.broken.keys() == {CONFLICT_IS_OPEN}:
         lines.append("The audit does NOT pass: a conflict of before waits for its decision; `make audit` shows it.")
     else:

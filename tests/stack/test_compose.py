@@ -22,6 +22,7 @@ class Told(Compose):
     @override
     def _docker(self, *arguments: str) -> str:
         self.asked.append(arguments)
+        del self._lines[int(arguments[2])]
         return ""
 
     @override
@@ -70,6 +71,7 @@ def test_a_worker_is_killed_from_inside_so_that_the_engine_starts_it_again(tmp_p
     [(command, detached, container_id, *killing)] = stack.asked
     assert (command, detached, container_id) == ("exec", "--detach", "3")
     assert killing == ["sh", "-c", "kill -KILL $(cat /proc/1/task/1/children)"]
+    assert stack.workers() == []
     assert not stack.kill_worker(7)  # a server's
     assert not stack.kill_worker(9)  # it runs no more
     with pytest.raises(StackError, match="nothing runs here"):

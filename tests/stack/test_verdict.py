@@ -40,7 +40,7 @@ def wrongly(story: Story) -> list[list[Transfer]]:
         others,
         [*right, replace(first, movement="capture:again")],
         [replace(first, amount=first.amount + 1), *others],
-        [replace(first, currency="XXX"), *others],
+        [replace(first, currency="ZZZ"), *others],
         [replace(first, debit_account=first.credit_account, credit_account=first.debit_account), *others],
     ]
 
