@@ -148,6 +148,6 @@ def _verdict(report: Report) -> list[str]:
         lines.append("The audit does NOT pass: a conflict of before waits for its decision; `make audit` shows it.")
     else:
         lines.append(f"The audit does NOT pass ({', '.join(report.audit.broken)}); `make audit` shows the rows.")
-    if not report.passed:
+    if not report.as_told:
         lines.append("Something is NOT as it must be.")
     return lines

@@ -13,7 +13,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from circus.arbiter import Arbiter
-from circus.process import Process
+from circus.process import DEAD_OR_ZOMBIE, UNEXISTING, Process
 from circus.watcher import Watcher
 from tornado.ioloop import PeriodicCallback
 
@@ -82,6 +82,14 @@ class ProgramWatcher(Watcher):  # type: ignore[misc]  # circus has no types
         if not (was_killed(status) and self.processes):  # somebody killed one of several: its start was not to blame
             self._died(process.age())
 
+    def manage_processes(self) -> Awaitable[None]:
+        """Circus calls this at every check, and would forget uncounted who died since it looked for the dead."""
+        for process in list(self.processes.values()):
+            if process.status in (DEAD_OR_ZOMBIE, UNEXISTING) and not self.is_stopped():
+                self.reap_process(process.pid, _wait_status(process.pid))
+        managed: Awaitable[None] = super().manage_processes()
+        return managed
+
     async def spawn_processes(self) -> None:
         """Starts what is missing, unless the last ones died of their start a moment ago."""
         if time.monotonic() >= self.respawn_at:
@@ -112,6 +120,15 @@ class Supervisor(Arbiter):  # type: ignore[misc]  # circus has no types
     def manage_watchers(self) -> Awaitable[None] | None:
         """Circus calls this at every check; while a command is carried out it would be refused, loudly."""
         return None if self._exclusive_running_command else super().manage_watchers()
+
+
+def _wait_status(pid: int) -> int | None:
+    """How a dead process ended; None where that was asked before."""
+    try:
+        waited_for, status = os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        return None
+    return status if waited_for else None
 
 
 def was_killed(status: int | None) -> bool:
