@@ -127,7 +127,8 @@ class Handlers:
         guest = GuestConnection(connection)
         calls = [call for event, fact in happened for call in self._calls_of(guest, event, fact)]
         try:
-            await make_calls(connection, calls, timeout_s, lambda: None)
+            if calls:
+                await make_calls(connection, calls, timeout_s, lambda: None)
         except Exception as error:
             raise HandlerFailed(error, connection_lost=is_lost(connection)) from error
 
