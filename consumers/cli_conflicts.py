@@ -94,7 +94,7 @@ async def _release_page(
 def _read_settings(command: Command) -> tuple[dict[str, Booking], Handlers]:
     """What a worker reads at its start: how sources are booked, and the handlers."""
     bookings = read_bookings(Path(command.settings.sources_file))
-    return bookings, load(command.settings.handlers, builtin(bookings))
+    return bookings, load(command.settings.handlers, builtin(bookings), command.settings.handlers_folder)
 
 
 def _handler_failed(error: HandlerFailed) -> int:

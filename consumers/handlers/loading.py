@@ -9,7 +9,7 @@ from consumers.handlers.registry import Handlers
 from consumers.handlers.verbs import HandlersError
 
 
-def load(name: str, builtin: Handlers, folder: str = "") -> Handlers:
+def load(name: str, builtin: Handlers, folder: str) -> Handlers:
     """The built-in handlers, joined with those that `module:name` names.
 
     The module is looked for in `folder`, after all that is installed. Raises HandlersError with what is wrong.

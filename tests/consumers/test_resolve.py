@@ -75,7 +75,7 @@ class Operator:
     async def apply(self, *events: Event, **bookings: Booking) -> None:
         for event in events:
             await self.workers.stream.publish(event)
-        async with self.workers.working(load(HANDLERS, builtin(bookings)), batch_size=1):
+        async with self.workers.working(load(HANDLERS, builtin(bookings), ""), batch_size=1):
             await self.workers.drained()
 
     async def say(self, *argv: str) -> Said:
@@ -382,7 +382,7 @@ async def test_of_several_who_decide_one_does(operator: Operator) -> None:
 
 async def test_a_decision_beside_working_workers(operator: Operator) -> None:
     await operator.apply(*STOPPED)
-    handlers = load(HANDLERS, builtin({}))
+    handlers = load(HANDLERS, builtin({}), "")
     async with operator.workers.working(handlers, batch_size=2), operator.workers.working(handlers, batch_size=3):
         more = [refunded(1, f"evt_more_{number}", f"re_more_{number}") for number in range(30)]
         for event in more[:15]:

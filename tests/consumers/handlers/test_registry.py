@@ -306,10 +306,10 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_users_handlers_join_the_built_in_ones(module: Path) -> None:
     module.write_text("from consumers.handlers import Handlers\nhandlers = Handlers()\nother = 1\n")
     builtin = Handlers()
-    assert load("", builtin) is builtin
-    assert isinstance(load("shop_handlers:handlers", builtin), Handlers)
+    assert load("", builtin, "") is builtin
+    assert isinstance(load("shop_handlers:handlers", builtin, ""), Handlers)
     with pytest.raises(HandlersError, match="is a int"):
-        load("shop_handlers:other", builtin)
+        load("shop_handlers:other", builtin, "")
 
 
 @pytest.mark.parametrize(
@@ -317,7 +317,7 @@ def test_the_users_handlers_join_the_built_in_ones(module: Path) -> None:
 )
 def test_a_name_that_names_nothing_is_told(name: str) -> None:
     with pytest.raises(HandlersError, match="HANDLERS="):
-        load(name, Handlers())
+        load(name, Handlers(), "")
 
 
 def test_the_module_is_looked_for_in_a_folder_of_the_user_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -327,7 +327,7 @@ def test_the_module_is_looked_for_in_a_folder_of_the_user_s(tmp_path: Path, monk
     )
     (tmp_path / "json.py").write_text("raise RuntimeError('not to be found before that of Python')")
     with pytest.raises(HandlersError, match="cannot be loaded: ModuleNotFoundError"):
-        load("handlers_elsewhere:handlers", Handlers())
+        load("handlers_elsewhere:handlers", Handlers(), "")
     assert isinstance(load("handlers_elsewhere:handlers", Handlers(), str(tmp_path)), Handlers)
     with pytest.raises(HandlersError, match=f"HANDLERS_FOLDER={tmp_path}\\): ModuleNotFoundError"):
         load("nowhere:handlers", Handlers(), str(tmp_path))
@@ -337,7 +337,7 @@ def test_the_line_that_is_wrong_is_told(module: Path) -> None:
     other = module.with_name("handlers_with_a_mistake.py")
     other.write_text("from consumers.handlers import Handlers\n\nhandlers = Handers()\n")
     with pytest.raises(HandlersError, match=r"NameError: .* \(.*handlers_with_a_mistake\.py, line 3\)"):
-        load("handlers_with_a_mistake:handlers", Handlers())
+        load("handlers_with_a_mistake:handlers", Handlers(), "")
 
 
 @pytest.mark.parametrize("source", ["def broken(:", "raise RuntimeError('no settings')", "import nowhere_at_all"])
@@ -345,7 +345,7 @@ def test_a_module_that_does_not_load_is_told(module: Path, source: str) -> None:
     other = module.with_name(f"broken_{abs(hash(source))}.py")
     other.write_text(source)
     with pytest.raises(HandlersError, match="cannot be loaded"):
-        load(f"{other.stem}:handlers", Handlers())
+        load(f"{other.stem}:handlers", Handlers(), "")
 
 
 async def test_whatever_fails_where_handlers_are_told_later_is_a_failure_too(connection: asyncpg.Connection) -> None:
