@@ -45,3 +45,11 @@ def minor_units(amount: Decimal, currency: str) -> int:
     if minor > BIGINT_MAX:
         raise MoneyError(f"the amount is not between 0 and {BIGINT_MAX} minor units")
     return int(minor)
+
+
+def written(minor: int, currency: str) -> str:
+    """An amount of minor units as people write it: `12.34 EUR`; as it is where the currency is not known."""
+    exponent = _EXPONENTS.get(currency)
+    if exponent is None:
+        return f"{minor} minor units of {currency}"
+    return f"{Decimal(minor).scaleb(-exponent):f} {currency}"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.money import BIGINT_MAX, MoneyError, minor_units
+from consumers.money import BIGINT_MAX, MoneyError, minor_units, written
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,14 @@ def test_an_amount_is_exact_or_refused(amount: Decimal, currency: str) -> None:
         return
     assert 0 <= minor <= BIGINT_MAX
     assert Decimal(minor).scaleb(-exponent) == amount
+
+
+@pytest.mark.parametrize(
+    ("minor", "currency", "text"),
+    [
+        (1999, "EUR", "19.99 EUR"), (5, "EUR", "0.05 EUR"), (0, "KWD", "0.000 KWD"), (12, "JPY", "12 JPY"),
+        (BIGINT_MAX, "EUR", "92233720368547758.07 EUR"), (7, "XYZ", "7 minor units of XYZ"),
+    ],
+)  # fmt: skip
+def test_an_amount_as_people_write_it(minor: int, currency: str, text: str) -> None:
+    assert written(minor, currency) == text

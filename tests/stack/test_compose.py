@@ -1,5 +1,6 @@
 """What the engine answers about containers, and what is made of it. The whole of it runs in CI, on an engine."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from stack.base import StackError
 from stack.compose import Compose, Container, _container
 from stack.settings import Settings
 
+ROOT = Path(__file__).parents[2]
+
 
 class Told(Compose):
     """A project whose containers are given."""
@@ -17,6 +20,13 @@ class Told(Compose):
     def __init__(self, data_dir: Path, lines: list[str], environ: Mapping[str, str] | None = None) -> None:
         super().__init__(Settings(data_dir=data_dir), environ or {})
         self._lines = lines
+        self.asked: list[tuple[str, ...]] = []
+
+    @override
+    def _docker(self, *arguments: str) -> str:
+        self.asked.append(arguments)
+        del self._lines[int(arguments[2])]
+        return ""
 
     @override
     def _containers(self) -> list[Container]:
@@ -57,6 +67,20 @@ def test_a_server_that_is_not_even_made_is_missed(tmp_path: Path) -> None:
     assert Told(tmp_path, SERVERS[:2]).missing() == ["gateway"]
 
 
+def test_a_worker_is_killed_from_inside_so_that_the_engine_starts_it_again(tmp_path: Path) -> None:
+    stack = Told(tmp_path, [*SERVERS, f"consumers running 0 healthy 8 {UP} 0", f"consumers exited 137 none 9 {UP} 0"])
+    assert (stack.workers_wanted, stack.workers()) == (2, [8])
+    assert stack.kill_worker(8)
+    [(command, detached, container_id, *killing)] = stack.asked
+    assert (command, detached, container_id) == ("exec", "--detach", "3")
+    assert killing == ["sh", "-c", "kill -KILL $(cat /proc/1/task/1/children)"]
+    assert stack.workers() == []
+    assert not stack.kill_worker(7)  # a server's
+    assert not stack.kill_worker(9)  # it runs no more
+    with pytest.raises(StackError, match="nothing runs here"):
+        _ = Told(tmp_path, []).workers_wanted
+
+
 def test_without_docker_one_sentence_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(StackError, match="there is no `docker` here"):
@@ -66,6 +90,15 @@ def test_without_docker_one_sentence_says_so(tmp_path: Path, monkeypatch: pytest
 def test_a_sources_file_is_handed_over_as_a_path_and_never_as_the_name_of_a_volume(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, sources_file=Path("mine.toml"))
     assert Compose(settings, {})._compose_environment()["SOURCES_FILE"] == str(Path("mine.toml").resolve())
+
+
+@pytest.mark.parametrize("service", ["gateway", "consumers"])
+def test_whoever_reads_the_sources_sees_them_and_is_made_anew_when_they_change(service: str) -> None:
+    text = (ROOT / "compose.yaml").read_text()
+    part = re.split(r"\n(?=\S|  \w)", text.partition(f"\n  {service}:\n")[2])[0]
+    assert "SOURCES_FILE: sources.toml" in part
+    assert "SETTINGS_DIGEST: ${SETTINGS_DIGEST:-}" in part
+    assert "volumes: [*sources]" in part
 
 
 def test_the_containers_are_told_the_names_in_env_and_compose_reads_no_value(
