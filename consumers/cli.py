@@ -1,7 +1,7 @@
-"""`python -m consumers status|pending|dead|replay|discard|audit`: what lets people see and act.
+"""`python -m consumers status|pending|why|dead|replay|discard|audit`: what lets people see and act.
 
-Exit codes: 0 done; 1 the audit found something, or there is no such dead letter, or one had to stay open; 2 wrong
-usage; 3 Redis or PostgreSQL cannot be reached.
+Exit codes: 0 done; 1 the audit found something, or there is no such dead letter, or one had to stay open, or nobody
+knows the id; 2 wrong usage; 3 Redis or PostgreSQL cannot be reached.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from consumers.conservation import CHECKS, Sums, account
 from consumers.settings import Settings
 from consumers.views import list_waiting
 from consumers.waiting import Limits
+from consumers.why.command import show_why
 from sql.audit import INVARIANTS, Finding, audit
 from sql.connect import UnreachableError
 from sql.report import findings_json, print_findings
@@ -112,6 +113,7 @@ COMMANDS: dict[str, tuple[Callable[[Command], Awaitable[int]], str]] = {
     "replay": (replay_letters, "puts dead letters into the stream again"),
     "discard": (discard_letter, "gives one dead letter up"),
     "audit": (run_audit, "looks for rows that must not exist and entries that are not accounted for; exit 1 if any"),
+    "why": (show_why, "everything known about one event or payment, and the next step where it is stuck"),
 }
 
 
@@ -152,6 +154,9 @@ def _parser() -> argparse.ArgumentParser:
         added[name].add_argument(
             "--limit", type=_limit, default=ROWS_SHOWN, help=f"rows to list, {ROWS_SHOWN} if absent"
         )
+    added["why"].add_argument(
+        "id", metavar="ID", help="an event's, payment's, dispute's, movement's or entry's; or namespace/ID"
+    )
     added["dead"].add_argument("id", metavar="ID", nargs="?", help="number, entry id or event id")
     added["replay"].add_argument("id", metavar="ID", help="number, entry id or event id, or `all`")
     added["discard"].add_argument("id", metavar="ID", help="number, entry id or event id")

@@ -45,3 +45,9 @@ def minor_units(amount: Decimal, currency: str) -> int:
     if minor > BIGINT_MAX:
         raise MoneyError(f"the amount is not between 0 and {BIGINT_MAX} minor units")
     return int(minor)
+
+
+def major_units(minor: int, currency: str) -> str | None:
+    """1234 EUR → `12.34`, 12 JPY → `12`; None where how many digits the currency has is not known."""
+    exponent = _EXPONENTS.get(currency)
+    return None if exponent is None else f"{Decimal(minor).scaleb(-exponent):f}"

@@ -1,0 +1,75 @@
+"""What was found, as a tired person reads it. Never a body: facts, ids and amounts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+from consumers.entry import Entry
+from consumers.why.found import Dispute, EventFound, Found, PaymentFound, State
+from consumers.why.timeline import Moment
+from consumers.why.verdict import Stuck, Verdict, money
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """All that is shown."""
+
+    found: Found
+    verdicts: Mapping[str, Verdict]
+    stuck: Sequence[Stuck]
+    timeline: Sequence[Moment]
+
+
+def print_answer(console: Console, answer: Answer) -> None:
+    """What is stuck first, then what happened, then what payments are now."""
+    for event in answer.found.events.values():
+        verdict = answer.verdicts[str(event.subject)]
+        console.print(f"{event.subject}: {_about(event)}{verdict.sentence}.")
+    for stuck in answer.stuck:
+        console.print(f"{stuck.about} is stuck: {stuck.why}.", style="bold")
+        if stuck.next:
+            console.print(f"  next: {stuck.next}", style="bold")
+    table = Table("time (UTC)", "event", "what", "", title="Timeline", title_justify="left")
+    for moment in answer.timeline:
+        table.add_row(
+            f"{moment.at:%Y-%m-%d %H:%M:%S.%f}"[:-3], moment.event, moment.what.replace("_", " "), moment.text
+        )
+    console.print(table)
+    if payments := [payment for payment in answer.found.payments.values() if payment.state or payment.disputes]:
+        console.print(_payments_table(payments))
+    for note in answer.found.notes:
+        console.print(f"Note: {note}.")
+
+
+def _about(event: EventFound) -> str:
+    types = [event.applied.type] if event.applied else []
+    types += [waiting.entry.event.type for waiting in event.waiting if isinstance(waiting.entry, Entry)]
+    types += [letter.type for letter in event.letters if letter.type]
+    payment = event.payment
+    return f"{types[0]} about {payment.id}, " if types and payment else ""
+
+
+def _payments_table(payments: Sequence[PaymentFound]) -> Table:
+    table = Table("payment", "status", "amount", "captured", "refunded", "disputed", "disputes",
+                  title="Payments now", title_justify="left")  # fmt: skip
+    for payment in payments:
+        disputes = "\n".join(
+            f"{each.dispute_id} {money(each.amount, each.currency)}: {', '.join(_words(each))}"
+            for each in payment.disputes
+        )
+        table.add_row(str(payment.subject), *_state_cells(payment.state), disputes)
+    return table
+
+
+def _state_cells(state: State | None) -> list[str]:
+    if state is None:
+        return ["none yet", "", "", "", ""]
+    amounts = (state.amount, state.captured, state.refunded, state.disputed)
+    status = f"{state.status}, contradicted" if state.contradicted else state.status
+    return [status, *(money(amount, state.currency) for amount in amounts)]
+
+
+def _words(dispute: Dispute) -> list[str]:
+    return [name for name in ("opened", "won", "lost", "withdrawn", "reinstated") if getattr(dispute, name)]
