@@ -146,10 +146,8 @@ class PostgresLook:
 
         if first := await self._pages("events", read):
             oldest = await self._connection.fetchval(WHY["find_oldest_in_pages"], (first, 0), (first + SCAN_PAGES, 0))
-            self._found.notes.append(
-                f"in {SCAN_S:g} s the events were looked through back to {oldest or 'some time ago'}; older ones that moved "
-                "no money may be missing"
-            )
+            how_far = f"in {SCAN_S:g} s the events were looked through back to {oldest or 'some time ago'}"
+            self._found.notes.append(f"{how_far}; older ones that moved no money may be missing")
 
     async def _pages(self, table: str, read: Callable[[tuple[int, int], tuple[int, int]], Any]) -> int:
         """Reads a table from its end towards its beginning; the first page that was read, 0 where all were."""

@@ -1,10 +1,12 @@
 """What happened, in order of time. Pure."""
 
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from consumers.entry import Entry
+from consumers.ledger.movements import MOVES
 from consumers.units import duration, printable
 from consumers.waiting import REASON_CHARS_MAX
 from consumers.why.found import EventFound, Found, PaymentFound, Waiting
@@ -30,9 +32,8 @@ class Moment:
 def tell(found: Found, now: datetime) -> list[Moment]:
     """Everything that has a time, the oldest first."""
     moments = [moment for event in found.events.values() for moment in _of_event(event, now)]
-    names = {event.subject.id for event in found.events.values()}
     for payment in found.payments.values():
-        moments += [moment for moment in _of_payment(payment) if moment.event.partition("/")[2] in names]
+        moments += _of_payment(payment, found)
     return sorted(moments, key=lambda moment: (moment.at, ORDER.index(moment.what), moment.event))
 
 
@@ -94,12 +95,29 @@ def _in_hand(waiting: Waiting, name: str, now: datetime) -> Iterator[Moment]:
         yield Moment(failure.at, "failed", name, f"{counted}: {_short(failure.reason)}")
 
 
-def _of_payment(payment: PaymentFound) -> Iterator[Moment]:
+def _of_payment(payment: PaymentFound, found: Found) -> Iterator[Moment]:
+    """What the events that are shown told about it, even where another event had told it first."""
+    events = [event for event in found.events.values() if event.payment == payment.subject]
+    names = {event.subject.id for event in events}
+    movements = {
+        f"{MOVES[fact.kind].name}:{fact.object}" for event in events for fact in event.facts if fact.kind in MOVES
+    }
+    yield from _booked(payment, names, movements)
+    yield from _not_booked(payment, names)
+
+
+def _booked(payment: PaymentFound, names: AbstractSet[str], movements: AbstractSet[str]) -> Iterator[Moment]:
     space = payment.subject.namespace
     for transfer in payment.transfers:
+        if transfer.event_id not in names and transfer.movement not in movements:
+            continue
         yield Moment(transfer.booked_at, "booked", f"{space}/{transfer.event_id}",
                      f"{transfer.movement}: {money(transfer.amount, transfer.currency)} from {transfer.debit_account} "
                      f"to {transfer.credit_account}")  # fmt: skip
+
+
+def _not_booked(payment: PaymentFound, names: AbstractSet[str]) -> Iterator[Moment]:
+    space = payment.subject.namespace
     for conflict in payment.conflicts:
         event = f"{space}/{conflict.event_id}"
         told = f"{conflict.movement} is told as {money(conflict.told_amount, conflict.told_currency)}"
@@ -110,6 +128,8 @@ def _of_payment(payment: PaymentFound) -> Iterator[Moment]:
         if conflict.decided_at:
             yield Moment(conflict.decided_at, "decided", event, f"conflict {conflict.id}: {conflict.decision} is right")
     for fact in payment.held_back:
+        if fact.event_id not in names:
+            continue
         event, of = f"{space}/{fact.event_id}", f" ({fact.object})" if fact.object else ""
         text = f"{fact.kind}{of} {money(fact.amount, fact.currency)}"
         yield Moment(fact.held_at, "held_back", event, f"{text}: {_because(fact.reason)}")

@@ -93,8 +93,7 @@ def _waiting(waiting: Waiting, found: Found, limits: Limits, now: datetime) -> V
     if waiting.pending:
         is_stuck_worker = waiting.pending.consumer_lives is False and not found.workers
         step = "no worker runs: make consumers N=2" if is_stuck_worker else None
-        down = "; Postgres does not answer now, and nothing is applied until it does" if found.postgres else ""
-        return Verdict("waiting", why_pending(waiting.pending, limits, now) + down, step)
+        return Verdict("waiting", why_pending(waiting.pending, limits, now) + _down(found), step)
     if waiting.is_delivered:
         return Verdict("waiting", "it was read and has just been settled", "ask again")
     before = f"in the stream, and not read by any worker yet ({found.unread} such entries)"
@@ -103,8 +102,12 @@ def _waiting(waiting: Waiting, found: Found, limits: Limits, now: datetime) -> V
         reason = printable(found.outage.reason)[:REASON_CHARS_MAX]
         return Verdict("unread", f"{before}: the workers wait for Redis or Postgres{since}: {reason}")
     if not found.workers:
-        return Verdict("unread", f"{before}: no worker runs", "make consumers N=2")
-    return Verdict("unread", f"{before}: {found.workers} workers read them in their order")
+        return Verdict("unread", f"{before}: no worker runs{_down(found)}", "make consumers N=2")
+    return Verdict("unread", f"{before}: {found.workers} workers read them in their order{_down(found)}")
+
+
+def _down(found: Found) -> str:
+    return "; Postgres does not answer now, and nothing is applied until it does" if found.postgres else ""
 
 
 def _letter(letter: Letter) -> Verdict:

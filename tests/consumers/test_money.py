@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.money import BIGINT_MAX, MoneyError, minor_units
+from consumers.money import BIGINT_MAX, MoneyError, major_units, minor_units
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,12 @@ def test_an_amount_is_exact_or_refused(amount: Decimal, currency: str) -> None:
         return
     assert 0 <= minor <= BIGINT_MAX
     assert Decimal(minor).scaleb(-exponent) == amount
+
+
+@pytest.mark.parametrize(
+    ("minor", "currency", "major"),
+    [(1234, "EUR", "12.34"), (0, "EUR", "0.00"), (12, "JPY", "12"), (5, "KWD", "0.005"), (1, "XXX", None),
+     (BIGINT_MAX, "EUR", "92233720368547758.07")],
+)  # fmt: skip
+def test_minor_units_are_shown_as_people_write_them(minor: int, currency: str, major: str | None) -> None:
+    assert major_units(minor, currency) == major
