@@ -155,12 +155,21 @@ def _parser() -> argparse.ArgumentParser:
             "--limit", type=_limit, default=ROWS_SHOWN, help=f"rows to list, {ROWS_SHOWN} if absent"
         )
     added["why"].add_argument(
-        "id", metavar="ID", help="an event's, payment's, dispute's, movement's or entry's; or namespace/ID"
+        "id",
+        metavar="ID",
+        type=_printable,
+        help="an event's, payment's, dispute's, movement's or entry's; or namespace/ID",
     )
     added["dead"].add_argument("id", metavar="ID", nargs="?", help="number, entry id or event id")
     added["replay"].add_argument("id", metavar="ID", help="number, entry id or event id, or `all`")
     added["discard"].add_argument("id", metavar="ID", help="number, entry id or event id")
     return parser
+
+
+def _printable(text: str) -> str:
+    if not text or not text.isprintable():
+        raise argparse.ArgumentTypeError("no id has such characters")
+    return text
 
 
 def _limit(text: str) -> int:

@@ -13,7 +13,7 @@ What `--json` prints stays as it is; more may be added. Times are ISO 8601 in UT
     notes          what could not be looked at to its end, or read
     namespaces     where the id is ambiguous, those that know it; then nothing follows, and the exit code is 1
     stuck          [{about, why, next}], what waits for time or for a person: the reason, and the step (null: wait)
-    events         [{namespace, event_id, state, sentence, type, resource, source, provider, signed, occurred_at,
+    events         [{namespace, event_id, state, sentence, type, source, provider, signed, resource, occurred_at,
                    received_at, entry_id, committed_at, marker, attempt, worker, entries, duplicates, dead_letters,
                    facts, facts_problem}]
       state        applied | unacknowledged | waiting | unread | dead | discarded | replayed | lost | unknown

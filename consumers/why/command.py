@@ -9,10 +9,11 @@ from consumers.command import EXIT_UNREACHABLE, EXIT_WRONG, Command, fail
 from consumers.waiting import Limits
 from consumers.why.document import answer_json, head_json
 from consumers.why.found import Found, Meant
-from consumers.why.in_postgres import PostgresLook
+from consumers.why.in_postgres import SCAN_S, SCANS, PostgresLook
 from consumers.why.in_redis import StreamLook
 from consumers.why.show import Answer, print_answer
 from consumers.why.timeline import tell
+from consumers.why.told import read_facts
 from consumers.why.verdict import STUCK, Stuck, judge, look_at_money
 from consumers.why.wanted import read_wanted
 from contract.booking import Booking, BookingError, read_bookings, read_namespaces
@@ -22,7 +23,8 @@ from sql.connect import UnreachableError
 async def show_why(command: Command) -> int:
     """Everything known about one event or payment. The exit code is 3 where one of the servers was not asked."""
     found, limits = Found(command.arguments.id), Limits(command.settings.claim_idle_ms, command.settings.max_attempts)
-    meant = await _ask(command, found, limits)
+    bookings, namespaces = _sources(command, found)
+    meant = await _ask(command, found, limits, bookings, namespaces)
     found.ambiguous = meant.several
     if found.ambiguous or not (found.events or found.payments):
         return _say_nothing(command, found)
@@ -35,15 +37,17 @@ async def show_why(command: Command) -> int:
     return _end(found)
 
 
-async def _ask(command: Command, found: Found, limits: Limits) -> Meant:
+async def _ask(
+    command: Command, found: Found, limits: Limits, bookings: Mapping[str, Booking], namespaces: set[str]
+) -> Meant:
     """Redis goes first: what leaves the stream after that is found in Postgres."""
     wanted, meant = read_wanted(found.wanted), Meant()
-    bookings, namespaces = _sources(command, found)
     stream = StreamLook(command.keys, found)
     async with _half(found, "redis"), command.redis() as redis:
         await stream.find(redis, wanted, namespaces, meant)
         found.looked.append("Redis: the entries in the stream and the gateway's duplicate markers")
-    async with _half(found, "postgres"), command.postgres() as connection:
+    timeout_s = command.settings.statement_timeout_s + SCANS * SCAN_S
+    async with _half(found, "postgres"), command.postgres(timeout_s) as connection:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             look = PostgresLook(connection, bookings, found)
             await look.find(wanted, namespaces, meant)
@@ -55,6 +59,9 @@ async def _ask(command: Command, found: Found, limits: Limits) -> Meant:
     if not found.redis and not meant.several:
         async with _half(found, "redis"), command.redis() as redis:
             await stream.look(redis, meant, limits)
+    for event in found.events.values():
+        if event.entries and not event.applied:
+            event.facts, event.facts_problem = read_facts(event.entries[-1].event, bookings)
     return meant
 
 

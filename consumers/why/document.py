@@ -44,20 +44,19 @@ def head_json(found: Found) -> dict[str, Any]:
 
 def _event_json(event: EventFound, found: Found, verdict: Verdict, limits: Limits, now: datetime) -> dict[str, Any]:
     applied, payment, pending = event.applied, event.payment, [each.pending for each in event.waiting if each.pending]
-    names = ("type", "source", "provider", "signed", "entry_id")
-    known = {name: getattr(applied, name) if applied else None for name in names}
+    carried = applied or (event.entries[-1].event if event.entries else event.letters[-1] if event.letters else None)
     held = found.payments[payment].held_back if payment and payment in found.payments else []
     return {
         "namespace": event.subject.namespace,
         "event_id": event.subject.id if event.subject.namespace else None,
         "state": verdict.standing,
         "sentence": verdict.sentence,
-        **known,
+        **{name: getattr(carried, name, None) for name in ("type", "source", "provider", "signed")},
         "resource": payment.id if payment else None,
-        **{
-            name: _iso(getattr(applied, name)) if applied else None
-            for name in ("occurred_at", "received_at", "committed_at")
-        },
+        "occurred_at": _iso(getattr(carried, "occurred_at", None)),
+        "received_at": _iso(getattr(carried, "received_at", None)),
+        "entry_id": applied.entry_id if applied else None,
+        "committed_at": _iso(applied.committed_at) if applied else None,
         "marker": _marker_json(event.marker),
         "attempt": pending[-1].deliveries if pending else None,
         "worker": pending[-1].consumer if pending else None,

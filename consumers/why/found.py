@@ -172,13 +172,16 @@ class EventFound:
     marker: str | None = None
 
     @property
+    def entries(self) -> list[Entry]:
+        """Those in the stream that can be read."""
+        return [each.entry for each in self.waiting if isinstance(each.entry, Entry)]
+
+    @property
     def payment(self) -> Subject | None:
         """The payment it is about, where that is known."""
-        entries = [each.entry.event for each in self.waiting if isinstance(each.entry, Entry)]
-        resources = [each.resource for each in ([self.applied] if self.applied else [])]
-        resources += [event.resource for event in entries] + [
-            letter.resource for letter in self.letters if letter.resource
-        ]
+        resources = [self.applied.resource] if self.applied else []
+        resources += [entry.event.resource for entry in self.entries]
+        resources += [letter.resource for letter in self.letters if letter.resource]
         return Subject(self.subject.namespace, resources[0]) if resources else None
 
 

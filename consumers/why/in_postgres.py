@@ -36,6 +36,9 @@ WHY = load("why")
 SCAN_S = 5.0
 """How long a table without an index for this question is read, from its newest rows on."""
 
+SCANS = 2
+"""How many such tables there are."""
+
 SCAN_PAGES = 8192
 """Pages of one such question: 64 MiB."""
 

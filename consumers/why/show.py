@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
-from consumers.entry import Entry
 from consumers.why.found import Dispute, EventFound, Found, PaymentFound, State
 from consumers.why.timeline import Moment
 from consumers.why.verdict import Stuck, Verdict, money
@@ -24,13 +23,10 @@ class Answer:
 
 def print_answer(console: Console, answer: Answer) -> None:
     """What is stuck first, then what happened, then what payments are now."""
-    for event in answer.found.events.values():
-        verdict = answer.verdicts[str(event.subject)]
-        console.print(f"{event.subject}: {_about(event)}{verdict.sentence}.")
+    _print_standings(console, answer)
     for stuck in answer.stuck:
-        console.print(f"{stuck.about} is stuck: {stuck.why}.", style="bold")
-        if stuck.next:
-            console.print(f"  next: {stuck.next}", style="bold")
+        step = stuck.next or "none, it goes on by itself"
+        console.print(f"{stuck.about} is stuck: {stuck.why}.\n  next step: {step}", style="bold")
     table = Table("time (UTC)", "event", "what", "", title="Timeline", title_justify="left")
     for moment in answer.timeline:
         table.add_row(
@@ -43,9 +39,20 @@ def print_answer(console: Console, answer: Answer) -> None:
         console.print(f"Note: {note}.")
 
 
+def _print_standings(console: Console, answer: Answer) -> None:
+    """Where each event stands; of many, those that are done are only counted."""
+    events = list(answer.found.events.values())
+    done = [event for event in events if answer.verdicts[str(event.subject)].standing == "applied"]
+    if len(done) > 1:
+        console.print(f"{len(done)} events were applied.")
+        events = [event for event in events if event not in done]
+    for event in events:
+        console.print(f"{event.subject}: {_about(event)}{answer.verdicts[str(event.subject)].sentence}.")
+
+
 def _about(event: EventFound) -> str:
     types = [event.applied.type] if event.applied else []
-    types += [waiting.entry.event.type for waiting in event.waiting if isinstance(waiting.entry, Entry)]
+    types += [entry.event.type for entry in event.entries]
     types += [letter.type for letter in event.letters if letter.type]
     payment = event.payment
     return f"{types[0]} about {payment.id}, " if types and payment else ""
