@@ -63,23 +63,35 @@ class Event:
             raise EnvelopeError("a time has no zone")
 
 
+FIELD_NAMES = (
+    "v", "source", "namespace", "provider", "event_id", "type", "resource", "occurred_at", "received_at", "signed",
+    "body", "headers", "traceparent",
+)  # fmt: skip
+"""The fields of an entry, in the order in which `to_values` gives what they hold."""
+
+
+def to_values(event: Event) -> tuple[str | bytes, ...]:
+    """What the entry's fields hold, in the order of FIELD_NAMES."""
+    return (
+        ENVELOPE_VERSION,
+        event.source,
+        event.namespace,
+        event.provider,
+        event.event_id,
+        event.type,
+        event.resource,
+        _iso(event.occurred_at) if event.occurred_at else "",
+        _iso(event.received_at),
+        event.signed,
+        event.body,
+        json.dumps(dict(event.headers)) if event.headers else "",
+        event.traceparent,
+    )
+
+
 def to_fields(event: Event) -> list[str | bytes]:
-    """The entry's fields as XADD takes them: name, value, name, value … in a fixed order."""
-    return [
-        "v", ENVELOPE_VERSION,
-        "source", event.source,
-        "namespace", event.namespace,
-        "provider", event.provider,
-        "event_id", event.event_id,
-        "type", event.type,
-        "resource", event.resource,
-        "occurred_at", _iso(event.occurred_at) if event.occurred_at else "",
-        "received_at", _iso(event.received_at),
-        "signed", event.signed,
-        "body", event.body,
-        "headers", json.dumps(dict(event.headers)) if event.headers else "",
-        "traceparent", event.traceparent,
-    ]  # fmt: skip
+    """The entry's fields as XADD takes them: name, value, name, value …"""
+    return [text for field_ in zip(FIELD_NAMES, to_values(event), strict=True) for text in field_]
 
 
 def from_fields(fields: Mapping[bytes, bytes]) -> Event:

@@ -68,8 +68,9 @@ class Gateway:
         self._refusals = RefusalLog(settings.refusals_logged_per_minute)
         self._keys = Keys(settings.key_prefix)
         self.link = Link(_link_settings(settings), self._state_changed)
-        self._reader = Link(_link_settings(settings), lambda _promise, _reason: None)
-        self.publisher = Publisher(self.link, self._keys, _publish_settings(settings), metrics)
+        self._reader = _quiet_link(settings)
+        self._links = [self.link, *(_quiet_link(settings) for _ in range(settings.publish_exchanges_max - 1))]
+        self.publisher = Publisher(self._links, self._keys, _publish_settings(settings), metrics)
         self._commits = CommitWatcher(self._reader)
         self._health = Health(self.link, metrics)
         self._routes = self._make_routes(sources, clock)
@@ -119,8 +120,8 @@ class Gateway:
         while self._watching and not self._watching.done():
             self._watching.cancel()
             await asyncio.wait([self._watching], timeout=CANCEL_AGAIN_S)
-        await self.link.close()
-        await self._reader.close()
+        for link in (*self._links, self._reader):
+            await link.close()
         return finished
 
     async def _finish_requests(self, deadline_s: float) -> bool:
@@ -242,6 +243,11 @@ def _link_settings(settings: Settings) -> LinkSettings:
         timeout_s=settings.redis_timeout_s,
         proof_timeout_s=settings.durability_timeout_s,
     )
+
+
+def _quiet_link(settings: Settings) -> Link:
+    """One beside the first, which alone is asked, and tells, what the server promises."""
+    return Link(_link_settings(settings), lambda _promise, _reason: None)
 
 
 def _publish_settings(settings: Settings) -> PublishSettings:

@@ -1,20 +1,22 @@
 """Publishing: verified deliveries into the stream, each once, durable before anybody is told.
 
-This is group commit. While one exchange with Redis is under way, deliveries gather; the next exchange carries them all.
-Nothing waits on a timer, and a sender that hangs up cancels nothing: the exchange belongs to a task of its own.
+This is group commit. While exchanges with Redis are under way, deliveries gather; the next exchange carries them all.
+A few may be under way at a time, each on a connection of its own, so that Redis works on one while its disk finishes
+another. Nothing waits on a timer, and a sender that hangs up cancels nothing: an exchange belongs to a task of its own.
 """
 
 import asyncio
 import hashlib
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any, NamedTuple, Protocol
 
 from redis.exceptions import NoScriptError, ResponseError
 
-from contract.event import to_fields
+from contract.event import FIELD_NAMES, to_values
 from contract.keys import COMMITTED, Keys
 from gateway.durability import Promise, Wanted
 from gateway.link import Command, Link, PublishUnavailableError
@@ -65,21 +67,23 @@ class _Waiting(NamedTuple):
     """A delivery on its way, and the future its sender waits on."""
 
     marker: str
-    fields: list[str | bytes]
+    values: tuple[str | bytes, ...]
     bytes: int
     future: asyncio.Future[Receipt]
 
 
 class Publisher:
-    """Takes verified deliveries, and nothing else, to the stream."""
+    """Takes verified deliveries, and nothing else, to the stream, with one exchange at a time over each link."""
 
-    def __init__(self, link: Link, keys: Keys, settings: PublishSettings, metrics: PublishMetrics) -> None:
-        self._link = link
+    def __init__(
+        self, links: Sequence[Link], keys: Keys, settings: PublishSettings, metrics: PublishMetrics
+    ) -> None:  # fmt: skip
+        self._idle = list(reversed(links))
         self._keys = keys
         self._settings = settings
         self._metrics = metrics
         self._queue: deque[_Waiting] = deque()
-        self._flushing: asyncio.Task[None] | None = None
+        self._flushing: set[asyncio.Task[None]] = set()
 
     async def publish(self, delivery: Delivery) -> Receipt:
         """Return once the event is durable in the stream, or known to have been there before.
@@ -91,24 +95,26 @@ class Publisher:
         event = delivery.event
         future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         marker = self._keys.seen(event.namespace, event.event_id)
-        self._queue.append(_Waiting(marker, to_fields(event), len(event.body) + ENTRY_BYTES, future))
-        if self._flushing is None:
-            self._flushing = asyncio.create_task(self._flush_all(), name="publish")
+        self._queue.append(_Waiting(marker, to_values(event), len(event.body) + ENTRY_BYTES, future))
+        if self._idle:
+            task = asyncio.create_task(self._flush_all(self._idle.pop()), name="publish")
+            self._flushing.add(task)
+            task.add_done_callback(self._flushing.discard)
         return await future
 
     async def drain(self) -> None:
         """Return when nothing waits any more."""
-        while self._flushing is not None:
-            await asyncio.wait([self._flushing])
+        while self._flushing:
+            await asyncio.wait(self._flushing)
 
-    async def _flush_all(self) -> None:
+    async def _flush_all(self, link: Link) -> None:
         try:
             while self._queue:
                 batch = self._next_batch()
                 self._metrics.waiting(len(self._queue))
-                await self._flush(batch)
+                await self._flush(link, batch)
         finally:
-            self._flushing = None
+            self._idle.append(link)
 
     def _next_batch(self) -> list[_Waiting]:
         batch = [self._queue.popleft()]
@@ -120,11 +126,11 @@ class Publisher:
             batch.append(self._queue.popleft())
         return batch
 
-    async def _flush(self, batch: list[_Waiting]) -> None:
+    async def _flush(self, link: Link, batch: list[_Waiting]) -> None:
         """One exchange. Whatever happens in it, every sender of the batch gets an answer."""
         started_s = time.monotonic()
         try:
-            (backlog, *answers), promise = await self._run_script(batch)
+            (backlog, *answers), promise = await self._run_script(link, batch)
             self._metrics.flushed(len(batch), time.monotonic() - started_s, backlog)
             for waiting, answer in zip(batch, answers, strict=True):
                 _settle(waiting.future, answer, promise.durability)
@@ -135,21 +141,20 @@ class Publisher:
             self._queue.clear()
             raise
 
-    async def _run_script(self, batch: list[_Waiting]) -> tuple[list[Any], Promise]:
+    async def _run_script(self, link: Link, batch: list[_Waiting]) -> tuple[list[Any], Promise]:
         keys = [self._keys.events, self._keys.epoch, *(waiting.marker for waiting in batch)]
-        fields = [text for waiting in batch for text in waiting.fields]
-        width = len(batch[0].fields)
+        values = [value for waiting in batch for value in waiting.values]
 
         def call(name: str, script: str | bytes, promise: Promise) -> Command:
             touch = int(promise.touches_duplicates)
-            settings = (self._settings.seen_ttl_s, self._settings.backlog_limit, touch, width)
-            return [name, script, len(keys), *keys, *settings, *fields]
+            settings = (self._settings.seen_ttl_s, self._settings.backlog_limit, touch)
+            return [name, script, len(keys), *keys, *settings, len(FIELD_NAMES), *FIELD_NAMES, *values]
 
         try:
             try:
-                return await self._link.durable(lambda promise: call("EVALSHA", SCRIPT_SHA, promise))
+                return await link.durable(lambda promise: call("EVALSHA", SCRIPT_SHA, promise))
             except NoScriptError:  # it did not run; EVAL leaves it in the server's cache
-                return await self._link.durable(lambda promise: call("EVAL", SCRIPT, promise))
+                return await link.durable(lambda promise: call("EVAL", SCRIPT, promise))
         except ResponseError as error:
             raise PublishUnavailableError(f"Redis refused the write: {error}") from error
 

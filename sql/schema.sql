@@ -250,6 +250,11 @@ END) STORED NOT NULL,
     CONSTRAINT payments_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text))
 );
 
+CREATE TABLE unfinished (
+    transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    waits_for xid8 DEFAULT '0'::xid8 NOT NULL
+);
+
 ALTER TABLE ONLY payloads ATTACH PARTITION payloads_default DEFAULT;
 
 ALTER TABLE ONLY conflicts
@@ -288,6 +293,9 @@ ALTER TABLE ONLY payments
 ALTER TABLE ONLY transfers
     ADD CONSTRAINT transfers_pkey PRIMARY KEY (namespace, movement);
 
+ALTER TABLE ONLY unfinished
+    ADD CONSTRAINT unfinished_pkey PRIMARY KEY (transaction_id);
+
 CREATE INDEX conflicts_of_payment ON conflicts USING btree (namespace, payment_id);
 
 CREATE INDEX conflicts_open ON conflicts USING btree (namespace, payment_id) WHERE (decision IS NULL);
@@ -306,3 +314,6 @@ CREATE TRIGGER transfers_are_append_only BEFORE DELETE OR UPDATE ON transfers FO
 
 ALTER TABLE ONLY duplicates
     ADD CONSTRAINT duplicates_namespace_event_id_fkey FOREIGN KEY (namespace, event_id) REFERENCES events(namespace, event_id);
+
+ALTER TABLE ONLY unfinished
+    ADD CONSTRAINT only_the_worker_commits FOREIGN KEY (waits_for) REFERENCES unfinished(transaction_id) DEFERRABLE INITIALLY DEFERRED;

@@ -88,15 +88,19 @@ class Braintree(Provider):
         super().__init__(settings)
         self._keys = [hashlib.sha1(secret.reveal().encode()).digest() for secret in settings.secrets]  # noqa: S324
         self._public_keys = [public_key.encode() for public_key in settings.public_key]
+        self._proven: tuple[bytes, bytes] | None = None
+        """The latest body and what was signed in it, so that the form is not taken apart and proven again."""
 
     async def authenticate(self, request: Request) -> Proof:
         """Any pair whose public key is one of the source's, made with its private key."""
-        number, _ = self._prove(request)
+        number, payload = self._prove(request)
+        self._proven = request.body, payload
         return Proof(secret_number=number, signed="body")
 
     def parse(self, request: Request) -> list[Draft]:
         """The one event."""
-        _, payload = self._prove(request)
+        proven, self._proven = self._proven, None
+        payload = proven[1] if proven and proven[0] is request.body else self._prove(request)[1]
         notification = _xml(payload)
         kind = _text(notification, "kind")
         if kind is None:

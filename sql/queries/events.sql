@@ -48,6 +48,14 @@ ON CONFLICT (entry_id) DO NOTHING;
 -- failed in it: COMMIT would then undo everything, and not say so.
 SELECT pg_current_xact_id_if_assigned() IS NOT NULL AS is_open;
 
+-- name: begin_handling :exec
+-- From here on Postgres refuses to commit this transaction: its row waits for one that there never is.
+INSERT INTO unfinished DEFAULT VALUES;
+
+-- name: end_handling :one
+-- Lets it be committed. No row where this is not the transaction in which handling was begun: a handler has ended that.
+DELETE FROM unfinished WHERE transaction_id = pg_current_xact_id() RETURNING true AS is_same;
+
 -- name: ensure_payload_partitions :exec
 -- Makes the partitions of this month and the next ones, where they are missing.
 SELECT ensure_payload_partitions($1::integer);
