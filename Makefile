@@ -65,7 +65,8 @@ lint: .venv/dev ## ruff, mypy --strict, and the walls between the rooms
 bench: .venv/dev ## the benchmarks: both sides of each comparison and the ratio, from one run (ARGS=…)
 	@$(PY) -m tests.benchmarks $(ARGS)
 
-prove: .venv/dev ## the fault suite at length (SEED=1 MINUTES=10); exit 1 if a promise was broken
+prove: .venv/dev ## thousands of payments' histories, then the fault suite at length (SEED=1 MINUTES=10); exit 1 if a promise broke
+	@$(PY) -m pytest tests/consumers/ledger --hypothesis-profile=prove --hypothesis-seed=$(SEED)
 	@$(PY) -m tests.adversity.prove --seed $(SEED) --minutes $(MINUTES)
 
 schema: .venv/dev ## write sql/schema.sql again, after a new migration

@@ -46,7 +46,7 @@ class Settings(BaseSettings):
     """A log file above this is moved to `.1`, over the one before."""
 
     sources_file: Path = Path("sources.toml")
-    """Read by the gateway; `make up` starts everything again when it changed."""
+    """Read by the gateway and the workers; `make up` starts everything again when it changed."""
 
     redis_url: SecretStr | None = None
     """Set: this server is used as it is, and none is started."""

@@ -9,6 +9,7 @@ from typing import TypeVar
 import asyncpg
 import pytest
 import pytest_asyncio
+from hypothesis import settings
 from redis.asyncio import Redis
 
 from contract.keys import Keys
@@ -19,6 +20,9 @@ from tests.support.processes import Programs
 from tests.support.servers import POSTGRES_IN_HASTE, PostgresServer, Server, ValkeyServer
 
 AnyServer = TypeVar("AnyServer", bound=Server)
+
+settings.register_profile("prove", max_examples=1500)
+"""`--hypothesis-profile=prove`, as `make prove` asks for: 15 times as many histories."""
 
 _prefix_number = itertools.count(1)
 

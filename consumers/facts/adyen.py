@@ -27,7 +27,8 @@ from consumers.money import BIGINT_MAX
 from contract.event import TEXT_CHARS_MAX, Event
 
 SECOND = ":2"
-"""Added to a dispute's PSP reference for its second chargeback. No PSP reference has a colon."""
+"""Added to a dispute's PSP reference for its second chargeback, which is about the same money (`restate_disputed`). No
+PSP reference has a colon."""
 
 _FINER = {"CLP": 100, "ISK": 100}
 """Adyen counts these with two decimals, ISO 4217 with none."""

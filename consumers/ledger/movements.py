@@ -79,11 +79,16 @@ class Row:
 
 
 def told(facts: Sequence[Fact], event: Event, booking: Booking) -> Iterator[Fact]:
-    """The facts with those that follow from them: what was undone was done, what is authorized may be captured too."""
+    """The facts with those that follow from them: what was undone was done, what is authorized may be captured too.
+
+    A payment that its provider captures by itself has one capture, which is named after the payment.
+    """
     is_automatic = booking.capture == "automatic"
-    for fact in facts:
-        if fact.kind == "captured" and is_automatic:
+    for each in facts:
+        if each.kind == "captured" and is_automatic:
             continue  # the authorization has told it
+        is_of_the_one = each.kind == "capture_failed" and is_automatic
+        fact = Fact(each.kind, each.amount, each.currency, event.resource) if is_of_the_one else each
         if done := UNDOES.get(fact.kind):
             yield Fact(done, fact.amount, fact.currency, fact.object)
         yield fact

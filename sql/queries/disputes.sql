@@ -23,14 +23,19 @@ ON CONFLICT (namespace, dispute_id) DO UPDATE SET
 
 -- name: restate_disputed :exec
 -- What is disputed of these payments, or was lost: a dispute that was won, or whose money came back, no longer counts.
+-- The second round of a dispute (`:2`) is about the same money as the first: the larger counts, and never both.
 UPDATE payments
 SET disputed = sums.disputed, charged_back = sums.charged_back
 FROM (
-    SELECT
-        namespace, payment_id, bool_or(lost) AS charged_back,
-        sum(CASE WHEN NOT lost AND (won OR reinstated) THEN 0 ELSE amount END) AS disputed
-    FROM disputes
-    WHERE (namespace, payment_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))
+    SELECT namespace, payment_id, bool_or(lost) AS charged_back, sum(amount) AS disputed
+    FROM (
+        SELECT
+            namespace, payment_id, bool_or(lost) AS lost,
+            max(CASE WHEN NOT lost AND (won OR reinstated) THEN 0 ELSE amount END) AS amount
+        FROM disputes
+        WHERE (namespace, payment_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))
+        GROUP BY namespace, payment_id, regexp_replace(dispute_id, ':2$', '')
+    ) AS each
     GROUP BY namespace, payment_id
 ) AS sums
 WHERE payments.namespace = sums.namespace AND payments.payment_id = sums.payment_id;

@@ -223,6 +223,20 @@ async def test_an_authorization_is_a_capture_where_the_provider_captures_by_itse
     assert [row[:5] for row in await workers.rows(PAYMENTS)] == [("pi_1", "succeeded", "EUR", 1999, 1999)]
 
 
+@pytest.mark.parametrize("order", [1, -1])
+async def test_what_the_provider_captures_by_itself_can_fail_too(workers: Workers, order: int) -> None:
+    item = {"amount": {"currency": "EUR", "value": 500}, "success": "true", "pspReference": "CPT1"}
+    story = [
+        contract_event(
+            code, "PSP1", provider="adyen", type=code, body=json.dumps({"NotificationRequestItem": item}).encode()
+        )
+        for code in ("AUTHORISATION", "CAPTURE_FAILED")
+    ]
+    await apply(workers, *story[::order], stripe=Booking(capture="automatic"))
+    assert await workers.rows(PAYMENTS) == [("PSP1", "failed", "EUR", 500, 0, 0, 0, False)]
+    assert [row[0] for row in await workers.rows(TRANSFERS)] == ["capture:PSP1", "capture_failed:PSP1"]
+
+
 async def test_nothing_is_captured_and_nothing_moves(workers: Workers) -> None:
     free = INTENT | {"amount": 0, "amount_received": 0}
     await apply(workers, stripe("payment_intent.succeeded", free))

@@ -1,5 +1,6 @@
 """What the engine answers about containers, and what is made of it. The whole of it runs in CI, on an engine."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from typing_extensions import override
 from stack.base import StackError
 from stack.compose import Compose, Container, _container
 from stack.settings import Settings
+
+ROOT = Path(__file__).parents[2]
 
 
 class Told(Compose):
@@ -66,6 +69,15 @@ def test_without_docker_one_sentence_says_so(tmp_path: Path, monkeypatch: pytest
 def test_a_sources_file_is_handed_over_as_a_path_and_never_as_the_name_of_a_volume(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, sources_file=Path("mine.toml"))
     assert Compose(settings, {})._compose_environment()["SOURCES_FILE"] == str(Path("mine.toml").resolve())
+
+
+@pytest.mark.parametrize("service", ["gateway", "consumers"])
+def test_whoever_reads_the_sources_sees_them_and_is_made_anew_when_they_change(service: str) -> None:
+    text = (ROOT / "compose.yaml").read_text()
+    part = re.split(r"\n(?=\S|  \w)", text.partition(f"\n  {service}:\n")[2])[0]
+    assert "SOURCES_FILE: sources.toml" in part
+    assert "SETTINGS_DIGEST: ${SETTINGS_DIGEST:-}" in part
+    assert "volumes: [*sources]" in part
 
 
 def test_the_containers_are_told_the_names_in_env_and_compose_reads_no_value(

@@ -1,0 +1,61 @@
+"""docs/payments.md names exactly what there is: statuses in their precedence, columns, facts, movements."""
+
+import re
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from consumers.facts.base import KINDS
+from consumers.ledger.movements import MOVES
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "payments.md").read_text()
+CASE = re.search(r"status text .*?CASE(.*?)END", (ROOT / "sql" / "schema.sql").read_text(), re.DOTALL)
+
+
+def table(first_column: str) -> list[list[str]]:
+    """The cells of each line of the table whose first column is called so."""
+    _, _, rest = PAGE.partition(f"| {first_column} |")
+    lines = rest.partition("\n\n")[0].splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+def names(first_column: str) -> list[str]:
+    return [name for row in table(first_column) for name in re.findall(r"`([\w:<>]+)`", row[0])]
+
+
+def statuses() -> list[str]:
+    """In the order in which the schema asks."""
+    assert CASE
+    return re.findall(r"(?:THEN|ELSE) '(\w+)'", CASE[1])
+
+
+def test_statuses_and_their_precedence() -> None:
+    assert names("status") == statuses()
+
+
+def test_the_diagram_has_every_status() -> None:
+    diagram = PAGE.partition("```mermaid")[2].partition("```")[0]
+    drawn = {name for pair in re.findall(r"(\w+|\[\*\]) --> (\w+)", diagram) for name in pair} - {"[*]"}
+    assert drawn == set(statuses())
+
+
+async def test_columns(connection: asyncpg.Connection) -> None:
+    rows = await connection.fetch(
+        "SELECT attname FROM pg_attribute WHERE attrelid = 'payments'::regclass AND attnum > 0 AND NOT attisdropped"
+    )
+    assert sorted(names("column")) == sorted(row[0] for row in rows)
+
+
+def test_facts_and_which_of_them_move_money() -> None:
+    assert set(names("fact")) == KINDS
+    moving = {name for row in table("fact") if row[2].startswith("yes") for name in re.findall(r"`(\w+)`", row[0])}
+    assert moving == MOVES.keys()
+
+
+@pytest.mark.parametrize("kind", MOVES)
+def test_movements(kind: str) -> None:
+    (row,) = [row for row in table("movement") if row[1] == f"`{kind}`"]
+    move = MOVES[kind]  # type: ignore[index] # one of its keys
+    assert row == [f"`{move.name}:<id>`", f"`{kind}`", f"`{move.debit}`", f"`{move.credit}`"]

@@ -1,0 +1,88 @@
+"""What all tellers of stories share: a provider's request becomes the event that the gateway would publish."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from hypothesis import strategies as st
+
+from contract.event import Event, Signed
+from gateway.providers.base import Headers, Provider, Request
+from tests.support.cases.base import NOW
+from tests.support.ledger_model import Life
+from tests.support.provider_cases import CASES
+
+SIGNED: Mapping[str, Signed] = {"stripe": "body", "paypal": "weak", "adyen": "fields"}
+
+AMOUNTS = st.one_of(st.integers(1, 3), st.integers(1, 10**7), st.just(2**40))
+"""In minor units."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retold:
+    """A movement of one of the lives, and how its provider would tell it with other terms in one more event."""
+
+    life: Life
+    kind: str
+    id: str
+    amount: int
+    tell: Callable[[int, str], Event]
+
+
+@dataclass(slots=True)
+class Story:
+    """What happened, and every event about it in the order in which it happened."""
+
+    provider: str
+    lives: list[Life] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    retold: list[Retold] = field(default_factory=list)
+
+    def tell(self, body: Mapping[str, Any], headers: Mapping[str, str] = {}) -> None:
+        """Adds what the request tells."""
+        self.events.append(published(self.provider, body, headers))
+
+
+@lru_cache
+def _source(provider: str) -> Provider:
+    return CASES[provider].source()
+
+
+def published(provider: str, body: Mapping[str, Any], headers: Mapping[str, str] = {}) -> Event:
+    """The event as it lies in the stream, once the request is proven genuine."""
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    request = Request("POST", "/webhooks/a", Headers(raw), json.dumps(body).encode(), NOW)
+    (draft,) = _source(provider).parse(request)
+    return Event(
+        source=provider,
+        namespace=provider,
+        provider=provider,
+        event_id=draft.event_id,
+        type=draft.type,
+        resource=draft.resource,
+        occurred_at=draft.occurred_at,
+        received_at=NOW,
+        signed=SIGNED[provider],
+        body=request.body if draft.body is None else draft.body,
+        headers=draft.headers,
+    )
+
+
+def again(event: Event) -> Event:
+    """The event under an id that no other has, where what is told makes the id."""
+    values = {name: getattr(event, name) for name in Event.__slots__}
+    return Event(**values | {"event_id": f"{event.event_id}:again"})
+
+
+def parts(draw: st.DrawFn, whole: int, count_max: int) -> list[int]:
+    """Up to so many positive amounts that are the whole or less of it."""
+    left, found = whole, []
+    for _ in range(draw(st.integers(0, count_max))):
+        if not left:
+            break
+        part = draw(st.one_of(st.just(left), st.integers(1, left)))
+        found.append(part)
+        left -= part
+    return found
