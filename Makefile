@@ -9,6 +9,7 @@ ARGS ?=
 SEED ?= 1
 MINUTES ?= 10
 JSON ?=
+CONFLICT ?=
 AS_JSON := $(if $(JSON),--json)
 
 .DEFAULT_GOAL := help
@@ -50,8 +51,8 @@ discard: .venv/runtime ## ID=…: decide that a dead letter will never be applie
 audit: .venv/runtime ## run the invariants on the live database; exit 1 if one is broken (JSON=1)
 	@$(PY) -m consumers audit $(AS_JSON)
 
-demo: .venv/runtime ## send signed sample events, duplicated and shuffled, and show what became of them (JSON=1)
-	@$(PY) -m stack demo $(AS_JSON)
+demo: .venv/runtime ## 4,000 signed deliveries of 160 events while workers are killed; what became of them (CONFLICT=1 JSON=1)
+	@$(PY) -m stack demo $(AS_JSON) $(if $(CONFLICT),--conflict)
 
 test: .venv/dev ## every test, against real Valkey and PostgreSQL (ARGS=… goes to pytest)
 	@$(PY) -m pytest -n logical $(ARGS)

@@ -15,11 +15,11 @@ POLL_S = 0.01
 WAITERS_MAX = 1000
 """Requests that may wait at a time; one more is answered at once, as if it had not asked."""
 
-_WAIT = re.compile(rb"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})\"?(?:$|[,;\s])", re.IGNORECASE)
+_WAIT = re.compile(rb"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,20})\"?(?:$|[,;\s])", re.IGNORECASE)
 
 
 def asked_wait_s(headers: Headers, wait_s_max: float) -> float:
-    """How long the sender would like to wait; 0 where it does not say so in a readable way."""
+    """How long the sender would like to wait, at most `wait_s_max`; 0 where it does not say so in a readable way."""
     for value in headers.get_all("prefer"):
         found = _WAIT.search(value)
         if found:
@@ -28,7 +28,11 @@ def asked_wait_s(headers: Headers, wait_s_max: float) -> float:
 
 
 class CommitWatcher:
-    """Looks at duplicate markers: the consumers set them to `committed` right after the commit."""
+    """Looks at duplicate markers: the consumers set them to `committed` right after the commit, and never before.
+
+    A message to whoever waits would be lost with a connection; a marker is still there at the next look. What is not
+    known in time, for whatever reason, is not "committed". Without anybody who waits, nothing is looked at.
+    """
 
     def __init__(self, link: Link) -> None:
         self._link = link

@@ -23,6 +23,10 @@ PAGE_HEADERS = "Content-Security-Policy: default-src 'none'; style-src 'unsafe-i
 
 RETRY_AFTER: Json = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
 
+PREFERENCE_APPLIED: Json = {
+    "Preference-Applied": {"description": "`wait=N`, with the N that was applied.", "schema": {"type": "string"}}
+}
+
 SCHEMAS: Json = {
     "Accepted": {
         "type": "object",
@@ -44,7 +48,7 @@ SCHEMAS: Json = {
         "description": "The answer to a request that carried several events, or none.",
         "required": ["status", "events"],
         "properties": {
-            "status": {"const": "accepted"},
+            "status": {"enum": ["accepted", "committed", "duplicate"]},
             "events": {
                 "type": "array",
                 "items": {
@@ -135,7 +139,8 @@ def _webhook(provider: Provider, settings: Settings, operation: str) -> Json:
                 "in": "header",
                 "required": False,
                 "schema": {"type": "string", "examples": ["wait=5"]},
-                "description": f"`wait=N` waits up to N s (at most {settings.prefer_wait_s_max:g}) for the commit.",
+                "description": f"`wait=N` waits up to N s (at most {settings.prefer_wait_s_max:g}) for the commit; "
+                "201 says that it came, 202 or 200 that it is not known to have come yet.",
             }
         ],
         "requestBody": {
@@ -153,7 +158,8 @@ def _answers(provider: Provider) -> Json:
         success = {
             "202": _answer("A new event is durable in the stream.", _any_of("Accepted", "Several")),
             "200": _answer("This event is in the stream, or committed, already.", _any_of("Duplicate", "Several")),
-            "201": _answer("`Prefer: wait=N`, and it was committed in time.", _any_of("Accepted", "Several")),
+            "201": _answer("`Prefer: wait=N`, and it was committed in time.", _any_of("Accepted", "Several"))
+            | {"headers": PREFERENCE_APPLIED},
         }
     else:
         insisted = provider.accepted

@@ -24,8 +24,6 @@ from gateway.response import Response
 NOT_GENUINE = "The signature is missing, malformed, stale or wrong."
 """One text for all of them: which it was helps nobody but a forger. The log and the metric know."""
 
-PREFERENCE_APPLIED = "Preference-Applied: wait\r\n"
-
 _TRACEPARENT = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 _quoted = json.JSONEncoder().encode
@@ -119,18 +117,24 @@ class Webhook:
         insisted = self._provider.accepted
         if insisted is not None:
             return Response(insisted.status, insisted.body, insisted.content_type)
-        committed = new and await self._wait_for_commit(came, deliveries)
-        body = _tell(deliveries, receipts, committed)
-        if committed:
-            return Response(201, body, headers=PREFERENCE_APPLIED)
-        return Response(202 if new else 200, body)
+        waited_s = await self._wait_for_commit(came, deliveries, receipts)
+        status = 201 if waited_s else 202 if new else 200
+        body = _tell(deliveries, receipts, status)
+        return Response(status, body, headers=f"Preference-Applied: wait={waited_s:g}\r\n" if waited_s else "")
 
-    async def _wait_for_commit(self, came: Request, deliveries: Sequence[Delivery]) -> bool:
-        wait_s = asked_wait_s(came.headers, self._desk.prefer_wait_s_max)
+    async def _wait_for_commit(
+        self, came: Request, deliveries: Sequence[Delivery], receipts: Sequence[Receipt]
+    ) -> float:
+        """For up to how long was waited, at the sender's wish, until all of it was committed; 0 where it is not known
+        to be, or was before.
+        """
+        events = [each.event for each, receipt in zip(deliveries, receipts, strict=True) if not receipt.committed]
+        wait_s = asked_wait_s(came.headers, self._desk.prefer_wait_s_max) if events else 0.0
         if not wait_s:
-            return False
-        markers = [self._desk.keys.seen(each.event.namespace, each.event.event_id) for each in deliveries]
-        return all(await asyncio.gather(*(self._desk.commits.committed(marker, wait_s) for marker in markers)))
+            return 0.0
+        markers = [self._desk.keys.seen(event.namespace, event.event_id) for event in events]
+        known = await asyncio.gather(*(self._desk.commits.committed(marker, wait_s) for marker in markers))
+        return wait_s if all(known) else 0.0
 
     def _refuse(self, error: Exception, client: str | None) -> Response:
         retry_after_s = self._desk.retry_after_s
@@ -160,21 +164,26 @@ class Webhook:
         return response
 
 
-def _tell(deliveries: Sequence[Delivery], receipts: Sequence[Receipt], committed: bool) -> bytes:
+_WORDS = {200: "duplicate", 201: "committed", 202: "accepted"}
+
+
+def _tell(deliveries: Sequence[Delivery], receipts: Sequence[Receipt], status: int) -> bytes:
     """What became of each event; a request with one event, as nearly all have, is answered about that one."""
     if len(receipts) == 1:
-        return _tell_one(deliveries[0].event.event_id, receipts[0], committed).encode()
-    each = (_tell_one(one.event.event_id, two, committed) for one, two in zip(deliveries, receipts, strict=True))
-    return f'{{"status":"accepted","events":[{",".join(each)}]}}'.encode()
+        return _tell_one(deliveries[0].event.event_id, receipts[0], status).encode()
+    each = (_tell_one(one.event.event_id, two, status) for one, two in zip(deliveries, receipts, strict=True))
+    word = _WORDS[status] if receipts else "accepted"
+    return f'{{"status":"{word}","events":[{",".join(each)}]}}'.encode()
 
 
-def _tell_one(event_id: str, receipt: Receipt, committed: bool) -> str:
+def _tell_one(event_id: str, receipt: Receipt, status: int) -> str:
     event = _quoted(event_id)
-    if not receipt.new:
+    is_committed_now = status == 201 and not receipt.committed
+    if not (receipt.new or is_committed_now):
         return f'{{"status":"duplicate","event_id":{event}}}'
-    status = "committed" if committed else "accepted"
+    word = "committed" if is_committed_now else "accepted"
     entry, durability = receipt.entry_id, receipt.durability
-    return f'{{"status":"{status}","event_id":{event},"entry_id":"{entry}","durability":"{durability}"}}'
+    return f'{{"status":"{word}","event_id":{event},"entry_id":"{entry}","durability":"{durability}"}}'
 
 
 def _traceparent(headers: Headers) -> str:

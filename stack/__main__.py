@@ -21,6 +21,10 @@ from stack.settings import CONSUMERS_MAX, Settings
 
 DOTENV = Path(".env")
 
+DEMO_TIMES = 25
+DEMO_TIMES_MAX = 1000
+"""How often `demo` delivers each event; more than this demonstrates nothing more."""
+
 
 def main(argv: list[str]) -> int:
     """The exit code of one command."""
@@ -102,7 +106,7 @@ def _exec(stack: Stack, arguments: argparse.Namespace) -> int:
 def _demo(stack: Stack, arguments: argparse.Namespace) -> int:
     from stack import demo  # noqa: PLC0415 -- imports the gateway's signing, which nothing else here needs
 
-    return demo.run(stack.environment, arguments.json)
+    return demo.run(stack, as_json=arguments.json, with_conflict=arguments.conflict, times=arguments.times)
 
 
 def _supervise(settings: Settings, environ: Mapping[str, str]) -> int:
@@ -147,10 +151,19 @@ def _parser() -> argparse.ArgumentParser:
     log.add_argument("--no-follow", dest="follow", action="store_false")
     execute = commands.add_parser("exec", help="run a command in the stack's environment")
     execute.add_argument("argv", nargs=argparse.REMAINDER)
-    demonstration = commands.add_parser("demo", help="send signed sample events, show what became of them")
+    demonstration = commands.add_parser("demo", help="send signed sample events, kill workers, show what became of it")
     demonstration.add_argument("--json", action="store_true")
+    demonstration.add_argument("--conflict", action="store_true", help="with a payment whose events contradict it")
+    demonstration.add_argument("--times", type=_times, default=DEMO_TIMES, help="deliveries of each event")
     commands.add_parser("supervise", help="what `up` starts in the background")
     return parser
+
+
+def _times(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= DEMO_TIMES_MAX:
+        raise argparse.ArgumentTypeError(f"{number} is not 1 to {DEMO_TIMES_MAX}")
+    return number
 
 
 def _processes(text: str) -> int:

@@ -34,6 +34,19 @@ class Stack(ABC):
     def scale(self, consumers: int) -> None:
         """Runs this many workers; those that have to go finish what they have in hand first."""
 
+    @property
+    @abstractmethod
+    def workers_wanted(self) -> int:
+        """How many workers should run."""
+
+    @abstractmethod
+    def workers(self) -> list[int]:
+        """The pids of the workers that run."""
+
+    @abstractmethod
+    def kill_worker(self, pid: int) -> bool:
+        """SIGKILL to one of this stack's workers, as when its memory runs out. False where it runs no more."""
+
     @abstractmethod
     def running(self) -> list[Running]:
         """Every process that runs."""
@@ -50,6 +63,11 @@ class Stack(ABC):
     @abstractmethod
     def gateway_url(self) -> str:
         """Where webhooks go."""
+
+    @property
+    @abstractmethod
+    def workers_metrics_url(self) -> str | None:
+        """Where all workers together answer /metrics of it; None where nobody can ask them all."""
 
     @property
     @abstractmethod

@@ -39,6 +39,13 @@ INSPECT = (
 )
 """What is asked about each container; `_container` reads the answer."""
 
+KILL = "kill -KILL $(cat /proc/1/task/1/children)"
+"""What kills a container's program from inside. A container killed from outside is one that somebody wanted stopped:
+the engine would not start it again."""
+
+KILL_TIMEOUT_S = 5
+PAUSE_S = 0.05
+
 LOG_LINES = 20
 """How much of its log is shown of a container that keeps `up` from being done."""
 
@@ -116,6 +123,30 @@ class Compose(Stack):
         self._run("up", "--detach", "--no-recreate", f"--scale=consumers={consumers}", "consumers")
         self._wait_for_consumers(consumers)
 
+    @property
+    @override
+    def workers_wanted(self) -> int:
+        containers = self._containers()
+        if not any(container.runs for container in containers):
+            raise StackError("nothing runs here; `make up` starts it")
+        return _number(containers, "consumers")
+
+    @override
+    def workers(self) -> list[int]:
+        return [found.process.pid for found in self._workers()]
+
+    @override
+    def kill_worker(self, pid: int) -> bool:
+        ids = [found.container_id for found in self._workers() if found.process.pid == pid]
+        for container_id in ids:
+            self._docker("exec", "--detach", container_id, "sh", "-c", KILL)
+        deadline = time.monotonic() + KILL_TIMEOUT_S
+        while pid in self.workers():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(PAUSE_S)
+        return bool(ids)
+
     @override
     def running(self) -> list[Running]:
         found = [container.process for container in self._containers() if container.runs]
@@ -138,6 +169,11 @@ class Compose(Stack):
     @override
     def gateway_url(self) -> str:
         return f"http://{HOST}:{self._ports.gateway}"
+
+    @property
+    @override
+    def workers_metrics_url(self) -> str | None:
+        return None  # each container has its own, and none is published
 
     @property
     @override
@@ -204,6 +240,9 @@ class Compose(Stack):
         ids = self._docker("ps", "--all", "--quiet", "--no-trunc", *self._filters()).split()
         lines = self._docker("inspect", f"--format={INSPECT}", *ids).splitlines() if ids else []
         return [_container(container_id, line) for container_id, line in zip(ids, lines, strict=True)]
+
+    def _workers(self) -> list[Container]:
+        return [found for found in self._containers() if found.service == "consumers" and found.runs]
 
     def _filters(self) -> list[str]:
         labels = (f"project={self._project}", "oneoff=False")

@@ -67,6 +67,10 @@ class Control:
         """How many processes of a program should run."""
         return int(self._call("options", name=name)["options"]["numprocesses"])
 
+    def pids(self, name: Name) -> list[int]:
+        """A program's processes."""
+        return [int(pid) for pid in self._call("list", name=name)["pids"]]
+
     def running(self) -> list[Running]:
         """Every process that runs."""
         return [process for name in self.names() for process in self._running(name)]

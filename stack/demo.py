@@ -1,28 +1,33 @@
-"""`make demo`: sends signed sample events, each twice and in any order, and shows what became of them."""
+"""`make demo`: payments told by signed events that come many times and in any order, while workers are killed."""
 
 import asyncio
+import random
 import secrets
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from itertools import groupby
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import aiohttp
 import asyncpg
-from rich.table import Table
 
-from sql import load
-from stack import samples, show
-from stack.base import StackError
-from stack.samples import Outcome, Sample
+from stack import demo_report, show, verdict
+from stack.base import Stack, StackError
+from stack.demo_report import Report
+from stack.disturb import Killer, entries_taken_over, pool_of, second_gateway
+from stack.plots import stories
+from stack.samples import Sample, Story, shuffled
+from stack.verdict import Source
 
-DEMO = load("demo")
+WORKERS_MIN = 4
 
-PAYMENTS = 100
-SEED = 1
+WAVE_EVENTS = 500
+WAVE_S = 1.0
+"""So many deliveries at once, one such wave a second; during each of them a worker is killed."""
+
+KILL_AFTER_S_MAX = 0.2
+"""At some moment up to this one after a wave has begun: while it is being worked on."""
 
 CONNECTIONS_MAX = 32
 """Senders at a time."""
@@ -31,157 +36,149 @@ ATTEMPTS_MAX = 5
 """How often one delivery is repeated when the gateway asks for it (429, 503)."""
 
 REQUEST_TIMEOUT_S = 30
-DRAIN_TIMEOUT_S = 60
-"""How long the workers may take for what was sent."""
+DRAIN_TIMEOUT_S = 120
+"""How long the workers may take for what was sent; what a dead one had read is taken over after CLAIM_IDLE_MS."""
 
 PAUSE_S = 0.1
-AUDIT_TIMEOUT_S = 600
 
 NEEDED = ("STRIPE_WEBHOOK_SECRET", "WEBHOOK_SECRET")
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """What was sent and what became of it. `wrong` are payments that are not what their events say."""
+class Cast:
+    """All that a demonstration is made of. `environment` holds secrets."""
 
-    sent: int
-    accepted: int
-    duplicates: int
-    refused: dict[int, int]
-    rows: int
-    dead: int
-    seconds: float
-    outcomes: list[Outcome]
-    wrong: list[str]
-    audit_passed: bool
+    stack: Stack
+    environment: Mapping[str, str] = field(repr=False)
+    sources: Mapping[str, Source]
+    stories: Sequence[Story]
+    times: int
+    chance: random.Random
+    say: Callable[[str], None]
 
     @property
-    def passed(self) -> bool:
-        """Whether everything is as it must be."""
-        events = self.sent // 2
-        as_told = self.accepted == self.duplicates == self.rows == events
-        return as_told and self.audit_passed and not (self.dead or self.wrong or self.refused)
+    def events(self) -> list[Sample]:
+        """All events of all stories."""
+        return [event for story in self.stories for event in story.events]
 
 
-def run(environment: Mapping[str, str], as_json: bool) -> int:
-    """The whole demonstration. Returns the exit code: 1 if something is not as it must be."""
+def run(stack: Stack, *, as_json: bool, with_conflict: bool, times: int) -> int:
+    """The whole demonstration, each event delivered so many times. The exit code: 1 if something is not as it must."""
+    environment = stack.environment
     if missing := [name for name in NEEDED if not environment.get(name)]:
         raise StackError(
             f"the samples cannot be signed: {', '.join(missing)} is not set; `make up` writes them to .env"
         )
-    report = asyncio.run(_demonstrate(environment))
+    chance = random.SystemRandom()
+    cast = Cast(
+        stack,
+        environment,
+        verdict.read_sources(Path(environment.get("SOURCES_FILE") or "sources.toml")),
+        stories(f"demo_{secrets.token_hex(4)}", chance, with_conflict=with_conflict),
+        times,
+        chance,
+        (lambda _: None) if as_json else show.say,
+    )
+    report = _demonstrate(cast)
     if as_json:
-        show.as_json({**asdict(report), "passed": report.passed})
+        show.as_json(report.as_json())
     else:
-        _show(report)
+        demo_report.show_report(report)
     return 0 if report.passed else 1
 
 
-async def _demonstrate(environment: Mapping[str, str]) -> Report:
-    events, expected = samples.make(f"demo_{secrets.token_hex(4)}", PAYMENTS, SEED)
-    began = time.monotonic()
-    answers = await _send(samples.shuffled_twice(events, SEED), environment)
-    connection = await asyncpg.connect(environment["DATABASE_URL"], timeout=REQUEST_TIMEOUT_S)
-    try:
-        applied, dead = await _drain(connection, [event.event_id for event in events])
-        seconds = time.monotonic() - began
-        rows = await connection.fetch(DEMO["demo_payments"], [outcome.payment_id for outcome in expected])
-    finally:
-        await connection.close()
-    found = sorted(Outcome(**dict(row)) for row in rows)
+def _demonstrate(cast: Cast) -> Report:
+    stack, environment = cast.stack, cast.environment
+    with pool_of(stack, WORKERS_MIN) as workers, second_gateway(environment) as second_url:
+        gateways = [environment["GATEWAY_URL"], second_url]
+        deliveries = shuffled(cast.events, cast.times, cast.chance)
+        cast.say(f"Sending {len(deliveries):,} deliveries to {len(gateways)} gateways, in waves of {WAVE_EVENTS}; "
+                 f"in each wave one of {workers} workers is killed.")  # fmt: skip
+        taken_over_before = entries_taken_over(stack)
+        killer = Killer(stack, cast.chance)
+        began_s = time.monotonic()
+        answers = asyncio.run(_send(cast, deliveries, gateways, killer))
+        cast.say("Sent. What the dead had read is taken over once it is idle for CLAIM_IDLE_MS, usually 15 s.")
+        committed, dead = asyncio.run(_drain(cast))
+        seconds = time.monotonic() - began_s
+        restarted = killer.wait_for_the_pool()
+        taken_over = entries_taken_over(stack)
     return Report(
+        payments=len(cast.stories),
+        events=len(cast.events),
         sent=answers.total(),
         accepted=answers.pop(202, 0),
         duplicates=answers.pop(200, 0),
         refused=dict(answers),
-        rows=applied,
+        committed=committed,
         dead=dead,
-        seconds=round(seconds, 3),
-        outcomes=found,
-        wrong=sorted({outcome.payment_id for outcome in set(found) ^ set(expected)}),
-        audit_passed=await asyncio.to_thread(_audit, environment),
+        gateways=len(gateways),
+        workers=workers,
+        killed=len(killer.killed),
+        restarted=restarted,
+        taken_over=None if None in (taken_over, taken_over_before) else (taken_over or 0) - (taken_over_before or 0),
+        seconds=round(seconds, 1),
+        books=asyncio.run(_read_books(cast)),
+        audit=verdict.audit(environment),
+        contradicted=sum(bool(story.contradicted) for story in cast.stories),
     )
 
 
-async def _send(deliveries: list[Sample], environment: Mapping[str, str]) -> Counter[int]:
-    """Posts everything at once; gives how often each status was answered."""
+async def _send(cast: Cast, deliveries: Sequence[Sample], gateways: Sequence[str], killer: Killer) -> Counter[int]:
+    """Posts everything, wave by wave; gives how often each status was answered."""
     timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
-    connector = aiohttp.TCPConnector(limit=CONNECTIONS_MAX)
     gate = asyncio.Semaphore(CONNECTIONS_MAX)
-    async with aiohttp.ClientSession(environment["GATEWAY_URL"], timeout=timeout, connector=connector) as session:
+    answers: Counter[int] = Counter()
+    connector = aiohttp.TCPConnector(limit=CONNECTIONS_MAX)
+    async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
 
-        async def deliver(sample: Sample) -> int:
+        async def deliver(number: int, sample: Sample) -> int:
             async with gate:
-                return await _deliver(session, sample, environment)
+                return await _deliver(session, gateways[number % len(gateways)] + sample.path, sample, cast.environment)
 
-        try:
-            return Counter(await asyncio.gather(*map(deliver, deliveries)))
-        except (aiohttp.ClientError, TimeoutError) as error:
-            url = environment["GATEWAY_URL"]
-            raise StackError(f"the gateway at {url} does not answer ({error!r}); `make status` shows more") from error
+        for first in range(0, len(deliveries), WAVE_EVENTS):
+            wave = [deliver(*each) for each in enumerate(deliveries[first : first + WAVE_EVENTS])]
+            killing = killer.kill_one(cast.chance.uniform(0, KILL_AFTER_S_MAX))
+            statuses, *_ = await asyncio.gather(asyncio.gather(*wave), killing, asyncio.sleep(WAVE_S))
+            answers.update(statuses)
+    return answers
 
 
-async def _deliver(session: aiohttp.ClientSession, sample: Sample, environment: Mapping[str, str]) -> int:
+async def _deliver(session: aiohttp.ClientSession, url: str, sample: Sample, secrets_: Mapping[str, str]) -> int:
     """The final answer to one delivery, after doing what a provider does when it is asked to come again."""
     status = 0
     for _ in range(ATTEMPTS_MAX):
-        headers = {"Content-Type": "application/json", **sample.headers(environment)}
-        async with session.post(sample.path, data=sample.body, headers=headers) as answer:
-            status = answer.status
-            if status not in (429, 503):
-                break
-            await asyncio.sleep(float(answer.headers.get("Retry-After", 1)))
+        headers = {"Content-Type": "application/json", **sample.headers(secrets_)}
+        try:
+            async with session.post(url, data=sample.body, headers=headers) as answer:
+                status, retry_after_s = answer.status, float(answer.headers.get("Retry-After", 1))
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise StackError(f"no answer from {url} ({error!r}); `make status` shows more") from error
+        if status not in (429, 503):
+            break
+        await asyncio.sleep(retry_after_s)
     return status
 
 
-async def _drain(connection: asyncpg.Connection, event_ids: list[str]) -> tuple[int, int]:
-    """Waits until every event is applied or dead, or the time is over; gives how many are which."""
+async def _drain(cast: Cast) -> tuple[int, int]:
+    """Waits until every event is committed or dead, or the time is over; gives how many are which."""
     deadline = time.monotonic() + DRAIN_TIMEOUT_S
-    while True:
-        row = await connection.fetchrow(DEMO["demo_progress"], event_ids)
-        applied, dead = int(row["applied"]), int(row["dead"])
-        if applied + dead >= len(event_ids) or time.monotonic() > deadline:
-            return applied, dead
-        await asyncio.sleep(PAUSE_S)
+    namespaces = sorted({source.namespace for source in cast.sources.values()})
+    event_ids = [event.event_id for event in cast.events]
+    connection = await asyncpg.connect(cast.environment["DATABASE_URL"], timeout=REQUEST_TIMEOUT_S)
+    try:
+        while True:
+            committed, dead = await verdict.progress(connection, namespaces, event_ids)
+            if committed + dead >= len(event_ids) or time.monotonic() > deadline:
+                return committed, dead
+            await asyncio.sleep(PAUSE_S)
+    finally:
+        await connection.close()
 
 
-def _audit(environment: Mapping[str, str]) -> bool:
-    done = subprocess.run(
-        [sys.executable, "-m", "consumers", "audit"],
-        env=dict(environment),
-        capture_output=True,
-        check=False,
-        timeout=AUDIT_TIMEOUT_S,
-    )
-    return done.returncode == 0
-
-
-def _show(report: Report) -> None:
-    summary = Table("", "", "", box=None, pad_edge=False, show_header=False)
-    summary.add_row("sent", f"{report.sent}", f"{report.sent // 2} events, each twice, shuffled, in {report.seconds} s")
-    summary.add_row("accepted", f"{report.accepted}", "202: durable in the stream")
-    summary.add_row("duplicates", f"{report.duplicates}", "200: known already")
-    for status, count in sorted(report.refused.items()):
-        summary.add_row("refused", f"{count}", f"{status}: the samples need `stripe` and `default` of sources.toml")
-    summary.add_row("rows", f"{report.rows}", "events committed in PostgreSQL")
-    summary.add_row("dead", f"{report.dead}", "`make dead` shows them" if report.dead else "")
-    show.OUT.print(summary, "", _by_status(report.outcomes), "")
-    if report.wrong:
-        show.say(f"Not what their events say: {', '.join(report.wrong)}")
-    show.say("The audit passes." if report.audit_passed else "The audit does NOT pass; `make audit` shows why.")
-    show.say("Every payment is exactly what its events say." if report.passed else "Something is NOT as it must be.")
-
-
-def _by_status(outcomes: list[Outcome]) -> Table:
-    table = Table("status", "currency", box=None, pad_edge=False, header_style="bold")
-    for column in ("payments", "captured", "refunded", "disputed"):
-        table.add_column(column, justify="right")
-
-    def key(outcome: Outcome) -> tuple[str, str]:
-        return outcome.status, outcome.currency
-
-    for (status, currency), group in groupby(sorted(outcomes, key=key), key):
-        members = list(group)
-        sums = (sum(getattr(one, name) for one in members) for name in ("captured", "refunded", "disputed"))
-        table.add_row(status, currency, str(len(members)), *(samples.major_units(total, currency) for total in sums))
-    return table
+async def _read_books(cast: Cast) -> verdict.Books:
+    connection = await asyncpg.connect(cast.environment["DATABASE_URL"], timeout=REQUEST_TIMEOUT_S)
+    try:
+        return await verdict.read_books(connection, cast.stories, cast.sources)
+    finally:
+        await connection.close()

@@ -1,6 +1,8 @@
 """The stack without containers: Valkey and PostgreSQL from wheels, gateway and workers, under one process manager."""
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -13,6 +15,7 @@ from stack import logs, ready, show, state
 from stack.base import Running, Stack, StackError
 from stack.control import Control
 from stack.lock import Lock
+from stack.ports import HOST
 from stack.programs import ORDER, SERVER_STOP_TIMEOUT_S, Name, Plan, log_file, metrics_dir, plan
 from stack.ready import Waiter
 from stack.settings import Settings
@@ -68,6 +71,27 @@ class Embedded(Stack):
         self._control.scale("consumers", consumers, self._settings.stop_timeout_s)
         self._wait_for_consumers(Waiter(time.monotonic() + self._settings.up_timeout_s))
 
+    @property
+    @override
+    def workers_wanted(self) -> int:
+        self._require_running()
+        return self._control.target("consumers")
+
+    @override
+    def workers(self) -> list[int]:
+        self._require_running()
+        return self._control.pids("consumers")
+
+    @override
+    def kill_worker(self, pid: int) -> bool:
+        if pid not in self.workers():
+            return False
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return False
+        return True
+
     @override
     def running(self) -> list[Running]:
         return self._control.running() if self._control.pid is not None else []
@@ -94,6 +118,12 @@ class Embedded(Stack):
     @override
     def gateway_url(self) -> str:
         return self.plan().gateway_url
+
+    @property
+    @override
+    def workers_metrics_url(self) -> str | None:
+        port = self.plan().ports.consumers_metrics
+        return f"http://{HOST}:{port}" if port else None
 
     @property
     @override

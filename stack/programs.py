@@ -1,5 +1,6 @@
 """Which programs an embedded stack is made of, and how each is run and stopped."""
 
+import os
 import signal
 import sys
 from collections.abc import Mapping
@@ -16,6 +17,8 @@ from stack.state import Ports
 from stack.valkey import Valkey
 
 Name = Literal["valkey", "postgres", "consumers", "gateway"]
+
+LAUNCHER = Path(__file__).parent / "launch.py"
 
 ORDER: tuple[Name, ...] = ("valkey", "postgres", "consumers", "gateway")
 """In this order they start; backwards they stop."""
@@ -115,6 +118,12 @@ def plan(settings: Settings, ports: Ports, environ: Mapping[str, str]) -> Plan:
     valkey_ours = _given(settings.redis_url) in ("", valkey.url())
     postgres_ours = _given(settings.database_url) in ("", postgres.url())
     return Plan(settings, ports, environ, valkey if valkey_ours else None, postgres if postgres_ours else None)
+
+
+def launched(log: Path, death_signal: signal.Signals, argv: list[str]) -> list[str]:
+    """`argv`, by way of launch.py, so that it writes to this log and ends with the process that starts it."""
+    launcher = [sys.executable, "-I", "-S", str(LAUNCHER), str(log)]
+    return [*launcher, str(int(death_signal)), str(os.getpid()), *argv]
 
 
 def log_file(data_dir: Path, name: str) -> Path:

@@ -111,7 +111,7 @@ async def redis_answers(url: str) -> str:
 
 async def gateway_answers(url: str) -> str:
     """Empty once the gateway says that it can accept an event and make it durable."""
-    status, body = await asyncio.to_thread(_readyz, url)
+    status, body = await asyncio.to_thread(ask, url)
     return "" if status == 200 else body
 
 
@@ -122,7 +122,7 @@ async def workers_answer(port: int, pids: Collection[int]) -> str:
     ready: set[int] = set()
     reason = "none was asked"
     for _ in range(QUESTIONS_PER_WORKER * len(pids)):
-        status, body = await asyncio.to_thread(_readyz, f"http://{HOST}:{port}")
+        status, body = await asyncio.to_thread(ask, f"http://{HOST}:{port}")
         if status == 200:
             ready.add(int(json.loads(body)["pid"]))
         reason = body
@@ -131,12 +131,12 @@ async def workers_answer(port: int, pids: Collection[int]) -> str:
     return f"{len(ready & set(pids))} of {len(pids)} workers are ready ({reason})" if pids else ""
 
 
-def _readyz(url: str) -> tuple[int, str]:
-    """The status and text of /readyz; 0 and the reason where there is no answer. Asks itself, not a proxy."""
+def ask(url: str, path: str = "/readyz") -> tuple[int, str]:
+    """The status and text of a page; 0 and the reason where there is no answer. Asks itself, not a proxy."""
     address = urlsplit(url)
     connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=ANSWER_TIMEOUT_S)
     try:
-        connection.request("GET", "/readyz")
+        connection.request("GET", path)
         answer = connection.getresponse()
         return answer.status, answer.read().decode(errors="replace").strip()
     except (OSError, http.client.HTTPException) as error:

@@ -7,20 +7,19 @@ import logging
 import os
 import shutil
 import signal
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from circus.arbiter import Arbiter
-from circus.process import Process
+from circus.process import DEAD_OR_ZOMBIE, UNEXISTING, Process
 from circus.watcher import Watcher
 from tornado.ioloop import PeriodicCallback
 
 from stack.control import CONTROL_ENDPOINT, EVENTS_ENDPOINT
 from stack.lock import Lock
-from stack.programs import ORDER, Program, log_file
+from stack.programs import ORDER, Program, launched, log_file
 
 CHECK_DELAY_S = 0.5
 """How often dead processes are looked for."""
@@ -36,9 +35,6 @@ ROTATE_EVERY_S = 10
 LOCK_PATIENCE_S = 5
 """Others hold the lock for a moment when they look whether a manager runs."""
 
-LAUNCHER = Path(__file__).parent / "launch.py"
-
-
 Iterate = Callable[..., list[Watcher]]
 """How circus hands over which watchers to stop."""
 
@@ -52,7 +48,9 @@ class ExactProcess(Process):  # type: ignore[misc]  # circus has no types
 
 
 class ProgramWatcher(Watcher):  # type: ignore[misc]  # circus has no types
-    """Keeps one program running: at once when it dies after a while, later and later when it dies of its start."""
+    """Keeps one program running: at once when it dies after a while, or is killed while others of its kind live; later
+    and later when it dies of its start.
+    """
 
     _process_class = ExactProcess
 
@@ -78,9 +76,19 @@ class ProgramWatcher(Watcher):  # type: ignore[misc]  # circus has no types
         """Circus calls this for each dead process; one that nobody stopped counts as a restart."""
         process = self.processes.get(pid)
         super().reap_process(pid, status)
-        if process is not None and not process.stopping and not self.is_stopping():
-            self._options["restarts"] += 1
+        if process is None or process.stopping or self.is_stopping():
+            return
+        self._options["restarts"] += 1
+        if not (was_killed(status) and self.processes):  # somebody killed one of several: its start was not to blame
             self._died(process.age())
+
+    def manage_processes(self) -> Awaitable[None]:
+        """Circus calls this at every check, and would forget uncounted who died since it looked for the dead."""
+        for process in list(self.processes.values()):
+            if process.status in (DEAD_OR_ZOMBIE, UNEXISTING) and not self.is_stopped():
+                self.reap_process(process.pid, _wait_status(process.pid))
+        managed: Awaitable[None] = super().manage_processes()
+        return managed
 
     async def spawn_processes(self) -> None:
         """Starts what is missing, unless the last ones died of their start a moment ago."""
@@ -112,6 +120,20 @@ class Supervisor(Arbiter):  # type: ignore[misc]  # circus has no types
     def manage_watchers(self) -> Awaitable[None] | None:
         """Circus calls this at every check; while a command is carried out it would be refused, loudly."""
         return None if self._exclusive_running_command else super().manage_watchers()
+
+
+def _wait_status(pid: int) -> int | None:
+    """How a dead process ended; None where that was asked before."""
+    try:
+        waited_for, status = os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        return None
+    return status if waited_for else None
+
+
+def was_killed(status: int | None) -> bool:
+    """Whether a process, by its wait status, was ended by SIGKILL, as the system does where memory runs out."""
+    return status is not None and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
 
 
 def respawn_delay_s(young_deaths: int) -> float:
@@ -153,8 +175,7 @@ def _quit_without_folder(lock: Lock) -> None:
 
 
 def _argv(program: Program, data_dir: Path) -> list[str]:
-    launcher = [sys.executable, "-I", "-S", str(LAUNCHER), str(log_file(data_dir, program.name))]
-    return [*launcher, str(int(program.stop_signal)), str(os.getpid()), *program.argv]
+    return launched(log_file(data_dir, program.name), program.stop_signal, program.argv)
 
 
 def _log_to(path: Path, bytes_max: int) -> None:

@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks [gateway|consumers|end_to_end|memory|verify|all]`: our figures, and the other side's."""
+"""`python -m tests.benchmarks [NAME|all]`: our figures, and the other side's where there is one."""
 
 import argparse
 import json
@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 import uvloop
 from rich.console import Console
 
-from tests.benchmarks import consumers, end_to_end, gateway, memory, verify
+from tests.benchmarks import consumers, end_to_end, gateway, memory, verify, waiting
 from tests.benchmarks.figures import Figure, table
 from tests.benchmarks.rig import Options
 
@@ -18,6 +18,7 @@ BENCHMARKS: dict[str, Callable[[Options], Awaitable[list[Figure]]]] = {
     "gateway": gateway.run,
     "consumers": consumers.run,
     "end_to_end": end_to_end.run,
+    "waiting": waiting.run,
     "memory": memory.run,
     "verify": verify.run,
 }

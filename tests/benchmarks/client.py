@@ -27,38 +27,44 @@ _LENGTH = b"content-length:"
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """So many requests, numbered from `first`, over so many connections; `rate` makes it an open loop."""
+    """So many requests, numbered from `first`, over so many connections; `rate` makes it an open loop. With `wait_s`
+    the answers wait for the commit, and the outcome tells when each of them came.
+    """
 
     port: int
     connections: int
     first: int
     count: int
     rate: float | None = None
+    wait_s: int | None = None
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of an order. `began_s` is Unix time; `lateness_s` how far behind its schedule the load itself was."""
+    """What came of an order. `began_s` is Unix time; `lateness_s` how far behind its schedule the load itself was;
+    `answered_s` when each answer was there, in the order of the requests, where the order said `wait_s`.
+    """
 
     began_s: float = 0.0
     elapsed_s: float = 0.0
     lateness_s: float = 0.0
     statuses: dict[str, int] = field(default_factory=dict)
+    answered_s: list[float] = field(default_factory=list)
 
 
 class Run:
     """One order under way."""
 
-    def __init__(self, requests: list[bytes], rate: float | None) -> None:
-        self._requests = deque(requests)
+    def __init__(self, requests: list[bytes], rate: float | None, *, times_answers: bool = False) -> None:
+        self._requests = deque(enumerate(requests))
         self._rate = rate
         self._open = len(requests)
         self._idle: deque[Connection] = deque()
-        self._due: deque[bytes] = deque()
+        self._due: deque[tuple[int, bytes]] = deque()
         self._loop = asyncio.get_running_loop()
         self._finished: asyncio.Future[None] = self._loop.create_future()
         self._began_s = 0.0
-        self.outcome = Outcome()
+        self.outcome = Outcome(answered_s=[0.0] * len(requests) if times_answers else [])
 
     async def drive(self, connections: list["Connection"]) -> Outcome:
         """Sends everything, and returns when the last answer is there."""
@@ -75,12 +81,14 @@ class Run:
 
     def answered(self, connection: "Connection", status: str) -> None:
         """One request is done."""
+        if self.outcome.answered_s:
+            self.outcome.answered_s[connection.number] = time.time()
         self.outcome.statuses[status] = self.outcome.statuses.get(status, 0) + 1
         self._open -= 1
         if self._open == 0:
             self._finished.set_result(None)
         elif self._due:
-            connection.send(self._due.popleft())
+            connection.send(*self._due.popleft())
         elif self._rate is None:
             self._next(connection)
         else:
@@ -93,14 +101,14 @@ class Run:
 
     def _next(self, connection: "Connection") -> None:
         if self._requests:
-            connection.send(self._requests.popleft())
+            connection.send(*self._requests.popleft())
 
     def _send_due(self, number: int, rate: float) -> None:
         """Sends a request at its time, whether those before it are answered or not; it waits where no one is idle."""
         self.outcome.lateness_s = max(self.outcome.lateness_s, time.time() - self.outcome.began_s - number / rate)
         self._due.append(self._requests.popleft())
         if self._idle:
-            self._idle.popleft().send(self._due.popleft())
+            self._idle.popleft().send(*self._due.popleft())
         if self._requests:
             self._loop.call_at(self._began_s + (number + 1) / rate, self._send_due, number + 1, rate)
 
@@ -110,12 +118,14 @@ class Connection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.run: Run | None = None
+        self.number = 0
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
 
-    def send(self, request: bytes) -> None:
+    def send(self, number: int, request: bytes) -> None:
+        self.number = number
         self._transport.write(request)
 
     def close(self) -> None:
@@ -141,10 +151,10 @@ class Connection(asyncio.Protocol):
 async def carry_out(order: Order) -> Outcome:
     """Connects, sends, and disconnects."""
     loop = asyncio.get_running_loop()
-    requests = [_written_out(signed) for signed in signed_requests(order.first, order.count)]
+    requests = [_written_out(signed, order.wait_s) for signed in signed_requests(order.first, order.count)]
     made = [await loop.create_connection(Connection, HOST, order.port) for _ in range(order.connections)]
     connections = [connection for _, connection in made]
-    run = Run(requests, order.rate)
+    run = Run(requests, order.rate, times_answers=order.wait_s is not None)
     for connection in connections:
         connection.run = run
     try:
@@ -154,8 +164,10 @@ async def carry_out(order: Order) -> Outcome:
             connection.close()
 
 
-def _written_out(signed: Signed) -> bytes:
+def _written_out(signed: Signed, wait_s: int | None) -> bytes:
     headers = {"Host": HOST, "Content-Length": str(len(signed.body)), "User-Agent": "Stripe/1.0", "Accept": "*/*"}
+    if wait_s is not None:
+        headers["Prefer"] = f"wait={wait_s}"
     lines = [f"{name}: {value}\r\n" for name, value in (headers | dict(signed.headers)).items()]
     return f"POST {signed.path} HTTP/1.1\r\n{''.join(lines)}\r\n".encode() + signed.body
 

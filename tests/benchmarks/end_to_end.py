@@ -85,11 +85,16 @@ async def _steady(on: Rig, options: Options) -> list[Figure]:
     ]
 
 
-async def _latencies_ms(url: str, order: Order, outcome: Outcome) -> list[float]:
-    assert order.rate
+async def commit_times_s(url: str) -> dict[int, float]:
+    """When each event's commit record was written (Unix time), by the event's number."""
     async with connect(url, timeout_s=CONNECT_TIMEOUT_S) as connection:
         rows = await connection.fetch(TIMES["commit_times"])
-    committed_s = {event_number(row["event_id"]): row["committed_s"] for row in rows}
+    return {event_number(row["event_id"]): row["committed_s"] for row in rows}
+
+
+async def _latencies_ms(url: str, order: Order, outcome: Outcome) -> list[float]:
+    assert order.rate
+    committed_s = await commit_times_s(url)
     numbers = range(order.first, order.first + order.count)
     return [(committed_s[n] - outcome.began_s - (n - order.first) / order.rate) * 1000 for n in numbers]
 

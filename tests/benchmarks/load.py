@@ -24,21 +24,21 @@ class Load:
         self._next = 0
 
     async def send(
-        self, port: int, *, connections: int, count: int, rate: float | None = None
+        self, port: int, *, connections: int, count: int, rate: float | None = None, wait_s: int | None = None
     ) -> tuple[Order, Outcome]:
-        """Sends `count` new events and waits for all answers, each of which must be a 202."""
-        order = Order(port, connections, self._next, count, rate)
+        """Sends `count` new events and waits for all answers, each of which must be a 202; with `wait_s` a 201."""
+        order = Order(port, connections, self._next, count, rate, wait_s)
         self._next += count
         self._input.write(json.dumps(asdict(order)).encode() + b"\n")
         line = await asyncio.wait_for(self._output.readline(), ORDER_TIMEOUT_S)
         assert line, "the client has ended; what it says is above"
         outcome = Outcome(**json.loads(line))
-        _all_accepted(outcome.statuses, count)
+        _all_answered(outcome.statuses, "202" if wait_s is None else "201", count)
         return order, outcome
 
 
-def _all_accepted(statuses: Mapping[str, int], count: int) -> None:
-    assert statuses == {"202": count}, f"not every one of {count} requests was answered 202: {dict(statuses)}"
+def _all_answered(statuses: Mapping[str, int], status: str, count: int) -> None:
+    assert statuses == {status: count}, f"not every one of {count} requests was answered {status}: {dict(statuses)}"
 
 
 @asynccontextmanager

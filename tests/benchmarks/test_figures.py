@@ -51,3 +51,12 @@ async def test_an_answer_may_come_in_pieces(cut: int) -> None:
     assert run.outcome.statuses == {}
     connection.data_received(answer[cut:])
     assert run.outcome.statuses == {"202": 1}
+
+
+@pytest.mark.parametrize("times_answers", [False, True])
+async def test_when_an_answer_came_is_told_only_where_it_is_asked_for(times_answers: bool) -> None:
+    run = Run([b""], rate=None, times_answers=times_answers)
+    connection = Connection()
+    connection.run = run
+    connection.data_received(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
+    assert [at_s > 0 for at_s in run.outcome.answered_s] == ([True] if times_answers else [])

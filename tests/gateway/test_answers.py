@@ -2,7 +2,6 @@
 
 import asyncio
 import gzip
-import json
 from datetime import UTC, datetime
 
 import pytest
@@ -11,11 +10,11 @@ from redis.asyncio import Redis
 from contract.event import from_fields
 from contract.keys import COMMITTED, Keys
 from gateway.providers.base import Answer as Insisted
-from gateway.providers.base import Draft, PayloadError, Proof, Provider, Request, SignatureError, SourceSettings
 from gateway.webhook import NOT_GENUINE
 from tests.support.events import hmac_event, signed_hmac, signed_stripe, stripe_event
 from tests.support.gateway import Answer, Running, entries, payment, provider, request, running, sources
 from tests.support.servers import ValkeyServer
+from tests.support.several import KEY, Several, several
 from tests.support.wait import until
 
 PROBLEM = "application/problem+json"
@@ -72,7 +71,7 @@ async def test_201_the_sender_waits_for_the_commit(gateway: Running, redis: Redi
     answer = await posting
     assert answer.status == 201
     assert answer.json()["status"] == "committed"
-    assert answer.headers["preference-applied"] == "wait"
+    assert answer.headers["preference-applied"] == "wait=20"
 
 
 async def test_202_when_the_commit_does_not_come_in_time(valkey: ValkeyServer, key_prefix: str) -> None:
@@ -217,36 +216,9 @@ async def test_two_sources_with_one_namespace_are_one(valkey: ValkeyServer, key_
         assert is_problem(await gateway.exchange(request("/webhook", b"{}")), 404)
 
 
-class Several(Provider):
-    """A sender whose requests carry several events, and who insists on an answer of its own."""
-
-    name = "several"
-
-    async def authenticate(self, request: Request) -> Proof:
-        if request.headers.first("x-key") != b"key":
-            raise SignatureError("mismatch", "another key")
-        return Proof(secret_number=1, signed="body")
-
-    def parse(self, request: Request) -> list[Draft]:
-        try:
-            ids = json.loads(request.body)
-        except ValueError:
-            raise PayloadError("it is not JSON") from None
-        if ids == "bug":
-            raise ZeroDivisionError("nobody thought of this")
-        return [Draft(event_id=each, type="t", resource="r", occurred_at=None) for each in ids]
-
-
 class Insisting(Several):
     accepted = Insisted(200, "text/plain", b"[accepted]")
     unauthorized_status = 498
-
-
-def several(kind: type[Several] = Several) -> Provider:
-    return kind(SourceSettings.model_validate({"source": "several", "provider": "several", "secrets": ["x"]}))
-
-
-KEY = {"X-Key": "key"}
 
 
 async def test_several_events_in_one_request(valkey: ValkeyServer, key_prefix: str, redis: Redis, keys: Keys) -> None:

@@ -20,6 +20,13 @@ class Told(Compose):
     def __init__(self, data_dir: Path, lines: list[str], environ: Mapping[str, str] | None = None) -> None:
         super().__init__(Settings(data_dir=data_dir), environ or {})
         self._lines = lines
+        self.asked: list[tuple[str, ...]] = []
+
+    @override
+    def _docker(self, *arguments: str) -> str:
+        self.asked.append(arguments)
+        del self._lines[int(arguments[2])]
+        return ""
 
     @override
     def _containers(self) -> list[Container]:
@@ -58,6 +65,20 @@ def test_no_workers_on_purpose_are_not_missed(tmp_path: Path) -> None:
 
 def test_a_server_that_is_not_even_made_is_missed(tmp_path: Path) -> None:
     assert Told(tmp_path, SERVERS[:2]).missing() == ["gateway"]
+
+
+def test_a_worker_is_killed_from_inside_so_that_the_engine_starts_it_again(tmp_path: Path) -> None:
+    stack = Told(tmp_path, [*SERVERS, f"consumers running 0 healthy 8 {UP} 0", f"consumers exited 137 none 9 {UP} 0"])
+    assert (stack.workers_wanted, stack.workers()) == (2, [8])
+    assert stack.kill_worker(8)
+    [(command, detached, container_id, *killing)] = stack.asked
+    assert (command, detached, container_id) == ("exec", "--detach", "3")
+    assert killing == ["sh", "-c", "kill -KILL $(cat /proc/1/task/1/children)"]
+    assert stack.workers() == []
+    assert not stack.kill_worker(7)  # a server's
+    assert not stack.kill_worker(9)  # it runs no more
+    with pytest.raises(StackError, match="nothing runs here"):
+        _ = Told(tmp_path, []).workers_wanted
 
 
 def test_without_docker_one_sentence_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

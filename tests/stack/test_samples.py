@@ -1,4 +1,5 @@
 import json
+import random
 from collections import Counter
 from datetime import UTC, datetime
 
@@ -6,51 +7,82 @@ import pytest
 
 from gateway.providers import PROVIDERS
 from gateway.providers.base import Headers, Request
-from stack.samples import CURRENCIES, Outcome, Sample, major_units, make, shuffled_twice
+from stack.plots import EVENTS_PER_PAYMENT, PAYMENTS, stories
+from stack.samples import CURRENCIES, PATHS, Sample, Story, major_units, shuffled
 
 SECRETS = {"STRIPE_WEBHOOK_SECRET": "whsec_x", "WEBHOOK_SECRET": "y"}
-SOURCES = {"/webhooks/stripe": ("stripe", "whsec_x"), "/webhook": ("hmac", "y")}
+SOURCES = {"stripe": ("stripe", "whsec_x"), "default": ("hmac", "y")}
+
+
+def told(seed: int = 1, *, with_conflict: bool = False) -> list[Story]:
+    return stories("run", random.Random(seed), with_conflict=with_conflict)
+
+
+def test_so_many_payments_of_so_many_events() -> None:
+    found = told()
+    assert len(found) == PAYMENTS
+    assert {len(story.events) for story in found} == {EVENTS_PER_PAYMENT}
+    ids = [event.event_id for story in found for event in story.events]
+    assert len(set(ids)) == len(ids)
 
 
 def test_every_outcome_and_every_currency_is_among_them() -> None:
-    _, outcomes = make("run", 100, seed=1)
+    outcomes = [story.outcome for story in told()]
     assert {outcome.currency for outcome in outcomes} == set(CURRENCIES)
-    assert len({outcome.status for outcome in outcomes}) == 7
+    assert {outcome.status for outcome in outcomes} == {
+        "succeeded", "partially_refunded", "refunded", "disputed", "charged_back", "failed", "canceled",
+    }  # fmt: skip
 
 
-def test_every_event_is_sent_twice() -> None:
-    events, _ = make("run", 20, seed=1)
-    assert set(Counter(shuffled_twice(events, seed=1)).values()) == {2}
-    assert len({event.event_id for event in events}) == len(events)
+@pytest.mark.parametrize("seed", range(5))
+def test_an_outcome_is_the_sum_of_its_movements(seed: int) -> None:
+    for story in told(seed):
+        sums: Counter[str] = Counter()
+        for movement in story.movements:
+            assert movement.amount > 0
+            sums[movement.name.partition(":")[0]] += movement.amount
+        assert sums["capture"] == story.outcome.captured
+        assert sums["refund"] - sums["refund_failed"] == story.outcome.refunded
+        assert sums["dispute"] - sums["dispute_reinstated"] == story.outcome.disputed
 
 
-@pytest.mark.parametrize("path", list(SOURCES))
-async def test_the_gateway_takes_them_for_what_they_say(path: str) -> None:
-    events, outcomes = make("run", 20, seed=1)
-    provider, secret = SOURCES[path]
-    source = PROVIDERS[provider].Source.model_validate(
-        {"source": "s", "provider": provider, "namespace": "s", "secrets": [secret]}
-    )
-    for sample in (event for event in events if event.path == path):
-        [delivery] = await PROVIDERS[provider](source).verify(_request(sample))
+def test_a_contradiction_only_where_it_is_wanted() -> None:
+    assert not any(story.contradicted for story in told())
+    *others, last = told(with_conflict=True)
+    assert others == told()
+    assert len({each.amount for each in last.movements if each.name == last.contradicted}) == 2
+
+
+def test_every_event_is_sent_so_often_and_new_ones_come_up_until_near_the_end() -> None:
+    events = [event for story in told() for event in story.events]
+    order = shuffled(events, 25, random.Random(1))
+    assert set(Counter(order).values()) == {25}
+    firsts = [order.index(event) for event in events]
+    assert firsts != sorted(firsts)
+    assert sum(first > len(order) / 2 for first in firsts) > len(events) / 10
+
+
+@pytest.mark.parametrize("source", list(PATHS))
+async def test_the_gateway_takes_them_for_what_they_say(source: str) -> None:
+    provider, secret = SOURCES[source]
+    settings = {"source": "s", "provider": provider, "namespace": "s", "secrets": [secret]}
+    gateway = PROVIDERS[provider](PROVIDERS[provider].Source.model_validate(settings))
+    samples = [(story, event) for story in told() for event in story.events if event.source == source]
+    assert samples
+    for story, sample in samples:
+        [delivery] = await gateway.verify(_request(sample))
         assert delivery.event.event_id == sample.event_id
-        assert delivery.event.resource in {outcome.payment_id for outcome in outcomes}
+        assert delivery.event.resource == story.outcome.payment_id
 
 
 def test_money_is_never_a_float() -> None:
-    events, _ = make("run", 40, seed=1)
-    amounts = [json.loads(event.body).get("amount") for event in events if event.path == "/webhook"]
+    events = [event for story in told() for event in story.events]
+    amounts = [json.loads(event.body).get("amount") for event in events if event.source == "default"]
     assert amounts
     assert all(isinstance(amount, str) and "E" not in amount for amount in amounts)
     assert major_units(123_456_789_012_345_678, "EUR") == "1,234,567,890,123,456.78"
-    assert major_units(5, "KWD") == "0.005"
+    assert major_units(-5, "KWD") == "-0.005"
     assert major_units(5, "JPY") == "5"
-
-
-def test_a_refund_is_never_more_than_what_was_paid() -> None:
-    _, outcomes = make("run", 200, seed=3)
-    assert all(outcome.refunded <= outcome.captured for outcome in outcomes)
-    assert Outcome("a", "failed", "EUR", 0, 0, 0) < Outcome("b", "failed", "EUR", 0, 0, 0)
 
 
 def _request(sample: Sample) -> Request:

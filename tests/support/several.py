@@ -1,0 +1,33 @@
+"""A provider whose requests carry several events, each with its id alone, or none, or what is no event."""
+
+import json
+
+from gateway.providers.base import Draft, PayloadError, Proof, Provider, Request, SignatureError, SourceSettings
+
+
+class Several(Provider):
+    """A sender whose requests are JSON lists of event ids."""
+
+    name = "several"
+
+    async def authenticate(self, request: Request) -> Proof:
+        if request.headers.first("x-key") != b"key":
+            raise SignatureError("mismatch", "another key")
+        return Proof(secret_number=1, signed="body")
+
+    def parse(self, request: Request) -> list[Draft]:
+        try:
+            ids = json.loads(request.body)
+        except ValueError:
+            raise PayloadError("it is not JSON") from None
+        if ids == "bug":
+            raise ZeroDivisionError("nobody thought of this")
+        return [Draft(event_id=each, type="t", resource="r", occurred_at=None) for each in ids]
+
+
+def several(kind: type[Several] = Several) -> Provider:
+    """The source `several`."""
+    return kind(SourceSettings.model_validate({"source": "several", "provider": "several", "secrets": ["x"]}))
+
+
+KEY = {"X-Key": "key"}
