@@ -5,6 +5,8 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip install -qq --disable-pip-version-check --require-hashes
 N ?=
 ID ?=
+KEEP ?=
+SOURCE ?=
 ARGS ?=
 SEED ?= 1
 MINUTES ?= 10
@@ -13,7 +15,7 @@ CONFLICT ?=
 AS_JSON := $(if $(JSON),--json)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down consumers status logs pending why dead replay discard audit demo test lint bench prove schema lock image
+.PHONY: help up down consumers status logs pending why dead replay discard conflicts resolve release audit demo test lint bench prove schema lock image
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -47,6 +49,15 @@ replay: .venv/runtime ## ID=… or ID=all: put dead letters back into the stream
 
 discard: .venv/runtime ## ID=…: decide that a dead letter will never be applied
 	@$(if $(ID),,echo "Which? make discard ID=7; \`make dead\` shows them"; exit 2;) $(PY) -m consumers discard $(ID)
+
+conflicts: .venv/runtime ## what contradicts and waits for a decision, and what is held back (JSON=1)
+	@$(PY) -m consumers conflicts $(AS_JSON)
+
+resolve: .venv/runtime ## ID=… KEEP=booked|told: decide what is right about a conflict, or all of a payment's
+	@$(if $(and $(ID),$(KEEP)),,echo "Which, and what is right? make resolve ID=7 KEEP=booked, or KEEP=told; \`make conflicts\` shows them"; exit 2;) $(PY) -m consumers resolve $(ID) --keep $(KEEP) $(AS_JSON)
+
+release: .venv/runtime ## SOURCE=…: book what was held back as unsigned, for a source whose trust is "all" now
+	@$(if $(SOURCE),,echo "Which source? make release SOURCE=paypal; \`make conflicts\` shows what is held back"; exit 2;) $(PY) -m consumers release $(SOURCE) $(AS_JSON)
 
 audit: .venv/runtime ## run the invariants on the live database; exit 1 if one is broken (JSON=1)
 	@$(PY) -m consumers audit $(AS_JSON)

@@ -1,4 +1,4 @@
-"""`python -m consumers`: one worker. `… status|pending|why|dead|replay|discard|audit`: what lets people see and act."""
+"""`python -m consumers`: one worker. `python -m consumers status|pending|dead|…`: what lets people see and act."""
 
 import asyncio
 import gc

@@ -1,21 +1,23 @@
-"""`python -m consumers status|pending|why|dead|replay|discard|audit`: what lets people see and act.
+"""`python -m consumers status|pending|why|dead|replay|discard|conflicts|resolve|release|audit`: see and act.
 
-Exit codes: 0 done; 1 the audit found something, or there is no such dead letter, or one had to stay open, or nobody
-knows the id; 2 wrong usage; 3 Redis or PostgreSQL cannot be reached.
+Exit codes: 0 done; 1 the audit found something, or there is no such dead letter or conflict, or one had to stay open,
+or nobody knows the id; 2 wrong usage or settings; 3 Redis or PostgreSQL cannot be reached.
 """
 
 import argparse
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, get_args
 
 from rich.console import Console
 
 from consumers import report, status
+from consumers.cli_conflicts import release_held_back, resolve_conflicts, show_conflicts
 from consumers.cli_letters import discard_letter, replay_letters, show_dead
 from consumers.command import EXIT_UNREACHABLE, EXIT_WRONG, LONG_TIMEOUT_S, Command, fail
 from consumers.conservation import CHECKS, Sums, account
+from consumers.resolve import Keep
 from consumers.settings import Settings
 from consumers.views import list_waiting
 from consumers.waiting import Limits
@@ -25,7 +27,7 @@ from sql.connect import UnreachableError
 from sql.report import findings_json, print_findings
 
 ROWS_SHOWN = 50
-"""How many pending entries or dead letters are listed unless --limit says otherwise."""
+"""How many pending entries, dead letters or conflicts are listed unless --limit says otherwise."""
 
 ROWS_SHOWN_MAX = 10_000
 """The most that --limit may ask for."""
@@ -112,6 +114,9 @@ COMMANDS: dict[str, tuple[Callable[[Command], Awaitable[int]], str]] = {
     "dead": (show_dead, "the open dead letters; with ID one of them in full"),
     "replay": (replay_letters, "puts dead letters into the stream again"),
     "discard": (discard_letter, "gives one dead letter up"),
+    "conflicts": (show_conflicts, "what contradicts and waits for a decision, and what is held back"),
+    "resolve": (resolve_conflicts, "decides about one conflict, or about all of a payment, and releases what waited"),
+    "release": (release_held_back, "books what was held back as unsigned, for a source that is trusted now"),
     "audit": (run_audit, "looks for rows that must not exist and entries that are not accounted for; exit 1 if any"),
     "why": (show_why, "everything known about one event or payment, and the next step where it is stuck"),
 }
@@ -150,7 +155,7 @@ def _parser() -> argparse.ArgumentParser:
     added = {name: commands.add_parser(name, help=text) for name, (_, text) in COMMANDS.items()}
     for command in added.values():
         command.add_argument("--json", action="store_true", help="for scripts")
-    for name in ("pending", "dead"):
+    for name in ("pending", "dead", "conflicts"):
         added[name].add_argument(
             "--limit", type=_limit, default=ROWS_SHOWN, help=f"rows to list, {ROWS_SHOWN} if absent"
         )
@@ -163,6 +168,9 @@ def _parser() -> argparse.ArgumentParser:
     added["dead"].add_argument("id", metavar="ID", nargs="?", help="number, entry id or event id")
     added["replay"].add_argument("id", metavar="ID", help="number, entry id or event id, or `all`")
     added["discard"].add_argument("id", metavar="ID", help="number, entry id or event id")
+    added["resolve"].add_argument("id", metavar="ID", help="number of a conflict, or id of a payment")
+    added["resolve"].add_argument("--keep", choices=get_args(Keep), required=True, help="which of the two is right")
+    added["release"].add_argument("source", metavar="SOURCE", help="its name in sources.toml")
     return parser
 
 

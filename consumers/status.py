@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 STATUS = load("status")
 DEAD_LETTERS = load("dead_letters")
+CONFLICTS = load("conflicts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,9 @@ class PostgresStatus:
 
     version: str
     dead_letters_open: int
+    conflicts_open: int
+    held_back: dict[str, int]
+    """Facts that may not move money now, by the reason."""
     rows: dict[str, int | None]
 
 
@@ -55,8 +59,17 @@ async def look_at_postgres(connection: "Connection") -> PostgresStatus:
         # Since 10 there is no minor number; asyncpg calls the second one micro.
         version=f"{version.major}.{version.micro}",
         dead_letters_open=await connection.fetchval(DEAD_LETTERS["count_open_dead_letters"]),
+        conflicts_open=await connection.fetchval(CONFLICTS["count_open_conflicts"]),
+        held_back=await _count_held_back(connection),
         rows={row["table_name"]: row["rows"] for row in rows},
     )
+
+
+async def _count_held_back(connection: "Connection") -> dict[str, int]:
+    facts = dict.fromkeys(("conflict", "unsigned"), 0)
+    for row in await connection.fetch(CONFLICTS["count_held_back"]):
+        facts[row["reason"]] += row["facts"]
+    return facts
 
 
 def print_redis(console: Console, status: RedisStatus) -> None:
@@ -77,6 +90,11 @@ def print_postgres(console: Console, status: PostgresStatus) -> None:
     table.add_row(
         "dead letters open", str(status.dead_letters_open), style="bold red" if status.dead_letters_open else ""
     )
+    table.add_row(
+        "conflicts open", str(status.conflicts_open), style="bold red" if status.conflicts_open else ""
+    )  # fmt: skip
+    for reason, facts in status.held_back.items():
+        table.add_row(f"held back, {reason}", f"{facts} facts", style="yellow" if facts else "")
     console.print(table)
 
 

@@ -9,6 +9,7 @@ import asyncpg
 from consumers.entry import Entry, Unreadable
 from consumers.handlers import Connection
 from consumers.settings import Settings
+from contract.event import Event
 from sql import load
 
 EVENTS = load("events")
@@ -99,6 +100,22 @@ async def record_duplicates(connection: Connection, entries: Sequence[Entry]) ->
         [event.source for event in events],
         [event.received_at for event in events],
     )
+
+
+async def read_kept(connection: Connection, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Event]:
+    """Events that were applied, by namespace and event id, as they were. Where a payload is not kept any more, `body`
+    and `headers` are empty.
+    """
+    rows = await connection.fetch(
+        EVENTS["find_kept"], [namespace for namespace, _ in wanted], [event_id for _, event_id in wanted]
+    )
+    return {(row["namespace"], row["event_id"]): _event(row) for row in rows}
+
+
+def _event(row: "asyncpg.Record[Any]") -> Event:
+    values = dict(row)
+    headers, body = values.pop("headers"), values.pop("body")
+    return Event(**values, body=body or b"", headers=json.loads(headers) if headers else {})
 
 
 async def bury(connection: Connection, entry: Entry | Unreadable, reason: str, traceback: str) -> bool:

@@ -304,6 +304,8 @@ CREATE INDEX dead_letters_open ON dead_letters USING btree (namespace, event_id)
 
 CREATE INDEX disputes_of_payment ON disputes USING btree (namespace, payment_id);
 
+CREATE INDEX held_back_now ON held_back USING btree (source, reason, held_at, namespace, event_id) WHERE (released_at IS NULL);
+
 CREATE INDEX held_back_of_payment ON held_back USING btree (namespace, payment_id);
 
 CREATE INDEX transfers_of_payment ON transfers USING btree (namespace, payment_id);

@@ -46,7 +46,7 @@ class Payments:
             return outcome
         outcome.happened.extend(await _new_states(connection, trusted, wanted - MOVES.keys()))
         for lot in lots_of(chain.from_iterable(rows_of(*each, self._booking(each[0])) for each in trusted)):
-            await _book(connection, lot, wanted, outcome)
+            await book(connection, lot, wanted, outcome)
         await _merge_disputes(connection, trusted)
         return outcome
 
@@ -65,7 +65,7 @@ class Payments:
         return list(told(facts, event, self._booking(event))) if facts else []
 
 
-async def _book(connection: Connection, lot: Lot, wanted: AbstractSet[Kind], outcome: Outcome) -> None:
+async def book(connection: Connection, lot: Lot, wanted: AbstractSet[Kind], outcome: Outcome) -> None:
     """One statement, unless something contradicts."""
     rows = lot.rows
     booked, is_contradicted = await connection.fetchrow(

@@ -90,6 +90,11 @@ class Handlers:
                 joined._by_fact.setdefault(kind, []).extend(fact_handlers)
         return joined
 
+    @property
+    def wanted(self) -> AbstractSet[Kind]:
+        """The kinds of facts that handlers are told of."""
+        return self._by_fact.keys()
+
     async def apply(
         self, connection: Connection, events: Sequence[Event], timeout_s: float, after_each: Callable[[], None]
     ) -> Outcome:
@@ -101,7 +106,7 @@ class Handlers:
         try:
             for projection in self._projections:
                 async with asyncio.timeout(timeout_s):
-                    brought = await projection(connection, events, self._by_fact.keys())
+                    brought = await projection(connection, events, self.wanted)
                 outcome.happened.extend(brought.happened)
                 outcome.conflicts.update(brought.conflicts)
                 outcome.held_back.update(brought.held_back)
@@ -115,10 +120,17 @@ class Handlers:
         return outcome
 
     async def tell(self, connection: Connection, happened: Sequence[Happened], timeout_s: float) -> None:
-        """Calls the handlers of facts that became true later than their event was applied. Raises what they raise."""
+        """Calls the handlers of facts that became true later than their event was applied.
+
+        Raises HandlerFailed, whatever a handler raised.
+        """
         guest = GuestConnection(connection)
-        if calls := [call for event, fact in happened for call in self._calls_of(guest, event, fact)]:
-            await make_calls(connection, calls, timeout_s, lambda: None)
+        calls = [call for event, fact in happened for call in self._calls_of(guest, event, fact)]
+        try:
+            if calls:
+                await make_calls(connection, calls, timeout_s, lambda: None)
+        except Exception as error:
+            raise HandlerFailed(error, connection_lost=is_lost(connection)) from error
 
     def _calls(
         self, connection: GuestConnection, events: Sequence[Event], happened: Sequence[Happened]

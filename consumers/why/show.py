@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
+from consumers.money import written
 from consumers.why.found import Dispute, EventFound, Found, PaymentFound, State
 from consumers.why.timeline import Moment
-from consumers.why.verdict import Stuck, Verdict, money
+from consumers.why.verdict import Stuck, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ def _payments_table(payments: Sequence[PaymentFound]) -> Table:
                   title="Payments now", title_justify="left")  # fmt: skip
     for payment in payments:
         disputes = "\n".join(
-            f"{each.dispute_id} {money(each.amount, each.currency)}: {', '.join(_words(each))}"
+            f"{each.dispute_id} {written(each.amount, each.currency)}: {', '.join(_words(each))}"
             for each in payment.disputes
         )
         table.add_row(str(payment.subject), *_state_cells(payment.state), disputes)
@@ -75,7 +76,7 @@ def _state_cells(state: State | None) -> list[str]:
         return ["none yet", "", "", "", ""]
     amounts = (state.amount, state.captured, state.refunded, state.disputed)
     status = f"{state.status}, contradicted" if state.contradicted else state.status
-    return [status, *(money(amount, state.currency) for amount in amounts)]
+    return [status, *(written(amount, state.currency) for amount in amounts)]
 
 
 def _words(dispute: Dispute) -> list[str]:

@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 from consumers.entry import Entry
 from consumers.ledger.movements import MOVES
+from consumers.money import written
 from consumers.units import duration, printable
 from consumers.waiting import REASON_CHARS_MAX
 from consumers.why.found import EventFound, Found, PaymentFound, Waiting
-from consumers.why.verdict import age, money
+from consumers.why.verdict import age
 
 ORDER = ("accepted", "claimed", "failed", "dead", "replayed", "discarded", "committed", "duplicate", "told", "booked",
          "conflict", "held_back", "decided", "released")  # fmt: skip
@@ -70,7 +71,7 @@ def _applied(event: EventFound, name: str) -> Iterator[Moment]:
                  f"{age(applied.received_at, applied.committed_at)} after it was accepted; {NOT_KEPT}")  # fmt: skip
     for fact in event.facts:
         of = f" ({fact.object})" if fact.object else ""
-        yield Moment(applied.committed_at, "told", name, f"{fact.kind}{of} {money(fact.amount, fact.currency)}")
+        yield Moment(applied.committed_at, "told", name, f"{fact.kind}{of} {written(fact.amount, fact.currency)}")
 
 
 def _accepted(waiting: Waiting, name: str) -> Moment:
@@ -112,18 +113,18 @@ def _booked(payment: PaymentFound, names: AbstractSet[str], movements: AbstractS
         if transfer.event_id not in names and transfer.movement not in movements:
             continue
         yield Moment(transfer.booked_at, "booked", f"{space}/{transfer.event_id}",
-                     f"{transfer.movement}: {money(transfer.amount, transfer.currency)} from {transfer.debit_account} "
-                     f"to {transfer.credit_account}")  # fmt: skip
+                     f"{transfer.movement}: {written(transfer.amount, transfer.currency)} "
+                     f"from {transfer.debit_account} to {transfer.credit_account}")  # fmt: skip
 
 
 def _not_booked(payment: PaymentFound, names: AbstractSet[str]) -> Iterator[Moment]:
     space = payment.subject.namespace
     for conflict in payment.conflicts:
         event = f"{space}/{conflict.event_id}"
-        told = f"{conflict.movement} is told as {money(conflict.told_amount, conflict.told_currency)}"
+        told = f"{conflict.movement} is told as {written(conflict.told_amount, conflict.told_currency)}"
         booked = "nothing is booked"
         if conflict.booked_amount is not None and conflict.booked_currency is not None:
-            booked = f"booked is {money(conflict.booked_amount, conflict.booked_currency)}"
+            booked = f"booked is {written(conflict.booked_amount, conflict.booked_currency)}"
         yield Moment(conflict.found_at, "conflict", event, f"conflict {conflict.id}: {told}, and {booked}")
         if conflict.decided_at:
             yield Moment(conflict.decided_at, "decided", event, f"conflict {conflict.id}: {conflict.decision} is right")
@@ -131,7 +132,7 @@ def _not_booked(payment: PaymentFound, names: AbstractSet[str]) -> Iterator[Mome
         if fact.event_id not in names:
             continue
         event, of = f"{space}/{fact.event_id}", f" ({fact.object})" if fact.object else ""
-        text = f"{fact.kind}{of} {money(fact.amount, fact.currency)}"
+        text = f"{fact.kind}{of} {written(fact.amount, fact.currency)}"
         yield Moment(fact.held_at, "held_back", event, f"{text}: {_because(fact.reason)}")
         if fact.released_at:
             yield Moment(fact.released_at, "released", event, text)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from consumers.money import major_units
+from consumers.money import written
 from consumers.units import duration, printable
 from consumers.waiting import REASON_CHARS_MAX, Limits
 from consumers.waiting import why as why_pending
@@ -36,12 +36,6 @@ class Stuck:
     next: str | None
 
 
-def money(amount: int, currency: str) -> str:
-    """19.99 EUR; or minor units, where it is not known how many digits the currency has."""
-    major = major_units(amount, currency)
-    return f"{amount} minor units of {currency}" if major is None else f"{major} {currency}"
-
-
 def judge(event: EventFound, found: Found, limits: Limits, now: datetime) -> Verdict:
     """Where it stands."""
     if event.applied:
@@ -68,7 +62,10 @@ def judge(event: EventFound, found: Found, limits: Limits, now: datetime) -> Ver
 def look_at_money(payment: PaymentFound, only_of: AbstractSet[str] | None = None) -> list[Stuck]:
     """What of a payment's money is stopped or held back; of some events only, where not the payment was asked for."""
     open_ones = [conflict for conflict in payment.conflicts if conflict.decision is None]
-    stuck = [Stuck(str(payment.subject), _contradiction(each), f"make resolve ID={each.id}") for each in open_ones]
+    stuck = [
+        Stuck(str(payment.subject), _contradiction(each), f"make resolve ID={each.id} KEEP=booked, or KEEP=told")
+        for each in open_ones
+    ]
     unsigned = [
         fact for fact in payment.held_back
         if fact.reason == "unsigned" and fact.released_at is None and (only_of is None or fact.event_id in only_of)
@@ -136,18 +133,18 @@ def _of_marker_alone(event: EventFound) -> Verdict:
 def _contradiction(conflict: Conflict) -> str:
     booked = "nothing is booked"
     if conflict.booked_amount is not None and conflict.booked_currency is not None:
-        booked = f"{money(conflict.booked_amount, conflict.booked_currency)} is booked"
-    told = money(conflict.told_amount, conflict.told_currency)
+        booked = f"{written(conflict.booked_amount, conflict.booked_currency)} is booked"
+    told = written(conflict.told_amount, conflict.told_currency)
     about = f"of {conflict.movement} {booked}, and {conflict.event_id} tells {told}"
     return f"money stopped by conflict {conflict.id}: {about}"
 
 
 def _unsigned(payment: PaymentFound, source: str, facts: list[HeldBack]) -> Stuck:
-    told = ", ".join(f"{fact.kind} {money(fact.amount, fact.currency)}" for fact in facts)
+    told = ", ".join(f"{fact.kind} {written(fact.amount, fact.currency)}" for fact in facts)
     return Stuck(
         str(payment.subject),
         f"held back, because the signature of source {source} does not cover what was told: {told}",
-        f'if its content is to be believed: trust = "all" below [{source}] in sources.toml',
+        f'if it is to be believed: trust = "all" below [{source}] in sources.toml, then make release SOURCE={source}',
     )
 
 

@@ -108,6 +108,7 @@ CREATE TABLE held_back (
 );
 
 CREATE INDEX held_back_of_payment ON held_back (namespace, payment_id);
+CREATE INDEX held_back_now ON held_back (source, reason, held_at, namespace, event_id) WHERE released_at IS NULL;
 
 -- captured, refunds_made and refunds_failed are sums over movements, each counted once. A provider's own total of all
 -- refunds and the refunds it tells one by one are the same money: the larger counts, and never both.

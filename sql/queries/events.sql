@@ -59,3 +59,12 @@ DELETE FROM unfinished WHERE transaction_id = pg_current_xact_id() RETURNING tru
 -- name: ensure_payload_partitions :exec
 -- Makes the partitions of this month and the next ones, where they are missing.
 SELECT ensure_payload_partitions($1::integer);
+
+-- name: find_kept :many
+-- Events that were applied, with the bytes that were signed; without, where their partition was dropped.
+SELECT
+    source, namespace, provider, event_id, type, resource, occurred_at, received_at, signed, payloads.body,
+    payloads.headers
+FROM unnest($1::text[], $2::text[]) AS batch (namespace, event_id)
+JOIN events USING (namespace, event_id)
+LEFT JOIN payloads USING (namespace, event_id, received_at);

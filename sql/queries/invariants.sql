@@ -60,7 +60,8 @@ WHERE least(amount, captured, refunded, disputed) < 0
    OR (succeeded AND refunded > greatest(captured, amount));
 
 -- name: payment_unlike_its_transfers :many
--- What a payment says was captured and refunded is what was booked, unless a conflict was found in it.
+-- What a payment says was captured and refunded is what was booked, as far as nobody has to decide about it; where
+-- somebody decided that another amount is right, what was booked then.
 SELECT
     namespace, payment_id, captured, refunds_made, refunds_failed, captures_booked, refunds_booked, failed_refunds_booked
 FROM payments
@@ -71,15 +72,51 @@ LEFT JOIN (
             AS captures_booked,
         sum(amount) FILTER (WHERE split_part(movement, ':', 1) = 'refund') AS refunds_booked,
         sum(amount) FILTER (WHERE split_part(movement, ':', 1) = 'refund_failed') AS failed_refunds_booked
-    FROM transfers
+    FROM (
+        SELECT
+            transfers.namespace, transfers.payment_id, transfers.movement,
+            coalesce(decided.told_amount, transfers.amount) AS amount
+        FROM transfers
+        LEFT JOIN (
+            SELECT DISTINCT ON (namespace, movement) namespace, movement, told_amount
+            FROM conflicts
+            WHERE decision = 'told'
+            ORDER BY namespace, movement, decided_at DESC, id DESC
+        ) AS decided USING (namespace, movement)
+    ) AS standing
     GROUP BY namespace, payment_id
 ) AS booked USING (namespace, payment_id)
 WHERE (captured, refunds_made, refunds_failed)
       <> (coalesce(captures_booked, 0), coalesce(refunds_booked, 0), coalesce(failed_refunds_booked, 0))
   AND NOT EXISTS (
       SELECT FROM conflicts
-      WHERE conflicts.namespace = payments.namespace AND conflicts.payment_id = payments.payment_id
+      WHERE decision IS NULL
+        AND conflicts.namespace = payments.namespace AND conflicts.payment_id = payments.payment_id
   );
+
+-- name: decision_that_is_not_booked :many
+-- Where somebody decided that what was told is right, it is booked: under its own name, or as a correction.
+SELECT id, namespace, payment_id, movement, told_amount, told_currency
+FROM conflicts
+WHERE decision = 'told' AND split_part(movement, ':', 1) <> 'currency' AND NOT EXISTS (
+    SELECT FROM transfers
+    WHERE transfers.namespace = conflicts.namespace
+      AND transfers.movement IN (conflicts.movement, 'decided:' || conflicts.id)
+      AND transfers.amount = conflicts.told_amount AND transfers.currency = conflicts.told_currency
+);
+
+-- name: correction_without_decision :many
+-- A booked movement is undone only because somebody decided so, and never without booking what is right.
+SELECT transfers.namespace, transfers.movement, transfers.payment_id
+FROM transfers
+WHERE split_part(movement, ':', 1) IN ('undone', 'decided') AND NOT EXISTS (
+    SELECT FROM conflicts
+    JOIN transfers AS other USING (namespace)
+    WHERE conflicts.decision = 'told' AND conflicts.namespace = transfers.namespace
+      AND conflicts.id::text = split_part(transfers.movement, ':', 2)
+      AND other.movement = CASE split_part(transfers.movement, ':', 1) WHEN 'undone' THEN 'decided' ELSE 'undone' END
+                           || ':' || conflicts.id
+);
 
 -- name: transfer_without_event :many
 -- No money moves without an event that told of it.

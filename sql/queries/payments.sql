@@ -90,24 +90,27 @@ WITH touched AS (
     SELECT DISTINCT namespace, payment_id FROM unnest($1::text[], $2::text[]) AS batch (namespace, payment_id)
 ),
 amounts AS (
-    SELECT namespace, payment_id, movement, amount FROM transfers JOIN touched USING (namespace, payment_id)
+    SELECT namespace, payment_id, movement, coalesce((
+        SELECT told_amount FROM conflicts
+        WHERE decision = 'told'
+          AND conflicts.namespace = transfers.namespace AND conflicts.movement = transfers.movement
+        ORDER BY decided_at DESC, id DESC LIMIT 1
+    ), amount) AS amount
+    FROM transfers
+    JOIN touched USING (namespace, payment_id)
     UNION ALL
     SELECT namespace, payment_id, movement, told_amount
-    FROM conflicts JOIN touched USING (namespace, payment_id)
+    FROM conflicts
+    JOIN touched USING (namespace, payment_id)
     WHERE decision IS NULL
     UNION ALL
     SELECT namespace, payment_id, movement, amount
-    FROM held_back JOIN touched USING (namespace, payment_id)
+    FROM held_back
+    JOIN touched USING (namespace, payment_id)
     WHERE reason = 'conflict' AND released_at IS NULL
 ),
 counted AS (
-    SELECT namespace, payment_id, split_part(movement, ':', 1) AS kind, coalesce(
-        (
-            SELECT told_amount FROM conflicts
-            WHERE conflicts.decision = 'told'
-              AND conflicts.namespace = amounts.namespace AND conflicts.movement = amounts.movement
-            ORDER BY decided_at DESC, id DESC LIMIT 1
-        ), max(amount)) AS amount
+    SELECT namespace, payment_id, split_part(movement, ':', 1) AS kind, max(amount) AS amount
     FROM amounts
     GROUP BY namespace, payment_id, movement
 ),
@@ -118,7 +121,8 @@ sums AS (
             - coalesce(sum(amount) FILTER (WHERE kind = 'capture_failed'), 0) AS captured,
         coalesce(sum(amount) FILTER (WHERE kind = 'refund'), 0) AS refunds_made,
         coalesce(sum(amount) FILTER (WHERE kind = 'refund_failed'), 0) AS refunds_failed
-    FROM counted
+    FROM touched
+    LEFT JOIN counted USING (namespace, payment_id)
     GROUP BY namespace, payment_id
 )
 UPDATE payments

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.money import BIGINT_MAX, MoneyError, major_units, minor_units
+from consumers.money import BIGINT_MAX, MoneyError, major_units, minor_units, written
 
 
 @pytest.mark.parametrize(
@@ -72,9 +72,12 @@ def test_an_amount_is_exact_or_refused(amount: Decimal, currency: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("minor", "currency", "major"),
-    [(1234, "EUR", "12.34"), (0, "EUR", "0.00"), (12, "JPY", "12"), (5, "KWD", "0.005"), (1, "QQQ", None),
-     (BIGINT_MAX, "EUR", "92233720368547758.07")],
+    ("minor", "currency", "text"),
+    [
+        (1999, "EUR", "19.99 EUR"), (5, "EUR", "0.05 EUR"), (0, "KWD", "0.000 KWD"), (12, "JPY", "12 JPY"),
+        (BIGINT_MAX, "EUR", "92233720368547758.07 EUR"), (7, "XYZ", "7 minor units of XYZ"),
+    ],
 )  # fmt: skip
-def test_minor_units_are_shown_as_people_write_them(minor: int, currency: str, major: str | None) -> None:
-    assert major_units(minor, currency) == major
+def test_an_amount_as_people_write_it(minor: int, currency: str, text: str) -> None:
+    assert written(minor, currency) == text
+    assert major_units(minor, currency) == (None if currency == "XYZ" else text.removesuffix(f" {currency}"))

@@ -252,7 +252,7 @@ async def test_money_that_is_stopped_by_a_conflict(workers: Workers) -> None:
     number = await workers.connection.fetchval("SELECT id FROM conflicts")
     sentence = f"money stopped by conflict {number}: of capture:pi_1 7.00 EUR is booked, and evt_2 tells 8.00 EUR"
     for id_ in ("pi_1", "evt_2", "re_1"):
-        assert await stuck(workers.settings, id_) == (sentence, f"make resolve ID={number}")
+        assert await stuck(workers.settings, id_) == (sentence, f"make resolve ID={number} KEEP=booked, or KEEP=told")
     document = await why(workers.settings, "pi_1")
     assert document["payments"][0]["conflicts"][0]["told"] == {"amount": "8.00", "amount_minor": 800, "currency": "EUR"}
     assert document["payments"][0]["conflicts"][0]["booked"]["amount"] == "7.00"
@@ -265,7 +265,10 @@ async def test_facts_that_are_held_back_because_nobody_signed_them(workers: Work
     await apply(workers, told("evt_1", signed="weak"))
     sentence, step = await stuck(workers.settings)
     assert sentence.startswith("held back, because the signature of source stripe does not cover what was told: autho")
-    assert step == 'if its content is to be believed: trust = "all" below [stripe] in sources.toml'
+    step_expected = (
+        'if it is to be believed: trust = "all" below [stripe] in sources.toml, then make release SOURCE=stripe'
+    )
+    assert step == step_expected
     document = await why(workers.settings, "pi_1")
     assert {fact["held_back"] for fact in only(document)["facts"]} == {"unsigned"}
     assert document["payments"][0]["state"] is None

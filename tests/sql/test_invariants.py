@@ -67,6 +67,8 @@ BROKEN = {
     "payment_unlike_its_transfers": Broken(
         (PAYMENT.format("pi_1", 9, 9, 0, "false"), "UPDATE payments SET refunds_made = 4")
     ),
+    "decision_that_is_not_booked": Broken((CONFLICT, "UPDATE conflicts SET decision = 'told', decided_at = now()")),
+    "correction_without_decision": Broken((TRANSFER.format("undone:7", "evt_1"),)),
     "transfer_without_event": Broken((TRANSFER.format("dispute:dp_1", "evt_ghost"),)),
     "fact_held_back_for_no_conflict": Broken((HELD_BACK,)),
     "payment_with_impossible_amounts": Broken(

@@ -106,7 +106,7 @@ def test_make_alone_lists_what_there_is() -> None:
         assert re.search(rf"^  make {target} +\S", shown.stdout, re.MULTILINE)
 
 
-@pytest.mark.parametrize("target", ["consumers", "replay", "discard"])
+@pytest.mark.parametrize("target", ["consumers", "replay", "discard", "resolve", "release"])
 def test_a_target_that_needs_to_know_more_says_so(tmp_path: Path, target: str) -> None:
     said = make("--file", str(ROOT / "Makefile"), "--old-file", ".venv/runtime", target, cwd=_with_venv(tmp_path))
     assert said.returncode != 0

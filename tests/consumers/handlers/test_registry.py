@@ -8,7 +8,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from consumers.facts.base import Kind
+from consumers.facts.base import Fact, Kind
 from consumers.handlers import (
     Connection,
     HandlerFailed,
@@ -188,3 +188,25 @@ def test_a_module_that_does_not_load_is_told(module: Path, source: str) -> None:
     other.write_text(source)
     with pytest.raises(HandlersError, match="cannot be loaded"):
         load(f"{other.stem}:handlers", Handlers())
+
+
+async def test_whatever_fails_where_handlers_are_told_later_is_a_failure_too(connection: asyncpg.Connection) -> None:
+    handlers = Handlers()
+    fact = Fact("captured", 1999, "EUR", "pi_1")
+
+    @handlers.on_fact("captured")
+    async def act(given: Connection, event: Event) -> None:
+        if event.event_id == "evt_refused":
+            raise Reject("not ours")
+        await given.execute("COMMIT")
+
+    async def tell(event_id: str) -> None:
+        async with connection.transaction():
+            await connection.execute("CREATE TEMP TABLE touched () ON COMMIT DROP")
+            await handlers.tell(connection, [(contract_event(event_id), fact)], TIMEOUT_S)
+
+    assert handlers.wanted == {"captured"}
+    for name, cause in (("evt_refused", Reject), ("evt_ended", TransactionEndedError)):
+        with pytest.raises(HandlerFailed) as raised:
+            await tell(name)
+        assert isinstance(raised.value.__cause__, cause)
