@@ -15,7 +15,7 @@ CONFLICT ?=
 AS_JSON := $(if $(JSON),--json)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down consumers status logs pending dead replay discard conflicts resolve release audit demo test lint bench prove schema lock image
+.PHONY: help up down consumers status logs pending why dead replay discard conflicts resolve release audit demo test lint bench prove schema lock image
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -37,6 +37,9 @@ logs: .venv/runtime ## follow what every program writes
 
 pending: .venv/runtime ## the entries that wait, the oldest first, and why (JSON=1)
 	@$(PY) -m consumers pending $(AS_JSON)
+
+why: .venv/runtime ## ID=<event or payment>: everything known about it, and the next step where it is stuck (JSON=1)
+	@$(if $(ID),,echo "Of what? make why ID=evt_1: an event, a payment, a movement such as capture:pi_1"; exit 2;) $(PY) -m consumers why "$(ID)" $(AS_JSON)
 
 dead: .venv/runtime ## what could not be applied, and why (JSON=1)
 	@$(PY) -m consumers dead $(AS_JSON)

@@ -1,7 +1,7 @@
-"""`python -m consumers status|pending|dead|replay|discard|conflicts|resolve|release|audit`: see and act.
+"""`python -m consumers status|pending|why|dead|replay|discard|conflicts|resolve|release|audit`: see and act.
 
-Exit codes: 0 done; 1 the audit found something, or there is no such dead letter or conflict, or one had to stay open;
-2 wrong usage or settings; 3 Redis or PostgreSQL cannot be reached.
+Exit codes: 0 done; 1 the audit found something, or there is no such dead letter or conflict, or one had to stay open,
+or nobody knows the id; 2 wrong usage or settings; 3 Redis or PostgreSQL cannot be reached.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from consumers.resolve import Keep
 from consumers.settings import Settings
 from consumers.views import list_waiting
 from consumers.waiting import Limits
+from consumers.why.command import show_why
 from sql.audit import INVARIANTS, Finding, audit
 from sql.connect import UnreachableError
 from sql.report import findings_json, print_findings
@@ -117,6 +118,7 @@ COMMANDS: dict[str, tuple[Callable[[Command], Awaitable[int]], str]] = {
     "resolve": (resolve_conflicts, "decides about one conflict, or about all of a payment, and releases what waited"),
     "release": (release_held_back, "books what was held back as unsigned, for a source that is trusted now"),
     "audit": (run_audit, "looks for rows that must not exist and entries that are not accounted for; exit 1 if any"),
+    "why": (show_why, "everything known about one event or payment, and the next step where it is stuck"),
 }
 
 
@@ -157,6 +159,12 @@ def _parser() -> argparse.ArgumentParser:
         added[name].add_argument(
             "--limit", type=_limit, default=ROWS_SHOWN, help=f"rows to list, {ROWS_SHOWN} if absent"
         )
+    added["why"].add_argument(
+        "id",
+        metavar="ID",
+        type=_printable,
+        help="an event's, payment's, dispute's, movement's or entry's; or namespace/ID",
+    )
     added["dead"].add_argument("id", metavar="ID", nargs="?", help="number, entry id or event id")
     added["replay"].add_argument("id", metavar="ID", help="number, entry id or event id, or `all`")
     added["discard"].add_argument("id", metavar="ID", help="number, entry id or event id")
@@ -164,6 +172,12 @@ def _parser() -> argparse.ArgumentParser:
     added["resolve"].add_argument("--keep", choices=get_args(Keep), required=True, help="which of the two is right")
     added["release"].add_argument("source", metavar="SOURCE", help="its name in sources.toml")
     return parser
+
+
+def _printable(text: str) -> str:
+    if not text or not text.isprintable():
+        raise argparse.ArgumentTypeError("no id has such characters")
+    return text
 
 
 def _limit(text: str) -> int:

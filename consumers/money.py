@@ -47,9 +47,13 @@ def minor_units(amount: Decimal, currency: str) -> int:
     return int(minor)
 
 
+def major_units(minor: int, currency: str) -> str | None:
+    """1234 EUR → `12.34`, 12 JPY → `12`; None where how many digits the currency has is not known."""
+    exponent = _EXPONENTS.get(currency)
+    return None if exponent is None else f"{Decimal(minor).scaleb(-exponent):f}"
+
+
 def written(minor: int, currency: str) -> str:
     """An amount of minor units as people write it: `12.34 EUR`; as it is where the currency is not known."""
-    exponent = _EXPONENTS.get(currency)
-    if exponent is None:
-        return f"{minor} minor units of {currency}"
-    return f"{Decimal(minor).scaleb(-exponent):f} {currency}"
+    major = major_units(minor, currency)
+    return f"{minor} minor units of {currency}" if major is None else f"{major} {currency}"

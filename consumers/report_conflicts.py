@@ -33,7 +33,7 @@ def print_conflicts(console: Console, conflicts: Sequence[Mapping[str, Any]], to
             f"{each['found_at']:%Y-%m-%d %H:%M:%S}",
             f"{each['namespace']}/{each['payment_id']}",
             each["movement"],
-            NOTHING if booked is None else _amount(each["movement"], booked, each["booked_currency"]),
+            _amount(each["movement"], booked or 0, each["booked_currency"]) if each["booked_currency"] else NOTHING,
             _amount(each["movement"], each["told_amount"], each["told_currency"]),
             each["event_id"],
             str(each["waiting"]),

@@ -53,6 +53,8 @@ class Conflict:
     told_amount: int
     told_currency: str
     event_id: str
+    booked_for: str | None
+    """The payment for which the movement is booked, None where it is not."""
 
     @property
     def is_acknowledged(self) -> bool:
@@ -141,7 +143,7 @@ async def decide(
         decision.decided = [Conflict(**row) for row in rows]
         if not decision.decided:
             return decision
-        _check(decision.decided, keep)
+        _check(payment_id, decision.decided, keep)
         happened = await _write(connection, namespace, decision, keep)
         if not await _still_open(connection, namespace, payment_id):
             happened += await _release(connection, namespace, payment_id, decision)
@@ -151,7 +153,12 @@ async def decide(
     return decision
 
 
-def _check(conflicts: Sequence[Conflict], keep: Keep) -> None:
+def _check(payment_id: str, conflicts: Sequence[Conflict], keep: Keep) -> None:
+    for conflict in conflicts:
+        if keep == "told" and conflict.booked_for not in (None, payment_id):
+            raise AmbiguousError(
+                f"{conflict.movement} is booked for payment {conflict.booked_for}: only that can be kept"
+            )
     movements = [conflict.movement for conflict in conflicts]
     if keep == "told" and (several := {name for name in movements if movements.count(name) > 1}):
         raise AmbiguousError(f"several things were told of {', '.join(sorted(several))}")

@@ -120,15 +120,17 @@ class Stream:
         await self._scripts.settle_buried(entry.entry_id, marker)
 
     async def note_waiting(
-        self, consumer: str, entries: Sequence[Entry], kind: WaitingKind, reason: str, delay_s: float
-    ) -> None:
-        """Leaves word of why the consumer's entries wait, for whoever looks at what is pending."""
+        self, consumer: str, entries: Sequence[Entry], kind: WaitingKind, reason: str, delay_s: float,
+        since: datetime | None = None,
+    ) -> None:  # fmt: skip
+        """Leaves word of why the consumer's entries wait, and since when nothing works, for whoever looks at them."""
         now = datetime.now(UTC)
         note = {
             "kind": kind,
             "reason": reason,
             "at": now.isoformat(),
             "retry_at": (now + timedelta(seconds=delay_s)).isoformat(),
+            "since": since.isoformat() if since else None,
         }
         notes = {entry.entry_id: json.dumps({**note, "attempt": entry.deliveries}) for entry in entries}
         await self._scripts.note_waiting(consumer, notes)

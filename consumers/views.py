@@ -81,6 +81,19 @@ async def list_waiting(redis: Redis, keys: Keys, limits: Limits, *, limit: int) 
     return WaitingPage(measurement, waiting)
 
 
+async def explain(redis: Redis, keys: Keys, entry_ids: Sequence[str]) -> dict[str, Pending]:
+    """Of these entries those that are pending, by id. The group must be there."""
+    if not entry_ids:
+        return {}
+    async with redis.pipeline(transaction=False) as pipeline:
+        for entry_id in entry_ids:
+            pipeline.xpending_range(keys.events, GROUP, min=entry_id, max=entry_id, count=1)
+        pages = await pipeline.execute()
+    return {
+        pending.entry_id: pending for pending in await _explain(redis, keys, [row for page in pages for row in page])
+    }
+
+
 async def _explain(redis: Redis, keys: Keys, rows: Sequence[dict[str, Any]]) -> list[Pending]:
     ids = [cast("bytes", row["message_id"]).decode() for row in rows]
     if not ids:

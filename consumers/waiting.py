@@ -21,6 +21,8 @@ class Failure(BaseModel):
     at: datetime
     attempt: int
     retry_at: datetime | None
+    since: datetime | None = None
+    """When an outage of Redis or Postgres was first met, where it is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,5 +91,6 @@ def _sentence(state: str, failure: Failure | None, limits: Limits) -> str:
 def _failed(failure: Failure, limits: Limits, next_try: str) -> str:
     reason = printable(failure.reason)[:REASON_CHARS_MAX]
     if failure.kind == "infrastructure":
-        return f"infrastructure, not counted as an attempt, {next_try}: {reason}"
+        since = f" down since {failure.since:%Y-%m-%d %H:%M:%S} UTC" if failure.since else ""
+        return f"infrastructure{since}, not counted as an attempt, {next_try}: {reason}"
     return f"attempt {failure.attempt} of {limits.max_attempts} failed, {next_try}: {reason}"

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import asyncpg
@@ -79,6 +80,7 @@ class Worker:
         self._settling_resources: set[tuple[str, str]] = set()
         self._reading: asyncio.Task[list[Entry | Unreadable]] | None = None
         self._outages = 0
+        self._outage_at: datetime | None = None
         self._partitions_at_s = 0.0
 
     def stop(self) -> None:
@@ -303,6 +305,8 @@ class Worker:
     async def _wait_out(self, error: Exception) -> None:
         """Keeps what is in hand for later, says why, and waits; longer with each outage in a row."""
         self._outages += 1
+        if self._outages == 1:
+            self._outage_at = datetime.now(UTC)
         await self._finish_background()
         reason = describe(error.__cause__ if isinstance(error, Outage) and error.__cause__ else error)
         wait_s = delay_s(self._outages, self._settings.outage_delay_ms, self._settings.outage_delay_max_ms)
@@ -320,13 +324,15 @@ class Worker:
             elif interrupted:
                 # Should this worker be killed while it waits, its death does not count as an attempt.
                 await self._stream.give_back(self._slot.consumer, interrupted, idle_ms=0)
-                await self._note(interrupted, "infrastructure", reason, wait_s)
+                await self._note(interrupted, "infrastructure", reason, wait_s, since=self._outage_at)
         await self._pause(wait_s)
 
-    async def _note(self, entries: Sequence[Entry], kind: WaitingKind, reason: str, wait_s: float) -> None:
+    async def _note(
+        self, entries: Sequence[Entry], kind: WaitingKind, reason: str, wait_s: float, since: datetime | None = None
+    ) -> None:
         """Leaves word of why entries wait. Work goes on without it, as when Redis is out of memory."""
         try:
-            await self._stream.note_waiting(self._slot.consumer, entries, kind, reason, wait_s)
+            await self._stream.note_waiting(self._slot.consumer, entries, kind, reason, wait_s, since)
         except RedisError as error:
             log.warning("cannot note why entries wait; `make pending` does not show it", error=describe(error))
 

@@ -80,16 +80,27 @@ def read_bookings(path: Path) -> dict[str, Booking]:
 
     Without the file there are none: every source is booked in the usual way.
     """
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise BookingError(f"{path} cannot be read: {error}") from error
     bookings = {}
-    for source, table in tables.items():
+    for source, table in _read_tables(path).items():
         try:
             bookings[source] = Booking.of(table if isinstance(table, dict) else {})
         except BookingError as error:
             raise BookingError(f"{path}: [{source}] {error}") from error
     return bookings
+
+
+def read_namespaces(path: Path) -> set[str]:
+    """The namespaces of the sources in sources.toml, none without the file. Raises BookingError."""
+    return {
+        str(table.get("namespace", source)) if isinstance(table, dict) else source
+        for source, table in _read_tables(path).items()
+    }
+
+
+def _read_tables(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise BookingError(f"{path} cannot be read: {error}") from error

@@ -53,14 +53,27 @@ class Event:
     traceparent: str = ""
 
     def __post_init__(self) -> None:
-        for name in _NAMES:
-            _check_text(name, getattr(self, name), NAME_CHARS_MAX)
-        for name in _IDENTIFIERS:
-            _check_text(name, getattr(self, name), TEXT_CHARS_MAX)
+        if not self._can_be_carried():
+            for name in _NAMES:
+                _check_text(name, getattr(self, name), NAME_CHARS_MAX)
+            for name in _IDENTIFIERS:
+                _check_text(name, getattr(self, name), TEXT_CHARS_MAX)
         if self.signed not in _SIGNED:
             raise EnvelopeError(f"signed is {self.signed!r}, not one of {', '.join(sorted(_SIGNED))}")
         if self.received_at.tzinfo is None or (self.occurred_at is not None and self.occurred_at.tzinfo is None):
             raise EnvelopeError("a time has no zone")
+
+    def _can_be_carried(self) -> bool:
+        """Whether every text is fine, at one look: every event is looked at twice."""
+        return (
+            0 < len(self.source) <= NAME_CHARS_MAX
+            and 0 < len(self.namespace) <= NAME_CHARS_MAX
+            and 0 < len(self.provider) <= NAME_CHARS_MAX
+            and 0 < len(self.event_id) <= TEXT_CHARS_MAX
+            and 0 < len(self.type) <= TEXT_CHARS_MAX
+            and 0 < len(self.resource) <= TEXT_CHARS_MAX
+            and f"{self.source}{self.namespace}{self.provider}{self.event_id}{self.type}{self.resource}".isprintable()
+        )
 
 
 FIELD_NAMES = (

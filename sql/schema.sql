@@ -258,7 +258,7 @@ CREATE TABLE unfinished (
 ALTER TABLE ONLY payloads ATTACH PARTITION payloads_default DEFAULT;
 
 ALTER TABLE ONLY conflicts
-    ADD CONSTRAINT conflicts_namespace_movement_told_amount_told_currency_key UNIQUE (namespace, movement, told_amount, told_currency);
+    ADD CONSTRAINT conflicts_namespace_movement_payment_id_told_amount_told_cu_key UNIQUE (namespace, movement, payment_id, told_amount, told_currency);
 
 ALTER TABLE ONLY conflicts
     ADD CONSTRAINT conflicts_pkey PRIMARY KEY (id);

@@ -23,6 +23,7 @@ async def settle_unbooked(connection: Connection, rows: Sequence[Row], outcome: 
         [row.movement for row in rows],
         [row.moved for row in rows],
         [row.currency for row in rows],
+        [row.event.resource for row in rows],
     )
     if not unsettled:
         return
@@ -42,10 +43,10 @@ async def settle_contradicted(connection: Connection, rows: Sequence[Row], outco
     found = await connection.fetch(
         CONFLICTS["find_contradicted"], *_payments(rows), [row.currency for row in rows]
     )  # fmt: skip
-    for namespace, payment_id, currency, _ in found:
+    for namespace, payment_id, known in found:
         row = by_payment[namespace, payment_id]
         plain = Row(row.event, row.currency, movement=f"currency:{payment_id}")
-        await _open(connection, plain, 0, currency, outcome)
+        await _open(connection, plain, None, known, outcome)
 
 
 async def hold_back(

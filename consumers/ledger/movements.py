@@ -136,7 +136,7 @@ class Lot:
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
-        self._terms: dict[str, tuple[int, str]] = {}
+        self._terms: dict[str, tuple[int, str, str]] = {}
         self._currencies: dict[tuple[str, str], str] = {}
 
     def takes(self, row: Row) -> bool:
@@ -144,7 +144,7 @@ class Lot:
         if self._currencies.setdefault(row.payment, row.currency) != row.currency:
             return False
         if row.movement:
-            terms = row.moved, row.currency
+            terms = row.moved, row.currency, row.event.resource
             known = self._terms.setdefault(row.key, terms)
             if known != terms:
                 return False

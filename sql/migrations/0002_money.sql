@@ -62,8 +62,8 @@ CREATE TABLE disputes (
 
 CREATE INDEX disputes_of_payment ON disputes (namespace, payment_id);
 
--- An event told another amount or currency for a movement than was booked, or a movement in another currency than its
--- payment's. Nothing is overwritten: the payment's money stops until a person decides. Where nothing was booked,
+-- An event told another amount, currency or payment for a movement than was booked, or a movement in another currency
+-- than its payment's. Nothing is overwritten: the payment's money stops until a person decides. Where nothing was booked,
 -- booked_amount is null.
 CREATE TABLE conflicts (
     id              bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -80,7 +80,7 @@ CREATE TABLE conflicts (
     found_at        timestamptz NOT NULL DEFAULT now(),
     decision        text        CHECK (decision IN ('booked', 'told')),
     decided_at      timestamptz,
-    UNIQUE (namespace, movement, told_amount, told_currency),
+    UNIQUE (namespace, movement, payment_id, told_amount, told_currency),
     CHECK ((decision IS NULL) = (decided_at IS NULL))
 );
 

@@ -1,8 +1,9 @@
 -- What contradicts, what waits for a decision, and the decision.
 
 -- name: find_unsettled :many
--- Of movements that were told ($1 namespace, $2 movement, $3 amount, $4 currency): those that are not booked, or were
--- booked with another amount or currency; and what stands of each now, after decisions. `position` counts from 1.
+-- Of movements that were told ($1 namespace, $2 movement, $3 amount, $4 currency, $5 payment): those that are not
+-- booked, or were booked with another amount or currency, or for another payment; and what stands of each now, after
+-- decisions. `position` counts from 1.
 SELECT
     told.position,
     coalesce((
@@ -15,10 +16,11 @@ SELECT
         WHERE decision = 'told' AND conflicts.namespace = told.namespace AND conflicts.movement = told.movement
         ORDER BY decided_at DESC, id DESC LIMIT 1
     ), transfers.currency) AS currency
-FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[]) WITH ORDINALITY
-    AS told (namespace, movement, amount, currency, position)
+FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[]) WITH ORDINALITY
+    AS told (namespace, movement, amount, currency, payment_id, position)
 LEFT JOIN transfers USING (namespace, movement)
-WHERE transfers.amount IS DISTINCT FROM told.amount OR transfers.currency <> told.currency
+WHERE (transfers.amount, transfers.currency, transfers.payment_id)
+      IS DISTINCT FROM (told.amount, told.currency, told.payment_id)
 ORDER BY told.position;
 
 -- name: find_stopped :many
@@ -29,13 +31,16 @@ JOIN conflicts USING (namespace, payment_id)
 WHERE decision IS NULL;
 
 -- name: find_contradicted :many
--- Payments of a batch that were told in two currencies, and have no conflict yet that says so; with another currency
--- than the one just told ($3), where one is known.
-SELECT DISTINCT ON (namespace, payment_id) namespace, payment_id, payments.currency, batch.currency AS told_currency
+-- Payments of a batch that were told in two currencies, and have no conflict yet that says so; with the currency they
+-- have, where it is another than the one just told ($3).
+SELECT DISTINCT ON (namespace, payment_id) namespace, payment_id, nullif(payments.currency, batch.currency) AS known
 FROM unnest($1::text[], $2::text[], $3::text[]) AS batch (namespace, payment_id, currency)
 JOIN payments USING (namespace, payment_id)
-LEFT JOIN conflicts USING (namespace, payment_id)
-WHERE contradicted AND conflicts.id IS NULL;
+WHERE contradicted AND NOT EXISTS (
+    SELECT FROM conflicts
+    WHERE conflicts.namespace = payments.namespace AND conflicts.payment_id = payments.payment_id
+      AND booked_currency IS DISTINCT FROM told_currency
+);
 
 -- name: open_conflict :one
 -- Records that two events contradict each other, once. Returns its number; no row where it was recorded before.
@@ -44,7 +49,7 @@ INSERT INTO conflicts (
     credit_account, event_id
 )
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-ON CONFLICT (namespace, movement, told_amount, told_currency) DO NOTHING
+ON CONFLICT (namespace, movement, payment_id, told_amount, told_currency) DO NOTHING
 RETURNING id;
 
 -- name: hold_back :exec
@@ -107,9 +112,11 @@ ORDER BY id;
 SELECT decision, decided_at FROM conflicts WHERE id::text = $1 AND decision IS NOT NULL;
 
 -- name: read_open_conflicts :many
--- Which of these are still open, with what was told. To be asked once nobody else can decide about their payment.
-SELECT id, movement, told_amount, told_currency, event_id
+-- Which of these are still open, with what was told, and for which payment the movement is booked, if it is. To be asked
+-- once nobody else can decide about their payment.
+SELECT id, movement, told_amount, told_currency, conflicts.event_id, transfers.payment_id AS booked_for
 FROM conflicts
+LEFT JOIN transfers USING (namespace, movement)
 WHERE id = ANY ($1::bigint[]) AND decision IS NULL
 ORDER BY id;
 

@@ -315,7 +315,17 @@ async def test_the_audit_asks_postgres_even_where_redis_is_away(
 
 
 @pytest.mark.parametrize(
-    "argv", [[], ["pending", "--limit", "0"], ["dead", "--limit", str(ROWS_SHOWN_MAX + 1)], ["replay"], ["x"]]
+    "argv",
+    [
+        [],
+        ["pending", "--limit", "0"],
+        ["dead", "--limit", str(ROWS_SHOWN_MAX + 1)],
+        ["replay"],
+        ["x"],
+        ["why"],
+        ["why", ""],
+        ["why", "a\0"],
+    ],
 )
 async def test_wrong_usage_is_exit_2(settings: Settings, argv: list[str]) -> None:
     with pytest.raises(SystemExit) as stopped:

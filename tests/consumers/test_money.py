@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.money import BIGINT_MAX, MoneyError, minor_units, written
+from consumers.money import BIGINT_MAX, MoneyError, major_units, minor_units, written
 
 
 @pytest.mark.parametrize(
@@ -80,3 +80,4 @@ def test_an_amount_is_exact_or_refused(amount: Decimal, currency: str) -> None:
 )  # fmt: skip
 def test_an_amount_as_people_write_it(minor: int, currency: str, text: str) -> None:
     assert written(minor, currency) == text
+    assert major_units(minor, currency) == (None if currency == "XYZ" else text.removesuffix(f" {currency}"))

@@ -165,10 +165,29 @@ async def test_two_currencies_of_one_payment_are_a_conflict(workers: Workers, ba
 async def test_two_currencies_without_money_are_a_conflict_too(workers: Workers) -> None:
     usd = stripe("payment_intent.processing", INTENT | {"currency": "usd"}, "evt_usd")
     await apply(workers, stripe("payment_intent.created", INTENT, "evt_eur"), usd)
-    assert [row[:2] for row in await workers.rows(CONFLICTS)] == [("pi_1", "currency:pi_1")]
+    assert await workers.rows(CONFLICTS) == [("pi_1", "currency:pi_1", None, "EUR", 0, "USD")]
     await apply(workers, stripe("payment_intent.succeeded", SUCCEEDED, "evt_later"))
     assert await workers.rows(TRANSFERS) == []
     assert await workers.rows(HELD_BACK) == [("pi_1", "conflict", "captured", "pi_1", 1999, "EUR")]
+
+
+@pytest.mark.parametrize("batch_size", [1, 500])
+@pytest.mark.parametrize("order", [1, -1])
+async def test_one_movement_of_two_payments_is_a_conflict(workers: Workers, batch_size: int, order: int) -> None:
+    told = [stripe("refund.created", REFUND, f"evt_{payment}", payment) for payment in ("pi_1", "pi_2")]
+    await apply(workers, *told[::order], batch_size=batch_size)
+    assert [row[:6] for row in await workers.rows(PAYMENTS)] == [
+        (payment, "refunded", "EUR", 0, 0, 500) for payment in ("pi_1", "pi_2")
+    ]
+    assert [row[0] for row in await workers.rows(TRANSFERS)] == ["refund:re_1"]
+    second = ("pi_2", "pi_1")[order < 0]
+    assert await workers.rows(CONFLICTS) == [(second, "refund:re_1", 500, "EUR", 500, "EUR")]
+
+
+async def test_a_third_look_at_two_currencies_opens_nothing_more(workers: Workers) -> None:
+    await apply(workers, *TWO_CURRENCIES)
+    await apply(workers, stripe("payment_intent.canceled", INTENT | {"currency": "usd"}, "evt_usd_again"))
+    assert len(await workers.rows(CONFLICTS)) == 1
 
 
 async def test_only_that_payment_s_money_stops(workers: Workers) -> None:

@@ -196,7 +196,7 @@ async def test_a_server_that_keeps_nothing_on_disk_leaves_the_letter_open(
         assert await client.xlen(keys.events) == 1
 
 
-@pytest.mark.parametrize("name", ["measure", "entry_ids", "replay"])
+@pytest.mark.parametrize("name", ["measure", "entry_ids", "find_entries", "replay"])
 def test_each_script_opens_with_its_contract(name: str) -> None:
     text = (LUA / f"{name}.lua").read_text()
     assert text.startswith("#!lua")

@@ -288,25 +288,27 @@ async def test_another_currency_is_booked_between_its_own_accounts(operator: Ope
 
 
 async def test_what_is_released_and_contradicts_stops_the_payment_again(operator: Operator) -> None:
-    waiting = [
-        refunded(500, "evt_a"), refunded(600, "evt_b"), refunded(90, "evt_c", "re_3", currency="usd"),
-        refunded(80, "evt_d", "re_4", currency="usd"), refunded(500, "evt_e"),
-    ]  # fmt: skip
+    waiting = [refunded(500, "evt_a"), refunded(600, "evt_b"), refunded(90, "evt_c", "re_3"), refunded(500, "evt_e")]
     await operator.apply(*STOPPED[:2], *waiting)
     said = await operator.say("resolve", "1", "--keep", "booked")
     assert said.code == 0
     assert "still stopped: 2 open" in said.text
-    assert [row[0] for row in await operator.rows(TRANSFERS)] == ["capture:pi_1", "refund:re_1"]
-    assert [(row[2], row[-1]) for row in await operator.rows(HELD)] == [
-        ("re_1", True), ("re_1", True), ("re_3", False), ("re_4", False), ("re_1", True),
-    ]  # fmt: skip
+    assert [row[0] for row in await operator.rows(TRANSFERS)] == ["capture:pi_1", "refund:re_1", "refund:re_3"]
     assert await operator.rows("SELECT movement, booked_amount, told_amount FROM conflicts WHERE id = 2") == [
         ("refund:re_1", 500, 600)]  # fmt: skip
     assert [row[0] for row in await operator.rows(TOLD)].count("evt_a") == 1
-    while open_ := await operator.rows("SELECT id FROM conflicts WHERE decision IS NULL LIMIT 1"):
-        assert (await operator.say("resolve", str(open_[0][0]), "--keep", "told")).code == 0
-    assert await operator.rows(PAYMENTS) == [("pi_1", "refunded", 700, 770)]
+    assert (await operator.say("resolve", "2", "--keep", "told")).code == 0
+    assert await operator.rows(PAYMENTS) == [("pi_1", "partially_refunded", 700, 690)]
     assert all(row[-1] for row in await operator.rows(HELD))
+
+
+async def test_a_movement_that_is_another_payment_s_stays_that_one_s(operator: Operator) -> None:
+    await operator.apply(refunded(500, "evt_a"), refunded(500, "evt_b", payment="pi_2"))
+    assert (await operator.say("resolve", "pi_2", "--keep", "told")).code == EXIT_WRONG
+    assert (await operator.say("resolve", "pi_2", "--keep", "booked")).code == 0
+    assert [row[0] for row in await operator.rows(TRANSFERS)] == ["refund:re_1"]
+    assert await operator.rows(PAYMENTS) == [("pi_1", "refunded", 0, 500), ("pi_2", "pending", 0, 0)]
+    await operator.assert_sound()
 
 
 # What goes wrong.

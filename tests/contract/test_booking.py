@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from contract.booking import ACCOUNTS, Booking, BookingError, read_bookings
+from contract.booking import ACCOUNTS, Booking, BookingError, read_bookings, read_namespaces
 
 
 def test_what_is_not_said_is_as_usual() -> None:
@@ -50,6 +50,13 @@ def test_the_file_is_read_without_its_secrets(tmp_path: Path) -> None:
     path.write_text('[a]\nsecrets = ["${NOWHERE}"]\ntrust = "all"\n[b]\nprovider = "hmac"\n')
     assert read_bookings(path) == {"a": Booking(trust="all"), "b": Booking()}
     assert read_bookings(tmp_path / "absent.toml") == {}
+
+
+def test_a_source_without_a_namespace_is_one_by_itself(tmp_path: Path) -> None:
+    path = tmp_path / "sources.toml"
+    path.write_text('[a]\nnamespace = "acme"\n[b]\nnamespace = "acme"\n[c]\n')
+    assert read_namespaces(path) == {"acme", "c"}
+    assert read_namespaces(tmp_path / "absent.toml") == set()
 
 
 @pytest.mark.parametrize(("text", "problem"), [("[a", "cannot be read"), ('[a]\ntrust = "x"', r"\[a\] trust is not")])

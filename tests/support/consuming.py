@@ -125,6 +125,10 @@ class Workers:
         """Waits until nothing is left in the stream."""
         await until(self._is_empty, what="the stream is drained")
 
+    async def noted(self) -> None:
+        """Waits until a worker has left word of why an entry waits."""
+        await until(lambda: self.redis.hlen(self.keys.failures), what="it is noted why an entry waits")
+
     async def findings(self) -> Sequence[str]:
         """Every invariant that is broken, and every sum that does not agree."""
         found = await audit(self.connection)
