@@ -65,6 +65,8 @@ def judge(error: Exception) -> Verdict:
 
 def _judge_handler(failure: HandlerFailed) -> Verdict:
     cause = failure.__cause__
+    if not failure.is_guest and isinstance(cause, INFRASTRUCTURE):
+        return judge(cause)
     match cause:
         case Reject():
             return Verdict("permanent", str(cause))
