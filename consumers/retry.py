@@ -56,6 +56,9 @@ class Verdict:
 def judge(error: Exception) -> Verdict:
     """Tells outages and conflicts, which are nobody's fault, from events that cannot be applied."""
     if isinstance(error, HandlerFailed):
+        cause = error.__cause__
+        if isinstance(cause, INFRASTRUCTURE) and not error.is_guest:  # the built-in projection's
+            return judge(cause)
         return _judge_handler(error)
     if isinstance(error, asyncpg.PostgresError):
         return Verdict(_kind_of(error), describe(error))
@@ -65,8 +68,6 @@ def judge(error: Exception) -> Verdict:
 
 def _judge_handler(failure: HandlerFailed) -> Verdict:
     cause = failure.__cause__
-    if not failure.is_guest and isinstance(cause, INFRASTRUCTURE):
-        return judge(cause)
     match cause:
         case Reject():
             return Verdict("permanent", str(cause))
