@@ -56,6 +56,9 @@ class Verdict:
 def judge(error: Exception) -> Verdict:
     """Tells outages and conflicts, which are nobody's fault, from events that cannot be applied."""
     if isinstance(error, HandlerFailed):
+        cause = error.__cause__
+        if isinstance(cause, INFRASTRUCTURE) and not error.is_guest:  # the built-in projection's
+            return judge(cause)
         return _judge_handler(error)
     if isinstance(error, asyncpg.PostgresError):
         return Verdict(_kind_of(error), describe(error))

@@ -103,6 +103,7 @@ class Handlers:
         Raises HandlerFailed, whatever a handler raised.
         """
         outcome = Outcome()
+        is_guest = False
         try:
             for projection in self._projections:
                 async with asyncio.timeout(timeout_s):
@@ -111,12 +112,13 @@ class Handlers:
                 outcome.conflicts.update(brought.conflicts)
                 outcome.held_back.update(brought.held_back)
                 after_each()
+            is_guest = True
             if calls := list(self._calls(GuestConnection(connection), events, outcome.happened)):
                 await make_calls(connection, calls, timeout_s, after_each)
             else:
                 await check_usable(connection)
         except Exception as error:
-            raise HandlerFailed(error, connection_lost=is_lost(connection)) from error
+            raise HandlerFailed(error, connection_lost=is_lost(connection), is_guest=is_guest) from error
         return outcome
 
     async def tell(self, connection: Connection, happened: Sequence[Happened], timeout_s: float) -> None:

@@ -21,11 +21,14 @@ class Reject(Exception):  # noqa: N818 - a verb for handlers
 
 
 class HandlerFailed(Exception):  # noqa: N818 - a fact, wrapped for whoever decides about retries
-    """A handler raised; the cause is `__cause__`. `connection_lost` tells whether Postgres was gone by then."""
+    """A handler raised; the cause is `__cause__`. `connection_lost` tells whether Postgres was gone by then, `is_guest`
+    whether it was a user's handler, whose SQL may be wrong; that of the built-in projections is not.
+    """
 
-    def __init__(self, cause: BaseException, *, connection_lost: bool) -> None:
+    def __init__(self, cause: BaseException, *, connection_lost: bool, is_guest: bool = True) -> None:
         super().__init__(f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__)
         self.connection_lost = connection_lost
+        self.is_guest = is_guest
 
 
 class TransactionEndedError(Exception):

@@ -33,8 +33,8 @@ def sql_error(sqlstate: str, text: str = "what Postgres says") -> asyncpg.Postgr
     return asyncpg.PostgresError.new({"C": sqlstate, "M": text, "S": "ERROR"})
 
 
-def of_handler(cause: Exception, *, connection_lost: bool = False) -> HandlerFailed:
-    failure = HandlerFailed(cause, connection_lost=connection_lost)
+def of_handler(cause: Exception, *, connection_lost: bool = False, is_guest: bool = True) -> HandlerFailed:
+    failure = HandlerFailed(cause, connection_lost=connection_lost, is_guest=is_guest)
     failure.__cause__ = cause
     return failure
 
@@ -83,6 +83,12 @@ SQLSTATES: list[tuple[str, Kind, Kind]] = [
 @pytest.mark.parametrize(("sqlstate", "ours", "_"), SQLSTATES)
 def test_an_error_of_our_own_sql(sqlstate: str, ours: Kind, _: Kind) -> None:
     assert judge(sql_error(sqlstate)).kind == ours
+    assert judge(of_handler(sql_error(sqlstate), is_guest=False)).kind == ours  # the built-in projection's
+
+
+def test_time_that_runs_out_counts_only_against_a_user_s_handler() -> None:
+    assert judge(of_handler(TimeoutError())).kind == "failed"
+    assert judge(of_handler(TimeoutError(), is_guest=False)).kind == "outage"
 
 
 @pytest.mark.parametrize(("sqlstate", "_", "handlers"), SQLSTATES)
