@@ -117,7 +117,7 @@ async def test_the_audit_notices_a_row_that_must_not_be(rig: Rig, session: aioht
     code, said = await command(rig, "audit")
     assert (code, said["ok"]) == (0, True)
     async with rig.database() as connection:
-        await connection.execute("UPDATE payments SET refunded = 5000")
+        await connection.execute("UPDATE payments SET refunds_total = 5000")
     code, said = await command(rig, "audit")
     assert (code, [broken["name"] for broken in said["broken"]]) == (1, ["payment_with_impossible_amounts"])
     assert (await rig.programs.run("sql", rig.servers_env, "audit"))[0] == 1
