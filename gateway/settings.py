@@ -73,7 +73,7 @@ class Settings(BaseSettings):
     seen_ttl_s: Annotated[int, Field(ge=60)] = 30 * DAY_S
     """How long Redis remembers an accepted event that is not committed yet; longer than any provider retries."""
 
-    publish_exchanges_max: Annotated[int, Field(ge=1, le=16)] = 3
+    publish_exchanges_max: Annotated[int, Field(ge=1, le=16)] = 2
     """Exchanges with Redis under way at a time, each on a connection of its own."""
 
     publish_batch_max: Annotated[int, Field(ge=1, le=4000)] = 1000
