@@ -24,8 +24,9 @@ def print_conflicts(console: Console, conflicts: Sequence[Mapping[str, Any]], to
     if not conflicts:
         console.print("No conflicts are open.")
         return
-    table = Table("ID", "since", "payment", "movement", "booked", "told", "told by", "waiting behind it",
-                  title="Conflicts", title_justify="left")  # fmt: skip
+    table = Table(title="Conflicts", title_justify="left")
+    for name in ("ID", "since", "payment", "movement", "booked", "told", "told by", "waiting behind it"):
+        table.add_column(name, overflow="fold")  # ids are copied from here
     for each in conflicts:
         booked = each["booked_amount"]
         table.add_row(

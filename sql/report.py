@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from sql.audit import Finding
 from sql.migrate import Migration
@@ -45,8 +45,10 @@ def migrations_json(migrations: Iterable[Migration]) -> dict[str, Any]:
 
 
 def _finding_table(finding: Finding) -> Table:
-    title = f"[bold red]{finding.name}[/]: {finding.total} row(s). {escape(finding.why)}"
-    table = Table(*finding.rows[0], title=title, title_justify="left")
+    title = Text.assemble((finding.name, "bold red"), f": {finding.total} row(s). {finding.why}")
+    table = Table(title=title, title_justify="left")
+    for name in finding.rows[0]:
+        table.add_column(name, overflow="fold")  # ids are copied from here
     for row in finding.rows:
-        table.add_row(*(escape(str(value)) for value in row.values()))
+        table.add_row(*(Text(str(value)) for value in row.values()))
     return table
