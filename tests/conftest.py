@@ -27,6 +27,11 @@ settings.register_profile("prove", max_examples=1500)
 _prefix_number = itertools.count(1)
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """How many processes `make test` takes: many tests wait, for servers and programs, while another could work."""
+    return max(2, (os.cpu_count() or 1) * 3 // 2)
+
+
 @pytest.fixture(scope="session")
 def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
     """The shared Valkey. A test that kills or reconfigures one takes `private_valkey`."""

@@ -27,14 +27,15 @@ FROM generate_series(1, $1::integer) AS n
 """
 
 
-@pytest.mark.parametrize(("file", "name"), [(file, name) for file in files() for name in load(file)])
-async def test_every_query_is_one_the_schema_understands(connection: asyncpg.Connection, file: str, name: str) -> None:
-    query = load(file).describe(name)
-    prepared = await connection.prepare(query.text)
-    columns = [attribute.name for attribute in prepared.get_attributes()]
-    if query.shape != "exec":
-        assert columns, f"{name} is :{query.shape} but answers nothing"
-    assert "?column?" not in columns
+@pytest.mark.parametrize("file", files())
+async def test_every_query_is_one_the_schema_understands(connection: asyncpg.Connection, file: str) -> None:
+    for name in load(file):
+        query = load(file).describe(name)
+        prepared = await connection.prepare(query.text)
+        columns = [attribute.name for attribute in prepared.get_attributes()]
+        if query.shape != "exec":
+            assert columns, f"{name} is :{query.shape} but answers nothing"
+        assert "?column?" not in columns, name
 
 
 @pytest.fixture

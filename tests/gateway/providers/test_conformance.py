@@ -291,7 +291,7 @@ async def test_no_signed_bytes_cause_any_other_error(case: Case, body: bytes) ->
 
 
 @every_provider
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(data=st.data())
 async def test_no_surprise_within_an_event_causes_any_other_error(case: Case, data: st.DataObject) -> None:
     event = case.event("x")
