@@ -42,8 +42,8 @@ async def old(empty_database_url: str, tmp_path: Path) -> asyncpg.Connection:
         for number, (type_, payment) in enumerate(EVENTS, start=1):
             await connection.execute(EVENT, f"evt_{number}", f"{number}-0", type_, payment)
             await connection.execute(PAYLOAD, f"evt_{number}", json.dumps(DISPUTE).encode())
-        for payment in (("pi_1", 1999, 700, 0), ("pi_2", 1999, 0, 500), ("pi_3", 0, 0, 0)):
-            await connection.execute(PAYMENT, *payment)
+        for row in (("pi_1", 1999, 700, 0), ("pi_2", 1999, 0, 500), ("pi_3", 0, 0, 0)):
+            await connection.execute(PAYMENT, *row)
         yield connection
 
 
