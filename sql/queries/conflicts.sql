@@ -3,7 +3,7 @@
 -- name: find_unsettled :many
 -- Of movements that were told ($1 namespace, $2 movement, $3 amount, $4 currency, $5 payment): those that are not
 -- booked, or were booked with another amount or currency, or for another payment; and what stands of each now, after
--- decisions. `position` counts from 1.
+-- decisions. `position` counts from 1. The limit keeps a plan made while the table was small from reading all of it.
 SELECT
     told.position,
     coalesce((
@@ -18,7 +18,12 @@ SELECT
     ), transfers.currency) AS currency
 FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[]) WITH ORDINALITY
     AS told (namespace, movement, amount, currency, payment_id, position)
-LEFT JOIN transfers USING (namespace, movement)
+LEFT JOIN LATERAL (
+    SELECT amount, currency, payment_id
+    FROM transfers
+    WHERE transfers.namespace = told.namespace AND transfers.movement = told.movement
+    LIMIT 1
+) AS transfers ON true
 WHERE (transfers.amount, transfers.currency, transfers.payment_id)
       IS DISTINCT FROM (told.amount, told.currency, told.payment_id)
 ORDER BY told.position;

@@ -88,3 +88,12 @@ async def test_locking_takes_the_locks_in_one_order(filled: asyncpg.Connection) 
     aggregate, _, below = text.partition("\n")
     assert aggregate.startswith("Aggregate")
     assert "Sort" in below
+
+
+async def test_looking_for_contradictions_asks_the_primary_key_of_a_small_table_too(
+    connection: asyncpg.Connection,
+) -> None:
+    arguments: list[object] = [[] for _ in range(5)]
+    text = await plan(connection, "conflicts", "find_unsettled", *arguments)
+    assert "using transfers_pkey" in text
+    assert "Seq Scan on transfers" not in text
