@@ -4,6 +4,7 @@ import asyncio
 import gc
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -24,7 +25,7 @@ from gateway.processes import STOPS
 from gateway.providers.base import Provider
 from gateway.publish import Publisher, PublishSettings
 from gateway.routes import Routes
-from gateway.server import Server
+from gateway.server import Server, within_the_connection
 from gateway.settings import Settings
 from gateway.webhook import Desk, Webhook
 
@@ -99,6 +100,8 @@ class Gateway:
             max_headers=settings.headers_max,
         )
         loop = asyncio.get_running_loop()
+        if sys.version_info < (3, 12):
+            loop.set_task_factory(within_the_connection)
         self._listener = await loop.create_server(self._server, sock=listening, backlog=LISTEN_BACKLOG)
 
     async def stop(self) -> bool:

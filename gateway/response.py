@@ -1,5 +1,6 @@
 """A complete HTTP response, written in one piece."""
 
+import asyncio
 import time
 from email.utils import formatdate
 from http import HTTPStatus
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from gateway.server import Connection
 
 JSON = "application/json"
+
+READING_TIMEOUT_S = 30.0
+"""How long a client may leave more unread than its connection's buffers hold, before it is cut off."""
 
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
@@ -50,8 +54,9 @@ class Response(web.StreamResponse):
         return not self._closes
 
     async def prepare(self, request: "BaseRequest") -> AbstractStreamWriter | None:
-        """Write all of it. Raises ConnectionError where the client is gone."""
-        self._closes = self._closes or not request.keep_alive or cast("Connection", request.protocol).ends
+        """Write all of it. Raises ConnectionError where the client is gone, or does not read what it asked for."""
+        client = cast("Connection", request.protocol)
+        self._closes = self._closes or not request.keep_alive or client.ends
         if self._closes:
             connection = "Connection: close\r\n"
         else:
@@ -60,11 +65,26 @@ class Response(web.StreamResponse):
             f"HTTP/1.1 {self._code} {phrase(self._code)}\r\nContent-Type: {self._content_type_text}\r\n"
             f"Content-Length: {len(self._content)}\r\nDate: {_date()}\r\n{connection}{self._header_lines}\r\n"
         )
-        await request.writer.write(head.encode() if request.method == "HEAD" else head.encode() + self._content)
+        # not by aiohttp's writer, which first looks for all that a streamed, chunked or compressed answer may need
+        transport = client.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the client is gone")
+        transport.write(head.encode() if request.method == "HEAD" else head.encode() + self._content)
+        if client.writing_paused:
+            await _until_read(request.writer, transport)
         return None
 
     async def write_eof(self, data: bytes = b"") -> None:
         """All is written already."""
+
+
+async def _until_read(writer: AbstractStreamWriter, transport: asyncio.Transport) -> None:
+    try:
+        async with asyncio.timeout(READING_TIMEOUT_S):
+            await writer.drain()
+    except TimeoutError:
+        transport.abort()
+        raise ConnectionResetError("the client does not read its answers") from None
 
 
 class _Clock:

@@ -1,7 +1,7 @@
 """aiohttp's HTTP protocol with our limits: malformed requests get a problem+json, too many connections a 503."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Generator
 from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import web
@@ -20,6 +20,10 @@ TURNED_AWAY = (
 TURNED_AWAY_BODY = (
     b'{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"Too many connections are open."}'
 )
+
+
+_HANDLING = RequestHandler._handle_request.__code__
+"""Looked at, never called."""
 
 
 class Connection(RequestHandler):
@@ -47,6 +51,11 @@ class Connection(RequestHandler):
             response = problem(400, "This is not well-formed HTTP/1.1.", close=True)
         server.on_malformed(response.status, "malformed_http", request.remote)
         return response
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """aiohttp asks for this after each read of a body, whether anything was paused or not."""
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
 
     @property
     def ends(self) -> bool:
@@ -124,3 +133,16 @@ class Server(web.Server):
             else:
                 busy += 1
         return busy
+
+
+def within_the_connection(
+    loop: asyncio.AbstractEventLoop,
+    coro: Coroutine[Any, Any, Any] | Generator[Any, None, Any],
+    **options: Any,  # noqa: ANN401 -- asyncio's own
+) -> asyncio.Future[Any]:
+    """A task factory for Python 3.11, where aiohttp makes a task for each request and its connection's task does
+    nothing but await that: here it awaits the request's coroutine itself. From 3.12 on aiohttp's tasks start eagerly.
+    """
+    if getattr(coro, "cr_code", None) is _HANDLING:
+        return cast("asyncio.Future[Any]", coro)
+    return asyncio.Task(coro, loop=loop, **options)

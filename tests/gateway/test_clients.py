@@ -19,6 +19,8 @@ JUNK = [*range(0x20, 0x7F), *range(0x80, 0x100), 0x09]
 
 JUNK_ROUNDS = 300
 DRIP_S = 0.05
+UNREAD_ANSWERS = 1000
+"""Of the longest page: more than the buffers of any connection hold."""
 
 
 async def drip(client: Client, data: bytes) -> None:
@@ -71,6 +73,24 @@ async def test_headers_that_drip_after_a_first_request_are_cut(valkey: ValkeySer
 async def test_an_idle_connection_is_ended(valkey: ValkeyServer, key_prefix: str) -> None:
     async with running(valkey.url, key_prefix, keepalive_s=0.2) as gateway, await gateway.client() as client:
         assert await client.closed()
+
+
+async def test_a_client_that_never_reads_its_answers_is_cut_off(
+    valkey: ValkeyServer, key_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.response.READING_TIMEOUT_S", 0.2)
+    async with running(valkey.url, key_prefix) as gateway, await gateway.client() as client:
+        client.writer.write(request("/openapi.json", method="GET") * UNREAD_ANSWERS)
+        await until(lambda: gateway.counted("connections") == 1, what="the gateway has the connection")
+        await until(lambda: gateway.counted("connections") == 0, what="the gateway has ended it")
+        assert (await gateway.get("/healthz")).status == 200
+
+
+async def test_a_client_that_reads_its_answers_late_gets_them_all(gateway: Running) -> None:
+    async with await gateway.client() as client:
+        client.writer.write(request("/openapi.json", method="GET") * UNREAD_ANSWERS)
+        await until_next_drip()
+        assert {(await client.answer()).status for _ in range(UNREAD_ANSWERS)} == {200}
 
 
 @pytest.mark.parametrize(
