@@ -156,11 +156,13 @@ class Link:
 
 
 def _connection(settings: LinkSettings) -> AbstractConnection:
-    """Nothing is retried below us, nothing waits for ever, and replies stay bytes."""
+    """Nothing is retried below us, and replies stay bytes. How long anything may take is `Link._exchange`'s to say: a
+    `socket_timeout` beside it would put each write into a task of its own, a turn of a busy event loop later.
+    """
     pool = ConnectionPool.from_url(
         settings.url,
         max_connections=1,
-        socket_timeout=settings.timeout_s,
+        socket_timeout=None,
         socket_connect_timeout=settings.timeout_s,
         health_check_interval=0,
         retry=Retry(NoBackoff(), 0),
