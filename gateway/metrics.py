@@ -3,6 +3,7 @@
 Importing this imports prometheus_client, which looks for PROMETHEUS_MULTIPROC_DIR then, once: `__main__` sets it first.
 """
 
+import asyncio
 from dataclasses import dataclass
 from importlib import metadata
 
@@ -135,19 +136,25 @@ class Metrics:
 
 
 class _Labelled:
-    """A counter's children by their last label. To find one by all its labels costs more than to count."""
+    """A counter's children by their last label. What is counted in one turn of the event loop is added at its end, at
+    once: finding a child by all its labels and taking its lock costs as much as a tenth of an answer.
+    """
 
     def __init__(self, counter: Counter, source: str) -> None:
         self._counter = counter
         self._source = source
-        self._children: dict[str | int, Counter] = {}
+        self._new: dict[str | int, int] = {}
 
     def inc(self, label: str | int) -> None:
         """One more with this label."""
-        child = self._children.get(label)
-        if child is None:
-            child = self._children[label] = self._counter.labels(self._source, str(label))
-        child.inc()
+        if not self._new:
+            asyncio.get_running_loop().call_soon(self._add)
+        self._new[label] = self._new.get(label, 0) + 1
+
+    def _add(self) -> None:
+        for label, count in self._new.items():
+            self._counter.labels(self._source, str(label)).inc(count)
+        self._new.clear()
 
 
 @dataclass(frozen=True, slots=True)

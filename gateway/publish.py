@@ -85,22 +85,24 @@ class Publisher:
         self._queue: deque[_Waiting] = deque()
         self._flushing: set[asyncio.Task[None]] = set()
 
-    async def publish(self, delivery: Delivery) -> Receipt:
-        """Return once the event is durable in the stream, or known to have been there before.
+    def publish(self, delivery: Delivery) -> asyncio.Future[Receipt]:
+        """Done once the event is durable in the stream, or known to have been there before.
 
-        Raises BacklogFullError, or PublishUnavailableError where it is not known to be durable.
+        It raises BacklogFullError, or PublishUnavailableError where the event is not known to be durable.
         """
-        if len(self._queue) >= self._settings.queue_max:
-            raise PublishUnavailableError(f"{self._settings.queue_max} deliveries already wait for Redis")
-        event = delivery.event
         future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        if len(self._queue) >= self._settings.queue_max:
+            error = PublishUnavailableError(f"{self._settings.queue_max} deliveries already wait for Redis")
+            future.set_exception(error)
+            return future
+        event = delivery.event
         marker = self._keys.seen(event.namespace, event.event_id)
         self._queue.append(_Waiting(marker, to_values(event), len(event.body) + ENTRY_BYTES, future))
         if self._idle:
             task = asyncio.create_task(self._flush_all(self._idle.pop()), name="publish")
             self._flushing.add(task)
             task.add_done_callback(self._flushing.discard)
-        return await future
+        return future
 
     async def drain(self) -> None:
         """Return when nothing waits any more."""

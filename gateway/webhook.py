@@ -1,11 +1,11 @@
 """The ritual of one delivery: read, verify, publish, answer. Nothing answers 2xx before the events are durable."""
 
 import asyncio
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from json.encoder import encode_basestring_ascii
 
 import structlog
 from aiohttp.web_request import BaseRequest
@@ -25,8 +25,6 @@ NOT_GENUINE = "The signature is missing, malformed, stale or wrong."
 """One text for all of them: which it was helps nobody but a forger. The log and the metric know."""
 
 _TRACEPARENT = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-
-_quoted = json.JSONEncoder().encode
 
 log = structlog.get_logger()
 
@@ -62,7 +60,9 @@ class Webhook:
             came = await self._read(request)
             deliveries = await self._provider.verify(came)
             receipts = await self._publish(deliveries)
-            response = await self._answer(came, deliveries, receipts)
+            wait_s = self._asked_wait_s(came)
+            is_committed = wait_s > 0 and await self._is_committed(deliveries, receipts, wait_s)
+            response = self._answer(deliveries, receipts, wait_s if is_committed else 0.0)
         except Exception as error:  # noqa: BLE001 -- each becomes an answer, a metric and a line in the log
             response = self._refuse(error, request.remote)
         self._metrics.answered.inc(response.status)
@@ -71,7 +71,7 @@ class Webhook:
     async def challenge(self, request: BaseRequest) -> Response:
         """A GET of a sender that first asks whether the endpoint knows its secret. Its body is not read."""
         try:
-            headers = Headers(request.raw_headers)
+            headers = Headers.parsed(request.headers)
             came = Request(request.method, request.raw_path, headers, b"", self._desk.clock())
             answer = self._provider.challenge(came)
             response = Response(answer.status, answer.body, answer.content_type)
@@ -81,7 +81,7 @@ class Webhook:
         return response
 
     async def _read(self, request: BaseRequest) -> Request:
-        headers = Headers(request.raw_headers)
+        headers = Headers.parsed(request.headers)
         check_encoding(headers)
         body = body_at_hand(request, self._desk.body)
         if body is None:
@@ -107,7 +107,18 @@ class Webhook:
                 raise outcome
         return [outcome for outcome in outcomes if isinstance(outcome, Receipt)]
 
-    async def _answer(self, came: Request, deliveries: Sequence[Delivery], receipts: Sequence[Receipt]) -> Response:
+    def _asked_wait_s(self, came: Request) -> float:
+        """How long the sender wants its answer to wait for the commit; 0 where what it wants to read is fixed."""
+        return 0.0 if self._provider.accepted else asked_wait_s(came.headers, self._desk.prefer_wait_s_max)
+
+    async def _is_committed(self, deliveries: Sequence[Delivery], receipts: Sequence[Receipt], wait_s: float) -> bool:
+        """Whether all of it was committed while the sender waited. False too where it was before."""
+        events = [each.event for each, receipt in zip(deliveries, receipts, strict=True) if not receipt.committed]
+        markers = [self._desk.keys.seen(event.namespace, event.event_id) for event in events]
+        known = await asyncio.gather(*(self._desk.commits.committed(marker, wait_s) for marker in markers))
+        return bool(known) and all(known)
+
+    def _answer(self, deliveries: Sequence[Delivery], receipts: Sequence[Receipt], waited_s: float) -> Response:
         new = False
         for receipt in receipts:
             if receipt.new:
@@ -117,24 +128,9 @@ class Webhook:
         insisted = self._provider.accepted
         if insisted is not None:
             return Response(insisted.status, insisted.body, insisted.content_type)
-        waited_s = await self._wait_for_commit(came, deliveries, receipts)
         status = 201 if waited_s else 202 if new else 200
         body = _tell(deliveries, receipts, status)
         return Response(status, body, headers=f"Preference-Applied: wait={waited_s:g}\r\n" if waited_s else "")
-
-    async def _wait_for_commit(
-        self, came: Request, deliveries: Sequence[Delivery], receipts: Sequence[Receipt]
-    ) -> float:
-        """For up to how long was waited, at the sender's wish, until all of it was committed; 0 where it is not known
-        to be, or was before.
-        """
-        events = [each.event for each, receipt in zip(deliveries, receipts, strict=True) if not receipt.committed]
-        wait_s = asked_wait_s(came.headers, self._desk.prefer_wait_s_max) if events else 0.0
-        if not wait_s:
-            return 0.0
-        markers = [self._desk.keys.seen(event.namespace, event.event_id) for event in events]
-        known = await asyncio.gather(*(self._desk.commits.committed(marker, wait_s) for marker in markers))
-        return wait_s if all(known) else 0.0
 
     def _refuse(self, error: Exception, client: str | None) -> Response:
         retry_after_s = self._desk.retry_after_s
@@ -177,7 +173,7 @@ def _tell(deliveries: Sequence[Delivery], receipts: Sequence[Receipt], status: i
 
 
 def _tell_one(event_id: str, receipt: Receipt, status: int) -> str:
-    event = _quoted(event_id)
+    event = encode_basestring_ascii(event_id)
     is_committed_now = status == 201 and not receipt.committed
     if not (receipt.new or is_committed_now):
         return f'{{"status":"duplicate","event_id":{event}}}'

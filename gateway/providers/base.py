@@ -4,8 +4,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, ClassVar, Literal, final
+from typing import Annotated, ClassVar, Literal, Self, final
 
+from multidict import CIMultiDict, MultiMapping
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from contract.booking import Capture, Trust, check_accounts
@@ -43,21 +44,30 @@ class UnavailableError(Exception):
 class Headers:
     """A request's headers as bytes. Any name may be repeated, any value may be other than ASCII."""
 
-    __slots__ = ("_values",)
+    __slots__ = ("_texts",)
 
     def __init__(self, raw: Sequence[tuple[bytes, bytes]]) -> None:
-        self._values: dict[bytes, list[bytes]] = {}
-        for name, value in raw:
-            self._values.setdefault(name.lower(), []).append(value)
+        self._texts: MultiMapping[str] = CIMultiDict((_text(name), _text(value)) for name, value in raw)
+
+    @classmethod
+    def parsed(cls, texts: MultiMapping[str]) -> Self:
+        """The headers as aiohttp has them, names in any case: bytes that are no UTF-8 stand there as surrogates."""
+        headers = cls.__new__(cls)
+        headers._texts = texts
+        return headers
 
     def get_all(self, name: str) -> list[bytes]:
         """Every value of the header, in the order of arrival."""
-        return self._values.get(name.lower().encode(), [])
+        return [text.encode("utf-8", "surrogateescape") for text in self._texts.getall(name, ())]
 
     def first(self, name: str) -> bytes | None:
         """The first value of the header, None where it is absent."""
-        values = self.get_all(name)
-        return values[0] if values else None
+        text = self._texts.get(name)
+        return None if text is None else text.encode("utf-8", "surrogateescape")
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "surrogateescape")
 
 
 @record(frozen=True, slots=True)

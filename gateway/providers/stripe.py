@@ -102,16 +102,9 @@ def _resource(event: _Event) -> str:
     related = event.get("related_object") or {}
     # A refund or a dispute of old may name its charge alone. What is named may also be there as its whole object
     # ("expanded"), and such a charge names the payment intent, where it has one.
-    candidates = (
-        _id(about.get("payment_intent")),
-        _id(charge.get("payment_intent")) if isinstance(charge, dict) else None,
-        _id(charge),
-        about.get("id"),
-        related.get("id"),
-    )
-    return next((name for name in candidates if isinstance(name, str) and name), event["id"])
-
-
-def _id(named: object) -> object:
-    """The id of an object that is named by it, or given whole."""
-    return named.get("id") if isinstance(named, dict) else named
+    expanded = charge.get("payment_intent") if isinstance(charge, dict) else None
+    for named in (about.get("payment_intent"), expanded, charge, about, related):
+        name = named.get("id") if isinstance(named, dict) else named
+        if name and isinstance(name, str):
+            return name
+    return event["id"]
