@@ -3,6 +3,7 @@
 import asyncio
 import re
 
+import structlog
 from redis.exceptions import ResponseError
 
 from contract.keys import COMMITTED
@@ -16,6 +17,8 @@ WAITERS_MAX = 1000
 """Requests that may wait at a time; one more is answered at once, as if it had not asked."""
 
 _WAIT = re.compile(rb"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,20})\"?(?:$|[,;\s])", re.IGNORECASE)
+
+log = structlog.get_logger()
 
 
 def asked_wait_s(headers: Headers, wait_s_max: float) -> float:
@@ -71,10 +74,11 @@ class CommitWatcher:
                 self._settle([marker for marker, committed in done.items() if committed], outcome=True)
                 self._settle([marker for marker, committed in done.items() if not committed], outcome=False)
                 await asyncio.sleep(POLL_S)
-        except (PublishUnavailableError, ResponseError):  # nobody knows: they are answered "accepted", which is true
-            self._settle(list(self._waiting), outcome=False)
-        finally:
+        except (PublishUnavailableError, ResponseError) as error:
+            log.warning("nobody knows now what is committed", reason=str(error))
+        finally:  # whoever still waits is answered "accepted", which is true
             self._polling = None
+            self._settle(list(self._waiting), outcome=False)
 
     def _settle(self, markers: list[str], *, outcome: bool) -> None:
         for marker in markers:

@@ -145,7 +145,10 @@ class Link:
         """Sends the commands in one write and reads every reply; an error that the server answers is a reply."""
         # redis-py packs in Python, which takes longer than all the rest of an exchange
         packed = [pack_command(tuple(command)) for command in commands]  # type: ignore[arg-type]
-        await self._connection.send_packed_command(packed, check_health=False)
+        try:
+            await self._connection.send_packed_command(packed, check_health=False)
+        except AttributeError as error:  # how asyncio's own event loop, before Python 3.13.6, says that it is closed
+            raise ConnectionError("the connection is closed") from error
         return [await self._read() for _ in commands]
 
     async def _read(self) -> Any:  # noqa: ANN401

@@ -95,6 +95,7 @@ WITHOUT_CURRENCY = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:datetime.*utcnow:DeprecationWarning:braintree")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_sample_of_its_own_code_is_read_or_refused(kind: str) -> None:
     """Some of its samples leave out the currency, which a real notification has; without it nothing can be booked."""
