@@ -45,10 +45,12 @@ class Client(Redis):
     """Redis, whose every failure to reach the server is a RedisError."""
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - as Redis has it
-        """Raises RedisError. uvloop says RuntimeError when it writes to a connection that the server has closed."""
+        """Raises RedisError. Writing to a connection that the server has closed is a RuntimeError to uvloop, and an
+        AttributeError to asyncio's own event loop before Python 3.13.6.
+        """
         try:
             return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
-        except RuntimeError as error:
+        except (RuntimeError, AttributeError) as error:
             raise RedisConnectionError(f"the connection to Redis was closed: {error}") from error
 
 
