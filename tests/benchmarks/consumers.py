@@ -20,8 +20,8 @@ from tests.support.wait import until
 
 RAW_TARGET = 0.4
 ONE_BY_ONE_TARGET = 20.0
-"""Both against bare INSERTs in transactions of their own, which read, lock and acknowledge nothing, and against the same
-ritual with one event at a time.
+"""Both against bare INSERTs in transactions of their own, which read, lock and acknowledge nothing, and against the
+same ritual with one event at a time.
 """
 
 HANDLER_TARGET_PER_S = 3000.0
