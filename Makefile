@@ -66,7 +66,7 @@ demo: .venv/runtime ## 4,000 signed deliveries of 160 events while workers are k
 	@$(PY) -m stack demo $(AS_JSON) $(if $(CONFLICT),--conflict)
 
 test: .venv/dev ## every test, against real Valkey and PostgreSQL (ARGS=… goes to pytest)
-	@$(PY) -m pytest -n auto $(ARGS)
+	@$(PY) -m pytest -n auto --dist worksteal $(ARGS)
 
 lint: .venv/dev ## ruff, mypy --strict, and the walls between the rooms
 	@$(PY) -m ruff check .

@@ -5,6 +5,7 @@ from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
+import psutil
 from circus.client import CircusClient
 from circus.exc import CallError
 
@@ -84,13 +85,10 @@ class Control:
         self._call("quit")
 
     def _running(self, name: Name) -> list[Running]:
+        """Not by the manager's `stats`: it answers with an error while one of the processes has just died."""
         restarts = self.restarts(name)
-        infos = self._call("stats", name=name)["info"]
-        return [
-            Running(name, int(pid), float(info["age"]), restarts)
-            for pid, info in infos.items()
-            if isinstance(info, dict)
-        ]
+        ages_s = {pid: _age_s(pid) for pid in self.pids(name)}
+        return [Running(name, pid, age_s, restarts) for pid, age_s in ages_s.items() if age_s is not None]
 
     def _call(self, command: str, timeout_s: float = 0, **properties: object) -> dict[str, Any]:
         deadline = time.monotonic() + timeout_s + ANSWER_TIMEOUT_S
@@ -113,3 +111,12 @@ class Control:
             finally:
                 client.stop()
         return answer
+
+
+def _age_s(pid: int) -> float | None:
+    """How long the process has run; None where it has ended, whether its parent knows already or not."""
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else time.time() - process.create_time()
+    except psutil.NoSuchProcess:
+        return None

@@ -5,9 +5,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 
 from typing_extensions import override
 
@@ -46,9 +48,13 @@ class Embedded(Stack):
             if before and self._settings_changed():
                 show.say("The settings changed: everything is started again.")
                 self.down()
-            if not self._control.answers():
-                self._start_manager()
-            self._start_programs(self.plan())
+            if self._control.answers():
+                self._start_programs(self.plan())
+            else:
+                # Held or not: a start that hangs elsewhere is no reason never to start here.
+                with Lock(_starting_lock(), self._settings.up_timeout_s):
+                    self._start_manager()
+                    self._start_programs(self.plan())
             return self._pids() != before
 
     @override
@@ -215,3 +221,8 @@ class Embedded(Stack):
     def _require_running(self) -> None:
         if self._control.pid is None:
             raise StackError("nothing runs here; `make up` starts it")
+
+
+def _starting_lock() -> Path:
+    """Held from the choice of ports until all of them are listened on, so that two starts do not choose the same."""
+    return Path(tempfile.gettempdir()) / f"payment-webhooks-starting-{os.getuid()}.lock"

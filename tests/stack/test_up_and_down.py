@@ -5,10 +5,12 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from stack.state import read
 from tests.support.checkout import PROGRAMS, Checkout
 from tests.support.wait import until_sync
 
@@ -50,6 +52,22 @@ def test_a_life(checkout: Checkout) -> None:
     until_sync(lambda: not any(map(_lives, {*running, manager or 0})), what="nothing is left running")
     assert "Nothing ran" in checkout.run("down")
     assert "Nothing runs" in checkout.run("status", code=1)
+
+
+def test_two_that_start_at_once_choose_different_ports(tmp_path: Path) -> None:
+    both = [Checkout(tmp_path / name) for name in ("one", "other")]
+    try:
+        for each in both:
+            each.folder.mkdir()
+        with ThreadPoolExecutor(len(both)) as threads:
+            list(threads.map(lambda each: each.run("up"), both))
+        one, other = (read(each.data_dir) for each in both)
+        assert one
+        assert other
+        assert not {one.ports.redis, one.ports.postgres} & {other.ports.redis, other.ports.postgres}
+    finally:
+        for each in both:
+            each.run("down")
 
 
 def test_whatever_is_killed_comes_back(checkout: Checkout) -> None:

@@ -100,14 +100,14 @@ def recorded_events(provider: str) -> list[tuple[Event, object, list[tuple[Any, 
 
 
 @every_type
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=10)
 @given(body=BODIES)
 def test_any_body_is_read_or_refused(provider: str, type_: str, body: bytes) -> None:
     check(an_event(provider, type_, body))
 
 
 @every_provider
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=120)
 @given(data=st.data())
 def test_a_recorded_body_with_anything_in_one_place_is_read_or_refused(provider: str, data: st.DataObject) -> None:
     events = recorded_events(provider)
