@@ -50,13 +50,20 @@ def private_valkey(tmp_path: Path) -> Iterator[ValkeyServer]:
     yield from _running(ValkeyServer(tmp_path / "valkey"))
 
 
-@pytest_asyncio.fixture
-async def private_postgres(tmp_path: Path) -> AsyncIterator[PostgresServer]:
-    """A PostgreSQL of the test's own with a migrated database (`.url`), as durable as production's."""
-    for server in _running(PostgresServer(tmp_path / "postgres")):
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def migrated_postgres(tmp_path_factory: pytest.TempPathFactory) -> PostgresServer:
+    """A stopped one with a migrated database, to be copied."""
+    for server in _running(PostgresServer(tmp_path_factory.mktemp("migrated"))):
         async with connect(server.url, timeout_s=CONNECT_TIMEOUT_S) as admin:
             await migrate(admin, lock_wait_s=LOCK_WAIT_S)
-        yield server
+        server.stop()
+    return server
+
+
+@pytest.fixture
+def private_postgres(migrated_postgres: PostgresServer, tmp_path: Path) -> Iterator[PostgresServer]:
+    """A PostgreSQL of the test's own with a migrated database (`.url`), as durable as production's."""
+    yield from _running(migrated_postgres.copy(tmp_path / "postgres"))
 
 
 @pytest_asyncio.fixture

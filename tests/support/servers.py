@@ -5,6 +5,7 @@ import secrets
 import signal
 import socket
 import struct
+import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -106,11 +107,25 @@ class ValkeyServer(Server):
 class PostgresServer(Server):
     """PostgreSQL with one superuser. `options` are server settings; `embedded`: the wheel's, whatever is tested."""
 
-    def __init__(self, folder: Path, options: Mapping[str, str] | None = None, *, embedded: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        options: Mapping[str, str] | None = None,
+        *,
+        embedded: bool = False,
+        password: str | None = None,
+    ) -> None:
         super().__init__("postgres", folder, signal.SIGINT)
         bin_dir = Path(POSTGRES_BIN) if POSTGRES_BIN and not embedded else None
-        self.server = Postgres(folder / "data", self.port, secrets.token_hex(8), bin_dir, dict(options or {}))
+        password = password or secrets.token_hex(8)
+        self.server = Postgres(folder / "data", self.port, password, bin_dir, dict(options or {}))
         self.url = self.server.url()
+
+    def copy(self, folder: Path) -> "PostgresServer":
+        """Another one, with what this one holds now that it is stopped: made in a tenth of the time of a new one."""
+        other = PostgresServer(folder, password=self.server.password)
+        subprocess.run(["cp", "-a", self.server.data_dir, other.server.data_dir], check=True)
+        return other
 
     def argv(self) -> list[str]:
         self.server.initialise()
