@@ -15,25 +15,34 @@ from consumers.settings import Settings
 CONNECTIONS_MAX = 4
 
 
-class _Packs:
-    """Commands written by hiredis, as redis-py's blocking client does; its asyncio one takes ten times as long for the
-    thousands of ids and keys of a batch.
-    """
+class _Writing(AbstractConnection):
+    """How every connection of ours writes."""
 
     def pack_command(self, *args: EncodableT) -> list[bytes]:
-        """One command on the wire."""
+        """One command on the wire, written by hiredis, as redis-py's blocking client does; its asyncio one takes ten
+        times as long for the thousands of ids and keys of a batch.
+        """
         return _SERIALIZER.pack(*args)  # type: ignore[no-any-return, arg-type] # its annotation is wrong
 
+    async def send_packed_command(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - as redis-py has it
+        """Raises RedisError. Writing to a connection that the server has closed is a RuntimeError to uvloop, and an
+        AttributeError to asyncio's own event loop before Python 3.13.6.
+        """
+        try:
+            await super().send_packed_command(*args, **options)
+        except (RuntimeError, AttributeError) as error:
+            raise RedisConnectionError(f"the connection to Redis was closed: {error}") from error
 
-class _Tcp(_Packs, Connection):
+
+class _Tcp(_Writing, Connection):
     pass
 
 
-class _Tls(_Packs, SSLConnection):
+class _Tls(_Writing, SSLConnection):
     pass
 
 
-class _Unix(_Packs, UnixDomainSocketConnection):
+class _Unix(_Writing, UnixDomainSocketConnection):
     pass
 
 
@@ -41,25 +50,12 @@ _SERIALIZER = HiredisRespSerializer()
 _CONNECTIONS: dict[str, type[AbstractConnection]] = {"redis": _Tcp, "rediss": _Tls, "unix": _Unix}
 
 
-class Client(Redis):
-    """Redis, whose every failure to reach the server is a RedisError."""
-
-    async def execute_command(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - as Redis has it
-        """Raises RedisError. Writing to a connection that the server has closed is a RuntimeError to uvloop, and an
-        AttributeError to asyncio's own event loop before Python 3.13.6.
-        """
-        try:
-            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
-        except (RuntimeError, AttributeError) as error:
-            raise RedisConnectionError(f"the connection to Redis was closed: {error}") from error
-
-
 def connect(settings: Settings, *, blocks_ms: int = 0) -> Redis:
     """A client that connects when first used. `blocks_ms` is how long its commands may block beyond the time-out."""
     url = settings.redis_url.get_secret_value()
     scheme = url.partition("://")[0]
     of_tcp: dict[str, Any] = {} if scheme == "unix" else {"socket_keepalive": True}
-    client = Client.from_url(
+    client = Redis.from_url(
         url,
         **of_tcp,
         protocol=2,
