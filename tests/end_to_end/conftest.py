@@ -13,6 +13,9 @@ from tests.support.processes import Programs
 from tests.support.rig import Rig
 from tests.support.servers import PostgresServer, ValkeyServer
 
+PATIENT = {"REDIS_TIMEOUT_S": "20", "DURABILITY_TIMEOUT_S": "10"}
+"""Nothing is broken here on purpose: a disk that is busy for a second is waited for, and no answer is a 503."""
+
 
 @pytest.fixture
 def history(tmp_path: Path) -> Iterator[History]:
@@ -31,7 +34,7 @@ async def rig(
     history: History,
 ) -> AsyncIterator[Rig]:
     """Nothing runs yet; what is added finds the shared servers."""
-    async with Rig(valkey, postgres, database_url, programs, history, key_prefix) as rig:
+    async with Rig(valkey, postgres, database_url, programs, history, key_prefix, gateway_env=PATIENT) as rig:
         yield rig
 
 

@@ -16,7 +16,7 @@ ANSWER_TIMEOUT_S = 60.0
 
 async def test_one_event_delivered_two_thousand_times_at_once(rig: Rig) -> None:
     await rig.add_workers(4)
-    await rig.add_gateways(1, {"GATEWAY_PROCESSES": "2", "REDIS_TIMEOUT_S": "10", "CONNECTIONS_MAX": str(DELIVERIES)})
+    await rig.add_gateways(1, {"GATEWAY_PROCESSES": "2", "CONNECTIONS_MAX": str(DELIVERIES)})
     assert len(rig.gateways[0].children) == 2
     signed = signed_stripe(stripe_event("evt_1", "pi_1"))
     timeout = aiohttp.ClientTimeout(total=ANSWER_TIMEOUT_S)
