@@ -15,6 +15,9 @@ CONFLICT ?=
 AS_JSON := $(if $(JSON),--json)
 
 .DEFAULT_GOAL := help
+# Whoever sets it would compile every file of ours again at each start of a program.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help up down consumers status logs pending why dead replay discard conflicts resolve release audit demo test lint bench prove schema lock image
 
 help: ## this list

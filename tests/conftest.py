@@ -17,7 +17,7 @@ from sql.connect import connect
 from sql.migrate import migrate
 from tests.support.database import CONNECT_TIMEOUT_S, LOCK_WAIT_S, fresh_database, make_template
 from tests.support.processes import Programs
-from tests.support.servers import POSTGRES_IN_HASTE, PostgresServer, Server, ValkeyServer
+from tests.support.servers import POSTGRES_IN_HASTE, PostgresServer, Server, ValkeyServer, in_memory
 
 AnyServer = TypeVar("AnyServer", bound=Server)
 
@@ -41,7 +41,8 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
     """The shared PostgreSQL. A test that kills one takes `private_postgres`."""
-    yield from _running(PostgresServer(tmp_path_factory.mktemp("postgres"), POSTGRES_IN_HASTE))
+    with in_memory(tmp_path_factory.mktemp("postgres")) as folder:
+        yield from _running(PostgresServer(folder, POSTGRES_IN_HASTE))
 
 
 @pytest.fixture
