@@ -87,8 +87,7 @@ class Control:
     def _running(self, name: Name) -> list[Running]:
         """Not by the manager's `stats`: it answers with an error while one of the processes has just died."""
         restarts = self.restarts(name)
-        ages_s = {pid: _age_s(pid) for pid in self.pids(name)}
-        return [Running(name, pid, age_s, restarts) for pid, age_s in ages_s.items() if age_s is not None]
+        return [Running(name, pid, age_s, restarts) for pid in self.pids(name) if (age_s := _age_s(pid)) is not None]
 
     def _call(self, command: str, timeout_s: float = 0, **properties: object) -> dict[str, Any]:
         deadline = time.monotonic() + timeout_s + ANSWER_TIMEOUT_S

@@ -54,9 +54,12 @@ def private_valkey(tmp_path: Path) -> Iterator[ValkeyServer]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def migrated_postgres(tmp_path_factory: pytest.TempPathFactory) -> PostgresServer:
     """A stopped one with a migrated database, to be copied."""
-    for server in _running(PostgresServer(tmp_path_factory.mktemp("migrated"))):
+    server = PostgresServer(tmp_path_factory.mktemp("migrated"))
+    server.start()
+    try:
         async with connect(server.url, timeout_s=CONNECT_TIMEOUT_S) as admin:
             await migrate(admin, lock_wait_s=LOCK_WAIT_S)
+    finally:
         server.stop()
     return server
 
