@@ -1,4 +1,4 @@
-# One image for every part: `python -m gateway`, `python -m consumers`, `python -m sql migrate`.
+# One image for every part: `python -m gateway`, `python -m consumers`, `python -m operations`, `python -m sql migrate`.
 
 FROM python:3.13-slim AS build
 WORKDIR /build
@@ -8,12 +8,16 @@ RUN python -m venv /venv \
     && /venv/bin/pip uninstall --yes pip
 WORKDIR /app
 COPY contract contract
+COPY runtime runtime
+COPY providers providers
 COPY gateway gateway
 COPY consumers consumers
+COPY ledger ledger
+COPY operations operations
 COPY sql sql
 COPY sources.toml .
 # A checkout made with a strict umask is readable for its owner only; the image runs as somebody else.
-RUN chmod -R a+rX . && python -m compileall -q contract gateway consumers sql
+RUN chmod -R a+rX . && python -m compileall -q contract runtime providers gateway consumers ledger operations sql
 
 FROM python:3.13-slim
 ENV PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1

@@ -39,31 +39,31 @@ logs: .venv/runtime ## follow what every program writes
 	@$(PY) -m stack logs
 
 pending: .venv/runtime ## the entries that wait, the oldest first, and why (JSON=1)
-	@$(PY) -m consumers pending $(AS_JSON)
+	@$(PY) -m operations pending $(AS_JSON)
 
 why: .venv/runtime ## ID=<event or payment>: everything known about it, and the next step where it is stuck (JSON=1)
-	@$(if $(ID),,echo "Of what? make why ID=evt_1: an event, a payment, a movement such as capture:pi_1"; exit 2;) $(PY) -m consumers why "$(ID)" $(AS_JSON)
+	@$(if $(ID),,echo "Of what? make why ID=evt_1: an event, a payment, a movement such as capture:pi_1"; exit 2;) $(PY) -m operations why "$(ID)" $(AS_JSON)
 
 dead: .venv/runtime ## what could not be applied, and why (JSON=1)
-	@$(PY) -m consumers dead $(AS_JSON)
+	@$(PY) -m operations dead $(AS_JSON)
 
 replay: .venv/runtime ## ID=… or ID=all: put dead letters back into the stream
-	@$(if $(ID),,echo "Which? make replay ID=7, or ID=all; \`make dead\` shows them"; exit 2;) $(PY) -m consumers replay $(ID)
+	@$(if $(ID),,echo "Which? make replay ID=7, or ID=all; \`make dead\` shows them"; exit 2;) $(PY) -m operations replay $(ID)
 
 discard: .venv/runtime ## ID=…: decide that a dead letter will never be applied
-	@$(if $(ID),,echo "Which? make discard ID=7; \`make dead\` shows them"; exit 2;) $(PY) -m consumers discard $(ID)
+	@$(if $(ID),,echo "Which? make discard ID=7; \`make dead\` shows them"; exit 2;) $(PY) -m operations discard $(ID)
 
 conflicts: .venv/runtime ## what contradicts and waits for a decision, and what is held back (JSON=1)
-	@$(PY) -m consumers conflicts $(AS_JSON)
+	@$(PY) -m operations conflicts $(AS_JSON)
 
 resolve: .venv/runtime ## ID=… KEEP=booked|told: decide what is right about a conflict, or all of a payment's
-	@$(if $(and $(ID),$(KEEP)),,echo "Which, and what is right? make resolve ID=7 KEEP=booked, or KEEP=told; \`make conflicts\` shows them"; exit 2;) $(PY) -m consumers resolve $(ID) --keep $(KEEP) $(AS_JSON)
+	@$(if $(and $(ID),$(KEEP)),,echo "Which, and what is right? make resolve ID=7 KEEP=booked, or KEEP=told; \`make conflicts\` shows them"; exit 2;) $(PY) -m operations resolve $(ID) --keep $(KEEP) $(AS_JSON)
 
 release: .venv/runtime ## SOURCE=…: book what was held back as unsigned, for a source whose trust is "all" now
-	@$(if $(SOURCE),,echo "Which source? make release SOURCE=paypal; \`make conflicts\` shows what is held back"; exit 2;) $(PY) -m consumers release $(SOURCE) $(AS_JSON)
+	@$(if $(SOURCE),,echo "Which source? make release SOURCE=paypal; \`make conflicts\` shows what is held back"; exit 2;) $(PY) -m operations release $(SOURCE) $(AS_JSON)
 
 audit: .venv/runtime ## run the invariants on the live database; exit 1 if one is broken (JSON=1)
-	@$(PY) -m consumers audit $(AS_JSON)
+	@$(PY) -m operations audit $(AS_JSON)
 
 demo: .venv/runtime ## 4,000 signed deliveries of 160 events while workers are killed; what became of them (CONFLICT=1 JSON=1)
 	@$(PY) -m stack demo $(AS_JSON) $(if $(CONFLICT),--conflict)
@@ -81,7 +81,7 @@ bench: .venv/dev ## the benchmarks: both sides of each comparison and the ratio,
 	@$(PY) -m tests.benchmarks $(ARGS)
 
 prove: .venv/dev ## thousands of payments' histories, then the fault suite at length (SEED=1 MINUTES=10); exit 1 if a promise broke
-	@$(PY) -m pytest tests/consumers/ledger --hypothesis-profile=prove --hypothesis-seed=$(SEED)
+	@$(PY) -m pytest tests/ledger --hypothesis-profile=prove --hypothesis-seed=$(SEED)
 	@$(PY) -m tests.adversity.prove --seed $(SEED) --minutes $(MINUTES)
 
 schema: .venv/dev ## write sql/schema.sql again, after a new migration

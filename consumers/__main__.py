@@ -1,4 +1,4 @@
-"""`python -m consumers`: one worker. `python -m consumers status|pending|dead|…`: what lets people see and act."""
+"""`python -m consumers`: run one worker. With arguments it is `python -m operations`, whose commands once were here."""
 
 import asyncio
 import gc
@@ -11,17 +11,16 @@ import uvloop
 from dotenv import dotenv_values
 from pydantic import ValidationError
 
-from consumers import cli
 from consumers.handlers import Handlers, HandlersError, load
 from consumers.handlers.payments import builtin
 from consumers.health import Progress, serve
+from consumers.hooks import Watch, silent
+from consumers.lease import SlotsExhaustedError
 from consumers.logs import configure
 from consumers.metrics import Metrics
-from consumers.moments import Watch, silent
 from consumers.service import Service
 from consumers.settings import Settings
-from consumers.slot import SlotsExhaustedError
-from contract.booking import BookingError, read_bookings
+from contract.accounts import BookingError, read_bookings
 
 EXIT_SETTINGS = 2
 
@@ -50,12 +49,11 @@ async def work(settings: Settings, handlers: Handlers, watch: Watch = silent) ->
 
 
 def main(argv: list[str], watch: Watch = silent) -> int:
-    """The exit code: 0 done, 2 the settings are unusable; a subcommand has its own."""
-    arguments = cli.parse(argv) if argv else None
+    """Return the exit code: 0 stopped, 1 no lease was free, 2 the settings cannot be used."""
+    if argv:
+        os.execv(sys.executable, [sys.executable, "-m", "operations", *argv])  # noqa: S606 - no shell is meant
     try:
         settings = read_settings()
-        if arguments:
-            return cli.main(arguments, settings)
         builtins = builtin(read_bookings(Path(settings.sources_file)))
         handlers = load(settings.handlers, builtins, settings.handlers_folder)
     except ValidationError as error:

@@ -11,13 +11,13 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from consumers.measure import keep_measuring
 from consumers.metrics import Metrics
 from consumers.metrics_files import FolderBusyError
 from consumers.redis_client import connect
 from consumers.settings import Settings
-from consumers.tasks import end
+from consumers.stream_stats import keep_measuring
 from contract.keys import Keys
+from runtime.tasks import end
 
 EXIT_STUCK = 70
 """The exit code of a worker that ended itself because it made no progress; its supervisor starts another."""

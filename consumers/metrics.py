@@ -8,8 +8,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.values import ValueClass
 
-from consumers.measure import Measurement
 from consumers.metrics_files import WorkerFiles
+from consumers.stream_stats import Measurement
 
 LABEL_VALUES_MAX = 200
 """Different values one label may take in a worker; what comes later is counted as `other`."""

@@ -10,19 +10,19 @@ from redis.exceptions import RedisError
 
 from consumers.handlers import Handlers
 from consumers.health import Progress
-from consumers.lock import Locks
+from consumers.hooks import Watch, silent
+from consumers.lease import Slot
+from consumers.locks import Locks
 from consumers.metrics import Metrics
-from consumers.moments import Watch, silent
 from consumers.redis_client import connect
 from consumers.retry import delay_s, describe
 from consumers.scripts import Scripts
 from consumers.settings import Settings
-from consumers.slot import Slot
 from consumers.store import open_pool
 from consumers.stream import GROUP_WAS_GONE, Stream
-from consumers.tasks import end
 from consumers.worker import Worker
 from contract.keys import Keys
+from runtime.tasks import end
 
 log = structlog.get_logger()
 

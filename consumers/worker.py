@@ -17,16 +17,16 @@ from redis.exceptions import RedisError
 
 from consumers import store
 from consumers.entry import Entry, Unreadable
+from consumers.fetcher import Intake
 from consumers.handlers import Connection, Handlers, Outcome
-from consumers.hands import Hands, without
 from consumers.health import Progress
-from consumers.intake import Intake
-from consumers.lock import Locks
+from consumers.hooks import Watch, silent
+from consumers.in_flight import Hands, without
+from consumers.lease import Slot
+from consumers.locks import Locks
 from consumers.metrics import Metrics
-from consumers.moments import Watch, silent
 from consumers.retry import INFRASTRUCTURE, Verdict, delay_s, describe, is_hopeless, judge
 from consumers.settings import DAY_S, Settings
-from consumers.slot import Slot
 from consumers.stream import GROUP_WAS_GONE, Stream, WaitingKind, group_is_missing
 
 log = structlog.get_logger()

@@ -2,12 +2,10 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Literal, cast, get_args
-
-from contract.record import record
 
 ENVELOPE_VERSION = "1"
 
@@ -30,7 +28,7 @@ class EnvelopeError(ValueError):
     """The event cannot be carried, or the entry is not an envelope this version reads. The text is safe to show."""
 
 
-@record(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Event:
     """One event of a provider, ready to be published or just read.
 

@@ -1,6 +1,6 @@
 """`python -m gateway` reads the settings and serves until SIGTERM. It exits 0 stopped, 1 failed, 2 wrongly set.
 
-`python -m gateway check` says why a recorded request does not verify, and exits as `gateway/check.py` says.
+`python -m gateway check` says why a recorded request does not verify, and exits as `gateway/check/command.py` says.
 """
 
 import os
@@ -16,11 +16,12 @@ import uvloop
 from dotenv import dotenv_values
 from pydantic import ValidationError
 
-from gateway import check, logs
+from gateway import logs
+from gateway.check import command as check
 from gateway.processes import Supervisor
-from gateway.providers.base import Provider
 from gateway.settings import Settings, problems
 from gateway.sources import SourcesError, load_sources
+from providers.base import Provider
 
 SETTINGS_ARE_WRONG = 2
 METRICS_DIR = "PROMETHEUS_MULTIPROC_DIR"

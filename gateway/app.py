@@ -22,12 +22,12 @@ from gateway.logs import RefusalLog
 from gateway.metrics import NO_SOURCE, Metrics
 from gateway.openapi import Documentation
 from gateway.processes import STOPS
-from gateway.providers.base import Provider
 from gateway.publish import Publisher, PublishSettings
 from gateway.routes import Routes
 from gateway.server import Server, within_the_connection
 from gateway.settings import Settings
 from gateway.webhook import Desk, Webhook
+from providers.base import Provider
 
 DEFAULT_SOURCE = "default"
 LISTEN_BACKLOG = 4096

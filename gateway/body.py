@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from aiohttp.web_protocol import RequestPayloadError
 from aiohttp.web_request import BaseRequest
 
-from gateway.providers.base import Headers
+from providers.base import Headers
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 

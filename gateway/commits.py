@@ -8,7 +8,7 @@ from redis.exceptions import ResponseError
 
 from contract.keys import COMMITTED
 from gateway.link import Link, PublishUnavailableError
-from gateway.providers.base import Headers
+from providers.base import Headers
 
 POLL_S = 0.01
 """How often the markers are looked at, all waiting ones in one command, while anybody waits."""

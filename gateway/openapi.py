@@ -11,9 +11,9 @@ from aiohttp.web_request import BaseRequest
 
 from gateway.metrics import version
 from gateway.problem import PROBLEM_JSON
-from gateway.providers.base import Provider
 from gateway.response import JSON, Response
 from gateway.settings import Settings
+from providers.base import Provider
 
 Json = dict[str, Any]
 

@@ -20,7 +20,7 @@ from contract.event import FIELD_NAMES, to_values
 from contract.keys import COMMITTED, Keys
 from gateway.durability import Promise, Wanted
 from gateway.link import Command, Link, PublishUnavailableError
-from gateway.providers.base import Delivery
+from providers.base import Delivery
 
 SCRIPT = resources.files("gateway").joinpath("publish.lua").read_bytes()
 SCRIPT_SHA = hashlib.sha1(SCRIPT, usedforsecurity=False).hexdigest()

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from contract.keys import NAMESPACE_PATTERN
-from gateway.providers import PROVIDERS
-from gateway.providers.base import Provider
+from providers import PROVIDERS
+from providers.base import Provider
 
 FILE_PREFIX = "file:"
 """A value `file:PATH` is the content of that file; a relative path starts where sources.toml is."""

@@ -17,9 +17,9 @@ from gateway.link import PublishUnavailableError
 from gateway.logs import RefusalLog
 from gateway.metrics import Metrics
 from gateway.problem import problem, retry_later
-from gateway.providers.base import Delivery, Headers, PayloadError, Provider, Request, SignatureError, UnavailableError
 from gateway.publish import BacklogFullError, Publisher, Receipt
 from gateway.response import Response
+from providers.base import Delivery, Headers, PayloadError, Provider, Request, SignatureError, UnavailableError
 
 NOT_GENUINE = "The signature is missing, malformed, stale or wrong."
 """One text for all of them: which it was helps nobody but a forger. The log and the metric know."""

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
 
 import asyncpg
 
@@ -12,6 +13,9 @@ VERSION_MIN = 15
 
 RETRY_PAUSE_S = 0.2
 """Between two attempts to reach a server that is starting."""
+
+Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
+"""A connection to Postgres, one's own or a pool's."""
 
 _STARTING = (OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.ConnectionDoesNotExistError)
 

@@ -80,7 +80,7 @@ def _status(stack: Stack, arguments: argparse.Namespace) -> int:
         else:
             show.say("Nothing runs here; `make up` starts it.")
         return 1
-    ask = [sys.executable, "-m", "consumers", "status", *(["--json"] if arguments.json else [])]
+    ask = [sys.executable, "-m", "operations", "status", *(["--json"] if arguments.json else [])]
     if arguments.json:
         done = subprocess.run(ask, env=dict(stack.environment), stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603
         show.as_json(show.status_json(running, missing, done.stdout))
@@ -104,7 +104,7 @@ def _exec(stack: Stack, arguments: argparse.Namespace) -> int:
 
 
 def _demo(stack: Stack, arguments: argparse.Namespace) -> int:
-    from stack import demo  # noqa: PLC0415 -- imports the gateway's signing, which nothing else here needs
+    from stack.demo import run as demo  # noqa: PLC0415 -- imports the gateway's signing, which nothing else here needs
 
     return demo.run(stack, as_json=arguments.json, with_conflict=arguments.conflict, times=arguments.times)
 

@@ -9,19 +9,22 @@ from typing import TypeVar
 import asyncpg
 import pytest
 import pytest_asyncio
-from hypothesis import settings
+from hypothesis import settings as hypothesis_settings
 from redis.asyncio import Redis
 
+from consumers.settings import Settings
 from contract.keys import Keys
 from sql.connect import connect
 from sql.migrate import migrate
+from tests.support.consuming import Workers
 from tests.support.database import CONNECT_TIMEOUT_S, LOCK_WAIT_S, fresh_database, make_template
 from tests.support.processes import Programs
 from tests.support.servers import POSTGRES_IN_HASTE, PostgresServer, Server, ValkeyServer, in_memory
+from tests.support.stream_states import Stream, settings_for
 
 AnyServer = TypeVar("AnyServer", bound=Server)
 
-settings.register_profile("prove", max_examples=1500)
+hypothesis_settings.register_profile("prove", max_examples=1500)
 """`--hypothesis-profile=prove`, as `make prove` asks for: 15 times as many histories."""
 
 _prefix_number = itertools.count(1)
@@ -122,6 +125,24 @@ def programs(tmp_path: Path) -> Iterator[Programs]:
     """Starts `python -m gateway` and `python -m consumers`; their logs are shown where the test fails."""
     with Programs(tmp_path / "programs") as started:
         yield started
+
+
+@pytest.fixture
+def stream(redis: Redis, keys: Keys) -> Stream:
+    """This test's stream, to be brought into a state."""
+    return Stream(redis, keys)
+
+
+@pytest.fixture
+def settings(valkey: ValkeyServer, database_url: str, key_prefix: str) -> Settings:
+    """Both servers at hand, and no metrics port."""
+    return settings_for(valkey.url, database_url, key_prefix)
+
+
+@pytest.fixture
+def workers(stream: Stream, connection: asyncpg.Connection, settings: Settings) -> Workers:
+    """Workers on both servers, within this process."""
+    return Workers(stream, connection, settings)
 
 
 def _running(server: AnyServer) -> Iterator[AnyServer]:

@@ -12,11 +12,11 @@ import pytest
 from pydantic import AliasChoices
 from pydantic_settings import BaseSettings
 
-from gateway.providers import PROVIDERS
-from gateway.providers.base import Provider
+from providers import PROVIDERS
+from providers.base import Provider
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("contract", "gateway", "consumers", "sql", "stack")
+ROOMS = ("contract", "runtime", "providers", "gateway", "consumers", "ledger", "operations", "sql", "stack")
 MODULES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 SCRIPTS = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.lua"))
@@ -71,14 +71,18 @@ def texts_in(path: Path) -> Iterator[str]:
 
 
 def test_hmac_is_imported_in_one_file() -> None:
-    assert [place(path) for path in MODULES if "hmac" in imported(path)] == ["gateway/providers/signing.py"]
+    assert [place(path) for path in MODULES if "hmac" in imported(path)] == ["providers/signing.py"]
 
 
 def test_entries_are_acknowledged_in_one_place() -> None:
     acknowledge = re.compile(r"""\.xack\w*\(|['"]XACK""", re.IGNORECASE)
     found = {place(path) for path in (*MODULES, *SCRIPTS) if acknowledge.search(path.read_text())}
     assert found
-    assert not {name for name in found if name != "consumers/stream.py" and not name.startswith("consumers/lua/")}
+    assert not {
+        name
+        for name in found
+        if name != "consumers/stream.py" and not name.startswith(("consumers/lua/", "operations/lua/"))
+    }
 
 
 def test_sql_is_in_sql_files() -> None:
@@ -130,13 +134,13 @@ def test_no_path_of_a_machine_and_no_registry_is_written_down() -> None:
 
 
 def providers_in(path: Path) -> set[type[Provider]]:
-    module = importlib.import_module(f"gateway.providers.{path.stem}")
+    module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
     classes = [value for value in vars(module).values() if isinstance(value, type) and not inspect.isabstract(value)]
     return {c for c in classes if issubclass(c, Provider) and c is not Provider and c.__module__ == module.__name__}
 
 
 def test_every_provider_is_in_the_one_list() -> None:
-    written = set().union(*(providers_in(path) for path in (ROOT / "gateway" / "providers").glob("[a-z]*.py")))
+    written = set().union(*(providers_in(path) for path in (ROOT / "providers").rglob("[a-z]*.py")))
     assert set(PROVIDERS.values()) == written
     assert [name for name, provider in PROVIDERS.items() if provider.name != name] == []
 

@@ -3,12 +3,13 @@
 docs/handlers.md shows how; a module of yours imports from here and from nowhere below.
 """
 
-from consumers.handlers.connection import Connection
+from consumers.handlers.exceptions import HandlerFailed, HandlersError, Reject, Retry, TransactionEndedError
 from consumers.handlers.loading import load
-from consumers.handlers.registry import Handlers, Outcome, Projection
-from consumers.handlers.told import PaymentFact, idempotency_key
-from consumers.handlers.verbs import HandlerFailed, HandlersError, Reject, Retry, TransactionEndedError
+from consumers.handlers.payment_fact import PaymentFact, idempotency_key
+from consumers.handlers.registry import Handlers, Projection
 from contract.event import Event
+from ledger.outcome import Outcome
+from sql.connect import Connection
 
 __all__ = [
     "Connection",

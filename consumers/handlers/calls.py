@@ -5,8 +5,9 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from consumers.handlers.connection import Connection, check_usable, ended, unfinished, was_ended
-from consumers.handlers.verbs import HandlerCancelledError
+from consumers.handlers.connection import check_usable, ended, unfinished, was_ended
+from consumers.handlers.exceptions import HandlerCancelledError
+from sql.connect import Connection
 
 CHECKS_PER_TIMEOUT = 10
 """How often, within the time one call may take, Postgres hears of a batch whose handlers do not talk to it: a long

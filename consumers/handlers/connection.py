@@ -3,17 +3,15 @@
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from typing import Any, TypeAlias
+from typing import Any
 
 import asyncpg
 
-from consumers.handlers.verbs import TransactionEndedError
+from consumers.handlers.exceptions import TransactionEndedError
 from sql import load
+from sql.connect import Connection
 
 EVENTS = load("events")
-
-Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
-"""The connection of the open transaction. A user's handler gets a GuestConnection in its place."""
 
 
 class GuestConnection:

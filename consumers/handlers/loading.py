@@ -5,8 +5,8 @@ import sys
 import traceback
 from pathlib import Path
 
+from consumers.handlers.exceptions import HandlersError
 from consumers.handlers.registry import Handlers
-from consumers.handlers.verbs import HandlersError
 
 
 def load(name: str, builtin: Handlers, folder: str) -> Handlers:

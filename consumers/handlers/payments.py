@@ -4,14 +4,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from itertools import chain
 
-from consumers.facts import READERS
-from consumers.facts.base import Fact, Kind, UnreadableError
 from consumers.handlers import Connection, Handlers, Outcome, Reject
-from consumers.ledger.conflicts import hold_back, settle_contradicted, settle_unbooked
-from consumers.ledger.movements import DISPUTE_KINDS, MOVES, Lot, lots_of, rows_of, told
-from consumers.money import MoneyError
-from contract.booking import Booking
+from contract.accounts import Booking
 from contract.event import Event
+from contract.facts import Fact, Kind
+from contract.money import MoneyError
+from ledger.conflicts import hold_back, settle_contradicted, settle_unbooked
+from ledger.transfers import DISPUTE_KINDS, MOVES, Lot, lots_of, rows_of, told
+from providers import READERS
+from providers.facts import UnreadableError
 from sql import load
 
 PAYMENTS = load("payments")

@@ -2,20 +2,21 @@
 
 import asyncio
 import inspect
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
-from consumers.facts.base import KINDS, Fact, Kind
 from consumers.handlers.calls import Call, make_calls
-from consumers.handlers.connection import Connection, GuestConnection, check_usable, is_lost
-from consumers.handlers.told import PaymentFact, payment_fact
-from consumers.handlers.verbs import HandlerFailed, HandlersError
+from consumers.handlers.connection import GuestConnection, check_usable, is_lost
+from consumers.handlers.exceptions import HandlerFailed, HandlersError
+from consumers.handlers.payment_fact import PaymentFact, payment_fact
 from contract.event import Event
+from contract.facts import KINDS, Fact, Kind
+from ledger.outcome import Happened, Outcome
+from sql.connect import Connection
 
 EventHandler: TypeAlias = "Callable[[Connection, Event], Awaitable[None]]"
 FactHandler: TypeAlias = "Callable[[Connection, Event, PaymentFact], Awaitable[None]]"
@@ -23,17 +24,6 @@ SomeHandler = TypeVar("SomeHandler", bound=Callable[..., Awaitable[None]])
 
 _NOT_HANDLED: frozenset[Kind] = frozenset({"pending", "refunded_total"})
 """Facts that happen to no payment: nothing has moved, and no state was reached."""
-
-Happened = tuple[Event, Fact]
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What a batch brought about: facts that are true now and were not before; by source, what could not be booked."""
-
-    happened: list[Happened] = field(default_factory=list)
-    conflicts: Counter[str] = field(default_factory=Counter)
-    held_back: Counter[str] = field(default_factory=Counter)
 
 
 class Projection(Protocol):

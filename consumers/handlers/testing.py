@@ -5,13 +5,12 @@ from contextlib import asynccontextmanager
 
 from consumers import store
 from consumers.entry import Entry
-from consumers.handlers.connection import Connection
+from consumers.handlers.exceptions import HandlerFailed
 from consumers.handlers.payments import builtin
 from consumers.handlers.registry import Handlers
-from consumers.handlers.verbs import HandlerFailed
-from contract.booking import Booking
+from contract.accounts import Booking
 from contract.event import Event
-from sql.connect import connect
+from sql.connect import Connection, connect
 from sql.migrate import migrate
 
 CONNECT_TIMEOUT_S = 10.0

@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 from redis.asyncio import Redis
 
-from consumers.moments import Moment
+from consumers.hooks import Moment
 from contract.keys import COMMITTED, Keys
 from tests.support.child import Child
 from tests.support.consuming import QUICK_ENV, Workers

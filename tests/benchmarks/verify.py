@@ -17,7 +17,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.hashes import SHA256, SHA512
 
-from gateway.providers.base import Delivery, Request
+from providers.base import Delivery, Request
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.rig import Options
 from tests.support.cases.base import NOW_S, Case, Signed

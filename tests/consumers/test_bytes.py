@@ -1,8 +1,8 @@
 """A worker's memory is bounded by bytes, not only by a number of entries, each of which may be a megabyte."""
 
+from consumers.delay_queue import Parking
 from consumers.entry import Entry
 from consumers.handlers import Connection, Handlers, Retry
-from consumers.parking import Parking
 from consumers.stream import ENTRIES_READ_AT_ONCE
 from contract.event import Event
 from tests.support.consuming import Workers

@@ -7,9 +7,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from consumers.measure import GroupState, Measurement, StreamState
 from consumers.metrics import LABEL_VALUES_MAX, Metrics
 from consumers.metrics_files import LOCK_TIMEOUT_S
+from consumers.stream_stats import GroupState, Measurement, StreamState
 from stack.ports import HOST, free_port
 from tests.support.child import Child
 from tests.support.processes import ROOT

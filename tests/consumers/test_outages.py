@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from consumers.handlers import Connection, Handlers
 from consumers.handlers.payments import HANDLERS
-from consumers.moments import Moment
+from consumers.hooks import Moment
 from contract.event import Event
 from contract.keys import GROUP, Keys
 from sql.connect import connect

@@ -11,7 +11,7 @@ from redis.exceptions import ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from consumers.handlers import HandlerFailed, Reject, Retry
-from consumers.handlers.verbs import RETRY_AFTER_S_MAX, TransactionEndedError
+from consumers.handlers.exceptions import RETRY_AFTER_S_MAX, TransactionEndedError
 from consumers.retry import (
     REASON_CHARS_MAX,
     SUSPECT_AFTER_DELIVERIES,

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from consumers.handlers import Connection, Handlers, Retry
 from consumers.handlers.payments import HANDLERS
-from consumers.moments import Moment
+from consumers.hooks import Moment
 from contract.event import Event
 from contract.keys import GROUP
 from tests.support.consuming import QUICK, Running, Workers

@@ -15,7 +15,7 @@ from consumers import store
 from consumers.entry import Entry, read_entry
 from consumers.handlers import Connection, Handlers, Reject, Retry
 from consumers.handlers.payments import HANDLERS
-from consumers.moments import Moment
+from consumers.hooks import Moment
 from contract.event import Event, to_fields
 from contract.keys import COMMITTED, GROUP
 from sql.connect import connect

@@ -9,8 +9,8 @@ from redis.asyncio import Redis
 
 from contract.event import from_fields
 from contract.keys import COMMITTED, Keys
-from gateway.providers.base import Answer as Insisted
 from gateway.webhook import NOT_GENUINE
+from providers.base import Answer as Insisted
 from tests.support.events import hmac_event, signed_hmac, signed_stripe, stripe_event
 from tests.support.gateway import Answer, Running, entries, payment, provider, request, running, sources
 from tests.support.servers import ValkeyServer

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.check import GENUINE, NOT_CHECKED, NOT_GENUINE, NOT_NOW, check
-from gateway.providers.base import Provider
-from gateway.recording import Recording, RecordingError, join_chunks, read_recording
+from gateway.check.command import GENUINE, NOT_CHECKED, NOT_GENUINE, NOT_NOW, check
+from gateway.check.http_file import Recording, RecordingError, join_chunks, read_recording
+from providers.base import Provider
 from tests.support.cases.base import NOW, Case, Signed
 from tests.support.cases.public_keys import PayPalCase, serving
 from tests.support.cases.stripe import StripeCase

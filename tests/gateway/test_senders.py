@@ -6,7 +6,7 @@ from redis.asyncio import Redis
 
 from contract.event import from_fields
 from contract.keys import Keys
-from gateway.providers.base import Provider
+from providers.base import Provider
 from tests.support.cases.base import Case, Signed
 from tests.support.cases.raw_body import GoCardlessCase, RazorpayCase
 from tests.support.gateway import Answer, Running, entries, request, running

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.providers import PROVIDERS
-from gateway.providers.base import Provider, SourceSettings, TimedSettings
-from gateway.providers.generic_hmac import GenericHmac
-from gateway.providers.standard_webhooks import StandardWebhooks
-from gateway.providers.stripe import Stripe
 from gateway.sources import FILE_BYTES_MAX, SourcesError, load_sources
+from providers import PROVIDERS
+from providers.base import Provider, SourceSettings, TimedSettings
+from providers.generic_hmac.webhook import GenericHmac
+from providers.standard_webhooks import StandardWebhooks
+from providers.stripe.webhook import Stripe
 
 HIDDEN = "do-not-print"
 

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from contract.keys import COMMITTED, Keys
 from gateway import commits
 from gateway.commits import asked_wait_s
-from gateway.providers.base import Headers
+from providers.base import Headers
 from tests.support.gateway import Answer, Running, payment, request, running, sources
 from tests.support.proxy import TcpProxy
 from tests.support.servers import ValkeyServer

@@ -6,8 +6,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from consumers.facts.base import KINDS
-from consumers.ledger.movements import MOVES
+from contract.facts import KINDS
+from ledger.transfers import MOVES
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "payments.md").read_text()

@@ -12,8 +12,8 @@ from typing import Any
 import asyncpg
 from redis.asyncio import Redis
 
-from consumers.conservation import account
 from contract.keys import GROUP, Keys
+from operations.reconciliation import account
 from sql.audit import audit
 from sql.connect import connect
 from tests.support.history import History, Told

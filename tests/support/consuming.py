@@ -10,15 +10,15 @@ from typing import Any
 import asyncpg
 from redis.asyncio import Redis
 
-from consumers.conservation import account
 from consumers.handlers import Handlers
 from consumers.handlers.payments import HANDLERS
 from consumers.health import Progress
+from consumers.hooks import Moment, Watch, silent
 from consumers.metrics import Metrics
-from consumers.moments import Moment, Watch, silent
 from consumers.service import Service
 from consumers.settings import Settings
 from contract.keys import GROUP, Keys
+from operations.reconciliation import account
 from sql.audit import audit
 from tests.support.stream_states import Stream
 from tests.support.wait import until

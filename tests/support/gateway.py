@@ -15,9 +15,9 @@ from redis.asyncio import Redis
 from contract.keys import Keys
 from gateway.app import Gateway, utc_now
 from gateway.metrics import Metrics
-from gateway.providers import PROVIDERS
-from gateway.providers.base import Provider
 from gateway.settings import Settings
+from providers import PROVIDERS
+from providers.base import Provider
 from stack.ports import HOST
 from tests.support.events import HMAC_SECRET, STRIPE_SECRET, Signed, hmac_event, signed_hmac
 from tests.support.wait import TIMEOUT_S

@@ -1,6 +1,6 @@
 """Events as providers document them, re-made by us: what was sent, where that shape is documented, what it must give.
 
-Each file in `tests/consumers/facts/recorded/<provider>/` holds one request. Its keys:
+Each file in `tests/providers/recorded/<provider>/` holds one request. Its keys:
 `source` (where the shape is documented), `headers` and `target` (path and query) and `settings` (of the source) where
 a reader needs them, one of `body` (JSON), `text` (not JSON) and `xml` (within the form that signs it), `item` (which
 event of the request is meant, 0 where absent), `event` (what the row in `events` must hold of event_id, type, resource
@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from contract.event import Event
-from gateway.providers.base import Headers, Request
+from providers.base import Headers, Request
 from tests.support.cases.base import NOW
 from tests.support.provider_cases import CASES
 
-FOLDER = Path(__file__).parent.parent / "consumers" / "facts" / "recorded"
+FOLDER = Path(__file__).parent.parent / "providers" / "recorded"
 
 
 @dataclass(frozen=True, slots=True)

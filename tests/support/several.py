@@ -2,7 +2,7 @@
 
 import json
 
-from gateway.providers.base import Draft, PayloadError, Proof, Provider, Request, SignatureError, SourceSettings
+from providers.base import Draft, PayloadError, Proof, Provider, Request, SignatureError, SourceSettings
 
 
 class Several(Provider):

@@ -10,11 +10,12 @@ import asyncpg
 from redis.asyncio import Redis
 from rich.console import Console
 
-from consumers import cli, store
+from consumers import store
 from consumers.entry import Entry, Unreadable, read_entry
 from consumers.settings import Settings
 from contract.event import Event, to_fields
 from contract.keys import GROUP, Keys
+from operations.cli import main as cli
 
 SEEN_TTL_S = 3600
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from contract.event import Event
-from gateway.providers.base import SignatureError
+from providers.base import SignatureError
 from tests.support.cases.base import NOW, Case, Signed
 
 

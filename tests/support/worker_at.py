@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from consumers.__main__ import main
-from consumers.moments import Moment, Watch
+from consumers.hooks import Moment, Watch
 
 STAT_STOPPED = "T"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from consumers.handlers.testing import applied
 from credits import handlers
-from gateway.recorded import recorded
+from providers.testing import recorded
 
 HERE = Path(__file__).parent
 TABLES = (HERE / "credits.sql").read_text()

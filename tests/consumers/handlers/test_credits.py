@@ -9,7 +9,7 @@ import pytest
 from consumers.handlers.payments import builtin
 from contract.event import Event
 from credits import handlers
-from gateway.recorded import recorded
+from providers.testing import recorded
 from tests.support.consuming import Workers
 from tests.support.processes import Programs
 

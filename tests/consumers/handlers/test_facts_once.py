@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from consumers.facts.base import Kind
 from consumers.handlers import Connection, Event, Handlers, PaymentFact, Reject
 from consumers.handlers.payments import builtin
-from contract.booking import Booking
+from contract.accounts import Booking
+from contract.facts import Kind
 from tests.support.consuming import QUICK_ENV, Workers
 from tests.support.events import contract_event
 from tests.support.processes import Programs

@@ -11,7 +11,6 @@ from typing import Any
 import asyncpg
 import pytest
 
-from consumers.facts.base import Fact, Kind
 from consumers.handlers import (
     Connection,
     HandlerFailed,
@@ -23,6 +22,7 @@ from consumers.handlers import (
     load,
 )
 from contract.event import Event
+from contract.facts import Fact, Kind
 from tests.support.events import contract_event
 
 TIMEOUT_S = 5.0

@@ -5,7 +5,7 @@ import pytest
 
 from consumers.handlers import Connection, Event, Handlers, PaymentFact, Reject
 from consumers.handlers.testing import applied
-from contract.booking import Booking
+from contract.accounts import Booking
 from contract.event import Signed
 from tests.support.events import contract_event
 

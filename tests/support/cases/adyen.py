@@ -7,7 +7,7 @@ from typing import Any
 
 import Adyen.util
 
-from gateway.providers.payload import array_items
+from providers.payload import array_items
 from tests.support.cases.base import JUST_BEFORE, NOW_S, Case, Expected, RawHeaders, Signed
 
 SIGNATURE = b"hmacSignature"

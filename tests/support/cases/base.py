@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 from hypothesis import strategies as st
 
 from contract.event import Signed as Covers
-from gateway.providers import PROVIDERS
-from gateway.providers.base import Headers, Provider, Request
+from providers import PROVIDERS
+from providers.base import Headers, Provider, Request
 
 RawHeaders = list[tuple[bytes, bytes]]
 

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote_from_bytes
 from xml.sax.saxutils import escape
 
-from gateway.providers.base import Provider
+from providers.base import Provider
 from tests.support.cases.base import JUST_BEFORE, NOW_S, Case, Expected, RawHeaders, Signed
 
 with warnings.catch_warnings():

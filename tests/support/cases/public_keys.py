@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from gateway.providers.base import Provider, UnavailableError
-from gateway.providers.paypal import PayPal
-from gateway.providers.truelayer import JKU
+from providers.base import Provider, UnavailableError
+from providers.paypal.webhook import PayPal
+from providers.truelayer import JKU
 from tests.support.cases.base import JUST_BEFORE, NOW, NOW_S, Case, Expected, RawHeaders
 
 CERTIFICATE_URL = "https://api.paypal.com/v1/notifications/certs/CERT-360caa42-fca2a594-1d93a270"

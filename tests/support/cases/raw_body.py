@@ -7,8 +7,8 @@ import json
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
-from gateway.providers.base import Provider
-from gateway.providers.payload import array_items
+from providers.base import Provider
+from providers.payload import array_items
 from tests.support.cases.base import JUST_BEFORE, NOW, NOW_S, Case, Expected, RawHeaders, Signed
 
 

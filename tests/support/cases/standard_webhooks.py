@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import standardwebhooks
 import svix.webhooks
 
-from gateway.providers.signing import hmac_sha256, padded_base64
+from providers.signing import hmac_sha256, padded_base64
 from tests.support.cases.base import JUST_BEFORE, NOW_S, Case, Expected, RawHeaders
 
 

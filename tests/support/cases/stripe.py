@@ -5,7 +5,7 @@ from typing import Any
 
 import stripe
 
-from gateway.providers.signing import hmac_sha256, lower_hex
+from providers.signing import hmac_sha256, lower_hex
 from tests.support.cases.base import NOW_S, Case, Expected, RawHeaders
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from contract.event import Event, Signed
-from gateway.providers.base import Headers, Provider, Request
+from providers.base import Headers, Provider, Request
 from tests.support.cases.base import NOW
 from tests.support.ledger_model import Life
 from tests.support.provider_cases import CASES

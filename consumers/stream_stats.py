@@ -1,0 +1,104 @@
+"""How much waits in the stream, and for how long: one cheap call, for the gauges and for `status`."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from contract.keys import GROUP, Keys
+
+log = structlog.get_logger()
+
+EVERY_S = 5.0
+"""How often each worker measures for the gauges."""
+
+_LUA = Path(__file__).parent / "lua"
+
+_MEASURE = (_LUA / "measure.lua").read_text()
+_LAG_UNKNOWN = -1
+
+
+@dataclass(frozen=True, slots=True)
+class GroupState:
+    """The consumer group: what it has read, and what it has read but not settled."""
+
+    last_delivered_id: str
+    lag: int
+    lag_is_estimated: bool
+    pending: int
+    oldest_pending_id: str | None
+    oldest_pending_idle_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamState:
+    """The stream: its length is the backlog, since entries leave it once committed."""
+
+    length: int
+    entries_added: int
+    last_id: str
+    oldest_id: str | None
+    group: GroupState | None
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """The state at one moment of the server's clock. `stream` is None where nothing was ever published."""
+
+    now_ms: int
+    stream: StreamState | None
+
+    @property
+    def group(self) -> GroupState | None:
+        """None where no worker has ever started, or where the group was lost with the data."""
+        return self.stream.group if self.stream else None
+
+    def age_ms(self, entry_id: str) -> int:
+        """How long ago the entry was added, by the server's clock."""
+        return max(0, self.now_ms - int(entry_id.partition("-")[0]))
+
+    @property
+    def oldest_age_ms(self) -> int:
+        """How long the oldest entry has waited; 0 where none does."""
+        return self.age_ms(self.stream.oldest_id) if self.stream and self.stream.oldest_id else 0
+
+
+async def measure(redis: Redis, keys: Keys) -> Measurement:
+    """Looks once."""
+    reply = cast("list[Any]", await redis.register_script(_MEASURE)(keys=[keys.events], args=[GROUP]))
+    if len(reply) == 1:
+        return Measurement(reply[0], None)
+    length, entries_added, last_id, oldest_id = reply[1]
+    group = _group(reply[2], length) if len(reply) == 3 else None
+    return Measurement(
+        reply[0], StreamState(length, entries_added, last_id.decode(), oldest_id.decode() or None, group)
+    )
+
+
+async def keep_measuring(redis: Redis, keys: Keys, show: Callable[[Measurement], None]) -> None:
+    """Measures again and again until cancelled. Where Redis does not answer, what was shown last stays."""
+    while True:
+        try:
+            show(await measure(redis, keys))
+        except RedisError as error:
+            log.warning("the backlog could not be measured; it is tried again", error=str(error), again_s=EVERY_S)
+        await asyncio.sleep(EVERY_S)
+
+
+def _group(reply: list[Any], length: int) -> GroupState:
+    last_delivered_id, lag, pending, oldest_pending_id, idle_ms = reply
+    unknown = lag == _LAG_UNKNOWN
+    return GroupState(
+        last_delivered_id=last_delivered_id.decode(),
+        # Entries leave the stream when they leave the pending list, so what is not pending was not read yet.
+        lag=max(0, length - pending) if unknown else lag,
+        lag_is_estimated=unknown,
+        pending=pending,
+        oldest_pending_id=oldest_pending_id.decode() or None,
+        oldest_pending_idle_ms=idle_ms,
+    )

@@ -1,0 +1,1 @@
+"""`python -m gateway check`: say why a recorded request does not verify."""

@@ -1,0 +1,145 @@
+"""Is every entry that ever entered the stream accounted for? Exact on a live system, by the order of its looks."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from redis.asyncio import Redis
+
+from consumers.stream_stats import GroupState, StreamState, measure
+from contract.keys import GROUP, Keys
+from sql import load
+from sql.audit import ROWS_SHOWN_MAX, Finding
+
+if TYPE_CHECKING:
+    from sql.connect import Connection
+
+IDS_AT_ONCE = 1000
+"""Entry ids of one look at the stream: Redis does nothing else meanwhile."""
+
+IDS_PER_QUESTION = 100_000
+"""Entry ids of one question to Postgres, which reads its tables once for each."""
+
+CHECKS = 5
+"""How many things about the stream are checked, beside Postgres' own invariants."""
+
+CONSERVATION = load("conservation")
+
+_ENTRY_IDS = (Path(__file__).parent / "lua" / "entry_ids.lua").read_text()
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Entries of this stream: all ever added, those Postgres recorded, those that wait without a fate yet."""
+
+    added: int
+    recorded: int
+    waiting: int
+
+    @property
+    def agree(self) -> bool:
+        """Whether none is missing and none is counted twice."""
+        return self.added == self.recorded + self.waiting
+
+
+async def account(
+    redis: Redis, keys: Keys, connection: "Connection", *, timeout_s: float
+) -> tuple[Sums | None, list[Finding]]:
+    """The sums, and what is wrong with the stream. No sums where there is no stream, or none that can be counted.
+
+    The order matters: what was added is read first; then what still lies in the stream; then what workers have in
+    hand; and last, in one snapshot, what Postgres recorded. An entry that is committed meanwhile is recorded before it
+    leaves the stream, so it is found in at least one place, and counted in one.
+    """
+    stream = (await measure(redis, keys)).stream
+    if stream is None:
+        return None, []
+    epoch = cast("bytes | None", await redis.get(keys.epoch))
+    in_stream = [entry_id async for entry_id in _ids_in_stream(redis, keys, stream.last_id)]
+    pending = {entry_id async for entry_id in _ids_pending(redis, keys, stream.group)} if stream.group else set()
+    delivered = _up_to(in_stream, stream.group.last_delivered_id) if stream.group else []
+
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        lost_delivery = await _unrecorded(connection, [i for i in delivered if i not in pending], timeout_s)
+        sums = await _sums(connection, stream, epoch.decode(), in_stream, timeout_s) if epoch else None
+    gone = sorted(pending.difference(in_stream), key=_as_number)
+    return sums, _findings(stream, sums, gone, lost_delivery)
+
+
+def _findings(stream: StreamState, sums: Sums | None, gone: list[str], lost_delivery: list[str]) -> list[Finding]:
+    found = [
+        _finding("pending_but_gone", "A pending entry is in the stream until it is committed.", gone),
+        _finding("delivered_but_not_pending", "An entry that was read stays pending until it is committed.",
+                 lost_delivery),
+    ]  # fmt: skip
+    if sums is None:
+        why = "The stream has an epoch, its first entry's id; without it the entries cannot be counted."
+        found.append(Finding("epoch_missing", why, 1, [{"entries_added": stream.entries_added}]))
+    elif not sums.agree:
+        why = "Every entry that was ever added is recorded in Postgres or waits in the stream."
+        row = {"added": sums.added, "recorded": sums.recorded, "waiting": sums.waiting,
+               "missing": sums.added - sums.recorded - sums.waiting}  # fmt: skip
+        found.append(Finding("entries_do_not_add_up", why, abs(row["missing"]), [row]))
+    if stream.group is None and sums and sums.recorded:
+        why = "The group that workers read with is not lost: this stream was read before, and now has none."
+        found.append(Finding("group_missing", why, 1, [{"group": GROUP, "recorded": sums.recorded}]))
+    return [finding for finding in found if finding.total]
+
+
+def _finding(name: str, why: str, entry_ids: list[str]) -> Finding:
+    return Finding(name, why, len(entry_ids), [{"entry_id": entry_id} for entry_id in entry_ids[:ROWS_SHOWN_MAX]])
+
+
+async def _sums(
+    connection: "Connection", stream: StreamState, epoch: str, in_stream: list[str], timeout_s: float
+) -> Sums:
+    recorded = await connection.fetchval(
+        CONSERVATION["count_recorded_entries"], epoch, stream.last_id, timeout=timeout_s
+    )
+    waiting = 0
+    for page in _pages(in_stream):
+        waiting += await connection.fetchval(CONSERVATION["count_unrecorded_entries"], page, timeout=timeout_s)
+    return Sums(stream.entries_added, recorded, waiting)
+
+
+async def _unrecorded(connection: "Connection", entry_ids: list[str], timeout_s: float) -> list[str]:
+    found: list[str] = []
+    for page in _pages(entry_ids):
+        rows = await connection.fetch(CONSERVATION["find_unrecorded_entries"], page, timeout=timeout_s)
+        found += [row["entry_id"] for row in rows]
+    return found
+
+
+async def _ids_in_stream(redis: Redis, keys: Keys, last_id: str) -> AsyncIterator[str]:
+    script, start = redis.register_script(_ENTRY_IDS), "-"
+    while ids := cast("list[bytes]", await script(keys=[keys.events], args=[start, last_id, IDS_AT_ONCE])):
+        for entry_id in ids:
+            yield entry_id.decode()
+        start = "(" + ids[-1].decode()
+
+
+async def _ids_pending(redis: Redis, keys: Keys, group: GroupState) -> AsyncIterator[str]:
+    start = "-"
+    last_id = group.last_delivered_id
+    while rows := cast(
+        "list[dict[str, Any]]",
+        await redis.xpending_range(keys.events, GROUP, min=start, max=last_id, count=IDS_AT_ONCE),
+    ):
+        for row in rows:
+            yield row["message_id"].decode()
+        start = "(" + rows[-1]["message_id"].decode()
+
+
+def _up_to(entry_ids: list[str], last_id: str) -> list[str]:
+    last = _as_number(last_id)
+    return [entry_id for entry_id in entry_ids if _as_number(entry_id) <= last]
+
+
+def _as_number(entry_id: str) -> tuple[int, int]:
+    milliseconds, _, number = entry_id.partition("-")
+    return int(milliseconds), int(number)
+
+
+def _pages(entry_ids: list[str]) -> list[list[str]]:
+    return [entry_ids[start : start + IDS_PER_QUESTION] for start in range(0, len(entry_ids), IDS_PER_QUESTION)]

@@ -1,0 +1,1 @@
+"""Adyen: how it signs, which event it is, and what it says about money."""

@@ -1,0 +1,60 @@
+"""Adyen's platform, management and transfer webhooks: `HmacSignature: <base64 HMAC-SHA256 of the body>`.
+
+Source: docs.adyen.com, "Verify HMAC signatures" of these webhooks, and Adyen.util of its own library. The key is the
+hex text decoded, as for the standard webhooks, which sign otherwise (`adyen`). `Protocol: HmacSHA256` comes along and
+decides nothing. There is no event id, so that it is made of the body; a retry has the same.
+"""
+
+from typing import Any, ClassVar
+
+from providers import signing
+from providers.adyen.webhook import HexSettings
+from providers.base import Draft, Request, SourceSettings
+from providers.payload import Body, digest_id, inside, read_json, some_name, some_time
+from providers.raw_body import RawBody, Scheme
+
+
+class _Event(Body):
+    type: str
+    timestamp: Any = None
+    createdAt: Any = None  # noqa: N815 - Adyen's spelling
+    data: Any = None
+
+
+class AdyenPlatform(RawBody):
+    """Adyen's events about transfers, balances, accounts and merchants, one a request."""
+
+    name: ClassVar[str] = "adyen_platform"
+    Source: ClassVar[type[SourceSettings]] = HexSettings
+    scheme: ClassVar[Scheme] = Scheme(header="HmacSignature", encodings=(signing.padded_base64,))
+
+    def __init__(self, settings: SourceSettings) -> None:
+        super().__init__(settings)
+        self._keys = [signing.key_from_hex(secret.reveal()) for secret in settings.secrets]
+
+    def parse(self, request: Request) -> list[Draft]:
+        """The one event."""
+        event = read_json(_Event, request.body)
+        event_id = digest_id(request.body)
+        return [
+            Draft(
+                event_id=event_id,
+                type=event.type,
+                resource=_resource(event.data) or event_id,
+                occurred_at=some_time(event.timestamp, event.createdAt, inside(event.data, "creationDate")),
+            )
+        ]
+
+
+def _resource(data: object) -> str | None:
+    """The transfer: the transaction that books it names it, so that both share a resource, and lock together.
+
+    What is about no transfer is about its own object, or else its merchant.
+    """
+    return some_name(
+        inside(data, "transfer", "id"),
+        inside(data, "transferId"),
+        inside(data, "id"),
+        inside(data, "merchantId"),
+        inside(data, "companyId"),
+    )

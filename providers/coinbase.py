@@ -1,0 +1,127 @@
+"""Coinbase Business and CDP: `X-Hook0-Signature: t=<unix s>,v0=<hex>[,h=<header names>,v1=<hex>]`, HMAC-SHA256.
+
+Source: docs.cdp.coinbase.com, "Verify signatures", and hook0, the open-source sender behind it, whose conformance file
+decides what is unclear. v0 is over `<t>.<body>`; v1 over `<t>.<h>.<values of those headers, joined by stops>.<body>`.
+
+* Where there is a v1 it alone counts: a right v0 beside a wrong v1 is refused, or v1 would protect nothing.
+* Who captured a request can leave h and v1 away, and what remains verifies as v0. So nothing is read from the headers
+  that v1 covers: the event's id is in the body, or is made of it (a checkout's body names only the checkout).
+* Whoever moves the borders between names, values and body is never left with a body that is a JSON object.
+
+Coinbase Commerce (`X-CC-Webhook-Signature`, retired in 2026) was a plain HMAC of the body, which `hmac` can read.
+"""
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from providers import signing
+from providers.base import Draft, Proof, Provider, Request, SignatureError, SourceSettings, TimedSettings
+from providers.payload import Body, digest_id, header_text, inside, read_json, some_name, some_time
+
+HEADER = "X-Hook0-Signature"
+EVENT_ID = "X-Event-Id"
+
+COVERED_HEADERS_MAX = 16
+
+TYPE_UNKNOWN = "unknown"
+
+ABOUT = ("transferId", "paymentId", "orderId", "transactionId", "id")
+"""Where an event of one of Coinbase's products names what is paid, in this order."""
+
+
+class _Event(Body):
+    """One of many products' events. In some everything lies in `data`, in a checkout's at the top."""
+
+    eventId: str | None = None  # noqa: N815 - Coinbase's spelling
+    eventType: str = ""  # noqa: N815
+    type: Any = None
+    timestamp: Any = None
+    updatedAt: Any = None  # noqa: N815
+    createdAt: Any = None  # noqa: N815
+    transactionId: Any = None  # noqa: N815
+    orderId: Any = None  # noqa: N815
+    id: Any = None
+    data: Any = None
+
+
+class Coinbase(Provider):
+    """Coinbase's events, one a request."""
+
+    name: ClassVar[str] = "coinbase"
+    Source: ClassVar[type[SourceSettings]] = TimedSettings
+
+    def __init__(self, settings: TimedSettings) -> None:
+        super().__init__(settings)
+        self._keys = [secret.reveal().encode() for secret in settings.secrets]
+        self._tolerance_s = settings.tolerance_s
+
+    async def authenticate(self, request: Request) -> Proof:
+        """v1 where there is one, else v0, by any of the secrets, made within the tolerance."""
+        items = _items(request.headers.get_all(HEADER))
+        timestamp = _single(items, b"t")
+        signed_at_s = signing.unix_s(timestamp)
+        signatures = [value for key, value in items if key == b"v1"]
+        if signatures:
+            names = _single(items, b"h")
+            message = b".".join((timestamp, names, *_covered(request, names), request.body))
+        else:
+            signatures = [value for key, value in items if key == b"v0"]
+            message = timestamp + b"." + request.body
+        if not signatures:
+            raise SignatureError("malformed", f"the {HEADER} header has neither v1 nor v0")
+        number = signing.signing_key(self._keys, message, signatures, signing.lower_hex)
+        signing.check_clock(signed_at_s, request.received_at, self._tolerance_s)
+        return Proof(secret_number=number, signed="body")
+
+    def parse(self, request: Request) -> list[Draft]:
+        """The one event."""
+        event = read_json(_Event, request.body)
+        event_id = event.eventId or digest_id(request.body)
+        named = event.type if isinstance(event.type, str) else ""
+        told = header_text(request, EVENT_ID)
+        return [
+            Draft(
+                event_id=event_id,
+                type=event.eventType or named or TYPE_UNKNOWN,
+                resource=_resource(event) or event_id,
+                occurred_at=some_time(
+                    event.timestamp, event.updatedAt, event.createdAt, inside(event.data, "createdAt")
+                ),
+                headers={EVENT_ID.lower(): told} if told else {},
+            )
+        ]
+
+
+def _items(values: list[bytes]) -> list[tuple[bytes, bytes]]:
+    """What the header holds. A repeated one means what one header with a comma between would."""
+    if not any(values):
+        raise SignatureError("missing", f"there is no {HEADER} header")
+    parts = (item.partition(b"=") for item in b",".join(values).split(b","))
+    return [(key, value) for key, _, value in parts]
+
+
+def _single(items: list[tuple[bytes, bytes]], name: bytes) -> bytes:
+    values = [value for key, value in items if key == name]
+    if len(values) != 1:
+        raise SignatureError("malformed", f"the {HEADER} header has not one {name.decode()}")
+    return values[0]
+
+
+def _covered(request: Request, names: bytes) -> Iterator[bytes]:
+    """The values of the headers that v1 covers. One that did not come is refused before anything is computed."""
+    listed = names.split(b" ")
+    if len(listed) > COVERED_HEADERS_MAX or not names.isascii():
+        raise SignatureError("malformed", f"the {HEADER} header names headers that cannot be")
+    for name in listed:
+        values = request.headers.get_all(name.decode())
+        if not any(values):
+            raise SignatureError("missing", "a header that the signature covers is missing")
+        if len(values) > 1:
+            raise SignatureError("malformed", "a header that the signature covers is repeated")
+        yield values[0]
+
+
+def _resource(event: _Event) -> str | None:
+    """The transfer, checkout or order, so that all events of one payment share a resource, and lock together."""
+    inner = (inside(event.data, name) for name in ABOUT)
+    return some_name(*inner, event.transactionId, event.orderId, event.id)

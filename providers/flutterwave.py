@@ -1,0 +1,53 @@
+"""Flutterwave v4: `flutterwave-signature: <base64 HMAC-SHA256 of the body>`, keyed with the secret hash.
+
+Source: developer.flutterwave.com/docs/webhooks for the header, other receivers for the digest: an older copy of that
+page compares the header with the secret hash itself. That form is not accepted: it proves nothing about the body.
+
+`webhook_id` looks like the id of the delivery, but no page says so. Were it the endpoint's, events with one id would be
+lost; so the charge and its status are part of ours. All of it is signed.
+"""
+
+from typing import Any, ClassVar
+
+from providers import signing
+from providers.base import Draft, Request
+from providers.payload import Body, digest_id, read_json, some_name, some_time
+from providers.raw_body import RawBody, Scheme
+
+
+class _Data(Body):
+    id: Any = None
+    charge_id: Any = None
+    status: Any = None
+    created_datetime: Any = None
+
+
+class _Event(Body):
+    webhook_id: Any = None
+    type: str
+    timestamp: Any = None
+    data: _Data
+
+
+class Flutterwave(RawBody):
+    """Flutterwave's v4 events, one a request."""
+
+    name: ClassVar[str] = "flutterwave"
+    scheme: ClassVar[Scheme] = Scheme(header="flutterwave-signature", encodings=(signing.padded_base64,))
+
+    def parse(self, request: Request) -> list[Draft]:
+        """The one event."""
+        event = read_json(_Event, request.body)
+        delivery, about = some_name(event.webhook_id), some_name(event.data.id)
+        status = some_name(event.data.status)
+        known = ":".join(part for part in (delivery, event.type, about, status) if part)
+        event_id = known if about else digest_id(request.body)
+        return [
+            Draft(
+                event_id=event_id,
+                type=event.type,
+                # A refund or chargeback names its charge, and locks and merges with it.
+                resource=some_name(event.data.charge_id, event.data.id) or event_id,
+                occurred_at=some_time(event.timestamp, event.data.created_datetime),
+            )
+        ]

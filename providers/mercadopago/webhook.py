@@ -1,0 +1,161 @@
+"""Mercado Pago: `x-signature: ts=<unix time>,v1=<hex HMAC-SHA256>` over a manifest, and not over the body.
+
+Source: mercadopago.com/developers, "Webhooks", and the validator of the mercadopago package. The manifest is
+`id:<data.id of the query>;request-id:<x-request-id header>;ts:<ts>;`, without the parts that are absent.
+
+* Hence `signed = reference`: what is proven is that Mercado Pago spoke of this data.id at that time. The type, the
+  time and anything else in the body could be anyone's: fetch the payment by the event's resource before money moves.
+* So the event's id is made of the manifest. The id in the body is not signed: with it, a captured request could come
+  again as any other event, and even take a later one's place.
+* ts is in milliseconds, or in seconds in older examples; what is too large for seconds is milliseconds.
+* The documentation says that data.id may come in upper case and is signed in lower case; the package signs it as it
+  came. Both are tried. The resource is in lower case then, so that one payment has one name.
+* No tolerance is documented, nor whether a retry is signed anew. Without `tolerance_s` any age passes, and what keeps a
+  captured request from being applied again is that its event id is known.
+
+QR-code notifications and the old IPN are not signed, and refused.
+"""
+
+import contextlib
+import re
+from typing import Annotated, Any, ClassVar
+from urllib.parse import parse_qsl
+
+from pydantic import Field
+
+from providers import signing
+from providers.base import TOLERANCE_S_MAX, Draft, Proof, Provider, Request, SignatureError, SourceSettings
+from providers.payload import UNIX_S_MAX, Body, read_json, some_time
+
+HEADER = "x-signature"
+REQUEST_ID = "x-request-id"
+DATA_ID = "data.id"
+CURRENCY = "currency"
+
+TYPE_UNKNOWN = "unknown"
+
+TS_DIGITS_MAX = 14
+"""Milliseconds until the year 5138."""
+
+QUERY_FIELDS_MAX = 20
+
+_NAME = re.compile("[!-:<-~]{1,100}")
+"""An id without a semicolon: with one, the manifest could be cut into id and request id in another way."""
+
+
+class MercadoPagoSettings(SourceSettings):
+    """Its table in sources.toml."""
+
+    tolerance_s: Annotated[int, Field(strict=True, ge=1, le=TOLERANCE_S_MAX)] | None = None
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None = None
+    """The account's. Notifications of orders have amounts and no currency, so their reader is told this one."""
+
+
+class _Event(Body):
+    """None of it is signed."""
+
+    action: str = ""
+    type: str = ""
+    date_created: Any = None
+
+
+class MercadoPago(Provider):
+    """Mercado Pago's events, one a request."""
+
+    name: ClassVar[str] = "mercadopago"
+    Source: ClassVar[type[SourceSettings]] = MercadoPagoSettings
+
+    def __init__(self, settings: MercadoPagoSettings) -> None:
+        super().__init__(settings)
+        self._keys = [secret.reveal().encode() for secret in settings.secrets]
+        self._tolerance_s = settings.tolerance_s
+        self._headers = {CURRENCY: settings.currency} if settings.currency else {}
+
+    async def authenticate(self, request: Request) -> Proof:
+        """Any v1 by any of the secrets, over either form of the id, made within the tolerance if there is one."""
+        timestamp, signatures = _parts(request.headers.get_all(HEADER))
+        data_id, request_id = _data_id(request), _request_id(request)
+        number = self._prove(
+            [_manifest(each, request_id, timestamp) for each in (data_id, _one_name(data_id))], signatures
+        )
+        if self._tolerance_s is not None:
+            signing.check_clock(_seconds(timestamp), request.received_at, self._tolerance_s)
+        return Proof(secret_number=number, signed="reference")
+
+    def parse(self, request: Request) -> list[Draft]:
+        """The one event."""
+        event = read_json(_Event, request.body)
+        timestamp, _ = _parts(request.headers.get_all(HEADER))
+        data_id = _data_id(request)
+        about = _one_name(data_id)
+        event_id = _manifest(about, _request_id(request), timestamp).decode()
+        return [
+            Draft(
+                event_id=event_id,
+                type=event.action or event.type or TYPE_UNKNOWN,
+                # What is notified of is the payment itself, whatever happened to it: all its events share this.
+                resource=about or event_id,
+                occurred_at=some_time(event.date_created, int(timestamp)),
+                headers={**({DATA_ID: data_id} if data_id else {}), **self._headers},
+            )
+        ]
+
+    def _prove(self, manifests: list[bytes], signatures: list[bytes]) -> int:
+        """The number of the secret that signed one of the manifests."""
+        *others, last = manifests
+        for manifest in others:
+            with contextlib.suppress(SignatureError):
+                return signing.signing_key(self._keys, manifest, signatures, signing.lower_hex)
+        return signing.signing_key(self._keys, last, signatures, signing.lower_hex)
+
+
+def _parts(values: list[bytes]) -> tuple[bytes, list[bytes]]:
+    """The timestamp and the v1 signatures. A repeated header means what one header with a comma between would."""
+    if not any(values):
+        raise SignatureError("missing", f"there is no {HEADER} header")
+    items = [item.strip().partition(b"=") for item in b",".join(values).split(b",")]
+    timestamps = [value for key, _, value in items if key == b"ts"]
+    signatures = [value for key, _, value in items if key == b"v1"]
+    if len(timestamps) != 1 or not signatures:
+        raise SignatureError("malformed", f"the {HEADER} header has not one ts and at least one v1")
+    if not (timestamps[0].isdigit() and len(timestamps[0]) <= TS_DIGITS_MAX):
+        raise SignatureError("malformed", "the signed timestamp is not a number of seconds or milliseconds")
+    return timestamps[0], signatures
+
+
+def _data_id(request: Request) -> str:
+    """What the query names, "" where it names nothing."""
+    try:
+        query = parse_qsl(request.target.partition("?")[2], keep_blank_values=True, max_num_fields=QUERY_FIELDS_MAX)
+    except ValueError:
+        raise SignatureError("malformed", f"the query has more than {QUERY_FIELDS_MAX} fields") from None
+    return _name(DATA_ID, [value for key, value in query if key == DATA_ID])
+
+
+def _request_id(request: Request) -> str:
+    """The header, "" where there is none."""
+    values = request.headers.get_all(REQUEST_ID)
+    return _name(REQUEST_ID, [value.decode(errors="replace") for value in values])
+
+
+def _name(what: str, values: list[str]) -> str:
+    if not any(values):
+        return ""
+    if len(values) > 1 or not _NAME.fullmatch(values[0]):
+        raise SignatureError("malformed", f"{what} is repeated, or is not an id")
+    return values[0]
+
+
+def _one_name(data_id: str) -> str:
+    """In lower case, if it came in upper case; an id in both cases is as it is."""
+    return data_id if any(map(str.islower, data_id)) else data_id.lower()
+
+
+def _manifest(data_id: str, request_id: str, timestamp: bytes) -> bytes:
+    parts = (("id", data_id), ("request-id", request_id), ("ts", timestamp.decode()))
+    return "".join(f"{name}:{value};" for name, value in parts if value).encode()
+
+
+def _seconds(timestamp: bytes) -> int:
+    number = int(timestamp)
+    return number // 1000 if number > UNIX_S_MAX else number

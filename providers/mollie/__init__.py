@@ -1,0 +1,1 @@
+"""Mollie: how it signs, which event it is, and what it says about money."""

@@ -1,0 +1,48 @@
+"""A signature over the raw body alone, in one header: what most senders do, each with its header, prefix and digest.
+
+No time is signed, so what keeps a captured request from being applied again is that its event id is known. Where a
+provider has no id that the signature covers, the id is made of the body (`payload.digest_id`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from contract.event import Signed
+from providers import signing
+from providers.base import Proof, Provider, Request, SignatureError, SourceSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """How a sender signs a body. Values that do not begin with `prefix` are none of its signatures."""
+
+    header: str
+    prefix: bytes = b""
+    mac: signing.Mac = signing.hmac_sha256
+    encodings: tuple[signing.Encode, ...] = (signing.lower_hex,)
+    signed: Signed = "body"
+
+    def prove(self, keys: Sequence[bytes], body: bytes, values: Sequence[bytes]) -> Proof:
+        """Any of the header's values, made with any of the keys, is proof enough. Raises SignatureError."""
+        if not any(values):
+            raise SignatureError("missing", f"there is no {self.header} header")
+        signatures = [value.removeprefix(self.prefix) for value in values if value.startswith(self.prefix)]
+        if not signatures:
+            raise SignatureError("malformed", f"the {self.header} header does not begin with {self.prefix.decode()}")
+        number = signing.signing_key(keys, body, signatures, *self.encodings, mac=self.mac)
+        return Proof(secret_number=number, signed=self.signed)
+
+
+class RawBody(Provider):
+    """A sender with such a scheme, whose keys are its secrets as they are written."""
+
+    scheme: ClassVar[Scheme]
+
+    def __init__(self, settings: SourceSettings) -> None:
+        super().__init__(settings)
+        self._keys = [secret.reveal().encode() for secret in settings.secrets]
+
+    async def authenticate(self, request: Request) -> Proof:
+        """Any value of the scheme's header, made with any of the secrets."""
+        return self.scheme.prove(self._keys, request.body, request.headers.get_all(self.scheme.header))

@@ -1,0 +1,70 @@
+"""Shopify: `X-Shopify-Hmac-SHA256: <base64 HMAC-SHA256 of the body>`, keyed with the app's client secret.
+
+Source: shopify.dev, "Verify webhook deliveries". The newer events name their headers without the `X-`. After a rotation
+it may take an hour until the new secret is used. What the admin's Notifications page sends as a test is signed with
+another secret. The topic and the ids are in headers that are not signed:
+
+* The event's id is made of the topic and the body, so that a captured delivery is not applied again under a new
+  `X-Shopify-Webhook-Id`. A retry has the same body, and so have the deliveries of two subscriptions to one topic.
+* The topic is part of it, since one change of an order is told under several topics with one and the same body. Whoever
+  captured a delivery could thus tell it under another topic, once each; read the state from the body, which is signed.
+"""
+
+from typing import Any, ClassVar
+
+from providers import signing
+from providers.base import Draft, Proof, Request
+from providers.payload import Body, digest_id, header_text, inside, read_json, some_name, some_time
+from providers.raw_body import RawBody, Scheme
+
+NEWER = "Shopify-Hmac-Sha256"
+KEPT = ("Webhook-Id", "Event-Id", "Shop-Domain", "API-Version")
+"""Headers that a reader of the event may need besides the body; none of them is signed."""
+
+TOPIC_UNKNOWN = "unknown"
+
+
+class _Event(Body):
+    """An order, or something that belongs to one."""
+
+    id: Any = None
+    order_id: Any = None
+    admin_graphql_api_id: Any = None
+    order_edit: Any = None
+    updated_at: Any = None
+    created_at: Any = None
+
+
+class Shopify(RawBody):
+    """Shopify's events, one a request."""
+
+    name: ClassVar[str] = "shopify"
+    scheme: ClassVar[Scheme] = Scheme(header="X-Shopify-Hmac-SHA256", encodings=(signing.padded_base64,))
+
+    async def authenticate(self, request: Request) -> Proof:
+        """Any value of the header, under its older or newer name."""
+        values = request.headers.get_all(self.scheme.header) + request.headers.get_all(NEWER)
+        return self.scheme.prove(self._keys, request.body, values)
+
+    def parse(self, request: Request) -> list[Draft]:
+        """The one event."""
+        event = read_json(_Event, request.body)
+        topic = _header(request, "Topic") or TOPIC_UNKNOWN
+        event_id = f"{topic}:{digest_id(request.body)}"
+        order = some_name(event.order_id, inside(event.order_edit, "order_id"))
+        kept = {f"x-shopify-{name.lower()}": _header(request, name) for name in KEPT}
+        return [
+            Draft(
+                event_id=event_id,
+                type=topic,
+                # The order is the payment: its refunds, transactions, fulfillments and disputes name it.
+                resource=order or some_name(event.id, event.admin_graphql_api_id) or event_id,
+                # The body's own times are signed, the header's is not.
+                occurred_at=some_time(event.updated_at, event.created_at, _header(request, "Triggered-At")),
+                headers={name: value for name, value in kept.items() if value},
+            )
+        ]
+
+
+def _header(request: Request, name: str) -> str | None:
+    return header_text(request, f"X-Shopify-{name}") or header_text(request, f"Shopify-{name}")

@@ -1,0 +1,176 @@
+"""Standard Webhooks (standardwebhooks.com): `webhook-id`, `webhook-timestamp`, `webhook-signature: v1,<base64> …`.
+
+Signed is `<id>.<timestamp>.<body>`. What a source's secrets look like says which signatures they verify, so that a
+public key can never be taken for a secret:
+
+* `whsec_<base64>`, or bare base64: HMAC-SHA256, sent as `v1`;
+* `whpk_<base64>`: the sender's Ed25519 public key, sent as `v1a`. It is no secret, and has a setting of its own,
+  `public_key`; but it may be listed among the secrets too, and with it there need not be a secret.
+
+Several signatures, separated by spaces, stand for several secrets; other versions are ignored. An id may hold a full
+stop: whoever moves the borders between id, timestamp and body is never left with a body that is a JSON object.
+"""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from pydantic import Field, ValidationInfo, field_validator
+
+from providers import signing
+from providers.base import Draft, PayloadError, Proof, Provider, Request, SignatureError, SourceSettings, TimedSettings
+from providers.payload import Body, inside, read_json, some_time
+from providers.public_keys import OneOrMore, one_at_least
+from providers.secret import Secret
+
+ID = "webhook-id"
+
+SECRET_PREFIX = "whsec_"  # noqa: S105 - the part of every secret that is no secret
+PUBLIC_KEY_PREFIX = "whpk_"
+PUBLIC_KEY_BYTES = 32
+
+TYPE_UNKNOWN = "unknown"
+"""The type of an event that names none: the specification only recommends to."""
+
+
+Key = bytes | Ed25519PublicKey
+
+
+def _key(secret: Secret) -> Key:
+    """Raises ValueError without naming the secret."""
+    text = secret.reveal()
+    if text.startswith(PUBLIC_KEY_PREFIX):
+        return _public_key(text)
+    return signing.key_from_base64(text.removeprefix(SECRET_PREFIX))
+
+
+def _public_key(text: str) -> Ed25519PublicKey:
+    public_key = signing.key_from_base64(text.removeprefix(PUBLIC_KEY_PREFIX))
+    if len(public_key) != PUBLIC_KEY_BYTES:
+        raise ValueError(f"a public key has {len(public_key)} bytes, not {PUBLIC_KEY_BYTES}")
+    return Ed25519PublicKey.from_public_bytes(public_key)
+
+
+class StandardSettings(TimedSettings):
+    """Its table in sources.toml. The secrets must be base64, and so must the public keys."""
+
+    secrets: tuple[Secret, ...] = ()
+    public_key: OneOrMore = Field(default=(), validate_default=True)
+
+    @field_validator("secrets")
+    @classmethod
+    def _are_base64(cls, secrets: tuple[Secret, ...]) -> tuple[Secret, ...]:
+        for number, secret in enumerate(secrets, start=1):
+            try:
+                _key(secret)
+            except ValueError as error:
+                raise ValueError(f"number {number}: {error}") from None
+        return secrets
+
+    @field_validator("public_key")
+    @classmethod
+    def _are_public_keys(cls, given: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        for text in one_at_least(given, info):
+            _public_key(text)
+        return given
+
+
+class _Event(Body):
+    """The recommended structure; none of it is certain. Svix's own examples write `event_type`."""
+
+    type: str = ""
+    event_type: Any = None
+    timestamp: Any = None
+    data: Any = None
+
+
+class StandardWebhooks(Provider):
+    """Events of any sender that follows the specification, one a request."""
+
+    name: ClassVar[str] = "standard_webhooks"
+    Source: ClassVar[type[SourceSettings]] = StandardSettings
+
+    prefixes: ClassVar[tuple[str, ...]] = ("webhook-",)
+    """How the names of the three headers may begin. All of a request begin alike."""
+
+    def __init__(self, settings: TimedSettings) -> None:
+        super().__init__(settings)
+        keys = dict(enumerate(self._keys(settings), start=1))
+        self._hmac_keys = {number: key for number, key in keys.items() if isinstance(key, bytes)}
+        self._public_keys = {number: key for number, key in keys.items() if isinstance(key, Ed25519PublicKey)}
+        self._tolerance_s = settings.tolerance_s
+
+    def _keys(self, settings: TimedSettings) -> list[Key]:
+        """Those of the secrets, then the public ones."""
+        assert isinstance(settings, StandardSettings)
+        return [*map(_key, settings.secrets), *map(_public_key, settings.public_key)]
+
+    async def authenticate(self, request: Request) -> Proof:
+        """Any v1 or v1a signature by any of the secrets, made within the tolerance."""
+        prefix = self._prefix(request)
+        event_id, timestamp = _single(request, f"{prefix}id"), _single(request, f"{prefix}timestamp")
+        signatures = request.headers.get_all(f"{prefix}signature")
+        if not any(signatures):
+            raise SignatureError("missing", f"there is no {prefix}signature header")
+        signed_at_s = signing.unix_s(timestamp)
+        number = self._prove(b".".join((event_id, timestamp, request.body)), signatures)
+        signing.check_clock(signed_at_s, request.received_at, self._tolerance_s)
+        return Proof(secret_number=number, signed="body")
+
+    def parse(self, request: Request) -> list[Draft]:
+        """The one event. Its id is the signed header; a retry has the same."""
+        event = read_json(_Event, request.body)
+        prefix = self._prefix(request)
+        event_id = _text(_single(request, f"{prefix}id"))
+        signed_at_s = signing.unix_s(_single(request, f"{prefix}timestamp"))
+        named = event.event_type if isinstance(event.event_type, str) else ""
+        return [
+            Draft(
+                event_id=event_id,
+                type=event.type or named or TYPE_UNKNOWN,
+                resource=self._resource(event.data) or event_id,
+                occurred_at=some_time(event.timestamp if isinstance(event.timestamp, str) else None, signed_at_s),
+                headers={ID: event_id},
+            )
+        ]
+
+    def _resource(self, data: object) -> str | None:
+        """What the event is about, where the sender follows the recommended structure."""
+        about = inside(data, "id")
+        return about if isinstance(about, str) else None
+
+    def _prefix(self, request: Request) -> str:
+        """The one the request uses; the usual one where it uses none."""
+        used = (prefix for prefix in self.prefixes if request.headers.get_all(f"{prefix}signature"))
+        return next(used, self.prefixes[0])
+
+    def _prove(self, message: bytes, values: Sequence[bytes]) -> int:
+        """The number of the secret that made one of the signatures."""
+        items = [item.partition(b",") for item in b" ".join(values).split(b" ")]
+        v1 = [signature for version, _, signature in items if version == b"v1" and self._hmac_keys]
+        v1a = [signature for version, _, signature in items if version == b"v1a" and self._public_keys]
+        if not v1 and not v1a:
+            raise SignatureError("malformed", "there is no signature of a version that the source has a key for")
+        number = signing.ed25519_key(self._public_keys, message, v1a)
+        if number is None:
+            number = list(self._hmac_keys)[
+                signing.signing_key(list(self._hmac_keys.values()), message, v1, signing.padded_base64) - 1
+            ]
+        return number
+
+
+def _single(request: Request, name: str) -> bytes:
+    """The value of a header that is part of what is signed, and so may not be there twice."""
+    values = request.headers.get_all(name)
+    if not any(values):
+        raise SignatureError("missing", f"there is no {name} header")
+    if len(values) > 1:
+        raise SignatureError("malformed", f"the {name} header is repeated")
+    return values[0]
+
+
+def _text(event_id: bytes) -> str:
+    try:
+        return event_id.decode()
+    except UnicodeDecodeError:
+        raise PayloadError(f"the {ID} header is not UTF-8 text") from None

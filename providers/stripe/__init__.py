@@ -1,0 +1,1 @@
+"""Stripe: how it signs, which event it is, and what it says about money."""

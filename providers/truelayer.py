@@ -1,0 +1,216 @@
+"""TrueLayer: `Tl-Signature: <JWS header>..<signature>`, ES512 over method, path, named headers and body.
+
+Source: github.com/TrueLayer/truelayer-signing, request-signing-v2. Signed is `<JWS header>.<base64url of
+"POST <path>\\n<Name>: <value>\\n…<body>">`, with the headers that `tl_headers` names, in that order and spelling.
+
+* `jku` says where the keys are, and anyone can write a `jku`: only the one of the source's `environment` is accepted.
+  The sandbox signs for anyone who has an account there, so a source takes the keys of one environment only.
+* The keys are fetched, and fetched anew when one is named that is not among them; or they are set in `jwks`, and
+  nothing is fetched.
+* The path is signed as TrueLayer knows it. Where a proxy changes it, set `notification_url` to what is written in
+  TrueLayer's Console. As in TrueLayer's libraries, a slash at its end may be more or less.
+* One key signs for all of TrueLayer's clients, and the host is not signed: a client of TrueLayer who sets your path as
+  its own passes. Give the source a name that cannot be guessed, and never take a payment_id for yours unseen.
+* Retries go on for 72 hours; whether they are signed anew is not documented. Without `tolerance_s` any age passes.
+"""
+
+from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import urlsplit
+
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from pydantic import Field, ValidationInfo, field_validator
+
+from providers import signing
+from providers.base import Draft, PayloadError, Proof, Provider, Request, SignatureError, SourceSettings
+from providers.keyring import Fetch, Keyring
+from providers.payload import Body, header_text, read_json, some_name, some_time, time_from_iso
+from providers.public_keys import (
+    Es512Keys,
+    OneOrMore,
+    OptionalTolerance,
+    PublicSettings,
+    all_of,
+    es512_keys,
+    from_base64url,
+    is_es512,
+    to_base64url,
+)
+
+HEADER = "Tl-Signature"
+TIMESTAMP = "X-Tl-Webhook-Timestamp"
+
+JKU = {
+    "live": "https://webhooks.truelayer.com/.well-known/jwks",
+    "sandbox": "https://webhooks.truelayer-sandbox.com/.well-known/jwks",
+}
+
+KEYS_AGE_S_MAX = 3600.0
+"""How long fetched keys are taken for all of them: a withdrawn one is not accepted for longer."""
+
+KEYS_AGE_S_MIN = 60.0
+"""How old fetched keys must be to be fetched anew for a key that is not among them."""
+
+TYPE_UNKNOWN = "unknown"
+
+SIGNED_HEADERS_MAX = 32
+"""Headers that one signature may cover."""
+
+SIGNATURES_MAX = 2
+"""Values of the header that are tried: each costs a stranger nothing and us half a millisecond."""
+
+
+class TrueLayerSettings(PublicSettings):
+    """Its table in sources.toml."""
+
+    environment: Literal["live", "sandbox"] = "live"
+    jwks: OneOrMore = Field(default=(), validate_default=True)
+    notification_url: Annotated[str, Field(pattern="^https?://[!-~]+$", max_length=2048)] | None = None
+    tolerance_s: OptionalTolerance = None
+
+    @field_validator("jwks")
+    @classmethod
+    def _are_keys(cls, given: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        for text in all_of(given, info.data.get("secrets", ())):
+            try:
+                es512_keys(text.encode())
+            except ValueError:
+                raise ValueError("one is not a JSON Web Key Set with a key on P-521") from None
+        return given
+
+
+class _Jws(Body):
+    alg: Literal["ES512"]
+    kid: str
+    tl_version: Literal["2"]
+    tl_headers: str
+    jku: str | None = None
+
+
+class _Event(Body):
+    """Its type was named event_type before the third version of their API."""
+
+    event_id: str
+    type: Any = None
+    event_type: Any = None
+    payment_id: Any = None
+    mandate_id: Any = None
+    payout_id: Any = None
+    transaction_id: Any = None
+    executed_at: Any = None
+    settled_at: Any = None
+    failed_at: Any = None
+    authorized_at: Any = None
+
+
+class TrueLayer(Provider):
+    """TrueLayer's events, one a request."""
+
+    name: ClassVar[str] = "truelayer"
+    Source: ClassVar[type[SourceSettings]] = TrueLayerSettings
+
+    def __init__(self, settings: TrueLayerSettings, fetch: Fetch | None = None) -> None:
+        super().__init__(settings)
+        self.keyring = Keyring(es512_keys, fetch)
+        self._own_keys = [es512_keys(text.encode()) for text in all_of(settings.jwks, settings.secrets)]
+        self._jku = JKU[settings.environment]
+        self._settings = settings
+        self._tolerance_s = settings.tolerance_s
+
+    async def authenticate(self, request: Request) -> Proof:
+        """Any value of the header, by any of the keys, made within the tolerance if there is one."""
+        signatures = request.headers.get_all(HEADER)
+        if not any(signatures):
+            raise SignatureError("missing", f"there is no {HEADER} header")
+        refused = None
+        for signature in signatures[:SIGNATURES_MAX]:
+            try:
+                return await self._prove(request, signature)
+            except SignatureError as error:
+                refused = error
+        raise refused or SignatureError("mismatch", "none of the signatures is genuine")
+
+    async def _prove(self, request: Request, value: bytes) -> Proof:
+        head, _, signature = value.partition(b"..")
+        jws = _jws(head)
+        lines = _signed_lines(request, jws)
+        number, key = await self._key(request, jws)
+        decoded, method = from_base64url(signature) or b"", request.method.encode()
+        messages = (
+            b"%b %b\n%b%b" % (method, path, lines, request.body) for path in _paths(self._settings, request.target)
+        )
+        if not any(is_es512(key, b"%b.%b" % (head, to_base64url(each)), decoded) for each in messages):
+            raise SignatureError("mismatch", "the key it names did not sign this method, path, headers and body")
+        self._check_clock(request)
+        return Proof(secret_number=number, signed="body")
+
+    async def _key(self, request: Request, jws: _Jws) -> tuple[int, EllipticCurvePublicKey]:
+        """The key that the signature names, and its number among the source's own; a fetched one is number 1."""
+        if jws.jku != self._jku and not (self._own_keys and jws.jku is None):
+            raise SignatureError("mismatch", "its jku is not where the keys of the source's environment are")
+        for number, keys in enumerate(self._own_keys or await self._fetched(request, jws.kid), start=1):
+            if jws.kid in keys:
+                return number, keys[jws.kid]
+        raise SignatureError("mismatch", "the key it names is none of the source's")
+
+    async def _fetched(self, request: Request, kid: str) -> list[Es512Keys]:
+        keys = await self.keyring.get(self._jku, request.received_at, KEYS_AGE_S_MAX)
+        if kid not in keys:
+            keys = await self.keyring.get(self._jku, request.received_at, KEYS_AGE_S_MIN)
+        return [keys]
+
+    def _check_clock(self, request: Request) -> None:
+        if self._tolerance_s is not None:
+            try:
+                signed_at = time_from_iso(header_text(request, TIMESTAMP) or "")
+            except PayloadError:
+                raise SignatureError("missing", f"no time is signed in a {TIMESTAMP} header") from None
+            signing.check_clock(int(signed_at.timestamp()), request.received_at, self._tolerance_s)
+
+    def parse(self, request: Request) -> list[Draft]:
+        """The one event."""
+        event = read_json(_Event, request.body)
+        times = (event.executed_at, event.settled_at, event.failed_at, event.authorized_at)
+        return [
+            Draft(
+                event_id=event.event_id,
+                type=some_name(event.type, event.event_type) or TYPE_UNKNOWN,
+                # The payment, which its refunds name too, so that all its events lock and merge together.
+                resource=some_name(event.payment_id, event.mandate_id, event.payout_id, event.transaction_id)
+                or event.event_id,
+                occurred_at=some_time(*times, header_text(request, TIMESTAMP)),
+            )
+        ]
+
+
+def _paths(settings: TrueLayerSettings, target: str) -> list[bytes]:
+    """What may have been signed as the path: as it is, without a query, and with a slash more or less at its end."""
+    url = urlsplit(settings.notification_url) if settings.notification_url else None
+    whole = target if url is None else (url.path or "/") + (f"?{url.query}" if url.query else "")
+    path = whole.partition("?")[0]
+    other = path.removesuffix("/") if path.endswith("/") else f"{path}/"
+    return [each.encode("utf-8", "surrogateescape") for each in dict.fromkeys((whole, path, other))]
+
+
+def _jws(head: bytes) -> _Jws:
+    try:
+        return read_json(_Jws, from_base64url(head) or b"")
+    except PayloadError:
+        raise SignatureError("malformed", f"the {HEADER} header does not begin with a JWS header of ES512") from None
+
+
+def _signed_lines(request: Request, jws: _Jws) -> bytes:
+    """The lines of the headers it covers, spelled as it spells them. A timestamp that it does not cover is refused."""
+    names = jws.tl_headers.split(",") if jws.tl_headers else []
+    if len(names) > SIGNED_HEADERS_MAX:
+        raise SignatureError("malformed", f"it covers more than {SIGNED_HEADERS_MAX} headers")
+    if request.headers.first(TIMESTAMP) and TIMESTAMP.lower() not in map(str.lower, names):
+        raise SignatureError("malformed", f"it does not cover the {TIMESTAMP} header")
+    lines = []
+    for name in names:
+        values = request.headers.get_all(name)
+        if not any(values):
+            raise SignatureError("missing", "there is no header of a name that it covers")
+        if len(values) > 1:
+            raise SignatureError("malformed", "a header that it covers is there more than once")
+        lines.append(b"%b: %b\n" % (name.encode(), values[0]))
+    return b"".join(lines)

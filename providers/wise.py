@@ -1,0 +1,94 @@
+"""Wise: `X-Signature-SHA256: <base64 RSA-SHA256 of the body>`, by Wise's own key, one for production, one for sandbox.
+
+Source: docs.wise.com, "Event handling", and Wise's digital-signatures-examples. The key is published there and is a
+setting. Never list the sandbox's beside that of production: Wise signs in the sandbox for anyone.
+
+* One key signs for all customers of Wise, and the address is not signed: a customer who subscribes with your URL, or
+  who was sent an event that is then sent to you, passes. `profile_ids` refuses events of any profile but yours.
+* `X-Delivery-Id` is not signed, so the event's id is made of the body: of its type and its `data`. `sent_at` and the
+  subscription are left out, so that a retry, and the delivery to a second subscription, are the same event.
+"""
+
+import hashlib
+import json
+from typing import Any, ClassVar
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from providers.base import Draft, PayloadError, Proof, Provider, Request, SignatureError, SourceSettings
+from providers.payload import Body, header_text, inside, read_json, some_name, some_time
+from providers.public_keys import OneOrMore, PublicSettings, all_of, one_at_least, rsa_key, rsa_sha256_key
+
+HEADER = "X-Signature-SHA256"
+KEPT = ("X-Delivery-Id", "X-Test-Notification")
+"""Headers that a reader of the event may need besides the body; neither is signed."""
+
+
+class WiseSettings(PublicSettings):
+    """Its table in sources.toml."""
+
+    public_key: OneOrMore = Field(default=(), validate_default=True)
+    profile_ids: tuple[int, ...] = ()
+
+    @field_validator("public_key")
+    @classmethod
+    def _are_keys(cls, given: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        for text in all_of(one_at_least(given, info), info.data.get("secrets", ())):
+            rsa_key(text)
+        return given
+
+
+class _Event(Body):
+    event_type: str
+    data: dict[str, Any]
+    sent_at: Any = None
+
+
+class Wise(Provider):
+    """Wise's events, one a request."""
+
+    name: ClassVar[str] = "wise"
+    Source: ClassVar[type[SourceSettings]] = WiseSettings
+
+    def __init__(self, settings: WiseSettings) -> None:
+        super().__init__(settings)
+        self._keys = [rsa_key(text) for text in all_of(settings.public_key, settings.secrets)]
+        self._profile_ids = settings.profile_ids
+
+    async def authenticate(self, request: Request) -> Proof:
+        """Any value of the header, by any of the keys, of one of the profiles if those are set."""
+        signatures = request.headers.get_all(HEADER)
+        if not any(signatures):
+            raise SignatureError("missing", f"there is no {HEADER} header")
+        number = rsa_sha256_key(self._keys, [request.body], signatures)
+        if self._profile_ids and _profile(request) not in self._profile_ids:
+            raise SignatureError("mismatch", "Wise signed it, but for a profile that is not among profile_ids")
+        return Proof(secret_number=number, signed="body")
+
+    def parse(self, request: Request) -> list[Draft]:
+        """The one event."""
+        event = read_json(_Event, request.body)
+        kept = {name.lower(): header_text(request, name) for name in KEPT}
+        event_id = _digest(event)
+        return [
+            Draft(
+                event_id=event_id,
+                type=event.event_type,
+                # The transfer: its payouts' failures and its cases name it, so that they lock and merge with it.
+                resource=some_name(event.data.get("transfer_id"), inside(event.data, "resource", "id")) or event_id,
+                occurred_at=some_time(event.data.get("occurred_at"), event.sent_at),
+                headers={name: value for name, value in kept.items() if value},
+            )
+        ]
+
+
+def _digest(event: _Event) -> str:
+    told = json.dumps([event.event_type, event.data], sort_keys=True).encode()
+    return f"sha256:{hashlib.sha256(told).hexdigest()}"
+
+
+def _profile(request: Request) -> object:
+    try:
+        return inside(read_json(_Event, request.body).data, "resource", "profile_id")
+    except PayloadError:
+        return None

@@ -1,0 +1,1 @@
+"""The demonstration: signed events, killed workers, and what became of them."""

@@ -1,0 +1,56 @@
+"""Locks of a batch's resources: those that are ours, for as long as the work goes on."""
+
+import pytest
+from redis.asyncio import Redis
+
+from consumers.locks import Locks
+from consumers.scripts import Scripts
+from contract.keys import Keys
+
+TTL_MS = 60_000
+A, B = ("acme", "pi_a"), ("acme", "pi_b")
+
+
+def locks_of(redis: Redis, keys: Keys, token: str) -> Locks:
+    return Locks(Scripts(redis, keys), keys, token, TTL_MS)
+
+
+async def test_each_worker_gets_what_is_free(redis: Redis, keys: Keys) -> None:
+    first, second = locks_of(redis, keys, "worker-1:a"), locks_of(redis, keys, "worker-2:b")
+    async with first.hold([A, A]) as held:
+        assert held == {A}
+        assert first.held == {keys.lock(*A)}
+        assert await redis.get(keys.lock(*A)) == b"worker-1:a"
+        async with second.hold([A, B]) as rest:
+            assert rest == {B}
+    assert first.held == second.held == frozenset()
+    assert not await redis.exists(keys.lock(*A), keys.lock(*B))
+
+
+async def test_no_resources_need_no_locks(redis: Redis, keys: Keys) -> None:
+    async with locks_of(redis, keys, "worker-1:a").hold([]) as held:
+        assert held == set()
+
+
+async def test_they_are_released_when_the_work_fails(redis: Redis, keys: Keys) -> None:
+    async def work() -> None:
+        async with locks_of(redis, keys, "worker-1:a").hold([A]):
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await work()
+    assert not await redis.exists(keys.lock(*A))
+
+
+async def test_a_lock_that_has_another_owner_by_now_is_left_to_it(redis: Redis, keys: Keys) -> None:
+    async with locks_of(redis, keys, "worker-1:a").hold([A]):
+        await redis.set(keys.lock(*A), "worker-2:b")
+    assert await redis.get(keys.lock(*A)) == b"worker-2:b"
+
+
+async def test_a_release_that_fails_is_no_failure_of_the_work(redis: Redis, keys: Keys) -> None:
+    """Wrong type: the server refuses to compare the token."""
+    async with locks_of(redis, keys, "worker-1:a").hold([A]):
+        await redis.delete(keys.lock(*A))
+        await redis.lpush(keys.lock(*A), "x")
+    assert await redis.exists(keys.lock(*A))

@@ -1,0 +1,261 @@
+"""Histories as Stripe, PayPal and Adyen tell them: whatever the order, repeats, batches and workers, the rows are what
+the model of what really happened says. `--hypothesis-profile=prove` tries many more.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import asyncpg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from consumers.handlers import Connection, Handlers, PaymentFact
+from consumers.handlers.payments import builtin
+from contract.accounts import Booking
+from contract.event import Event
+from contract.facts import KINDS
+from sql import load
+from tests.support import ledger_model as model
+from tests.support.consuming import Workers
+from tests.support.ledger_model import Life, Rows
+from tests.support.stories import adyen, paypal, stripe
+from tests.support.stories.base import Retold, Story
+
+Tell = Callable[..., st.SearchStrategy[Story]]
+
+TELLERS: dict[str, Tell] = {"stripe": stripe.stories, "paypal": paypal.stories, "adyen": adyen.stories}
+every_teller = pytest.mark.parametrize("tell", TELLERS.values(), ids=TELLERS.keys())
+
+TRUST = {provider: Booking(trust="all") for provider in TELLERS}
+
+SHARE_DIRECT, SHARE_CONTRADICTING, SHARE_WORKERS = 0.4, 0.2, 0.02
+"""Of the profile's examples, for each provider."""
+
+CALL_TIMEOUT_S = 10.0
+
+HAPPENS = sorted(KINDS - {"pending", "refunded_total"})
+"""Every kind that a handler can wait for."""
+
+
+def some(share: float) -> settings:
+    """As many examples as the profile wants of this kind."""
+    count = round(settings().max_examples * share)
+    return settings(
+        deadline=None, max_examples=count,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )  # fmt: skip
+
+
+Batches = list[list[Event]]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What happened, and several ways in which it became known."""
+
+    provider: str
+    lives: list[Life]
+    ways: list[Batches]
+    twisted: Retold | None = None
+    other: tuple[int, str] = (0, "")
+
+    def _repr_pretty_(self, printer: Any, _: bool) -> None:
+        """As Hypothesis shows what failed: the events by their ids."""
+        ids = [[[event.event_id for event in batch] for batch in way] for way in self.ways]
+        printer.text(f"{self.lives}, told as {ids}, {self.twisted} told as {self.other} too")
+
+
+@st.composite
+def histories(draw: st.DrawFn, tell: Tell, *, contradicts: bool = False) -> Told:
+    """One or two payments, mixed."""
+    stories = [draw(tell(number=number)) for number in range(1, draw(st.integers(1, 2)) + 1)]
+    events = [event for story in stories for event in story.events]
+    lives = [life for story in stories for life in story.lives]
+    if not contradicts:
+        return Told(stories[0].provider, lives, [draw(ways(events)) for _ in range(2)])
+    tellable = [each for story in stories for each in story.retold]
+    if not tellable:
+        return Told(stories[0].provider, lives, [])
+    twisted = draw(st.sampled_from(tellable))
+    other = draw(st.sampled_from([(twisted.amount * 2, twisted.life.currency), (twisted.amount * 100, "EUR"),
+                                  (twisted.amount, "EUR"), (100, twisted.life.currency)]))  # fmt: skip
+    events.append(twisted.tell(*other))
+    return Told(stories[0].provider, lives, [draw(ways(events)) for _ in range(3)], twisted, other)
+
+
+@st.composite
+def ways(draw: st.DrawFn, events: Sequence[Event]) -> Batches:
+    """Some order, some of them more than once, in some batches."""
+    order = draw(st.permutations([*events, *draw(st.lists(st.sampled_from(events), max_size=4))]))
+    cuts = [0, *sorted(draw(st.sets(st.integers(1, len(order)), max_size=4))), len(order)]
+    return [list(order[start:end]) for start, end in pairwise(cuts) if start < end]
+
+
+# What is asked of the database.
+
+PAYMENTS = """
+    SELECT payment_id, status, currency, amount, captured, refunded, disputed FROM payments
+    ORDER BY payment_id COLLATE "C"
+"""
+DISPUTES = """
+    SELECT payment_id, split_part(dispute_id, ':', 1) AS id, currency, max(amount),
+        CASE WHEN bool_or(lost) THEN 'lost' WHEN bool_or(won OR reinstated) THEN 'won' ELSE 'open' END
+    FROM disputes GROUP BY payment_id, id, currency
+"""
+TRANSFERS = "SELECT movement, payment_id, debit_account, credit_account, amount, currency FROM transfers"
+BALANCES = "SELECT account, currency, balance FROM balances"
+EVERYTHING = ("SELECT * FROM payments", "SELECT * FROM disputes", TRANSFERS, "SELECT * FROM balances")
+
+
+async def rows(connection: asyncpg.Connection, query: str) -> Rows:
+    return sorted((tuple(row) for row in await connection.fetch(query)), key=repr)
+
+
+def same(rows_: Rows) -> Rows:
+    return sorted(rows_, key=repr)
+
+
+async def assert_model(connection: asyncpg.Connection, told: Told) -> None:
+    assert await rows(connection, PAYMENTS) == same(model.payments(told.lives))
+    assert await rows(connection, DISPUTES) == same(model.disputes(told.lives))
+    assert await rows(connection, TRANSFERS) == same(model.transfers(told.lives, told.provider))
+    assert await rows(connection, BALANCES) == same(model.balances(told.lives, told.provider))
+
+
+@dataclass(slots=True)
+class After:
+    """What a way led to."""
+
+    tables: list[Rows]
+    happened: list[tuple[str, str, str]]
+
+
+@asynccontextmanager
+async def applied(connection: asyncpg.Connection, batches: Batches) -> AsyncIterator[After]:
+    """Applies batches as a worker does, and undoes it all in the end. Every event counts as new: no marker helps."""
+    happened: list[tuple[str, str, str]] = []
+    handlers = builtin(TRUST).joined_with(listening(happened))
+    transaction = connection.transaction()
+    await transaction.start()
+    await connection.execute("SELECT pg_current_xact_id()")  # as the claim does, which is not made here
+    try:
+        for batch in batches:
+            once = {event.event_id: event for event in batch}  # within a batch, the claim sees to that
+            await handlers.apply(connection, list(once.values()), CALL_TIMEOUT_S, lambda: None)
+        yield After([await rows(connection, query) for query in EVERYTHING], sorted(happened))
+    finally:
+        await transaction.rollback()
+
+
+def listening(happened: list[tuple[str, str, str]]) -> Handlers:
+    """Handlers that note every fact they are told of."""
+    handlers = Handlers()
+
+    async def note(_: Connection, __: Event, fact: PaymentFact) -> None:
+        happened.append((fact.kind, fact.payment_id, fact.object))
+
+    for kind in HAPPENS:
+        handlers.on_fact(kind)(note)  # type: ignore[arg-type] # they are kinds
+    return handlers
+
+
+# Histories that hang together.
+
+
+@some(SHARE_DIRECT)
+@given(data=st.data())
+@every_teller
+async def test_any_order_repeats_and_batches(connection: asyncpg.Connection, tell: Tell, data: st.DataObject) -> None:
+    told = data.draw(histories(tell))
+    one, another = told.ways
+    async with applied(connection, one) as first:
+        await assert_model(connection, told)
+    async with applied(connection, another) as second:
+        assert second.tables == first.tables
+    assert second.happened == first.happened
+    assert len(set(first.happened)) == len(first.happened)
+
+
+@some(SHARE_WORKERS)
+@given(data=st.data())
+@every_teller
+async def test_two_workers(workers: Workers, tell: Tell, data: st.DataObject) -> None:
+    told = data.draw(histories(tell))
+    handlers, size = builtin(TRUST), data.draw(st.integers(1, 8))
+    for event in (event for batch in told.ways[0] for event in batch):
+        await workers.stream.publish(event)
+    async with workers.working(handlers, batch_size=size), workers.working(handlers, batch_size=size):
+        await workers.drained()
+    try:
+        await assert_model(workers.connection, told)
+        await workers.assert_settled()
+    finally:
+        await workers.connection.execute(
+            "TRUNCATE events, duplicates, payloads, payments, transfers, disputes, conflicts, held_back"
+        )
+        await workers.redis.delete(workers.keys.events, workers.keys.epoch)
+
+
+# Histories that contradict themselves: one movement is told with two amounts, or in two currencies.
+
+STOPPED = load("invariants")["conflict_without_decision"]
+
+
+@some(SHARE_CONTRADICTING)
+@given(data=st.data())
+@every_teller
+async def test_a_contradiction(connection: asyncpg.Connection, tell: Tell, data: st.DataObject) -> None:
+    told = data.draw(histories(tell, contradicts=True).filter(lambda each: each.twisted and is_contradiction(each)))
+    assert told.twisted
+    seen: list[Any] = []
+    for way in told.ways:
+        async with applied(connection, way) as after:
+            seen.append(after.tables[:2])
+            await assert_stopped(connection, told)
+    assert seen[1:] == seen[:-1]
+
+
+def is_contradiction(told: Told) -> bool:
+    assert told.twisted
+    return told.other != (told.twisted.amount, told.twisted.life.currency)
+
+
+async def assert_stopped(connection: asyncpg.Connection, told: Told) -> None:
+    """That payment alone; its row is what was told at most, and at most one of two tellings is booked."""
+    assert told.twisted
+    life, movement = told.twisted.life, f"{told.twisted.kind}:{told.twisted.id}"
+    tellings = [(told.twisted.amount, life.currency), told.other]
+    booked = [tuple(row)[4:] for row in await rows(connection, TRANSFERS) if row[0] == movement]
+    assert len(booked) <= 1
+    assert set(booked) <= set(tellings)
+    findings = await connection.fetch(STOPPED)
+    assert {finding["payment_id"] for finding in findings} == {life.payment_id}
+    if told.other[1] == life.currency:
+        assert len(booked) == 1
+        assert [finding["movement"] for finding in findings] == [movement]
+        assert await rows(connection, PAYMENTS) == same(model.payments(with_the_larger(told)))
+    others = [each for each in told.lives if each is not life]
+    assert [row for row in await rows(connection, TRANSFERS) if row[1] != life.payment_id] == same(
+        model.transfers(others, told.provider)
+    )
+
+
+def with_the_larger(told: Told) -> list[Life]:
+    """What happened if the larger amount is the true one."""
+    assert told.twisted
+    kind, id_, larger = told.twisted.kind, told.twisted.id, max(told.twisted.amount, told.other[0])
+    lives = []
+    for life in told.lives:
+        copy = deepcopy(life)
+        if life is told.twisted.life and kind == "capture":
+            copy.captures = [replace(each, amount=larger) if each.id == id_ else each for each in life.captures]
+            copy.amount = max(life.amount, larger)
+        elif life is told.twisted.life:
+            copy.refunds = [replace(each, amount=larger) if each.id == id_ else each for each in life.refunds]
+        lives.append(copy)
+    return lives

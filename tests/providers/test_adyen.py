@@ -1,0 +1,360 @@
+"""Adyen: batches verified item by item, the eight fields, and the verdicts of its own library."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import Adyen.util
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from providers.base import PayloadError
+from providers.payload import BATCH_EVENTS_MAX
+from tests.support.cases.adyen import AdyenCase, AdyenPlatformCase
+from tests.support.cases.base import Signed
+from tests.support.verdicts import event_of, events_of, verdict
+
+CASE, PLATFORM = AdyenCase(), AdyenPlatformCase()
+KEY = CASE.secrets[0]
+
+# The published ones: github.com/Adyen/adyen-python-api-library, test/UtilTest.py.
+PUBLISHED_KEY = "44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056"
+PUBLISHED_ITEM = {
+    "additionalData": {"hmacSignature": "coqCmt/IZ4E3CzPvMY8zTjQVL5hYJUiBRg8UU+iCWo0="},
+    "pspReference": "7914073381342284",
+    "merchantReference": "TestPayment-1407325143704",
+    "merchantAccountCode": "TestMerchant",
+    "amount": {"currency": "EUR", "value": 1130},
+    "eventCode": "AUTHORISATION",
+    "success": "true",
+}
+PUBLISHED_PLATFORM = "fX74xUdztFmaXAn3IusMFFUBUSkLmDQUK0tm8xL6ZTU="
+
+
+def item(**changes: Any) -> dict[str, Any]:
+    genuine: dict[str, Any] = CASE.event("order 1")["notificationItems"][0]["NotificationRequestItem"]
+    return {**genuine, **changes}
+
+
+def signed_item(key: str = KEY, **changes: Any) -> dict[str, Any]:
+    """An item signed by Adyen's own code."""
+    made = item(**changes)
+    return {**made, "additionalData": {"hmacSignature": Adyen.util.generate_notification_sig(made, key).decode()}}
+
+
+def batch(*items: Any, **beside: Any) -> Signed:
+    wrapped = [{"NotificationRequestItem": each} for each in items]
+    return Signed([], json.dumps({"live": "false", **beside, "notificationItems": wrapped}).encode())
+
+
+async def test_adyens_published_example_passes() -> None:
+    event = await event_of(CASE, batch(PUBLISHED_ITEM), PUBLISHED_KEY)
+    assert (event.event_id, event.type) == ("AUTHORISATION:7914073381342284:true", "AUTHORISATION")
+    assert (event.resource, event.occurred_at, event.signed) == ("7914073381342284", None, "fields")
+    assert await verdict(CASE, batch(PUBLISHED_ITEM), PUBLISHED_KEY.lower()) == "genuine"
+
+
+async def test_the_event_is_its_item_about_the_payment_it_belongs_to() -> None:
+    signed = CASE.signed()
+    event = await event_of(CASE, signed)
+    assert (event.event_id, event.type) == ("CAPTURE:8515131751004933:true", "CAPTURE")
+    assert event.resource == "7914073381342284"
+    assert event.occurred_at == datetime(2026, 9, 17, 11, 59, 58, tzinfo=UTC)
+    assert event.headers == {"live": "false"}
+    assert json.loads(event.body)["NotificationRequestItem"]["pspReference"] == "8515131751004933"
+
+
+async def test_a_body_is_parsed_as_itself_whatever_was_proven_before() -> None:
+    source = CASE.source()
+    one, two = (batch(signed_item(pspReference=psp)).request() for psp in "AB")
+    for proven, parsed in ((one, one), (one, two), (two, one)):
+        await source.authenticate(proven)
+        for _ in range(2):
+            (draft,) = source.parse(parsed)
+            assert draft.body is not None
+            assert draft.body in parsed.body
+            assert json.loads(draft.body)["NotificationRequestItem"]["pspReference"] in draft.event_id.split(":")
+
+
+async def test_a_failure_and_a_success_are_two_events_of_one_payment() -> None:
+    events = await events_of(CASE, batch(signed_item(), signed_item(success="false")))
+    assert [event.event_id for event in events] == ["CAPTURE:8515131751004933:true", "CAPTURE:8515131751004933:false"]
+    assert len({event.resource for event in events}) == 1
+
+
+@pytest.mark.parametrize("original", [None, "", ...])
+async def test_what_belongs_to_no_other_is_about_itself(original: object) -> None:
+    """A missing reference counts as empty. So does null, which Adyen's own library would sign as the text `None`."""
+    made = signed_item(originalReference="")
+    made["originalReference"] = original
+    if original is ...:
+        del made["originalReference"]
+    event = await event_of(CASE, batch(made))
+    assert event.resource == "8515131751004933"
+
+
+@pytest.mark.parametrize("count", [2, 5, BATCH_EVENTS_MAX])
+async def test_each_item_of_a_batch_is_an_event_with_its_own_bytes(count: int) -> None:
+    items = [signed_item(pspReference=f"psp{number}") for number in range(count)]
+    events = await events_of(CASE, batch(*items, live="true"))
+    assert [event.event_id for event in events] == [f"CAPTURE:psp{number}:true" for number in range(count)]
+    assert [json.loads(event.body)["NotificationRequestItem"] for event in events] == items
+    assert all(event.headers == {"live": "true"} for event in events)
+
+
+@pytest.mark.parametrize("size", [0, 4096, 100_000])
+@pytest.mark.parametrize("indent", [None, 0, 2])
+async def test_an_item_alone_is_kept_byte_for_byte_whatever_its_size(size: int, indent: int | None) -> None:
+    made = signed_item(reason="]}{\\" + "x" * size, merchantReference="]}, {")
+    text = json.dumps({"NotificationRequestItem": made}, indent=indent).encode()
+    for before, after in (
+        (b'{"live":"true","notificationItems":[', b"]}"),
+        (b' { "live" : "true" ,\n\t"notificationItems" : [ ', b" \r\n] } "),
+        (b'{"notificationItems":[{}],"live":"true","notificationItems":[', b'],"x":[]}'),
+    ):
+        event = await event_of(CASE, Signed([], before + text + after))
+        assert (event.body, event.headers) == (text, {"live": "true"})
+
+
+@pytest.mark.parametrize(
+    ("between", "reason"),
+    [
+        (b",", "genuine"),
+        (b"", "malformed"),
+        (b",,", "malformed"),
+        (b"],[", "malformed"),
+        (b'],"notificationItems":[', "genuine"),
+        (b'],"x":[', "genuine"),
+        (b"]}{", "malformed"),
+        (b"\x0b,", "malformed"),
+    ],
+)
+async def test_what_only_looks_like_one_item_is_not_read_as_one(between: bytes, reason: str) -> None:
+    one, two = (json.dumps({"NotificationRequestItem": signed_item(pspReference=psp)}).encode() for psp in "AB")
+    signed = Signed([], b'{"live":"false","notificationItems":[' + one + between + two + b"]}")
+    assert await verdict(CASE, signed) == reason
+    if reason == "genuine":
+        kept = {b",": [one, two], b'],"x":[': [one]}.get(between, [two])
+        assert [event.body for event in await events_of(CASE, signed)] == kept
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+async def test_one_forged_item_refuses_the_batch(position: int) -> None:
+    """Adyen's own library looks at the first item only."""
+    items = [signed_item(pspReference=f"psp{number}") for number in range(3)]
+    items[position] = {**items[position], "amount": {"currency": "EUR", "value": 999_999}}
+    signed = batch(*items)
+    assert await verdict(CASE, signed) == "mismatch"
+    assert Adyen.util.is_valid_hmac_notification(json.loads(signed.body), KEY) is (position != 0)
+    items[position]["additionalData"] = {}
+    assert await verdict(CASE, batch(*items)) == "missing"
+
+
+async def test_of_several_secrets_the_one_that_is_hardest_to_retire_is_told() -> None:
+    new, old = CASE.secrets[:2]
+    for items, number in (
+        ([signed_item(new), signed_item(new)], 1),
+        ([signed_item(new), signed_item(old)], 2),
+        ([signed_item(old)], 2),
+    ):
+        (delivery, *_) = await CASE.source(new, old).verify(batch(*items).request())
+        assert delivery.secret_number == number
+
+
+SIGNED = {
+    "pspReference": "x",
+    "originalReference": "x",
+    "merchantAccountCode": "x",
+    "merchantReference": "x",
+    "amount": {"currency": "EUR", "value": 1131},
+    "eventCode": "x",
+    "success": "false",
+}
+
+
+@pytest.mark.parametrize("name", SIGNED)
+async def test_each_signed_field_counts(name: str) -> None:
+    assert await verdict(CASE, batch({**signed_item(), name: SIGNED[name]})) == "mismatch"
+    assert await verdict(CASE, batch({**signed_item(), "amount": {"currency": "USD", "value": 1130}})) == "mismatch"
+
+
+async def test_nothing_else_is_signed() -> None:
+    made = signed_item()
+    changed = {**made, "eventDate": "2020-01-01T00:00:00Z", "reason": "x", "paymentMethod": "x", "live": "true"}
+    changed["additionalData"]["authCode"] = "x"
+    event = await event_of(CASE, batch(changed, live="true"))
+    assert event.signed == "fields"
+    assert event.event_id == (await event_of(CASE, batch(made))).event_id
+
+
+@pytest.mark.parametrize("reference", ["a:b", "::", "a\\b", "\\:/\\/:", "a/b", "é€😀", "", " ", "\n"])
+async def test_a_merchant_reference_is_signed_as_it_is_without_escaping(reference: str) -> None:
+    assert await verdict(CASE, batch(signed_item(merchantReference=reference))) == "genuine"
+
+
+async def test_a_captured_item_cannot_be_cut_into_fields_otherwise() -> None:
+    """`a:b` in the merchant reference is the only colon there may be; else it could come again under another id."""
+    made = signed_item(originalReference="", merchantReference="a:b")
+    moved = {
+        "pspReference": f"{made['pspReference']}:",
+        "originalReference": "TestMerchant",
+        "merchantAccountCode": "a",
+        "merchantReference": "b",
+    }
+    forged = {**made, **moved}
+    assert Adyen.util.is_valid_hmac_notification({"notificationItems": [{"NotificationRequestItem": forged}]}, KEY)
+    assert await verdict(CASE, batch(forged)) == "malformed"
+    for name in ("pspReference", "originalReference", "merchantAccountCode", "eventCode"):
+        assert await verdict(CASE, batch(signed_item(**{name: "a:b"}))) == "malformed"
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "malformed"),
+        (b"[]", "malformed"),
+        (b"{}", "malformed"),
+        (b'{"notificationItems":{}}', "malformed"),
+        (b'{"notificationItems":[]}', "missing"),
+        (b'{"notificationItems":[5]}', "malformed"),
+        (b'{"notificationItems":[{}]}', "malformed"),
+        (b'{"notificationItems":[{"NotificationRequestItem":null}]}', "malformed"),
+        (b'{"notificationItems":' + b"[" * 100_000, "malformed"),
+        (b'{"notificationItems":[' + b"{}," * BATCH_EVENTS_MAX + b"{}]}", "malformed"),
+    ],
+)
+async def test_a_body_without_items_has_no_signature(body: bytes, reason: str) -> None:
+    assert await verdict(CASE, Signed([], body)) == reason
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"success": True},
+        {"success": "TRUE"},
+        {"amount": {"currency": "EUR", "value": "1130"}},
+        {"amount": {"currency": "EUR", "value": 1130.0}},
+        {"amount": {"currency": "EUR", "value": True}},
+        {"amount": {"currency": "EUR", "value": 10**4000}},
+        {"pspReference": ""},
+        {"pspReference": None},
+        {"eventCode": 5},
+    ],
+)
+async def test_fields_of_another_kind_are_refused(changes: dict[str, Any]) -> None:
+    assert await verdict(CASE, batch(signed_item(**changes))) == "malformed"
+
+
+@pytest.mark.parametrize("additional", [None, 5, [], {}, {"hmacSignature": None}, {"hmacSignature": 5}])
+async def test_a_missing_signature_is_told(additional: object) -> None:
+    assert await verdict(CASE, batch({**signed_item(), "additionalData": additional})) == "missing"
+
+
+@pytest.mark.parametrize("secret", ["x", "44782DE", "é", "0x44", " 44"])
+def test_a_secret_that_is_not_hex_stops_the_start(secret: str) -> None:
+    for case in (CASE, PLATFORM):
+        with pytest.raises(ValidationError) as refused:
+            case.source(KEY, secret)
+        assert "number 2" in str(refused.value)
+
+
+FIELDS = ["pspReference", "merchantAccountCode", "merchantReference", "eventCode", "success", "hmacSignature"]
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    text=st.text(max_size=20),
+    key=st.sampled_from(CASE.secrets[:2]),
+    name=st.sampled_from(FIELDS),
+    edit=st.tuples(st.integers(0, 44), st.integers(0, 2), st.sampled_from(["", "0", "A", "=", "é", "\\"])),
+)
+async def test_adyens_library_says_the_same_of_one_item(
+    text: str, key: str, name: str, edit: tuple[int, int, str]
+) -> None:
+    made = signed_item(key, merchantReference=text)
+    holder = made["additionalData"] if name == "hmacSignature" else made
+    value, (start, length, inserted) = holder[name], edit
+    holder[name] = value[:start] + inserted + value[start + length :]
+    try:
+        theirs = Adyen.util.is_valid_hmac_notification({"notificationItems": [{"NotificationRequestItem": made}]}, KEY)
+    except (TypeError, ValueError):
+        theirs = False
+    assert (await verdict(CASE, batch(made)) == "genuine") is bool(theirs)
+
+
+PUBLISHED_PLATFORM_BODY = """
+        {
+            "type": "merchant.created",
+            "environment": "test",
+            "createdAt": "01-01-2024",
+            "data": {
+                "capabilities": {
+                    "sendToTransferInstrument": {
+                        "requested": true,
+                        "requestedLevel": "notApplicable"
+                    }
+                },
+                "companyId": "YOUR_COMPANY_ID",
+                "merchantId": "YOUR_MERCHANT_ACCOUNT",
+                "status": "PreActive"
+            }
+        }
+        """
+
+
+async def test_adyens_published_example_of_the_platform_passes() -> None:
+    signed = Signed([(PLATFORM.signature, PUBLISHED_PLATFORM.encode())], PUBLISHED_PLATFORM_BODY.encode())
+    event = await event_of(PLATFORM, signed, PUBLISHED_KEY)
+    assert (event.type, event.resource, event.occurred_at) == ("merchant.created", "YOUR_MERCHANT_ACCOUNT", None)
+    assert await verdict(PLATFORM, signed.with_body(signed.body.strip()), PUBLISHED_KEY) == "mismatch"
+
+
+@pytest.mark.parametrize(
+    ("data", "resource"),
+    [
+        ({"id": "transfer_1", "categoryData": {}}, "transfer_1"),
+        ({"id": "transaction_1", "transfer": {"id": "transfer_1"}}, "transfer_1"),
+        ({"id": "transaction_1", "transferId": "transfer_1"}, "transfer_1"),
+        ({"merchantId": "m_1", "companyId": "c_1"}, "m_1"),
+        ({}, None),
+        ([], None),
+        (None, None),
+    ],
+)
+async def test_a_transaction_is_about_its_transfer(data: object, resource: str | None) -> None:
+    body = json.dumps({"type": "balancePlatform.transaction.created", "data": data})
+    event = await event_of(PLATFORM, PLATFORM.deliver(body))
+    assert event.event_id.startswith("sha256:")
+    assert event.resource == resource or (resource is None and event.resource == event.event_id)
+
+
+async def test_the_event_of_the_platform_is_its_body() -> None:
+    signed = PLATFORM.signed()
+    first = await event_of(PLATFORM, signed)
+    again = await event_of(PLATFORM, Signed(signed.headers, signed.body, ((b"Protocol", b"HmacSHA1"),)))
+    other = await event_of(PLATFORM, PLATFORM.deliver(json.dumps(PLATFORM.event("other"))))
+    assert first.event_id == again.event_id != other.event_id
+    assert first.occurred_at == datetime(2026, 9, 17, 11, 59, 58, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"type":""}', b'{"type":5}', b"[]"])
+async def test_a_body_the_platform_would_not_send_is_a_bad_payload(body: bytes) -> None:
+    with pytest.raises(PayloadError):
+        await event_of(PLATFORM, PLATFORM.deliver_bytes(body))
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    body=st.binary(max_size=50),
+    key=st.sampled_from(PLATFORM.secrets[:2]),
+    edit=st.tuples(st.integers(0, 44), st.integers(0, 2), st.sampled_from(["", "0", "A", "="])),
+)
+async def test_adyens_library_says_the_same_of_the_platform(body: bytes, key: str, edit: tuple[int, int, str]) -> None:
+    signed = PLATFORM.deliver_bytes(body, key)
+    ((name, value),) = signed.headers
+    start, length, inserted = edit
+    value = value[:start] + inserted.encode() + value[start + length :]
+    theirs = Adyen.util.is_valid_hmac_payload(value.decode(), KEY, body)
+    assert (await verdict(PLATFORM, signed.with_header(name, value)) == "genuine") is theirs

@@ -1,0 +1,324 @@
+"""What holds for every provider in the list: the genuine passes, anything else is the one signature error."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from providers import PROVIDERS
+from providers.base import TOLERANCE_S_DEFAULT, Delivery, PayloadError, SignatureError
+from tests.support.cases.base import NOW, NOW_S, TEXT, Case, Signed
+from tests.support.provider_cases import CASES
+
+every_provider = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+every_timed_provider = pytest.mark.parametrize(
+    "case", [case for case in CASES.values() if case.timed], ids=[name for name in CASES if CASES[name].timed]
+)
+BODY_SIGNED = [case for case in CASES.values() if case.covers == "body"]
+every_provider_that_signs_the_body = pytest.mark.parametrize("case", BODY_SIGNED, ids=[c.provider for c in BODY_SIGNED])
+OF_JSON = [case for case in CASES.values() if case.write({}) == "{}"]
+every_provider_of_json = pytest.mark.parametrize("case", OF_JSON, ids=[case.provider for case in OF_JSON])
+BY_HEADER = [case for case in CASES.values() if case.sent_as is Signed]
+every_provider_with_a_header = pytest.mark.parametrize("case", BY_HEADER, ids=[case.provider for case in BY_HEADER])
+unhurried = settings(deadline=None)
+
+WHITE_SPACE = (b"", b" ", b"\t ", b",", b",,", b" , ", b";", b"=", b"=,=")
+JUNK = (
+    b"v1",
+    b"v1,",
+    b"v1=",
+    b"t=",
+    b"t=1",
+    b"t,v1",
+    b"v1=,t=",
+    b"t=-1,v1=00",
+    b"t=+1,v1=00",
+    b"t=1e9,v1=00",
+    b"t=0x1,v1=00",
+    "t=١٢٣,v1=00".encode(),
+    b"t=" + b"9" * 5000 + b",v1=00",
+    b"v1,%%%",
+    b"v1,AAAA v1",
+    b"v1,AAAA,BBBB",
+    "é".encode(),
+    b"\xe9\xff\xfe",
+    b"\x00",
+    b"0" * 64,
+    b"0" * 63,
+    b"g" * 64,
+    b"sha256=" + b"0" * 64,
+)
+
+
+async def verify(case: Case, signed: Signed, *secrets: str) -> list[Delivery]:
+    return await case.source(*secrets).verify(signed.request())
+
+
+async def refusal(case: Case, signed: Signed, *secrets: str) -> str:
+    with pytest.raises(SignatureError) as refused:
+        await verify(case, signed, *secrets)
+    return refused.value.reason
+
+
+def flipped(data: bytes, bit: int) -> bytes:
+    """The bytes with one bit, counted round, turned over."""
+    position, mask = bit // 8 % len(data), 1 << bit % 8
+    return data[:position] + bytes([data[position] ^ mask]) + data[position + 1 :]
+
+
+def test_every_provider_has_a_case() -> None:
+    assert set(CASES) == set(PROVIDERS)
+    assert all(PROVIDERS[name].name == name for name in PROVIDERS)
+
+
+@every_provider
+@unhurried
+@given(text=TEXT, indent=st.sampled_from([None, 0, 2]), ending=st.sampled_from(["", "\n", "\r\n  "]))
+async def test_what_the_senders_own_code_signed_passes(case: Case, text: str, indent: int | None, ending: str) -> None:
+    body = case.write(case.event(text), indent, ascii_only=indent is None) + ending
+    signed = case.deliver(body)
+    (delivery,) = await verify(case, signed)
+    event = delivery.event
+    assert event.body == case.kept(signed.body)
+    assert (event.source, event.namespace, event.provider, event.signed) == ("a", "a", case.provider, case.covers)
+    assert event.received_at == NOW
+    assert (event.occurred_at is not None) is case.dated
+    assert event.occurred_at is None or event.occurred_at.utcoffset() == timedelta(0)
+    assert delivery.secret_number == 1
+
+
+@every_provider
+async def test_the_namespace_is_the_sources(case: Case) -> None:
+    (delivery,) = await case.source(namespace="acme").verify(case.signed().request())
+    assert (delivery.event.source, delivery.event.namespace) == ("a", "acme")
+
+
+@every_provider_that_signs_the_body
+@unhurried
+@given(bit=st.integers(0, 8 * 4096))
+async def test_one_flipped_bit_in_the_body_is_refused(case: Case, bit: int) -> None:
+    signed = case.signed()
+    assert await refusal(case, signed.with_body(flipped(signed.body, bit))) == "mismatch"
+
+
+@every_provider_that_signs_the_body
+@pytest.mark.parametrize("change", [b"", b" ", b"\n", b"\xef\xbb\xbf"])
+async def test_a_changed_end_or_beginning_is_refused(case: Case, change: bytes) -> None:
+    signed = case.signed()
+    changed = change + signed.body if change.startswith(b"\xef") else signed.body[:-1] + change
+    assert await refusal(case, signed.with_body(changed)) == "mismatch"
+
+
+@every_provider
+async def test_one_flipped_bit_in_any_signed_header_is_refused(case: Case) -> None:
+    """All of them: signature, timestamp, id."""
+    signed = case.signed()
+    for name, value in signed.headers:
+        for bit in range(8 * len(value)):
+            await refusal(case, signed.with_header(name, flipped(value, bit)))
+
+
+@every_provider
+async def test_one_flipped_bit_in_the_secret_is_refused(case: Case) -> None:
+    """Refused at the start, where such a secret cannot be one, or else at every request."""
+    signed, secret = case.signed(), case.secrets[0].encode()
+    for bit in (bit for bit in range(8 * len(secret)) if bit % 8 < 7):
+        try:
+            source = case.source(flipped(secret, bit).decode())
+        except ValidationError:
+            continue
+        with pytest.raises(SignatureError):
+            await source.verify(signed.request())
+
+
+@every_provider
+async def test_another_secret_is_refused(case: Case) -> None:
+    assert await refusal(case, case.signed(case.secrets[1]), case.secrets[0]) == "mismatch"
+
+
+@every_provider
+@pytest.mark.parametrize("number", [1, 2, 3])
+async def test_while_a_secret_is_rotated_each_passes_and_its_number_is_told(case: Case, number: int) -> None:
+    (delivery,) = await verify(case, case.signed(case.secrets[number - 1]), *case.secrets)
+    assert delivery.secret_number == number
+
+
+@every_provider
+async def test_each_header_is_needed(case: Case) -> None:
+    signed = case.signed()
+    for name, _ in signed.headers:
+        assert await refusal(case, signed.without_header(name)) == "missing"
+        assert await refusal(case, signed.with_header(name, b"")) == "missing"
+
+
+@every_provider_with_a_header
+async def test_names_of_headers_are_case_insensitive(case: Case) -> None:
+    signed = case.signed()
+    for change in (bytes.upper, bytes.lower):
+        assert await verify(case, signed.with_headers([(change(name), value) for name, value in signed.headers]))
+
+
+@every_provider
+@pytest.mark.parametrize("junk", [*WHITE_SPACE, *JUNK])
+async def test_junk_in_a_header_is_refused(case: Case, junk: bytes) -> None:
+    signed = case.signed()
+    for name, _ in signed.headers:
+        await refusal(case, signed.with_header(name, junk))
+
+
+PIECES = st.binary(max_size=40) | st.sampled_from([*JUNK, b"v1=", b"t=", b"v1,", b"1789646400", b",", b" "])
+VALUES = st.lists(PIECES, max_size=6).map(b"".join)
+
+
+@every_provider
+@unhurried
+@given(values=st.lists(st.tuples(st.integers(0, 7), VALUES), max_size=8), body=st.binary(max_size=200))
+async def test_no_header_causes_any_other_error(case: Case, values: list[tuple[int, bytes]], body: bytes) -> None:
+    signed = case.signed()
+    names = [name for name, _ in signed.headers]
+    headers = [(names[number % len(names)], value) for number, value in values]
+    await refusal(case, signed.with_headers(headers).with_body(body))
+
+
+@every_provider_with_a_header
+async def test_a_junk_signature_beside_the_genuine_one_does_no_harm(case: Case) -> None:
+    """A repeated header is read whole, not only its first value."""
+    signed = case.signed()
+    assert await verify(case, signed.with_headers([(case.signature, b"\xff junk"), *signed.headers]))
+    assert await verify(case, signed.with_headers([*signed.headers, (case.signature, b"\xff junk")]))
+
+
+@every_provider_that_signs_the_body
+@pytest.mark.parametrize("body", [b"", b"not JSON", b"\xff", b"[" * 100_000])
+async def test_the_signature_is_proven_before_anything_is_parsed(case: Case, body: bytes) -> None:
+    assert await refusal(case, case.signed().with_body(body)) == "mismatch"
+
+
+@every_timed_provider
+@pytest.mark.parametrize(
+    ("offset_s", "reason"),
+    [
+        (-TOLERANCE_S_DEFAULT - 1, "stale"),
+        (TOLERANCE_S_DEFAULT + 1, "future"),
+        (-NOW_S, "stale"),
+        (10 * NOW_S, "future"),
+    ],
+)
+async def test_what_was_signed_outside_the_tolerance_is_refused(case: Case, offset_s: int, reason: str) -> None:
+    body = case.write(case.event("x")).encode()
+    assert await refusal(case, case.deliver_bytes(body, at_s=NOW_S + offset_s)) == reason
+
+
+@every_timed_provider
+@pytest.mark.parametrize("offset_s", [-TOLERANCE_S_DEFAULT, 0, TOLERANCE_S_DEFAULT])
+async def test_what_was_signed_within_the_tolerance_passes(case: Case, offset_s: int) -> None:
+    assert await verify(case, case.signed(at_s=NOW_S + offset_s))
+
+
+@every_timed_provider
+async def test_the_tolerance_is_a_setting(case: Case) -> None:
+    source = case.source(tolerance_s=5)
+    assert await source.verify(case.signed(at_s=NOW_S - 5).request())
+    with pytest.raises(SignatureError):
+        await source.verify(case.signed(at_s=NOW_S - 6).request())
+
+
+SURPRISES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**400), 10**400)
+    | st.floats()
+    | st.text(alphabet=st.characters(), max_size=10)
+    | st.sampled_from(["\x00", "\ud800", "x" * 300, "", " ", "9999-12-31T23:59:59-23:59", "0001-01-01T00:00+23:59"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["id", "object", "type", "x"]) | st.text(max_size=3), inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+BODIES = (
+    b"",
+    b"null",
+    b"[]",
+    b"{}",
+    b"0",
+    b'"x"',
+    b"NaN",
+    b"\xef\xbb\xbf{}",
+    b"\xff\xfe{\x00}\x00",
+    b"\xff",
+    b"[" * 100_000,
+    b'{"a":' * 100_000,
+    b'{"id":"\\ud800","type":"\\ud800","transaction_id":"\\ud800"}',
+    b'{"id":' + b"9" * 5000 + b"}",
+    b'{"amount":1e99999999999999999999}',
+    b'{"created":1e400}',
+)
+
+
+def objects_in(value: Any) -> Iterator[dict[str, Any]]:
+    """Every JSON object within a value, itself included."""
+    if isinstance(value, dict):
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from objects_in(inner)
+
+
+async def accepted_or_bad_payload(case: Case, body: bytes) -> None:
+    """Where only some fields are signed, and they are not there, there is nothing that a signature could be for."""
+    unsigned = (SignatureError,) if case.covers == "fields" else ()
+    with contextlib.suppress(PayloadError, *unsigned):
+        signed = case.deliver_bytes(body)
+        deliveries = await verify(case, signed)
+        assert len(deliveries) != 1 or deliveries[0].event.body == case.kept(signed.body)
+
+
+@every_provider
+@pytest.mark.parametrize("body", BODIES, ids=[str(number) for number in range(len(BODIES))])
+async def test_a_signed_body_that_is_no_event_is_a_bad_payload(case: Case, body: bytes) -> None:
+    await accepted_or_bad_payload(case, body)
+
+
+@every_provider
+@unhurried
+@given(body=st.binary(max_size=200))
+async def test_no_signed_bytes_cause_any_other_error(case: Case, body: bytes) -> None:
+    await accepted_or_bad_payload(case, body)
+
+
+@every_provider
+@settings(deadline=None, max_examples=60)
+@given(data=st.data())
+async def test_no_surprise_within_an_event_causes_any_other_error(case: Case, data: st.DataObject) -> None:
+    event = case.event("x")
+    holder = data.draw(st.sampled_from(list(objects_in(event))))
+    holder[data.draw(st.sampled_from([*holder, "event_id", "payment_intent", "charge", "id"]))] = data.draw(SURPRISES)
+    await accepted_or_bad_payload(case, case.write(event).encode())
+
+
+@every_provider_of_json
+async def test_of_a_repeated_name_in_a_body_the_last_counts(case: Case) -> None:
+    """As in every common JSON reader, so that whoever reads the body later sees the same event."""
+    event = case.write(case.event("x"))
+    first = json.dumps(dict.fromkeys(case.event("x"), 5))
+    assert await verify(case, case.deliver(f"{first[:-1]},{event[1:]}"))
+
+
+@every_provider
+async def test_no_error_tells_a_secret_a_signature_or_a_content(case: Case) -> None:
+    signed = case.signed(case.secrets[1])
+    told = []
+    for name, value in signed.headers:
+        for broken in (signed, signed.with_header(name, b"x" + value), signed.without_header(name)):
+            with pytest.raises(SignatureError) as refused:
+                await verify(case, broken)
+            told.append(repr(refused.value) + str(refused.value))
+    genuine = dict(case.sign_bytes(signed.body, case.secrets[0]))[case.signature].decode()
+    for text in told:
+        assert not any(hidden in text for hidden in (*case.secrets, genuine, genuine[-20:], "Café"))

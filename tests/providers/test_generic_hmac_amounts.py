@@ -1,0 +1,71 @@
+"""The in-house event: amounts are read exactly, and what cannot be booked is refused."""
+
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from contract.event import Event
+from contract.facts import Fact
+from contract.money import MoneyError
+from providers.facts import UnreadableError
+from providers.generic_hmac.facts import read
+from tests.support.events import contract_event, hmac_event
+
+
+def in_house(body: bytes, status: str = "pending") -> Event:
+    return contract_event("t:1", "t", provider="hmac", type=f"payment.{status}", body=body)
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        ("COMPLETED", Fact("captured", 1999, "EUR", "t")),
+        ("FAILED", Fact("failed", 1999, "EUR")),
+        ("PENDING", Fact("pending", 1999, "EUR")),
+    ],
+)
+def test_what_an_in_house_event_tells(status: str, told: Fact) -> None:
+    body = json.dumps(hmac_event("t", status)).encode()
+    assert read(in_house(body, status.lower())) == (told,)
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "minor"),
+    [
+        ("19.99", "EUR", 1999),
+        ('"19.99"', "eur", 1999),
+        ("1200", "JPY", 1200),
+        ("1.234", "KWD", 1234),
+        ("1e2", "EUR", 10_000),
+        ("999999999999999.99", "EUR", 99_999_999_999_999_999),
+        ("123456789012345.678", "KWD", 123_456_789_012_345_678),
+        ("0.1", "EUR", 10),
+        ("1.1", "EUR", 110),
+        ("4.35", "EUR", 435),
+    ],
+)
+def test_an_in_house_amount_is_never_a_float(amount: str, currency: str, minor: int) -> None:
+    body = f'{{"transaction_id": "t", "status": "PENDING", "amount": {amount}, "currency": "{currency}"}}'
+    assert read(in_house(body.encode())) == (Fact("pending", minor, currency.upper()),)
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency"),
+    [
+        ("19.999", "EUR"), ("0.5", "JPY"), ("1e400", "EUR"), ("-1", "EUR"), ('"-1"', "EUR"), ("NaN", "EUR"),
+        ("Infinity", "EUR"), ('"NaN"', "EUR"), ('"1_000"', "EUR"), ('" 1"', "EUR"), ('"1,5"', "EUR"), ('"1e3"', "EUR"),
+        ('"\\u0661"', "EUR"), ("true", "EUR"), ("null", "EUR"), ("[0,[1],2]", "EUR"), ("{}", "EUR"), ("1", "ZZZ"),
+        ("1", "EURO"), ("1e999999999999999999999", "EUR"), ("9" * 5000, "EUR"),
+    ],
+)  # fmt: skip
+def test_an_in_house_amount_that_cannot_be_booked_is_refused(amount: str, currency: str) -> None:
+    body = f'{{"transaction_id": "t", "status": "PENDING", "amount": {amount}, "currency": "{currency}"}}'
+    with pytest.raises((UnreadableError, MoneyError, ValidationError)):
+        read(in_house(body.encode()))
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000, b"[]", b"null", b'{"status": "PENDING"}'])
+def test_an_in_house_body_that_is_none_is_refused(body: bytes) -> None:
+    with pytest.raises((UnreadableError, MoneyError, ValidationError)):
+        read(in_house(body))

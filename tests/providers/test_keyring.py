@@ -1,0 +1,228 @@
+"""Keys that are fetched: from a real https server on this machine, and from stand-ins where time matters."""
+
+import asyncio
+import ipaddress
+import ssl
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from providers.base import SignatureError, UnavailableError
+from providers.keyring import (
+    DOCUMENTS_MAX,
+    FAILURE_KEPT_S,
+    FETCH_BYTES_MAX,
+    FETCHES_MAX,
+    KEPT_S,
+    Keyring,
+    https_fetch,
+    pinned_url,
+)
+from tests.support.cases.base import NOW
+from tests.support.cases.public_keys import rsa_private
+from tests.support.wait import until
+
+URL = "https://a.example/keys"
+
+
+class Pages:
+    """What the server answers, and what it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.left = asyncio.Event()
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        self.asked.append(request.path)
+        match request.path:
+            case "/keys":
+                assert "Authorization" not in request.headers
+                return web.Response(body=b"keys")
+            case "/moved":
+                raise web.HTTPFound("/keys")
+            case "/largest":
+                return web.Response(body=b"x" * FETCH_BYTES_MAX)
+            case "/larger":
+                return web.Response(body=b"x" * (FETCH_BYTES_MAX + 1))
+            case "/endless":
+                return await self._endless(request)
+            case "/silent":
+                await self.left.wait()
+        return web.Response(status=404, body=b"keys")
+
+    async def _endless(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while not self.left.is_set():
+            await response.write(b"x" * 10_000)
+        return response
+
+
+def server_certificate(folder: Path) -> Path:
+    """For 127.0.0.1, signed by itself, with its key."""
+    key = rsa_private("server")
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    issuer = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "here")])
+    now = x509.CertificateBuilder(issuer, issuer, key.public_key(), 1).not_valid_before(NOW - timedelta(days=9999))
+    made = now.not_valid_after(NOW + timedelta(days=9999)).add_extension(address, critical=True).sign(key, SHA256())
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (path := folder / "server.pem").write_bytes(private + made.public_bytes(Encoding.PEM))
+    return path
+
+
+class Site(Pages):
+    """The server, and how to reach it."""
+
+    url = ""
+    trusting: ssl.SSLContext
+
+
+@pytest_asyncio.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    site, path = Site(), server_certificate(tmp_path)
+    site.trusting = ssl.create_default_context(cafile=str(path))
+    serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    serving.load_cert_chain(path)
+    runner = web.ServerRunner(web.Server(site.answer), shutdown_timeout=0.1)  # type: ignore[arg-type]
+    await runner.setup()
+    where = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=serving)
+    await where.start()
+    site.url = f"https://127.0.0.1:{runner.addresses[0][1]}"
+    yield site
+    site.left.set()
+    await runner.cleanup()
+
+
+async def test_a_document_is_fetched(site: Site) -> None:
+    fetch = https_fetch(site.trusting)
+    assert await fetch(f"{site.url}/keys") == b"keys"
+    assert len(await fetch(f"{site.url}/largest")) == FETCH_BYTES_MAX
+
+
+@pytest.mark.parametrize(
+    ("path", "why"), [("/moved", "302"), ("/none", "404"), ("/larger", "more than"), ("/endless", "more than")]
+)
+async def test_anything_but_a_document_of_some_size_is_a_failure(site: Site, path: str, why: str) -> None:
+    with pytest.raises(UnavailableError, match=why):
+        await https_fetch(site.trusting)(site.url + path)
+    assert site.asked == [path]
+
+
+async def test_a_server_that_says_nothing_is_not_waited_for(site: Site) -> None:
+    with pytest.raises(UnavailableError, match="TimeoutError"):
+        await https_fetch(site.trusting, timeout_s=0.2)(f"{site.url}/silent")
+
+
+async def test_a_server_that_is_not_trusted_or_not_there_is_a_failure(site: Site) -> None:
+    with pytest.raises(UnavailableError):
+        await https_fetch()(f"{site.url}/keys")
+    assert site.asked == []
+    with pytest.raises(UnavailableError):
+        await https_fetch(site.trusting)("https://127.0.0.1:1/keys")
+
+
+class Source:
+    """A fetch that is counted and can be held up; what it gives is set by the test."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.document: bytes | None = b"1"
+        self.going = asyncio.Event()
+        self.going.set()
+
+    async def fetch(self, url: str) -> bytes:
+        self.asked.append(url)
+        await self.going.wait()
+        if self.document is None:
+            raise UnavailableError(f"{url} answered 500")
+        return self.document
+
+
+@pytest.fixture
+def source() -> Source:
+    return Source()
+
+
+def keyring(source: Source) -> Keyring[int]:
+    return Keyring(int, source.fetch)
+
+
+def after(seconds: float) -> timedelta:
+    return timedelta(seconds=seconds)
+
+
+async def test_a_document_is_kept_for_as_long_as_it_may_be(source: Source) -> None:
+    keys = keyring(source)
+    assert await keys.get(URL, NOW) == 1
+    source.document = b"2"
+    assert await keys.get(URL, NOW + after(KEPT_S)) == 1
+    assert await keys.get(URL, NOW + after(KEPT_S + 1)) == 2
+    source.document = b"3"
+    assert await keys.get(URL, NOW + after(KEPT_S + 20), age_s_max=10) == 3
+
+
+async def test_a_clock_that_was_set_back_fetches_anew(source: Source) -> None:
+    keys = keyring(source)
+    assert await keys.get(URL, NOW) == 1
+    source.document = b"2"
+    assert await keys.get(URL, NOW - after(1)) == 2
+
+
+@pytest.mark.parametrize("document", [None, b"no number", b"\xff"])
+async def test_a_failure_is_not_repeated_at_once(source: Source, document: bytes | None) -> None:
+    keys = keyring(source)
+    source.document = document
+    for _ in range(3):
+        with pytest.raises(UnavailableError):
+            await keys.get(URL, NOW)
+    assert len(source.asked) == 1
+    source.document = b"1"
+    assert await keys.get(URL, NOW + after(FAILURE_KEPT_S + 1)) == 1
+
+
+async def test_all_who_wait_for_an_address_share_one_fetch(source: Source) -> None:
+    keys = keyring(source)
+    source.going.clear()
+    waiting = [asyncio.create_task(keys.get(URL, NOW)) for _ in range(10)]
+    await until(lambda: source.asked != [], what="it is asked")
+    waiting[0].cancel()
+    source.going.set()
+    assert await asyncio.gather(*waiting[1:]) == [1] * 9
+    assert source.asked == [URL]
+
+
+async def test_strangers_who_invent_addresses_do_not_make_it_fetch_without_end(source: Source) -> None:
+    keys = keyring(source)
+    source.going.clear()
+    waiting = [asyncio.create_task(keys.get(f"{URL}/{number}", NOW)) for number in range(FETCHES_MAX)]
+    await until(lambda: len(source.asked) == FETCHES_MAX, what="all are asked")
+    with pytest.raises(UnavailableError, match="being fetched already"):
+        await keys.get(f"{URL}/more", NOW)
+    source.going.set()
+    assert await asyncio.gather(*waiting) == [1] * FETCHES_MAX
+
+
+async def test_only_so_many_documents_are_kept(source: Source) -> None:
+    keys = keyring(source)
+    for number in range(DOCUMENTS_MAX + 1):
+        await keys.get(f"{URL}/{number}", NOW)
+        await keys.get(f"{URL}/0", NOW)
+    assert len(source.asked) == DOCUMENTS_MAX + 1
+    await keys.get(f"{URL}/1", NOW)
+    assert source.asked[-1] == f"{URL}/1"
+    assert len(source.asked) == DOCUMENTS_MAX + 2
+
+
+@pytest.mark.parametrize(
+    "url", [b"", b"\xff", b"https://example", b"https://b.example/keys", b"https://xa.example/keys"]
+)
+def test_other_addresses_are_refused(url: bytes) -> None:
+    with pytest.raises(SignatureError):
+        pinned_url(url, "a.example")

@@ -1,0 +1,94 @@
+"""Mollie: captures that tell for themselves, "simple" payloads, and amounts that are text in major units."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from contract.event import Event
+from contract.facts import Fact
+from contract.money import MoneyError
+from providers.mollie import facts as mollie
+from tests.support.cases.base import NOW
+
+
+def read_body(type_: str, body: object) -> Sequence[Fact]:
+    return mollie.read(Event("m", "m", "mollie", "e", type_, "tr_1", NOW, NOW, "body", json.dumps(body).encode()))
+
+
+def read(type_: str, value: object = "10.00", currency: str = "EUR", id_: str = "tr_1", **more: Any) -> Sequence[Fact]:
+    entity = {"id": id_, "amount": {"value": value, "currency": currency}, **more}
+    return read_body(type_, {"id": "e", "type": type_, "_embedded": {"entity": entity}})
+
+
+@pytest.mark.parametrize("type_", mollie.TYPES)
+@pytest.mark.parametrize("body", [{}, {"entityId": "tr_1"}, {"_embedded": None}])
+def test_a_simple_payload_tells_nothing(type_: str, body: object) -> None:
+    assert list(read_body(type_, body)) == []
+
+
+@pytest.mark.parametrize("type_", mollie.TYPES)
+@pytest.mark.parametrize(
+    "embedded", [{}, [], {"entity": None}, {"entity": {}}, {"entity": {"id": "tr_1"}}, {"payment": {"id": "tr_1"}}]
+)
+def test_an_entity_that_is_not_as_documented_is_refused(type_: str, embedded: object) -> None:
+    with pytest.raises(ValidationError):
+        read_body(type_, {"_embedded": embedded})
+
+
+@pytest.mark.parametrize(
+    "apart", [{"captureMode": "manual"}, {"captureMode": "automatic", "_links": {"captures": {"href": "x"}}}]
+)
+def test_a_payment_with_captures_is_not_captured_twice(apart: dict[str, Any]) -> None:
+    assert list(read("payment.paid", **apart)) == [Fact("authorized", 1000, "EUR")]
+    captures = [*read("capture.succeeded", "6.00", id_="cpt_1"), *read("capture.succeeded", "3.00", id_="cpt_2")]
+    assert captures == [Fact("captured", 600, "EUR", "cpt_1"), Fact("captured", 300, "EUR", "cpt_2")]
+
+
+@pytest.mark.parametrize("at_once", [{}, {"captureMode": None}, {"captureMode": "automatic"}, {"_links": {"self": {}}}])
+def test_a_payment_without_captures_is_captured_whole(at_once: dict[str, Any]) -> None:
+    assert list(read("payment.paid", **at_once)) == [Fact("captured", 1000, "EUR", "tr_1")]
+
+
+@pytest.mark.parametrize("type_", ["refund.queued", "refund.pending", "refund.processing", "refund.canceled"])
+def test_a_refund_on_its_way_has_moved_nothing(type_: str) -> None:
+    assert list(read(type_)) == []
+
+
+def test_a_refund_that_fails_undoes_the_movement_it_was() -> None:
+    (made,), (undone,) = read("refund.refunded", id_="re_1"), read("refund.failed", id_="re_1")
+    assert (made.kind, undone.kind) == ("refunded", "refund_failed")
+    assert (made.object, made.amount, made.currency) == (undone.object, undone.amount, undone.currency)
+
+
+def test_a_chargeback_takes_the_money_and_its_reversal_returns_it() -> None:
+    told = [*read("chargeback.received", id_="chb_1"), *read("chargeback.reversed", id_="chb_1")]
+    assert [fact.kind for fact in told] == ["dispute_opened", "funds_withdrawn", "dispute_won", "funds_reinstated"]
+    assert {(fact.object, fact.amount) for fact in told} == {("chb_1", 1000)}
+
+
+@pytest.mark.parametrize("type_", ["payment-link.paid", "capture.failed", "payment.created", "profile.blocked"])
+def test_what_else_happens_moves_nothing(type_: str) -> None:
+    assert list(read(type_)) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "currency", "amount"),
+    [("0.00", "EUR", 0), ("0.29", "EUR", 29), ("1500", "JPY", 1500), ("990", "ISK", 990), ("12.50", "HUF", 1250)],
+)
+def test_amounts_are_exact(value: str, currency: str, amount: int) -> None:
+    assert list(read("payment.paid", value, currency)) == [Fact("captured", amount, currency, "tr_1")]
+
+
+@pytest.mark.parametrize(("value", "currency"), [("0.295", "EUR"), ("15.5", "JPY"), ("1.00", "XBT"), ("9" * 20, "EUR")])
+def test_an_amount_that_is_no_number_of_minor_units_is_refused(value: str, currency: str) -> None:
+    with pytest.raises(MoneyError):
+        read("payment.paid", value, currency)
+
+
+@pytest.mark.parametrize("value", [10, 10.0, -1, "-10.00", "1e3", "", "10,00", None])
+def test_an_amount_that_mollie_would_not_write_is_refused(value: object) -> None:
+    with pytest.raises(ValidationError):
+        read("payment.paid", value)

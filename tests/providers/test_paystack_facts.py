@@ -1,0 +1,124 @@
+"""Paystack: hundredths in every currency, refunds that are named when they are made, disputes by their outcome."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from contract.event import Event
+from contract.facts import Fact
+from contract.money import MoneyError
+from providers.facts import UnreadableError
+from providers.paystack import facts as paystack
+from tests.support.cases.base import NOW
+
+CHARGE: dict[str, Any] = {"id": 1, "reference": "ref_1", "amount": 5000, "currency": "NGN", "status": "success"}
+REFUND: dict[str, Any] = {
+    "transaction_reference": "ref_1",
+    "refund_reference": "r_1",
+    "amount": "900",
+    "currency": "NGN",
+}
+DISPUTE: dict[str, Any] = {"id": 7, "refund_amount": 4000, "currency": "NGN", "transaction": CHARGE}
+
+
+def read(type_: str, data: object) -> Sequence[Fact]:
+    body = json.dumps({"event": type_, "data": data}).encode()
+    return paystack.read(Event("p", "p", "paystack", "e", type_, "ref_1", NOW, NOW, "body", body))
+
+
+def charged(amount: object, currency: str = "NGN") -> Sequence[Fact]:
+    return read("charge.success", {**CHARGE, "amount": amount, "currency": currency})
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "minor"),
+    [
+        (5000, "NGN", 5000),
+        ("5000", "GHS", 5000),
+        (5000, "XOF", 50),
+        (120000, "RWF", 1200),
+        (0, "ZAR", 0),
+        (5, "KES", 5),
+    ],
+)
+def test_amounts_are_hundredths_in_every_currency(amount: object, currency: str, minor: int) -> None:
+    assert list(charged(amount, currency)) == [Fact("captured", minor, currency, "ref_1")]
+
+
+@pytest.mark.parametrize(("amount", "currency"), [(5050, "XOF"), (1, "RWF"), (5000, "XYZ")])
+def test_a_part_of_a_minor_unit_is_refused(amount: int, currency: str) -> None:
+    with pytest.raises(MoneyError):
+        charged(amount, currency)
+
+
+@pytest.mark.parametrize("amount", [50.0, 50.5, -1, "-1", "50.00", "", None, True, "9" * 19, 10**40, "\u0665\u0660"])
+def test_an_amount_that_paystack_would_not_write_is_refused(amount: object) -> None:
+    for type_, data in {"charge.success": CHARGE, "refund.processed": REFUND, "refund.failed": REFUND}.items():
+        with pytest.raises(ValidationError):
+            read(type_, {**data, "amount": amount})
+
+
+@pytest.mark.parametrize("asked", [None, 0, 4000, 5000])
+def test_what_was_asked_for_is_told_only_where_less_was_paid(asked: int | None) -> None:
+    assert [fact.kind for fact in read("charge.success", {**CHARGE, "requested_amount": asked})] == ["captured"]
+
+
+def test_a_partial_debit_tells_what_was_asked_for() -> None:
+    told = list(read("charge.success", {**CHARGE, "requested_amount": 8000}))
+    assert told == [Fact("authorized", 8000, "NGN"), Fact("captured", 5000, "NGN", "ref_1")]
+
+
+@pytest.mark.parametrize("type_", ["refund.pending", "refund.processing", "refund.needs-attention"])
+def test_a_refund_on_its_way_has_moved_nothing(type_: str) -> None:
+    assert list(read(type_, {**REFUND, "refund_reference": None})) == []
+
+
+@pytest.mark.parametrize(("type_", "kind"), [("refund.processed", "refunded"), ("refund.failed", "refund_failed")])
+@pytest.mark.parametrize("amount", [900, "900"])
+def test_a_refund_has_the_name_of_its_reference(type_: str, kind: Any, amount: object) -> None:
+    assert list(read(type_, {**REFUND, "amount": amount})) == [Fact(kind, 900, "NGN", "r_1")]
+
+
+@pytest.mark.parametrize("type_", ["refund.processed", "refund.failed"])
+@pytest.mark.parametrize("reference", [None, "", True, {}])
+def test_a_refund_without_a_name_is_refused(type_: str, reference: object) -> None:
+    with pytest.raises(ValidationError):
+        read(type_, {**REFUND, "refund_reference": reference})
+
+
+@pytest.mark.parametrize(
+    ("resolution", "kind"),
+    [
+        ("merchant-accepted", "dispute_lost"),
+        ("auto-accepted", "dispute_lost"),
+        ("declined", "dispute_won"),
+        ("something-new", None),
+        (None, None),
+    ],
+)
+def test_a_dispute_ends_as_its_resolution_says_and_withdraws_nothing(resolution: str | None, kind: Any) -> None:
+    """The refund that pays it has events of its own."""
+    told = list(read("charge.dispute.resolve", {**DISPUTE, "resolution": resolution}))
+    assert told == ([Fact(kind, 4000, "NGN", "7")] if kind else [])
+
+
+def test_a_dispute_without_an_amount_is_about_the_whole_transaction() -> None:
+    told = read("charge.dispute.create", {**DISPUTE, "refund_amount": None, "currency": None})
+    assert list(told) == [Fact("dispute_opened", 5000, "NGN", "7")]
+
+
+@pytest.mark.parametrize("transaction", [{}, {"amount": 5000}, {"currency": "NGN"}])
+def test_a_dispute_without_any_amount_is_refused(transaction: dict[str, Any]) -> None:
+    with pytest.raises(UnreadableError):
+        read("charge.dispute.create", {"id": 7, "transaction": transaction})
+
+
+@pytest.mark.parametrize(
+    "type_",
+    ["transfer.success", "transfer.reversed", "invoice.update", "paymentrequest.success", "charge.dispute.remind"],
+)
+def test_what_tells_of_no_payment_or_nothing_new_moves_nothing(type_: str) -> None:
+    assert list(read(type_, {**CHARGE, **DISPUTE})) == []

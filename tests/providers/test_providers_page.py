@@ -1,0 +1,47 @@
+"""docs/providers.md: every provider, with every setting of its own, and settings that are true."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from providers import PROVIDERS
+from providers.base import SourceSettings
+from tests.support.provider_cases import CASES
+
+PAGE = (Path(__file__).parents[2] / "docs" / "providers.md").read_text()
+SECTIONS = dict(re.findall(r"^## ([^\n]*)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
+COMMON = set(SourceSettings.model_fields)
+
+every_provider = pytest.mark.parametrize("name", PROVIDERS)
+
+
+def tables(name: str) -> dict[str, dict[str, object]]:
+    """The example of its section; settings that are optional are in comments, and belong to it."""
+    code = "\n".join(re.findall(r"^```toml\n(.*?)^```", SECTIONS[name], re.MULTILINE | re.DOTALL))
+    return tomllib.loads(re.sub(r"^# ", "", code, flags=re.MULTILINE))
+
+
+def test_there_is_a_section_and_a_row_for_each() -> None:
+    assert set(SECTIONS) - {"The same for all"} == set(PROVIDERS)
+    assert sorted(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)) == sorted(PROVIDERS)
+
+
+@every_provider
+def test_every_setting_of_its_own_is_named(name: str) -> None:
+    own = set(PROVIDERS[name].Source.model_fields) - COMMON
+    assert {setting for setting in own if not re.search(rf"\b{setting}\b", SECTIONS[name])} == set()
+
+
+@every_provider
+def test_no_example_has_a_setting_that_there_is_not(name: str) -> None:
+    for table in tables(name).values():
+        assert table["provider"] == name
+        assert set(table) <= set(PROVIDERS[name].Source.model_fields)
+
+
+@every_provider
+def test_what_is_signed_is_as_it_says(name: str) -> None:
+    (row,) = re.findall(rf"^\| `{name}` \|.*$", PAGE, re.MULTILINE)
+    assert row.split("|")[3].strip(" *") == CASES[name].covers

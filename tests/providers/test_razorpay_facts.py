@@ -1,0 +1,74 @@
+"""Razorpay: one capture whoever tells of it, refunds by their status, disputes that take money when they are lost."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from contract.event import Event
+from contract.facts import Fact
+from providers.facts import UnreadableError
+from providers.razorpay import facts as razorpay
+from tests.support.cases.base import NOW
+
+PAYMENT = {"id": "pay_1", "amount": 1000, "currency": "INR", "status": "captured", "captured": True}
+REFUND = {"id": "rfnd_1", "amount": 400, "currency": "INR", "payment_id": "pay_1", "status": "processed"}
+DISPUTE = {"id": "disp_1", "amount": 1000, "currency": "INR", "amount_deducted": 0, "status": "open"}
+REFUNDS = [name for name in razorpay.TYPES if name.startswith("refund.")]
+PAID = [name for name, tell in razorpay.TYPES.items() if tell is razorpay.TYPES["order.paid"]]
+
+
+def read(type_: str, **members: dict[str, Any]) -> Sequence[Fact]:
+    body = json.dumps({"event": type_, "payload": {name: {"entity": entity} for name, entity in members.items()}})
+    return razorpay.read(Event("r", "r", "razorpay", "e", type_, "pay_1", NOW, NOW, "body", body.encode()))
+
+
+@pytest.mark.parametrize("type_", ["payment.captured", *PAID])
+def test_all_that_tell_of_a_capture_tell_of_the_same(type_: str) -> None:
+    assert list(read(type_, payment=PAYMENT)) == [Fact("captured", 1000, "INR", "pay_1")]
+
+
+@pytest.mark.parametrize("type_", PAID)
+@pytest.mark.parametrize("members", [{}, {"payment": {**PAYMENT, "status": "authorized"}}])
+def test_what_was_paid_without_a_captured_payment_moves_nothing(type_: str, members: dict[str, Any]) -> None:
+    assert list(read(type_, **members)) == []
+
+
+@pytest.mark.parametrize("type_", REFUNDS)
+@pytest.mark.parametrize(
+    ("status", "kind"), [("processed", "refunded"), ("failed", "refund_failed"), ("pending", None), ("new", None)]
+)
+def test_a_refund_is_what_its_status_says(type_: str, status: str, kind: Any) -> None:
+    told = [Fact(kind, 400, "INR", "rfnd_1")] if kind else []
+    assert list(read(type_, refund={**REFUND, "status": status}, payment=PAYMENT)) == told
+    assert list(read(type_, refund={**REFUND, "status": status})) == told
+
+
+@pytest.mark.parametrize(
+    ("type_", "kind"),
+    [("refund.processed", "refunded"), ("refund.failed", "refund_failed"), ("refund.created", None)],
+)
+def test_a_refund_without_a_status_is_what_the_type_says(type_: str, kind: str | None) -> None:
+    assert [fact.kind for fact in read(type_, refund={**REFUND, "status": None})] == ([kind] if kind else [])
+
+
+def test_giving_back_what_was_never_captured_is_no_refund() -> None:
+    payment = {**PAYMENT, "captured": False, "status": "refunded"}
+    assert list(read("refund.processed", refund=REFUND, payment=payment)) == [Fact("canceled", 1000, "INR")]
+    assert list(read("refund.failed", refund={**REFUND, "status": "failed"}, payment=payment)) == []
+
+
+@pytest.mark.parametrize("type_", ["payment.dispute.lost", "payment.dispute.closed"])
+@pytest.mark.parametrize("deducted", [0, 700])
+def test_a_lost_dispute_takes_what_was_deducted(type_: str, deducted: int) -> None:
+    told = read(type_, dispute={**DISPUTE, "status": "lost", "amount_deducted": deducted})
+    withdrawn = [Fact("funds_withdrawn", deducted, "INR", "disp_1")] if deducted else []
+    assert list(told) == [Fact("dispute_lost", 1000, "INR", "disp_1"), *withdrawn]
+
+
+@pytest.mark.parametrize("type_", razorpay.TYPES)
+def test_a_payload_without_its_member_is_refused(type_: str) -> None:
+    if type_ not in PAID:
+        with pytest.raises(UnreadableError, match="in the payload"):
+            read(type_, order={})

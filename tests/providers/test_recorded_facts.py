@@ -1,0 +1,64 @@
+"""Every recorded event tells exactly the facts beside it."""
+
+from datetime import datetime
+
+import pytest
+
+from consumers.handlers.payments import builtin
+from contract.accounts import Booking
+from providers import READERS
+from sql.audit import audit
+from tests.support.consuming import Workers
+from tests.support.recorded import Recording, recordings
+
+RECORDINGS = recordings()
+every_recording = pytest.mark.parametrize(
+    "recording", RECORDINGS, ids=[f"{each.provider}/{each.name}" for each in RECORDINGS]
+)
+
+
+@every_recording
+def test_the_facts(recording: Recording) -> None:
+    told = READERS[recording.provider](recording.event())
+    assert [[fact.kind, fact.amount, fact.currency, fact.object] for fact in told] == recording.content["facts"]
+
+
+@every_recording
+def test_the_event(recording: Recording) -> None:
+    event, expected = recording.event(), dict(recording.content["event"])
+    if "occurred_at" in expected:
+        text = expected.pop("occurred_at")
+        assert event.occurred_at == (datetime.fromisoformat(text) if text else None)
+    assert {name: getattr(event, name) for name in expected} == expected
+
+
+EVENT = "SELECT type, resource, occurred_at, signed FROM events WHERE namespace = $1 AND event_id = $2"
+PAYMENT = "SELECT status, currency, amount, captured, refunded, disputed FROM payments WHERE namespace = $1"
+TRANSFERS = """
+    SELECT movement, debit_account, credit_account, amount, currency
+    FROM transfers WHERE namespace = $1 ORDER BY movement
+"""
+TRUST = builtin({provider: Booking(trust="all") for provider in READERS})
+
+
+async def test_the_rows(workers: Workers) -> None:
+    """Through a worker, each recorded event in a namespace of its own: its rows are exactly those beside it."""
+    told = {f"recording-{number}": recording for number, recording in enumerate(RECORDINGS)}
+    for namespace, recording in told.items():
+        await workers.stream.publish(recording.event(namespace))
+    async with workers.working(TRUST):
+        await workers.drained()
+    assert await workers.dead() == []
+    for namespace, recording in told.items():
+        event, expected = recording.event(namespace), recording.content
+        (row,) = await workers.rows(EVENT, namespace, event.event_id)
+        assert row == (event.type, event.resource, event.occurred_at, event.signed), recording
+        payments = [dict(row) for row in await workers.connection.fetch(PAYMENT, namespace)]
+        assert payments == ([expected["payment"]] if expected["payment"] else []), recording
+        assert [list(row) for row in await workers.rows(TRANSFERS, namespace)] == expected["transfers"], recording
+    assert await audit(workers.connection) == []
+
+
+@every_recording
+def test_where_the_shape_is_documented(recording: Recording) -> None:
+    assert recording.content["source"]

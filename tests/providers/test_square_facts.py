@@ -1,0 +1,92 @@
+"""Square: what each status of a payment, a refund and a dispute tells."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from contract.facts import Fact
+from providers.square.facts import read
+from tests.support.recorded import recordings
+
+RECORDED = {recording.name: recording for recording in recordings("square")}
+
+
+def told(name: str, without: str = "", **changes: Any) -> list[Fact]:
+    """What a recorded event tells once its object is changed."""
+    event = RECORDED[name].event()
+    body = json.loads(event.body)
+    (about,) = body["data"]["object"].values()
+    about.update(changes)
+    about.pop(without, None)
+    return list(read(replace(event, body=json.dumps(body).encode())))
+
+
+def kinds(facts: list[Fact]) -> list[str]:
+    return [fact.kind for fact in facts]
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ("PENDING", ["pending"]),
+        ("APPROVED", ["authorized"]),
+        ("COMPLETED", ["authorized", "captured"]),
+        ("CANCELED", ["canceled"]),
+        ("FAILED", ["failed"]),
+        ("SOMETHING_NEW", []),
+    ],
+)
+def test_a_payments_status(status: str, expected: list[str]) -> None:
+    assert kinds(told("payment_created_approved", status=status)) == expected
+
+
+def test_a_tip_is_paid_too_and_a_payment_of_old_has_no_total() -> None:
+    assert [fact.amount for fact in told("payment_updated_completed_with_a_tip")] == [5000, 5000]
+    assert [fact.amount for fact in told("payment_updated_completed_with_a_tip", without="total_money")] == [4590, 4590]
+
+
+@pytest.mark.parametrize("refunded", [None, {"amount": 0, "currency": "EUR"}])
+def test_nothing_refunded_is_no_total(refunded: Mapping[str, object] | None) -> None:
+    facts = told("payment_updated_refunded_in_part", refunded_money=refunded)
+    assert kinds(facts) == ["authorized", "captured"]
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ("PENDING", []),
+        ("REJECTED", []),
+        (None, []),
+        ("SOMETHING_NEW", []),
+        ("COMPLETED", ["refunded"]),
+        ("FAILED", ["refund_failed"]),
+    ],
+)
+def test_a_refund_counts_once_it_is_completed(status: str | None, expected: list[str]) -> None:
+    assert kinds(told("refund_created_pending", status=status)) == expected
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        ("INQUIRY_EVIDENCE_REQUIRED", ["dispute_opened"]),
+        ("INQUIRY_PROCESSING", ["dispute_opened"]),
+        ("INQUIRY_CLOSED", ["dispute_won"]),
+        ("EVIDENCE_REQUIRED", ["dispute_opened"]),
+        ("PROCESSING", ["dispute_opened"]),
+        ("WON", ["dispute_won"]),
+        ("LOST", ["dispute_lost", "funds_withdrawn"]),
+        ("ACCEPTED", ["dispute_lost", "funds_withdrawn"]),
+        ("SOMETHING_NEW", []),
+    ],
+)
+def test_a_disputes_state(state: str, expected: list[str]) -> None:
+    assert kinds(told("dispute_created", state=state)) == expected
+
+
+def test_a_dispute_of_old_has_its_id_under_another_name() -> None:
+    (fact,) = told("dispute_created", without="id")
+    assert fact.object == "LindenbaumDp1A0"
