@@ -1,1 +1,1 @@
-"""The tests. A package, because a dependency of theirs installs another one called `tests`; their folders are none."""
+"""The tests. They are a package because a dependency installs another one called `tests`; their folders are not packages."""

@@ -179,7 +179,7 @@ def test_every_setting_is_in_the_example() -> None:
 
 
 class Contract(NamedTuple):
-    """What a script says it takes: so many numbered ones, and whether the last stands for any number."""
+    """The KEYS or ARGV a script announces: how many, and whether the last one stands for any number."""
 
     numbers: int
     is_open: bool

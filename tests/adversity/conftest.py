@@ -6,32 +6,32 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from tests.support.harness import Harness
 from tests.support.history import History
 from tests.support.processes import Programs
-from tests.support.rig import Rig
 from tests.support.servers import PostgresServer, ValkeyServer
 
 
 @pytest.fixture
 def history(tmp_path: Path) -> Iterator[History]:
-    """What the senders of this test did and were told."""
+    """The requests that this test's senders made, and the answers they got."""
     with History(tmp_path / "history.jsonl") as history:
         yield history
 
 
 @pytest_asyncio.fixture
-async def rig(
+async def harness(
     private_valkey: ValkeyServer, database_url: str, postgres: PostgresServer, programs: Programs, history: History
-) -> AsyncIterator[Rig]:
+) -> AsyncIterator[Harness]:
     """A Valkey of its own and a database in the shared PostgreSQL: for tests that do not harm Postgres itself."""
-    async with Rig(private_valkey, postgres, database_url, programs, history) as rig:
-        yield rig
+    async with Harness(private_valkey, postgres, database_url, programs, history) as harness:
+        yield harness
 
 
 @pytest_asyncio.fixture
 async def fragile_rig(
     private_valkey: ValkeyServer, private_postgres: PostgresServer, programs: Programs, history: History
-) -> AsyncIterator[Rig]:
+) -> AsyncIterator[Harness]:
     """A Valkey and a PostgreSQL of its own, as durable as production's."""
-    async with Rig(private_valkey, private_postgres, private_postgres.url, programs, history) as rig:
-        yield rig
+    async with Harness(private_valkey, private_postgres, private_postgres.url, programs, history) as harness:
+        yield harness

@@ -7,34 +7,34 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypeVar
 
 from tests.support.child import Child
+from tests.support.harness import Harness
 from tests.support.proxy import TcpProxy
-from tests.support.rig import Rig
 
 AnyChild = TypeVar("AnyChild", bound=Child)
 
-Fault = Callable[[Rig, random.Random], AbstractAsyncContextManager[None]]
+Fault = Callable[[Harness, random.Random], AbstractAsyncContextManager[None]]
 
 MEMORY_LEFT_BYTES = 20_000
 """What a Redis that is filling up has left."""
 
 
 @asynccontextmanager
-async def redis_killed(rig: Rig, _: random.Random) -> AsyncIterator[None]:
-    rig.valkey.kill()
+async def redis_killed(harness: Harness, _: random.Random) -> AsyncIterator[None]:
+    harness.valkey.kill()
     yield
-    await rig.valkey.restart()
+    await harness.valkey.restart()
 
 
 @asynccontextmanager
-async def redis_frozen(rig: Rig, _: random.Random) -> AsyncIterator[None]:
-    rig.valkey.pause()
+async def redis_frozen(harness: Harness, _: random.Random) -> AsyncIterator[None]:
+    harness.valkey.pause()
     yield
-    rig.valkey.resume()
+    harness.valkey.resume()
 
 
 @asynccontextmanager
-async def redis_full(rig: Rig, _: random.Random) -> AsyncIterator[None]:
-    async with rig.redis() as redis:
+async def redis_full(harness: Harness, _: random.Random) -> AsyncIterator[None]:
+    async with harness.redis() as redis:
         memory = await redis.info("memory")
         used_bytes = memory["used_memory"] - memory["mem_not_counted_for_evict"]
         await redis.config_set("maxmemory", used_bytes + MEMORY_LEFT_BYTES)
@@ -43,26 +43,26 @@ async def redis_full(rig: Rig, _: random.Random) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def postgres_killed(rig: Rig, _: random.Random) -> AsyncIterator[None]:
-    rig.postgres.kill()
+async def postgres_killed(harness: Harness, _: random.Random) -> AsyncIterator[None]:
+    harness.postgres.kill()
     yield
-    await rig.postgres.restart()
+    await harness.postgres.restart()
 
 
 @asynccontextmanager
-async def postgres_frozen(rig: Rig, _: random.Random) -> AsyncIterator[None]:
-    rig.postgres.pause()
+async def postgres_frozen(harness: Harness, _: random.Random) -> AsyncIterator[None]:
+    harness.postgres.pause()
     yield
-    rig.postgres.resume()
+    harness.postgres.resume()
 
 
 @asynccontextmanager
-async def postgres_full(rig: Rig, _: random.Random) -> AsyncIterator[None]:
+async def postgres_full(harness: Harness, _: random.Random) -> AsyncIterator[None]:
     """No test can fill a disk without rights to mount one: a trigger raises what PostgreSQL then raises."""
-    async with rig.database() as connection:
+    async with harness.database() as connection:
         await connection.execute(DISK_IS_FULL)
     yield
-    async with rig.database() as connection:
+    async with harness.database() as connection:
         await connection.execute(DISK_HAS_ROOM)
 
 
@@ -77,52 +77,52 @@ DISK_HAS_ROOM = "DROP FUNCTION disk_is_full CASCADE"
 
 
 @asynccontextmanager
-async def worker_killed(rig: Rig, rng: random.Random) -> AsyncIterator[None]:
-    worker = _one_of(rig.workers, rng)
+async def worker_killed(harness: Harness, rng: random.Random) -> AsyncIterator[None]:
+    worker = _one_of(harness.workers, rng)
     worker.kill()
     yield
-    rig.replace_worker(worker)
+    harness.replace_worker(worker)
 
 
 @asynccontextmanager
-async def worker_frozen(rig: Rig, rng: random.Random) -> AsyncIterator[None]:
-    worker = _one_of(rig.workers, rng)
+async def worker_frozen(harness: Harness, rng: random.Random) -> AsyncIterator[None]:
+    worker = _one_of(harness.workers, rng)
     worker.pause()
     yield
     worker.resume()
 
 
 @asynccontextmanager
-async def worker_replaced(rig: Rig, rng: random.Random) -> AsyncIterator[None]:
+async def worker_replaced(harness: Harness, rng: random.Random) -> AsyncIterator[None]:
     """As a deployment does."""
-    worker = _one_of(rig.workers, rng)
+    worker = _one_of(harness.workers, rng)
     await _told_to_stop(worker)
     yield
-    rig.replace_worker(worker)
+    harness.replace_worker(worker)
 
 
 @asynccontextmanager
-async def gateway_killed(rig: Rig, rng: random.Random) -> AsyncIterator[None]:
-    gateway = _one_of(rig.gateways, rng)
+async def gateway_killed(harness: Harness, rng: random.Random) -> AsyncIterator[None]:
+    gateway = _one_of(harness.gateways, rng)
     gateway.kill()
     yield
-    await rig.restart_gateway(gateway)
+    await harness.restart_gateway(gateway)
 
 
 @asynccontextmanager
-async def gateway_frozen(rig: Rig, rng: random.Random) -> AsyncIterator[None]:
-    gateway = _one_of(rig.gateways, rng)
+async def gateway_frozen(harness: Harness, rng: random.Random) -> AsyncIterator[None]:
+    gateway = _one_of(harness.gateways, rng)
     gateway.pause()
     yield
     gateway.resume()
 
 
 @asynccontextmanager
-async def gateway_replaced(rig: Rig, rng: random.Random) -> AsyncIterator[None]:
-    gateway = _one_of(rig.gateways, rng)
+async def gateway_replaced(harness: Harness, rng: random.Random) -> AsyncIterator[None]:
+    gateway = _one_of(harness.gateways, rng)
     await _told_to_stop(gateway)
     yield
-    await rig.restart_gateway(gateway)
+    await harness.restart_gateway(gateway)
 
 
 def _one_of(children: list[AnyChild], rng: random.Random) -> AnyChild:
@@ -144,8 +144,8 @@ async def _told_to_stop(child: Child) -> None:
 
 def wire_cut(wire: str) -> Fault:
     @asynccontextmanager
-    async def fault(rig: Rig, _: random.Random) -> AsyncIterator[None]:
-        _wire(rig, wire).cut()
+    async def fault(harness: Harness, _: random.Random) -> AsyncIterator[None]:
+        _wire(harness, wire).cut()
         yield
 
     return fault
@@ -153,29 +153,29 @@ def wire_cut(wire: str) -> Fault:
 
 def wire_stalled(wire: str) -> Fault:
     @asynccontextmanager
-    async def fault(rig: Rig, _: random.Random) -> AsyncIterator[None]:
-        _wire(rig, wire).stall()
+    async def fault(harness: Harness, _: random.Random) -> AsyncIterator[None]:
+        _wire(harness, wire).stall()
         yield
-        _wire(rig, wire).resume()
+        _wire(harness, wire).resume()
 
     return fault
 
 
 def wire_loses_replies(wire: str) -> Fault:
     @asynccontextmanager
-    async def fault(rig: Rig, _: random.Random) -> AsyncIterator[None]:
-        _wire(rig, wire).drop_replies()
+    async def fault(harness: Harness, _: random.Random) -> AsyncIterator[None]:
+        _wire(harness, wire).drop_replies()
         yield
-        _wire(rig, wire).cut()  # what lost a reply can never be in step again
-        _wire(rig, wire).resume()
+        _wire(harness, wire).cut()  # what lost a reply can never be in step again
+        _wire(harness, wire).resume()
 
     return fault
 
 
 def wire_half_closed(wire: str) -> Fault:
     @asynccontextmanager
-    async def fault(rig: Rig, _: random.Random) -> AsyncIterator[None]:
-        _wire(rig, wire).half_close()
+    async def fault(harness: Harness, _: random.Random) -> AsyncIterator[None]:
+        _wire(harness, wire).half_close()
         yield
 
     return fault
@@ -183,20 +183,20 @@ def wire_half_closed(wire: str) -> Fault:
 
 def wire_refuses(wire: str) -> Fault:
     @asynccontextmanager
-    async def fault(rig: Rig, _: random.Random) -> AsyncIterator[None]:
-        await _wire(rig, wire).refuse()
-        _wire(rig, wire).cut()
+    async def fault(harness: Harness, _: random.Random) -> AsyncIterator[None]:
+        await _wire(harness, wire).refuse()
+        _wire(harness, wire).cut()
         yield
-        await _wire(rig, wire).start()
+        await _wire(harness, wire).start()
 
     return fault
 
 
-def _wire(rig: Rig, name: str) -> TcpProxy:
+def _wire(harness: Harness, name: str) -> TcpProxy:
     wires = {
-        "gateway to redis": rig.gateway_to_redis,
-        "worker to redis": rig.worker_to_redis,
-        "worker to postgres": rig.worker_to_postgres,
+        "gateway to redis": harness.gateway_to_redis,
+        "worker to redis": harness.worker_to_redis,
+        "worker to postgres": harness.worker_to_postgres,
     }
     return wires[name]
 
@@ -227,4 +227,4 @@ FAULTS: dict[str, Fault] = {
     "gateway frozen": gateway_frozen,
     "gateway replaced": gateway_replaced,
 } | {f"{wire}: {name}": fault(wire) for wire in WIRES for name, fault in (LASTING | PASSING).items()}
-"""All of them, by the name that a history tells."""
+"""All faults, by the name that a history records."""

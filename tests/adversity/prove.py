@@ -1,4 +1,4 @@
-"""`python -m tests.adversity.prove --seed N --minutes M`: faults at random under constant load, then the judge.
+"""`python -m tests.adversity.prove --seed N --minutes M`: faults at random under constant load, then the checker.
 
 Everything that can break here breaks, one thing or two at once, by a schedule that the seed decides. All that senders
 did and were told is written to a file; at the end everything is healed, drained, and judged from that file. The exit
@@ -18,10 +18,10 @@ from pathlib import Path
 from sql.connect import connect
 from sql.migrate import migrate
 from tests.adversity.faults import FAULTS
+from tests.support.harness import CONNECT_TIMEOUT_S, Harness
 from tests.support.history import History, read
 from tests.support.load import Load
 from tests.support.processes import Programs
-from tests.support.rig import CONNECT_TIMEOUT_S, Rig
 from tests.support.servers import PostgresServer, ValkeyServer
 
 GATEWAYS = 2
@@ -29,7 +29,7 @@ WORKERS = 3
 SENDERS = 6
 
 FAULT_S = (0.1, 4.0)
-"""How long a fault lasts: from a blink to well past every lease of the rig's workers."""
+"""How long a fault lasts: from a blink to well past every lease of the harness's workers."""
 
 QUIET_S = (0.1, 2.0)
 """The pause between two faults."""
@@ -44,7 +44,7 @@ LOCK_WAIT_S = 30.0
 
 
 @asynccontextmanager
-async def whole_system(folder: Path) -> AsyncIterator[Rig]:
+async def whole_system(folder: Path) -> AsyncIterator[Harness]:
     """Servers, gateways and workers, all below one folder."""
     valkey, postgres = ValkeyServer(folder / "valkey"), PostgresServer(folder / "postgres")
     async with AsyncExitStack() as stack:
@@ -55,24 +55,27 @@ async def whole_system(folder: Path) -> AsyncIterator[Rig]:
             await migrate(connection, lock_wait_s=LOCK_WAIT_S)
         programs = stack.enter_context(Programs(folder / "programs", shows_logs=False))
         history = stack.enter_context(History(folder / "history.jsonl"))
-        rig = Rig(valkey, postgres, postgres.url, programs, history, worker_env=WORKER_ENV)
-        await stack.enter_async_context(rig)
-        await rig.add_workers(WORKERS)
-        await rig.add_gateways(GATEWAYS)
-        yield rig
+        harness = Harness(valkey, postgres, postgres.url, programs, history, worker_env=WORKER_ENV)
+        await stack.enter_async_context(harness)
+        await harness.add_workers(WORKERS)
+        await harness.add_gateways(GATEWAYS)
+        yield harness
 
 
-async def break_things(rig: Rig, rng: random.Random, until_s: float, sending: "asyncio.Task[None]") -> None:
+async def break_things(harness: Harness, rng: random.Random, until_s: float, sending: "asyncio.Task[None]") -> None:
     """Fault after fault until the time is over. `sending` ends early only by failing: then all this ends too."""
     while time.monotonic() < until_s:
         async with AsyncExitStack() as stack:
             for name in _next_faults(rng):
-                rig.history.fault(name)
-                await stack.enter_async_context(FAULTS[name](rig, rng))
+                harness.history.fault(name)
+                await stack.enter_async_context(FAULTS[name](harness, rng))
             await _last(sending, rng.uniform(*FAULT_S))
-        rig.history.fault("healed")
-        _say(f"{until_s - time.monotonic():6.0f} s left, {rig.history.promised} events promised, "
-             f"answers {dict(sorted(rig.history.statuses.items()))}, healed: {rig.history.faults[-2]}")  # fmt: skip
+        harness.history.fault("healed")
+        history = harness.history
+        _say(
+            f"{until_s - time.monotonic():6.0f} s left, {history.promised} events promised, "
+            f"answers {dict(sorted(history.statuses.items()))}, healed: {history.faults[-2]}"
+        )
         await _last(sending, rng.uniform(*QUIET_S))
 
 
@@ -96,22 +99,22 @@ async def _last(sending: "asyncio.Task[None]", duration_s: float) -> None:
 async def prove(seed: int, minutes: float, folder: Path) -> list[str]:
     """The broken promises."""
     rng = random.Random(seed)
-    async with whole_system(folder) as rig:
-        load = Load(lambda: rig.urls, rig.history, seed=seed, senders=SENDERS)
+    async with whole_system(folder) as harness:
+        load = Load(lambda: harness.urls, harness.history, seed=seed, senders=SENDERS)
         sending = asyncio.create_task(load.run())
         try:
-            await break_things(rig, rng, time.monotonic() + minutes * 60, sending)
+            await break_things(harness, rng, time.monotonic() + minutes * 60, sending)
             _say("Everything is healed; what was sent is delivered until it is promised, then the stream drains.")
             load.finish()
             await sending
         finally:
             sending.cancel()
             await asyncio.wait([sending])
-        rig.history.close()
-        rig.history = read(folder / "history.jsonl")
-        broken = await rig.verdict()
-        _say(f"{len(rig.history.faults)} faults and healings, {rig.history.promised} events promised, "
-             f"answers {dict(sorted(rig.history.statuses.items()))}.")  # fmt: skip
+        harness.history.close()
+        harness.history = read(folder / "history.jsonl")
+        broken = await harness.check_promises()
+        _say(f"{len(harness.history.faults)} faults and healings, {harness.history.promised} events promised, "
+             f"answers {dict(sorted(harness.history.statuses.items()))}.")  # fmt: skip
         return broken
 
 

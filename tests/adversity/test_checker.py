@@ -1,4 +1,4 @@
-"""The judge is judged: each broken promise is seen, and a kept one is not called broken."""
+"""The checker itself: it sees each broken promise, and does not report a kept one."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.checker import State, judge
-from tests.support.history import History, Told, read
+from tests.support.checker import State, find_broken_promises
+from tests.support.history import ExpectedPayment, History, read
 
 SHA = "5a"
 PAYMENT = {
@@ -33,10 +33,10 @@ GOOD = State(
 )
 
 
-def tell(history: History) -> History:
+def record_events(history: History) -> History:
     """Two events of one payment: one accepted at once, one after an answer was lost."""
-    history.sends("evt_1", Told("pi_1", 100, captured=100, succeeded=True), SHA)
-    history.sends("evt_2", Told("pi_1", 100, captured=100, refunded=30, succeeded=True), SHA)
+    history.sends("evt_1", ExpectedPayment("pi_1", 100, captured=100, succeeded=True), SHA)
+    history.sends("evt_2", ExpectedPayment("pi_1", 100, captured=100, refunded=30, succeeded=True), SHA)
     history.answered("evt_1", 202, "1-0")
     history.answered("evt_2", 0, None)
     history.answered("evt_2", 200, None)
@@ -45,11 +45,11 @@ def tell(history: History) -> History:
 
 
 def test_what_is_right_is_right() -> None:
-    assert judge(tell(History()), GOOD) == []
+    assert find_broken_promises(record_events(History()), GOOD) == []
 
 
 @pytest.mark.parametrize(
-    ("state", "verdict"),
+    ("state", "finding"),
     [
         (replace(GOOD, applied=GOOD.applied[:1], payments=[PAYMENT | {"refunded": 0}]), "missing: evt_2"),
         (replace(GOOD, applied=[*GOOD.applied, applied("evt_3", "4-0")]), "invented: evt_3"),
@@ -63,28 +63,32 @@ def test_what_is_right_is_right() -> None:
         (replace(GOOD, payments=[PAYMENT, PAYMENT | {"payment": "pi_2"}]), "mismatch: payment pi_2"),
     ],
 )
-def test_what_is_wrong_is_seen(state: State, verdict: str) -> None:
-    assert any(line.startswith(verdict) for line in judge(tell(History()), state))
+def test_what_is_wrong_is_seen(state: State, finding: str) -> None:
+    assert any(line.startswith(finding) for line in find_broken_promises(record_events(History()), state))
 
 
 def test_an_event_is_new_only_once() -> None:
-    history = tell(History())
+    history = record_events(History())
     history.answered("evt_1", 202, "3-0")
-    assert judge(history, GOOD) == ["duplicate: evt_1 was answered 202 2 times"]
-    assert judge(history, GOOD, one_202_each=False) == []
+    assert find_broken_promises(history, GOOD) == ["duplicate: evt_1 was answered 202 2 times"]
+    assert find_broken_promises(history, GOOD, one_202_each=False) == []
 
 
 def test_a_dead_event_is_not_missing() -> None:
     state = replace(GOOD, applied=GOOD.applied[:1], dead=[dead("evt_2", "2-0")], payments=[PAYMENT | {"refunded": 0}])
-    (line,) = judge(tell(History()), state)
+    (line,) = find_broken_promises(record_events(History()), state)
     assert line.startswith("given up")
 
 
 def test_a_history_is_read_from_its_file(tmp_path: Path) -> None:
     path = tmp_path / "history.jsonl"
     with History(path) as written:
-        tell(written)
+        record_events(written)
         written.fault("redis killed")
-    told = read(path)
-    assert (told.stories, told.statuses, told.promised) == (written.stories, written.statuses, written.promised)
-    assert told.faults == ["redis killed"]
+    read_back = read(path)
+    assert (read_back.events, read_back.statuses, read_back.promised) == (
+        written.events,
+        written.statuses,
+        written.promised,
+    )
+    assert read_back.faults == ["redis killed"]

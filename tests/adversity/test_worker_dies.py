@@ -1,4 +1,4 @@
-"""Workers as real processes that are killed or frozen at each moment of the ritual: every event is applied once."""
+"""Workers as real processes that are killed or frozen at each step of a batch: every event is applied once."""
 
 import signal
 from typing import get_args
@@ -36,7 +36,7 @@ def workers(
 
 
 def start(workers: Workers, programs: Programs, *arguments: str) -> Child:
-    """A worker as a process; with arguments, one that meets its end at a moment."""
+    """A worker as a process; with arguments, one that is stopped or killed at a step."""
     env = QUICK_ENV | {
         "REDIS_URL": workers.settings.redis_url.get_secret_value(),
         "DATABASE_URL": workers.settings.database_url.get_secret_value(),

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from tests.benchmarks import consumers, end_to_end, gateway, memory, verify, waiting
 from tests.benchmarks.figures import Figure, table
-from tests.benchmarks.rig import Options
+from tests.benchmarks.harness import Options
 
 BENCHMARKS: dict[str, Callable[[Options], Awaitable[list[Figure]]]] = {
     "gateway": gateway.run,
@@ -28,7 +28,7 @@ PLAIN_WIDTH_CHARS = 140
 
 
 def main() -> None:
-    """Runs what is asked for, one after the other; the exit code tells nothing about speed."""
+    """Run the named benchmarks one after the other; the exit code says nothing about speed."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("which", nargs="?", default="all", choices=[*BENCHMARKS, "all"])
     parser.add_argument("--json", action="store_true", help="figures for scripts")

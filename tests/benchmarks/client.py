@@ -27,8 +27,8 @@ _LENGTH = b"content-length:"
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """So many requests, numbered from `first`, over so many connections; `rate` makes it an open loop. With `wait_s`
-    the answers wait for the commit, and the outcome tells when each of them came.
+    """Requests numbered from `first`, over a number of connections; `rate` makes it an open loop. With `wait_s`
+    the answers wait for the commit, and the outcome says when each of them came.
     """
 
     port: int

@@ -1,7 +1,7 @@
 -- When events were committed, by the clock of the commits themselves.
 
 -- name: commit_times :many
--- Unix seconds. `now()` would be the transaction's beginning; this is the moment its commit record was written.
+-- Unix seconds. `now()` would be the transaction's beginning; this is the time at which its commit record was written.
 SELECT event_id, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8 AS committed_s FROM events;
 
 -- name: commit_one :one

@@ -1,5 +1,5 @@
 """One worker with the full ritual against the same rows inserted raw: as sets, and one transaction per event; and with
-a user's handler beside, which writes one row per event.
+a user's handler that writes one row per event.
 """
 
 import time
@@ -13,8 +13,8 @@ from sql.connect import connect
 from tests.benchmarks import one_row
 from tests.benchmarks.events import stream_events
 from tests.benchmarks.figures import Figure
+from tests.benchmarks.harness import DRAIN_TIMEOUT_S, KEYS, Harness, Options, cpu_s, harness
 from tests.benchmarks.raw_inserts import insert_one_by_one, insert_sets, what_was_made
-from tests.benchmarks.rig import DRAIN_TIMEOUT_S, KEYS, Options, Rig, cpu_s, rig
 from tests.support.database import CONNECT_TIMEOUT_S, fresh_database
 from tests.support.wait import until
 
@@ -27,7 +27,7 @@ same ritual with one event at a time.
 HANDLER_TARGET_PER_S = 3000.0
 
 EVENTS_PER_S = 8000
-"""About what a worker does; so many events are given to it for each second it is to be measured."""
+"""About what a worker applies; it gets this number of events for each second to be measured."""
 
 ONE_BY_ONE_PER_S = 400
 """About what one transaction per event comes to."""
@@ -55,13 +55,13 @@ async def run(options: Options) -> list[Figure]:
     count = BATCH_SIZE * max(4, round(options.seconds * EVENTS_PER_S / BATCH_SIZE))
     few = max(BATCH_SIZE, int(options.seconds * ONE_BY_ONE_PER_S))
     found = Found()
-    async with rig() as on:
+    async with harness() as on:
         for _ in range(options.rounds):
             await _round(on, found, list(stream_events(0, count)), few)
     return _figures(found)
 
 
-async def _round(on: Rig, found: Found, events: Sequence[Event], few: int) -> None:
+async def _round(on: Harness, found: Found, events: Sequence[Event], few: int) -> None:
     async with fresh_database(on.postgres) as url:
         rate, cpu_us = await _worker(on, url, events, BATCH_SIZE)
         found.worker.append(rate)
@@ -79,7 +79,7 @@ async def _round(on: Rig, found: Found, events: Sequence[Event], few: int) -> No
         found.worker_one_by_one.append(rate)
 
 
-async def _worker_with_handler(on: Rig, url: str, events: Sequence[Event]) -> float:
+async def _worker_with_handler(on: Harness, url: str, events: Sequence[Event]) -> float:
     """Events per second of one worker with a handler that writes a row for each."""
     async with connect(url, timeout_s=CONNECT_TIMEOUT_S) as connection:
         await connection.execute(one_row.TABLE)
@@ -89,7 +89,7 @@ async def _worker_with_handler(on: Rig, url: str, events: Sequence[Event]) -> fl
 
 
 async def _worker(
-    on: Rig, url: str, events: Sequence[Event], batch_size: int, handlers: str = ""
+    on: Harness, url: str, events: Sequence[Event], batch_size: int, handlers: str = ""
 ) -> tuple[float, float]:
     """Events per second of one worker, from its first batch to its last, and its CPU time for each in µs."""
     await _fill(on, events)
@@ -102,7 +102,7 @@ async def _worker(
     return backlog / elapsed_s, used_s / backlog * 1e6
 
 
-async def _fill(on: Rig, events: Sequence[Event]) -> None:
+async def _fill(on: Harness, events: Sequence[Event]) -> None:
     """Puts the entries into the stream, with their markers, as a gateway would have done."""
     for first in range(0, len(events), PIPELINE_ENTRIES):
         pipeline = on.redis.pipeline(transaction=False)
@@ -114,14 +114,14 @@ async def _fill(on: Rig, events: Sequence[Event]) -> None:
         await pipeline.execute()
 
 
-async def _first_batch(on: Rig, pid: int, filled: int) -> tuple[int, float, float]:
-    """What is left once the worker has settled something, and when that was."""
+async def _first_batch(on: Harness, pid: int, filled: int) -> tuple[int, float, float]:
+    """The entries left once the worker has acknowledged some, and the time of that."""
 
     async def begun() -> tuple[int, float, float] | None:
         backlog = await on.backlog()
         return (backlog, time.perf_counter(), cpu_s(pid)) if backlog < filled else None
 
-    seen = await until(begun, timeout_s=DRAIN_TIMEOUT_S, what="the worker settles its first batch")
+    seen = await until(begun, timeout_s=DRAIN_TIMEOUT_S, what="the worker acknowledges its first batch")
     assert seen
     return seen
 

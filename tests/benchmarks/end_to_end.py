@@ -10,7 +10,7 @@ from sql.connect import connect
 from tests.benchmarks.client import Order, Outcome
 from tests.benchmarks.events import event_number
 from tests.benchmarks.figures import Figure
-from tests.benchmarks.rig import Options, Rig, rig
+from tests.benchmarks.harness import Harness, Options, harness
 from tests.support.database import CONNECT_TIMEOUT_S, fresh_database
 
 TIMES = Queries("commit_times", parse(Path(__file__).with_name("commit_times.sql").read_text(), "commit_times.sql"))
@@ -21,25 +21,25 @@ SUSTAINED_TARGET = 2500.0
 
 STEADY_RATE = 500.0
 STEADY_SECONDS_FACTOR = 5
-"""The latency needs more events than the throughput: so many times `--seconds`."""
+"""The latency needs more events than the throughput: this many times `--seconds`."""
 
 STEADY_WARM_UP = 500
 P99_TARGET_MS = 100.0
 
 FLUSHES = 50
-"""Single commits that tell how long this disk takes to make one durable."""
+"""Single commits, to measure how long this disk takes to make one durable."""
 
 COMMIT_TIMESTAMPS = {"track_commit_timestamp": "on"}
 
 
 async def run(options: Options) -> list[Figure]:
     """How much, then how long."""
-    async with rig(COMMIT_TIMESTAMPS) as on:
+    async with harness(COMMIT_TIMESTAMPS) as on:
         sustained = [await _sustained(on, workers, options) for workers in WORKERS]
         return [*sustained, *await _steady(on, options)]
 
 
-async def _sustained(on: Rig, workers: int, options: Options) -> Figure:
+async def _sustained(on: Harness, workers: int, options: Options) -> Figure:
     """Events per second from the first POST until the last one is committed and acknowledged."""
     rates = []
     async with fresh_database(on.postgres) as url:
@@ -58,7 +58,7 @@ async def _sustained(on: Rig, workers: int, options: Options) -> Figure:
     return Figure("end to end", f"POST to COMMIT, {workers} {word}", median(rates), "/s", target=target)
 
 
-async def _steady(on: Rig, options: Options) -> list[Figure]:
+async def _steady(on: Harness, options: Options) -> list[Figure]:
     """Latencies from when each POST was due, so that a stalled server cannot hide by stalling the load."""
     async with fresh_database(on.postgres) as url:
         gateway = await on.gateway()
@@ -100,7 +100,7 @@ async def _latencies_ms(url: str, order: Order, outcome: Outcome) -> list[float]
 
 
 async def _flush_ms(url: str) -> Sequence[float]:
-    """From a commit's record, which is what has a timestamp, until the client hears that it is durable."""
+    """The time from a commit's record, which has a timestamp, until the client knows that it is durable."""
     found = []
     async with connect(url, timeout_s=CONNECT_TIMEOUT_S) as connection:
         await connection.execute(TIMES["make_flushes"])

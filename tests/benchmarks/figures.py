@@ -31,7 +31,7 @@ class Figure:
 
     @property
     def reached(self) -> bool | None:
-        """Whether the target was reached; None where there is none."""
+        """Whether the target was reached; None without a target."""
         if self.target is None:
             return None
         counts = self.ours if self.ratio is None else self.ratio

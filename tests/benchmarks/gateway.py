@@ -7,7 +7,7 @@ from statistics import median
 
 from stack.ports import HOST, free_port
 from tests.benchmarks.figures import Figure
-from tests.benchmarks.rig import Options, Rig, cpu_s, rig
+from tests.benchmarks.harness import Harness, Options, cpu_s, harness
 from tests.support.child import Child
 from tests.support.wait import until
 
@@ -42,7 +42,7 @@ class Side:
 
 async def run(options: Options) -> list[Figure]:
     """Every side in turn, and again; medians."""
-    async with rig() as on:
+    async with harness() as on:
         gateway = await on.gateway()
         sides = {"gateway": Side(gateway, gateway.port)} | {name: await _baseline(on, name) for name in BASELINES}
         figures = []
@@ -52,7 +52,7 @@ async def run(options: Options) -> list[Figure]:
         return figures
 
 
-async def _compare(on: Rig, sides: Mapping[str, Side], connections: int, options: Options) -> None:
+async def _compare(on: Harness, sides: Mapping[str, Side], connections: int, options: Options) -> None:
     for side in sides.values():
         side.rates.clear()
         side.cpu_us.clear()
@@ -65,7 +65,7 @@ async def _compare(on: Rig, sides: Mapping[str, Side], connections: int, options
             await _measure(on, side, connections)
 
 
-async def _measure(on: Rig, side: Side, connections: int) -> None:
+async def _measure(on: Harness, side: Side, connections: int) -> None:
     before_s = cpu_s(side.child.pid)
     _, outcome = await on.load.send(side.port, connections=connections, count=side.count)
     side.rates.append(side.count / outcome.elapsed_s)
@@ -88,7 +88,7 @@ def _figures(sides: Mapping[str, Side], connections: int) -> list[Figure]:
     return [*rates, *costs]
 
 
-async def _baseline(on: Rig, name: str) -> Side:
+async def _baseline(on: Harness, name: str) -> Side:
     port = free_port()
     child = on.programs.start("tests.benchmarks.baseline", {}, (name, str(port), on.valkey.url))
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from statistics import linear_regression
 
 from tests.benchmarks.figures import Figure
-from tests.benchmarks.rig import Options, Rig, resident_bytes, rig
+from tests.benchmarks.harness import Harness, Options, harness, resident_bytes
 from tests.support.child import Child
 from tests.support.database import fresh_database
 from tests.support.wait import until
@@ -37,7 +37,7 @@ MB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What each held after so many events."""
+    """The memory each program held after a number of events."""
 
     events: int
     worker_mb: float
@@ -48,7 +48,7 @@ class Sample:
 async def run(options: Options) -> list[Figure]:
     """Sends all events and watches."""
     chunk = max(1, min(CHUNK_EVENTS_MAX, options.events // CHUNKS_MIN))
-    async with rig() as on, fresh_database(on.postgres) as url:
+    async with harness() as on, fresh_database(on.postgres) as url:
         gateway = await on.gateway()
         (worker,) = await on.workers(url, env={"COMMITTED_TTL_S": str(COMMITTED_TTL_S)})
         before_mb = await _redis_mb(on)
@@ -63,15 +63,15 @@ async def run(options: Options) -> list[Figure]:
     return _figures(samples, before_mb, after_mb)
 
 
-async def _sample(on: Rig, events: int, worker: Child, gateway: Child) -> Sample:
+async def _sample(on: Harness, events: int, worker: Child, gateway: Child) -> Sample:
     return Sample(events, resident_bytes(worker.pid) / MB, resident_bytes(gateway.pid) / MB, await _redis_mb(on))
 
 
-async def _redis_mb(on: Rig) -> float:
+async def _redis_mb(on: Harness) -> float:
     return int((await on.redis.info("memory"))["used_memory"]) / MB
 
 
-async def _is_empty(on: Rig) -> bool:
+async def _is_empty(on: Harness) -> bool:
     return int(await on.redis.dbsize()) <= KEYS_LEFT_MAX
 
 

@@ -1,4 +1,4 @@
-"""What proving one request genuine costs, beside the bare digest or public-key verification of the same bytes alone.
+"""What verifying one request costs, against the bare digest or public-key verification of the same bytes.
 
 And what it costs with its events read out of it. All sides take turns within one run, some calls at a time, and the
 median counts. `--seconds` means nothing here.
@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256, SHA512
 
 from providers.base import Delivery, Request
 from tests.benchmarks.figures import Figure
-from tests.benchmarks.rig import Options
+from tests.benchmarks.harness import Options
 from tests.support.cases.base import NOW_S, Case, Signed
 from tests.support.cases.mercadopago import DATA_ID, REQUEST_ID
 from tests.support.cases.public_keys import ec_private, rsa_private
@@ -111,7 +111,7 @@ def sides(case: Case) -> Sides:
 
 
 def _bare(case: Case, signed: Signed) -> Callable[[], object]:
-    """The least that tells whether these bytes are genuine, with the key ready and the signature decoded."""
+    """The least work that verifies these bytes, with the key ready and the signature decoded."""
     provider, message, key = case.provider, _signed_bytes(case, signed), case.secrets[0].encode()
     if provider == "truelayer":
         return _ecdsa(message)

@@ -1,7 +1,7 @@
-"""What `Prefer: wait=N` costs: from the commit until its sender is told, and from POST to that answer.
+"""What `Prefer: wait=N` costs: from the commit until its sender is answered, and from POST to that answer.
 
 The commit's time is that of its record, by Postgres' clock, which is this machine's; until the record is on disk and
-the worker hears so, some more time passes. That is counted as a cost of waiting: what is shown is too much, never too
+the worker knows it, some more time passes. That counts as a cost of waiting: the figure is too high, never too
 little. (`committed_at` would be the transaction's beginning.)
 """
 
@@ -9,13 +9,13 @@ from statistics import quantiles
 
 from tests.benchmarks.end_to_end import COMMIT_TIMESTAMPS, commit_times_s
 from tests.benchmarks.figures import Figure
-from tests.benchmarks.rig import Options, Rig, rig
+from tests.benchmarks.harness import Harness, Options, harness
 from tests.support.database import fresh_database
 
 RATE = 200.0
 WAIT_S = 5
 SECONDS_FACTOR = 5
-"""A 99th percentile needs many events: so many times `--seconds`."""
+"""A 99th percentile needs many events: this many times `--seconds`."""
 
 CONNECTIONS = 64
 WARM_UP = 200
@@ -24,11 +24,11 @@ AFTER_COMMIT_TARGET_MS = 50.0
 
 async def run(options: Options) -> list[Figure]:
     """At a steady rate, through one gateway and one worker."""
-    async with rig(COMMIT_TIMESTAMPS) as on, fresh_database(on.postgres) as url:
+    async with harness(COMMIT_TIMESTAMPS) as on, fresh_database(on.postgres) as url:
         return await _steady(on, url, options)
 
 
-async def _steady(on: Rig, url: str, options: Options) -> list[Figure]:
+async def _steady(on: Harness, url: str, options: Options) -> list[Figure]:
     gateway = await on.gateway()
     (worker,) = await on.workers(url)
     await on.load.send(gateway.port, connections=CONNECTIONS, count=WARM_UP, rate=RATE, wait_s=WAIT_S)

@@ -7,10 +7,10 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from tests.support.harness import Harness
 from tests.support.history import History
 from tests.support.load import client
 from tests.support.processes import Programs
-from tests.support.rig import Rig
 from tests.support.servers import PostgresServer, ValkeyServer
 
 PATIENT = {"REDIS_TIMEOUT_S": "20", "DURABILITY_TIMEOUT_S": "10"}
@@ -19,23 +19,23 @@ PATIENT = {"REDIS_TIMEOUT_S": "20", "DURABILITY_TIMEOUT_S": "10"}
 
 @pytest.fixture
 def history(tmp_path: Path) -> Iterator[History]:
-    """What the senders of this test did and were told."""
+    """The requests that this test's senders made, and the answers they got."""
     with History(tmp_path / "history.jsonl") as history:
         yield history
 
 
 @pytest_asyncio.fixture
-async def rig(
+async def harness(
     valkey: ValkeyServer,
     postgres: PostgresServer,
     database_url: str,
     key_prefix: str,
     programs: Programs,
     history: History,
-) -> AsyncIterator[Rig]:
+) -> AsyncIterator[Harness]:
     """Nothing runs yet; what is added finds the shared servers."""
-    async with Rig(valkey, postgres, database_url, programs, history, key_prefix, gateway_env=PATIENT) as rig:
-        yield rig
+    async with Harness(valkey, postgres, database_url, programs, history, key_prefix, gateway_env=PATIENT) as harness:
+        yield harness
 
 
 @pytest_asyncio.fixture

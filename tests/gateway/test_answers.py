@@ -13,8 +13,8 @@ from gateway.webhook import NOT_GENUINE
 from providers.base import Answer as Insisted
 from tests.support.events import hmac_event, signed_hmac, signed_stripe, stripe_event
 from tests.support.gateway import Answer, Running, entries, payment, provider, request, running, sources
+from tests.support.multi_event import KEY, MultiEvent, multi_event
 from tests.support.servers import ValkeyServer
-from tests.support.several import KEY, Several, several
 from tests.support.wait import until
 
 PROBLEM = "application/problem+json"
@@ -216,13 +216,13 @@ async def test_two_sources_with_one_namespace_are_one(valkey: ValkeyServer, key_
         assert is_problem(await gateway.exchange(request("/webhook", b"{}")), 404)
 
 
-class Insisting(Several):
+class Insisting(MultiEvent):
     accepted = Insisted(200, "text/plain", b"[accepted]")
     unauthorized_status = 498
 
 
 async def test_several_events_in_one_request(valkey: ValkeyServer, key_prefix: str, redis: Redis, keys: Keys) -> None:
-    async with running(valkey.url, key_prefix, providers=sources(several=several())) as gateway:
+    async with running(valkey.url, key_prefix, providers=sources(several=multi_event())) as gateway:
         first = await gateway.exchange(request("/webhooks/several", b'["a", "b"]', KEY))
         assert first.status == 202
         assert [each["status"] for each in first.json()["events"]] == ["accepted", "accepted"]
@@ -239,7 +239,7 @@ async def test_several_events_in_one_request(valkey: ValkeyServer, key_prefix: s
 async def test_several_events_are_all_durable_or_the_sender_retries(
     valkey: ValkeyServer, key_prefix: str, redis: Redis, keys: Keys
 ) -> None:
-    async with running(valkey.url, key_prefix, providers=sources(several=several()), backlog_limit=2) as gateway:
+    async with running(valkey.url, key_prefix, providers=sources(several=multi_event()), backlog_limit=2) as gateway:
         assert is_problem(await gateway.exchange(request("/webhooks/several", b'["a", "b", "c"]', KEY)), 429)
         for entry_id, _ in await entries(redis, keys):
             await redis.xdel(keys.events, entry_id)
@@ -248,7 +248,7 @@ async def test_several_events_are_all_durable_or_the_sender_retries(
 
 
 async def test_a_provider_may_insist_on_its_own_answers(valkey: ValkeyServer, key_prefix: str) -> None:
-    async with running(valkey.url, key_prefix, providers=sources(several=several(Insisting))) as gateway:
+    async with running(valkey.url, key_prefix, providers=sources(several=multi_event(Insisting))) as gateway:
         answer = await gateway.exchange(request("/webhooks/several", b'["a"]', KEY))
         assert (answer.status, answer.headers["content-type"], answer.body) == (200, "text/plain", b"[accepted]")
         assert (await gateway.exchange(request("/webhooks/several", b'["a"]'))).status == 498
@@ -257,7 +257,7 @@ async def test_a_provider_may_insist_on_its_own_answers(valkey: ValkeyServer, ke
 async def test_503_a_bug_asks_the_sender_to_retry(
     valkey: ValkeyServer, key_prefix: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with running(valkey.url, key_prefix, providers=sources(several=several())) as gateway:
+    async with running(valkey.url, key_prefix, providers=sources(several=multi_event())) as gateway:
         answer = await gateway.exchange(request("/webhooks/several", b'"bug"', KEY))
         assert is_problem(answer, 503)
         assert "retry-after" in answer.headers

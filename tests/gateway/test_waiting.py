@@ -12,9 +12,9 @@ from gateway import commits
 from gateway.commits import asked_wait_s
 from providers.base import Headers
 from tests.support.gateway import Answer, Running, payment, request, running, sources
+from tests.support.multi_event import KEY, multi_event
 from tests.support.proxy import TcpProxy
 from tests.support.servers import ValkeyServer
-from tests.support.several import KEY, several
 from tests.support.wait import until
 
 LONG = {"Prefer": "wait=20"}
@@ -90,7 +90,7 @@ async def test_a_redelivery_is_a_duplicate_where_the_commit_does_not_come(
 async def test_several_events_are_committed_when_the_last_one_is(
     valkey: ValkeyServer, key_prefix: str, redis: Redis, keys: Keys
 ) -> None:
-    async with running(valkey.url, key_prefix, providers=sources(several=several())) as gateway:
+    async with running(valkey.url, key_prefix, providers=sources(several=multi_event())) as gateway:
         await commit(redis, keys.seen("several", "a"))
         waiting = asyncio.create_task(gateway.exchange(request("/webhooks/several", b'["a", "b", "c"]', KEY | LONG)))
         await until(lambda: redis.exists(keys.seen("several", "c")), what="the events are published")

@@ -16,13 +16,13 @@ from contract.accounts import Booking
 from contract.event import Event
 from operations import conflicts as resolve
 from operations.cli.command import EXIT_UNREACHABLE, EXIT_WRONG
-from tests.support import told
+from tests.support import fact_handlers
 from tests.support.consuming import Workers
 from tests.support.events import contract_event, stripe_event
 from tests.support.stream_states import Said, say, settings_for
 from tests.support.wait import until
 
-HANDLERS = "tests.support.told:handlers"
+HANDLERS = "tests.support.fact_handlers:handlers"
 SUCCEEDED, REFUND = "payment_intent.succeeded", "refund.created"
 TRUSTING = '[stripe]\nprovider = "stripe"\ntrust = "all"\n'
 
@@ -33,7 +33,7 @@ TRANSFERS = """
 BALANCES = "SELECT account, currency, balance FROM balances ORDER BY account, currency"
 HELD = "SELECT reason, kind, object, amount, released_at IS NOT NULL FROM held_back ORDER BY event_id, kind"
 DECISIONS = "SELECT id, decision FROM conflicts ORDER BY id"
-TOLD = "SELECT event_id, kind, object, amount, currency FROM told ORDER BY number"
+HANDLED = "SELECT event_id, kind, object, amount, currency FROM handled_facts ORDER BY number"
 
 IN, OUT = ("provider:stripe", "merchant"), ("merchant", "provider:stripe")
 
@@ -56,7 +56,7 @@ def refunded(
 @pytest.fixture
 async def operator(workers: Workers, settings: Settings, tmp_path: Path) -> "Operator":
     """Somebody on call, with handlers of their own."""
-    await workers.connection.execute(told.TABLE)
+    await workers.connection.execute(fact_handlers.TABLE)
     own = {"handlers": HANDLERS, "sources_file": str(tmp_path / "sources.toml")}
     return Operator(workers, settings.model_copy(update=own))
 
@@ -156,14 +156,14 @@ async def test_what_was_told_is_booked_by_corrections(operator: Operator) -> Non
 async def test_handlers_are_told_once_of_what_was_released(operator: Operator) -> None:
     await operator.apply(*STOPPED)
     before = [("evt_700", "authorized", "", 700, "EUR"), ("evt_700", "captured", "pi_1", 700, "EUR")]
-    assert await operator.rows(TOLD) == before
+    assert await operator.rows(HANDLED) == before
     await operator.say("resolve", "1", "--keep", "told")
     await operator.say("resolve", "1", "--keep", "told")
     await operator.apply(refunded(500, "evt_r1_again"), captured(800, "evt_800_again"))
-    assert (await operator.rows(TOLD))[len(before) :] == [
+    assert (await operator.rows(HANDLED))[len(before) :] == [
         ("evt_r1", "refunded", "re_1", 500, "EUR"), ("evt_r2", "refunded", "re_2", 100, "EUR"),
     ]  # fmt: skip
-    assert await operator.rows("SELECT count(*) FROM told WHERE body_bytes = 0") == [(0,)]
+    assert await operator.rows("SELECT count(*) FROM handled_facts WHERE body_bytes = 0") == [(0,)]
     await operator.assert_sound()
 
 
@@ -171,7 +171,7 @@ async def test_an_event_whose_payload_is_gone_is_told_without_it(operator: Opera
     await operator.apply(*STOPPED)
     await operator.connection.execute("DELETE FROM payloads")
     assert (await operator.say("resolve", "1", "--keep", "booked")).code == 0
-    assert await operator.rows("SELECT event_id FROM told WHERE body_bytes = 0 ORDER BY number") == [
+    assert await operator.rows("SELECT event_id FROM handled_facts WHERE body_bytes = 0 ORDER BY number") == [
         ("evt_r1",), ("evt_r2",)]  # fmt: skip
 
 
@@ -190,7 +190,7 @@ async def test_a_movement_that_was_not_booked_is_booked_under_its_own_name(opera
         ("refund:re_1", *OUT, 300, "USD", "evt_usd"),
         ("refund:re_2", *OUT, 100, "EUR", "evt_r2"),
     ]
-    assert [row[:4] for row in await operator.rows(TOLD)][-2:] == [
+    assert [row[:4] for row in await operator.rows(HANDLED)][-2:] == [
         ("evt_usd", "refunded", "re_1", 300), ("evt_r2", "refunded", "re_2", 100),
     ]  # fmt: skip
     await operator.assert_sound()
@@ -296,7 +296,7 @@ async def test_what_is_released_and_contradicts_stops_the_payment_again(operator
     assert [row[0] for row in await operator.rows(TRANSFERS)] == ["capture:pi_1", "refund:re_1", "refund:re_3"]
     assert await operator.rows("SELECT movement, booked_amount, told_amount FROM conflicts WHERE id = 2") == [
         ("refund:re_1", 500, 600)]  # fmt: skip
-    assert [row[0] for row in await operator.rows(TOLD)].count("evt_a") == 1
+    assert [row[0] for row in await operator.rows(HANDLED)].count("evt_a") == 1
     assert (await operator.say("resolve", "2", "--keep", "told")).code == 0
     assert await operator.rows(PAYMENTS) == [("pi_1", "partially_refunded", 700, 690)]
     assert all(row[-1] for row in await operator.rows(HELD))
@@ -317,16 +317,16 @@ async def test_a_movement_that_is_another_payment_s_stays_that_one_s(operator: O
 async def test_a_handler_that_fails_undoes_the_decision(operator: Operator, capsys: pytest.CaptureFixture[str]) -> None:
     await operator.apply(*STOPPED)
     before = await operator.rows(TRANSFERS), await operator.rows(PAYMENTS), await operator.rows(HELD)
-    await operator.connection.execute("ALTER TABLE told ADD CONSTRAINT small CHECK (object <> 're_2')")
+    await operator.connection.execute("ALTER TABLE handled_facts ADD CONSTRAINT small CHECK (object <> 're_2')")
     assert (await operator.say("resolve", "1", "--keep", "told")).code == EXIT_WRONG
     error = capsys.readouterr().err
     assert "Nothing was decided: a handler failed: CheckViolationError" in error
     assert len(error.splitlines()) == 1
     assert (await operator.rows(TRANSFERS), await operator.rows(PAYMENTS), await operator.rows(HELD)) == before
     assert await operator.rows(DECISIONS) == [(1, None)]
-    await operator.connection.execute("ALTER TABLE told DROP CONSTRAINT small")
+    await operator.connection.execute("ALTER TABLE handled_facts DROP CONSTRAINT small")
     assert (await operator.say("resolve", "1", "--keep", "told")).code == 0
-    assert [row[1:3] for row in await operator.rows(TOLD)][-2:] == [("refunded", "re_1"), ("refunded", "re_2")]
+    assert [row[1:3] for row in await operator.rows(HANDLED)][-2:] == [("refunded", "re_1"), ("refunded", "re_2")]
 
 
 async def test_a_decision_is_made_once(operator: Operator, capsys: pytest.CaptureFixture[str]) -> None:
@@ -378,7 +378,7 @@ async def test_of_several_who_decide_one_does(operator: Operator) -> None:
     await operator.apply(*STOPPED)
     said = await asyncio.gather(*(operator.say("resolve", "1", "--keep", keep) for keep in ("told", "booked") * 3))
     assert sorted(each.code for each in said) == [0] + [EXIT_WRONG] * 5
-    assert [row[0] for row in await operator.rows(TOLD)].count("evt_r1") == 1
+    assert [row[0] for row in await operator.rows(HANDLED)].count("evt_r1") == 1
     await operator.assert_sound()
 
 
@@ -395,7 +395,9 @@ async def test_a_decision_beside_working_workers(operator: Operator) -> None:
         assert (await deciding).code == 0
         await operator.workers.drained()
     assert await operator.rows(PAYMENTS) == [("pi_1", "partially_refunded", 800, 630)]
-    assert await operator.rows("SELECT count(*), count(DISTINCT key) FROM told WHERE kind = 'refunded'") == [(32, 32)]
+    assert await operator.rows("SELECT count(*), count(DISTINCT key) FROM handled_facts WHERE kind = 'refunded'") == [
+        (32, 32)
+    ]
     await operator.assert_sound()
 
 
@@ -452,7 +454,7 @@ async def test_what_was_held_back_of_a_trusted_source_is_booked(
     assert await operator.rows(PAYMENTS) == [
         ("pi_0", "partially_refunded", 700, 200), *((f"pi_{number}", "succeeded", 700, 0) for number in (1, 2, 3)),
     ]  # fmt: skip
-    assert await operator.rows("SELECT kind, count(*), count(DISTINCT key) FROM told GROUP BY kind ORDER BY kind") == [
+    assert await operator.rows("SELECT kind, count(*), count(DISTINCT key) FROM handled_facts GROUP BY kind ORDER BY kind") == [
         ("authorized", 4, 4), ("captured", 4, 4), ("refunded", 1, 1)]  # fmt: skip
     assert all(row[-1] for row in await operator.rows(HELD))
     await operator.assert_sound()
@@ -473,7 +475,7 @@ async def test_what_contradicts_in_a_release_waits_for_a_decision(operator: Oper
         ("conflict", "refunded", "re_1", False), ("conflict", "refunded", "re_2", False)]  # fmt: skip
     assert (await operator.say("resolve", "pi_1", "--keep", "booked")).code == 0
     assert await operator.rows(PAYMENTS) == [("pi_1", "partially_refunded", 700, 600)]
-    assert [row[0] for row in await operator.rows(TOLD)][-2:] == ["evt_r1", "evt_r2"]
+    assert [row[0] for row in await operator.rows(HANDLED)][-2:] == ["evt_r1", "evt_r2"]
     await operator.assert_sound()
 
 
@@ -483,7 +485,7 @@ async def test_what_fails_in_a_release_stays_held_back_and_stops_nothing(
     story = [captured(700, f"evt_{number}", f"pi_{number}") for number in range(5)]
     await operator.apply(*unsigned(*story))
     operator.trust()
-    await operator.connection.execute("ALTER TABLE told ADD CONSTRAINT small CHECK (event_id <> 'evt_1')")
+    await operator.connection.execute("ALTER TABLE handled_facts ADD CONSTRAINT small CHECK (event_id <> 'evt_1')")
     await operator.connection.execute("DELETE FROM payloads WHERE event_id = 'evt_3'")
     await operator.connection.execute("UPDATE payloads SET body = '{}' WHERE event_id = 'evt_4'")
     said = await operator.say("release", "stripe")
@@ -503,5 +505,5 @@ async def test_two_who_release_the_same_book_it_once(operator: Operator) -> None
     operator.trust()
     said = await asyncio.gather(*(operator.say("release", "stripe", "--json") for _ in range(3)))
     assert sorted(each.json["released"] for each in said) == [0, 0, 5]
-    assert await operator.rows("SELECT count(*) FROM told WHERE kind = 'captured'") == [(5,)]
+    assert await operator.rows("SELECT count(*) FROM handled_facts WHERE kind = 'captured'") == [(5,)]
     await operator.assert_sound()

@@ -14,7 +14,7 @@ from providers.base import PayloadError
 from providers.payload import BATCH_EVENTS_MAX
 from tests.support.cases.adyen import AdyenCase, AdyenPlatformCase
 from tests.support.cases.base import Signed
-from tests.support.verdicts import event_of, events_of, verdict
+from tests.support.verification import event_of, events_of, outcome_of
 
 CASE, PLATFORM = AdyenCase(), AdyenPlatformCase()
 KEY = CASE.secrets[0]
@@ -53,7 +53,7 @@ async def test_adyens_published_example_passes() -> None:
     event = await event_of(CASE, batch(PUBLISHED_ITEM), PUBLISHED_KEY)
     assert (event.event_id, event.type) == ("AUTHORISATION:7914073381342284:true", "AUTHORISATION")
     assert (event.resource, event.occurred_at, event.signed) == ("7914073381342284", None, "fields")
-    assert await verdict(CASE, batch(PUBLISHED_ITEM), PUBLISHED_KEY.lower()) == "genuine"
+    assert await outcome_of(CASE, batch(PUBLISHED_ITEM), PUBLISHED_KEY.lower()) == "genuine"
 
 
 async def test_the_event_is_its_item_about_the_payment_it_belongs_to() -> None:
@@ -134,7 +134,7 @@ async def test_an_item_alone_is_kept_byte_for_byte_whatever_its_size(size: int, 
 async def test_what_only_looks_like_one_item_is_not_read_as_one(between: bytes, reason: str) -> None:
     one, two = (json.dumps({"NotificationRequestItem": signed_item(pspReference=psp)}).encode() for psp in "AB")
     signed = Signed([], b'{"live":"false","notificationItems":[' + one + between + two + b"]}")
-    assert await verdict(CASE, signed) == reason
+    assert await outcome_of(CASE, signed) == reason
     if reason == "genuine":
         kept = {b",": [one, two], b'],"x":[': [one]}.get(between, [two])
         assert [event.body for event in await events_of(CASE, signed)] == kept
@@ -146,10 +146,10 @@ async def test_one_forged_item_refuses_the_batch(position: int) -> None:
     items = [signed_item(pspReference=f"psp{number}") for number in range(3)]
     items[position] = {**items[position], "amount": {"currency": "EUR", "value": 999_999}}
     signed = batch(*items)
-    assert await verdict(CASE, signed) == "mismatch"
+    assert await outcome_of(CASE, signed) == "mismatch"
     assert Adyen.util.is_valid_hmac_notification(json.loads(signed.body), KEY) is (position != 0)
     items[position]["additionalData"] = {}
-    assert await verdict(CASE, batch(*items)) == "missing"
+    assert await outcome_of(CASE, batch(*items)) == "missing"
 
 
 async def test_of_several_secrets_the_one_that_is_hardest_to_retire_is_told() -> None:
@@ -176,8 +176,8 @@ SIGNED = {
 
 @pytest.mark.parametrize("name", SIGNED)
 async def test_each_signed_field_counts(name: str) -> None:
-    assert await verdict(CASE, batch({**signed_item(), name: SIGNED[name]})) == "mismatch"
-    assert await verdict(CASE, batch({**signed_item(), "amount": {"currency": "USD", "value": 1130}})) == "mismatch"
+    assert await outcome_of(CASE, batch({**signed_item(), name: SIGNED[name]})) == "mismatch"
+    assert await outcome_of(CASE, batch({**signed_item(), "amount": {"currency": "USD", "value": 1130}})) == "mismatch"
 
 
 async def test_nothing_else_is_signed() -> None:
@@ -191,7 +191,7 @@ async def test_nothing_else_is_signed() -> None:
 
 @pytest.mark.parametrize("reference", ["a:b", "::", "a\\b", "\\:/\\/:", "a/b", "é€😀", "", " ", "\n"])
 async def test_a_merchant_reference_is_signed_as_it_is_without_escaping(reference: str) -> None:
-    assert await verdict(CASE, batch(signed_item(merchantReference=reference))) == "genuine"
+    assert await outcome_of(CASE, batch(signed_item(merchantReference=reference))) == "genuine"
 
 
 async def test_a_captured_item_cannot_be_cut_into_fields_otherwise() -> None:
@@ -205,9 +205,9 @@ async def test_a_captured_item_cannot_be_cut_into_fields_otherwise() -> None:
     }
     forged = {**made, **moved}
     assert Adyen.util.is_valid_hmac_notification({"notificationItems": [{"NotificationRequestItem": forged}]}, KEY)
-    assert await verdict(CASE, batch(forged)) == "malformed"
+    assert await outcome_of(CASE, batch(forged)) == "malformed"
     for name in ("pspReference", "originalReference", "merchantAccountCode", "eventCode"):
-        assert await verdict(CASE, batch(signed_item(**{name: "a:b"}))) == "malformed"
+        assert await outcome_of(CASE, batch(signed_item(**{name: "a:b"}))) == "malformed"
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ async def test_a_captured_item_cannot_be_cut_into_fields_otherwise() -> None:
     ],
 )
 async def test_a_body_without_items_has_no_signature(body: bytes, reason: str) -> None:
-    assert await verdict(CASE, Signed([], body)) == reason
+    assert await outcome_of(CASE, Signed([], body)) == reason
 
 
 @pytest.mark.parametrize(
@@ -244,12 +244,12 @@ async def test_a_body_without_items_has_no_signature(body: bytes, reason: str) -
     ],
 )
 async def test_fields_of_another_kind_are_refused(changes: dict[str, Any]) -> None:
-    assert await verdict(CASE, batch(signed_item(**changes))) == "malformed"
+    assert await outcome_of(CASE, batch(signed_item(**changes))) == "malformed"
 
 
 @pytest.mark.parametrize("additional", [None, 5, [], {}, {"hmacSignature": None}, {"hmacSignature": 5}])
 async def test_a_missing_signature_is_told(additional: object) -> None:
-    assert await verdict(CASE, batch({**signed_item(), "additionalData": additional})) == "missing"
+    assert await outcome_of(CASE, batch({**signed_item(), "additionalData": additional})) == "missing"
 
 
 @pytest.mark.parametrize("secret", ["x", "44782DE", "é", "0x44", " 44"])
@@ -281,7 +281,7 @@ async def test_adyens_library_says_the_same_of_one_item(
         theirs = Adyen.util.is_valid_hmac_notification({"notificationItems": [{"NotificationRequestItem": made}]}, KEY)
     except (TypeError, ValueError):
         theirs = False
-    assert (await verdict(CASE, batch(made)) == "genuine") is bool(theirs)
+    assert (await outcome_of(CASE, batch(made)) == "genuine") is bool(theirs)
 
 
 PUBLISHED_PLATFORM_BODY = """
@@ -308,7 +308,7 @@ async def test_adyens_published_example_of_the_platform_passes() -> None:
     signed = Signed([(PLATFORM.signature, PUBLISHED_PLATFORM.encode())], PUBLISHED_PLATFORM_BODY.encode())
     event = await event_of(PLATFORM, signed, PUBLISHED_KEY)
     assert (event.type, event.resource, event.occurred_at) == ("merchant.created", "YOUR_MERCHANT_ACCOUNT", None)
-    assert await verdict(PLATFORM, signed.with_body(signed.body.strip()), PUBLISHED_KEY) == "mismatch"
+    assert await outcome_of(PLATFORM, signed.with_body(signed.body.strip()), PUBLISHED_KEY) == "mismatch"
 
 
 @pytest.mark.parametrize(
@@ -357,4 +357,4 @@ async def test_adyens_library_says_the_same_of_the_platform(body: bytes, key: st
     start, length, inserted = edit
     value = value[:start] + inserted.encode() + value[start + length :]
     theirs = Adyen.util.is_valid_hmac_payload(value.decode(), KEY, body)
-    assert (await verdict(PLATFORM, signed.with_header(name, value)) == "genuine") is theirs
+    assert (await outcome_of(PLATFORM, signed.with_header(name, value)) == "genuine") is theirs

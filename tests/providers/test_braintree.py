@@ -15,7 +15,7 @@ from providers.base import Answer, Headers, PayloadError, Request, SignatureErro
 from providers.braintree.webhook import FORM_FIELDS_MAX, SIGNATURES_MAX
 from tests.support.cases.base import NOW, Signed
 from tests.support.cases.braintree import SDK, BraintreeCase, Crypto, form
-from tests.support.verdicts import event_of, verdict
+from tests.support.verification import event_of, outcome_of
 
 CASE = BraintreeCase()
 SECRET = CASE.secrets[0]
@@ -134,7 +134,7 @@ async def test_a_form_that_lost_the_last_line_end_is_the_same_event() -> None:
     cut = await event_of(CASE, posted(form(payload.removesuffix(b"\n"), signature)))
     assert cut.event_id == whole.event_id
     assert cut.body == whole.body
-    assert await verdict(CASE, posted(form(payload + b"\n", signature))) == "mismatch"
+    assert await outcome_of(CASE, posted(form(payload + b"\n", signature))) == "mismatch"
 
 
 def test_the_name_of_a_pair_decides_which_secret_is_tried() -> None:
@@ -154,9 +154,9 @@ async def test_one_of_several_pairs_is_enough() -> None:
         [b"\xff", signature],
         [signature, junk],
     ):
-        assert await verdict(CASE, posted(form(payload, *signatures))) == "genuine"
+        assert await outcome_of(CASE, posted(form(payload, *signatures))) == "genuine"
     many = b"&".join([junk] * SIGNATURES_MAX)
-    assert await verdict(CASE, posted(form(payload, many + b"&" + signature))) == "malformed"
+    assert await outcome_of(CASE, posted(form(payload, many + b"&" + signature))) == "malformed"
 
 
 async def test_the_form_is_what_it_must_be() -> None:
@@ -178,7 +178,7 @@ async def test_the_form_is_what_it_must_be() -> None:
         form(payload, signature.upper()): "mismatch",
         form(payload, signature).replace(b"%2B", b"+").replace(b"%3D", b"x"): "mismatch",
     }.items():
-        assert await verdict(CASE, posted(body)) == expected, body[:60]
+        assert await outcome_of(CASE, posted(body)) == expected, body[:60]
 
 
 BOMB = '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;&a;">]><notification><kind>&b;</kind></notification>'
@@ -289,7 +289,7 @@ async def test_an_answered_challenge_is_no_event(challenge: str) -> None:
     """The same key signs both: a stranger may have any hex digits signed, and these are no XML in base64."""
     signature = challenged(f"bt_challenge={challenge}").body
     signed = posted(form(challenge.encode(), signature))
-    assert await verdict(CASE, signed) == "genuine"
+    assert await outcome_of(CASE, signed) == "genuine"
     with pytest.raises(PayloadError):
         await event_of(CASE, signed)
 
@@ -318,7 +318,7 @@ async def test_braintrees_own_code_says_the_same(
         theirs = True
     except (SDK.exceptions.invalid_signature_error.InvalidSignatureError, ValueError):
         theirs = False  # pairs with two bars raise ValueError
-    ours = await verdict(CASE, posted(form(payload, signature))) == "genuine"
+    ours = await outcome_of(CASE, posted(form(payload, signature))) == "genuine"
     # Of several pairs of one name its library looks at the first only, and it fails on a pair with two bars.
     strict = signature.count(b"&") > 0 or signature.count(b"|") > 1
     assert ours == theirs or (strict and ours)

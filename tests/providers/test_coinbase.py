@@ -11,7 +11,7 @@ from providers.base import PayloadError
 from providers.coinbase import COVERED_HEADERS_MAX
 from tests.support.cases.base import NOW_S, RawHeaders, Signed
 from tests.support.cases.coinbase import CoinbaseCase, v0, v1
-from tests.support.verdicts import event_of, verdict
+from tests.support.verification import event_of, outcome_of
 
 CASE = CoinbaseCase()
 HEADER = CASE.signature
@@ -49,7 +49,7 @@ def weak(body: bytes = BODY) -> Signed:
 async def test_the_contract_of_hook0_is_kept(value: bytes, expected: str) -> None:
     headers = [(b"x-event-id", b"evt-1"), (b"x-delivery-id", b"dlv-1"), (b"content-type", b"application/json")]
     signed = Signed([*headers, (HEADER, value)], HOOK0_BODY)
-    assert await verdict(CASE, signed, HOOK0_SECRET, received_at=HOOK0_AT) == expected
+    assert await outcome_of(CASE, signed, HOOK0_SECRET, received_at=HOOK0_AT) == expected
 
 
 async def test_the_event_has_coinbases_id_type_and_time() -> None:
@@ -107,7 +107,7 @@ async def test_moved_borders_between_names_values_and_body_leave_no_event() -> N
         ([(HEADER, b"t=%d,v0=%b" % (NOW_S, strong))], b"x-event-id.evt-1." + body),
     ]
     for headers, rest in moved:
-        assert await verdict(CASE, Signed(headers, rest)) == "genuine"
+        assert await outcome_of(CASE, Signed(headers, rest)) == "genuine"
         with pytest.raises(PayloadError):
             await event_of(CASE, Signed(headers, rest))
 
@@ -119,13 +119,13 @@ def strong(names: bytes, *headers: tuple[bytes, bytes], signature: bytes | None 
 
 async def test_the_covered_headers_are_there_once_and_named_as_they_were() -> None:
     evt = (b"X-Event-ID", b"evt-1")
-    assert await verdict(CASE, strong(b"x-event-id", evt)) == "genuine"
-    assert await verdict(CASE, strong(b"x-event-id", evt, evt)) == "malformed"
-    assert await verdict(CASE, strong(b"x-event-id", (b"x-event-id", b""))) == "missing"
-    assert await verdict(CASE, strong(b"X-Event-Id", evt)) == "mismatch"
-    assert await verdict(CASE, strong(b"", evt)) == "missing"
-    assert await verdict(CASE, strong(b"x-\xe9", evt)) == "malformed"
-    assert await verdict(CASE, strong(b" ".join([b"x-event-id"] * (COVERED_HEADERS_MAX + 1)), evt)) == "malformed"
+    assert await outcome_of(CASE, strong(b"x-event-id", evt)) == "genuine"
+    assert await outcome_of(CASE, strong(b"x-event-id", evt, evt)) == "malformed"
+    assert await outcome_of(CASE, strong(b"x-event-id", (b"x-event-id", b""))) == "missing"
+    assert await outcome_of(CASE, strong(b"X-Event-Id", evt)) == "mismatch"
+    assert await outcome_of(CASE, strong(b"", evt)) == "missing"
+    assert await outcome_of(CASE, strong(b"x-\xe9", evt)) == "malformed"
+    assert await outcome_of(CASE, strong(b" ".join([b"x-event-id"] * (COVERED_HEADERS_MAX + 1)), evt)) == "malformed"
 
 
 async def test_the_parts_of_the_header_are_there_once() -> None:
@@ -143,7 +143,7 @@ async def test_the_parts_of_the_header_are_there_once() -> None:
         b"v0=%b" % genuine: "malformed",
         b"t=%d" % NOW_S: "malformed",
     }.items():
-        assert await verdict(CASE, signed.with_header(HEADER, value)) == expected, value
+        assert await outcome_of(CASE, signed.with_header(HEADER, value)) == expected, value
 
 
 async def test_one_flipped_bit_under_the_weaker_scheme_is_refused() -> None:
@@ -151,4 +151,4 @@ async def test_one_flipped_bit_under_the_weaker_scheme_is_refused() -> None:
     for bit in range(8 * len(BODY)):
         body = bytearray(BODY)
         body[bit // 8] ^= 1 << bit % 8
-        assert await verdict(CASE, signed.with_body(bytes(body))) == "mismatch"
+        assert await outcome_of(CASE, signed.with_body(bytes(body))) == "mismatch"

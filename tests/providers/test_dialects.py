@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests.support.cases.base import Signed
 from tests.support.cases.standard_webhooks import PolarCase, StandardWebhooksCase, SvixCase
-from tests.support.verdicts import event_of, verdict
+from tests.support.verification import event_of, outcome_of
 
 SVIX, POLAR, STANDARD = SvixCase(), PolarCase(), StandardWebhooksCase()
 
@@ -49,7 +49,7 @@ async def test_svix_may_use_the_names_of_the_specification() -> None:
 
 async def test_names_of_both_kinds_are_not_mixed() -> None:
     for names in ((b"id",), (b"timestamp",), (b"signature",), (b"id", b"timestamp")):
-        assert await verdict(SVIX, renamed(SVIX.signed(), b"webhook-", *names)) == "missing"
+        assert await outcome_of(SVIX, renamed(SVIX.signed(), b"webhook-", *names)) == "missing"
 
 
 async def test_with_both_kinds_svixs_own_count() -> None:
@@ -61,7 +61,7 @@ async def test_with_both_kinds_svixs_own_count() -> None:
 
 
 async def test_svixs_names_mean_nothing_to_the_others() -> None:
-    assert await verdict(STANDARD, SVIX.signed()) == "missing"
+    assert await outcome_of(STANDARD, SVIX.signed()) == "missing"
 
 
 @settings(deadline=None, max_examples=150)
@@ -83,7 +83,7 @@ async def test_svixs_library_says_the_same(
     header = next(key for key, _ in signed.headers if key.endswith(name))
     value, (start, inserted) = dict(signed.headers)[header], edit
     signed = signed.with_header(header, value[:start] + inserted.encode() + value[start:])
-    ours = await verdict(SVIX, signed, received_at=datetime.now(UTC)) == "genuine"
+    ours = await outcome_of(SVIX, signed, received_at=datetime.now(UTC)) == "genuine"
     try:
         svix.webhooks.Webhook(SVIX.secrets[0]).verify(body, {key.decode(): v.decode() for key, v in signed.headers})
         theirs = True
@@ -98,14 +98,14 @@ async def test_polars_key_is_the_whole_text_of_the_secret() -> None:
     as_base64 = base64.b64encode(POLAR.secrets[0].encode()).decode()
     signature = standardwebhooks.Webhook(as_base64).sign("msg_1", datetime.fromtimestamp(1789646400, UTC), body)
     assert dict(POLAR.deliver(body).headers)[b"webhook-signature"] == signature.encode()
-    assert await verdict(POLAR, POLAR.deliver(body)) == "genuine"
-    assert await verdict(STANDARD, POLAR.deliver(body), as_base64) == "genuine"
+    assert await outcome_of(POLAR, POLAR.deliver(body)) == "genuine"
+    assert await outcome_of(STANDARD, POLAR.deliver(body), as_base64) == "genuine"
 
 
 async def test_a_secret_that_happens_to_be_base64_is_not_decoded_for_polar() -> None:
     secret = STANDARD.secrets[0]
-    assert await verdict(POLAR, POLAR.signed(secret), secret) == "genuine"
-    assert await verdict(POLAR, STANDARD.signed(secret), secret) == "mismatch"
+    assert await outcome_of(POLAR, POLAR.signed(secret), secret) == "genuine"
+    assert await outcome_of(POLAR, STANDARD.signed(secret), secret) == "mismatch"
 
 
 @pytest.mark.parametrize(

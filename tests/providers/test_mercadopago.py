@@ -16,7 +16,7 @@ from providers import PROVIDERS
 from providers.base import PayloadError
 from tests.support.cases.base import NOW, NOW_S, Signed
 from tests.support.cases.mercadopago import DATA_ID, REQUEST_ID, MercadoPagoCase, signature
-from tests.support.verdicts import event_of, verdict
+from tests.support.verification import event_of, outcome_of
 
 CASE = MercadoPagoCase()
 HEADER = CASE.signature
@@ -37,8 +37,8 @@ async def test_the_librarys_example_passes() -> None:
     """github.com/mercadopago/sdk-python, tests of its validator: its constants and its digest."""
     value = b"ts=1742505638683,v1=633f91233312dd391ec75fa0bea539cfc2d6c4918873305b84a96cc1c58db71c"
     at = datetime.fromtimestamp(1742505640, UTC)
-    assert await verdict(CASE, signed(value), "your_secret_key_here", received_at=at) == "genuine"
-    assert await verdict(CASE, signed(value), "your_secret_key_here", received_at=NOW) == "stale"
+    assert await outcome_of(CASE, signed(value), "your_secret_key_here", received_at=at) == "genuine"
+    assert await outcome_of(CASE, signed(value), "your_secret_key_here", received_at=NOW) == "stale"
 
 
 async def test_the_event_is_made_of_what_is_signed() -> None:
@@ -93,19 +93,19 @@ async def test_one_flipped_bit_in_what_is_signed_beside_the_header_is_refused() 
     for bit in range(8 * len(REQUEST_ID)):
         request_id = bytearray(REQUEST_ID.encode())
         request_id[bit // 8] ^= 1 << bit % 8
-        assert await verdict(CASE, signed(request_id=bytes(request_id))) != "genuine"
+        assert await outcome_of(CASE, signed(request_id=bytes(request_id))) != "genuine"
     for bit in range(8 * len(DATA_ID)):
         data_id = bytearray(DATA_ID.encode())
         data_id[bit // 8] ^= 1 << bit % 8
-        assert await verdict(CASE, signed(query=f"data.id={quote(bytes(data_id))}")) != "genuine"
+        assert await outcome_of(CASE, signed(query=f"data.id={quote(bytes(data_id))}")) != "genuine"
 
 
 async def test_an_absent_part_is_left_out_of_the_manifest() -> None:
     without_request_id = signature(SECRET, MS, request_id=None)
-    assert await verdict(CASE, signed(without_request_id, request_id=None)) == "genuine"
-    assert await verdict(CASE, signed(without_request_id)) == "mismatch"
-    assert await verdict(CASE, signed(request_id=None)) == "mismatch"
-    assert await verdict(CASE, signed(query="type=payment")) == "mismatch"
+    assert await outcome_of(CASE, signed(without_request_id, request_id=None)) == "genuine"
+    assert await outcome_of(CASE, signed(without_request_id)) == "mismatch"
+    assert await outcome_of(CASE, signed(request_id=None)) == "mismatch"
+    assert await outcome_of(CASE, signed(query="type=payment")) == "mismatch"
     event = await event_of(CASE, signed(signature(SECRET, MS, data_id=None), query="type=payment"))
     assert event.event_id == event.resource == f"request-id:{REQUEST_ID};ts:{MS};"
     assert event.headers == {}
@@ -117,8 +117,10 @@ async def test_an_id_in_upper_case_may_be_signed_in_either() -> None:
     for value in (signature(SECRET, MS), signature(SECRET, MS, upper)):
         event = await event_of(CASE, signed(value, query=f"data.id={upper}"))
         assert (event.resource, event.headers) == (DATA_ID, {"data.id": upper})
-    assert await verdict(CASE, signed(signature(SECRET, MS, upper))) == "mismatch"
-    assert await verdict(CASE, signed(query=f"data.id={DATA_ID[:-1]}{DATA_ID[-1]}".replace("ord", "Ord"))) == "mismatch"
+    assert await outcome_of(CASE, signed(signature(SECRET, MS, upper))) == "mismatch"
+    assert (
+        await outcome_of(CASE, signed(query=f"data.id={DATA_ID[:-1]}{DATA_ID[-1]}".replace("ord", "Ord"))) == "mismatch"
+    )
 
 
 @pytest.mark.parametrize(
@@ -133,29 +135,29 @@ async def test_an_id_in_upper_case_may_be_signed_in_either() -> None:
     ],
 )
 async def test_a_query_in_which_the_id_is_not_one_is_refused(query: str) -> None:
-    assert await verdict(CASE, signed(query=query)) == "malformed"
+    assert await outcome_of(CASE, signed(query=query)) == "malformed"
 
 
 async def test_the_manifest_cannot_be_cut_otherwise() -> None:
     """Without the header, and with its value in the id, the signed text would be the same."""
     moved = signed(query=f"data.id={quote(f'{DATA_ID};request-id:{REQUEST_ID}')}", request_id=None)
-    assert await verdict(CASE, moved) == "malformed"
+    assert await outcome_of(CASE, moved) == "malformed"
     request_id = b"a;ts:1"
-    assert await verdict(CASE, signed(request_id=request_id)) == "malformed"
+    assert await outcome_of(CASE, signed(request_id=request_id)) == "malformed"
     twice = replace(signed(), beside=((b"x-request-id", b"a"), (b"x-request-id", b"b")))
-    assert await verdict(CASE, twice) == "malformed"
+    assert await outcome_of(CASE, twice) == "malformed"
 
 
 @pytest.mark.parametrize("ts", [MS, NOW_S, MS + 299_999, NOW_S - 299])
 async def test_a_timestamp_is_in_milliseconds_or_seconds(ts: int) -> None:
-    assert await verdict(CASE, signed(signature(SECRET, ts))) == "genuine"
+    assert await outcome_of(CASE, signed(signature(SECRET, ts))) == "genuine"
 
 
 @pytest.mark.parametrize(
     ("ts", "reason"), [(NOW_S - 301, "stale"), (MS - 301_000, "stale"), (NOW_S + 301, "future"), (0, "stale")]
 )
 async def test_the_tolerance_holds_for_both(ts: int, reason: str) -> None:
-    assert await verdict(CASE, signed(signature(SECRET, ts))) == reason
+    assert await outcome_of(CASE, signed(signature(SECRET, ts))) == reason
 
 
 async def test_without_a_tolerance_any_age_passes() -> None:
@@ -183,7 +185,7 @@ async def test_the_parts_of_the_header() -> None:
         b"v1=" + genuine: "malformed",
         ts: "malformed",
     }.items():
-        assert await verdict(CASE, signed(value)) == expected, value
+        assert await outcome_of(CASE, signed(value)) == expected, value
 
 
 def sdk_passes(value: bytes, request_id: str | None, data_id: str) -> bool:
@@ -208,7 +210,7 @@ async def test_the_verdicts_agree(
     value, (start, length, inserted) = signature(secret, MS, data_id, request_id), edit
     value = value[:start] + inserted.encode() + value[start + length :]
     request = signed(value, query=f"data.id={data_id}", request_id=request_id.encode() if request_id else None)
-    ours = await verdict(CASE, request) == "genuine"
+    ours = await outcome_of(CASE, request) == "genuine"
     # Of a part that is there twice the library takes the last, and ours any v1 and no second ts.
     repeated = value.count(b"v1=") > 1 or value.count(b"ts=") > 1
     assert ours == sdk_passes(value, request_id, data_id) or repeated

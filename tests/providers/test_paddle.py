@@ -16,7 +16,7 @@ from providers import PROVIDERS
 from providers.base import PayloadError
 from tests.support.cases.base import NOW, Signed
 from tests.support.cases.paddle import PaddleCase
-from tests.support.verdicts import event_of, verdict
+from tests.support.verification import event_of, outcome_of
 
 CASE = PaddleCase()
 HEADER = CASE.signature
@@ -50,7 +50,7 @@ async def test_paddles_published_example_passes() -> None:
     at = datetime.fromtimestamp(1696195954, UTC)
     proof = await CASE.source(*secrets).authenticate(signed.request(at))
     assert proof.secret_number == 2
-    assert await verdict(CASE, signed, secrets[0], received_at=at) == "mismatch"
+    assert await outcome_of(CASE, signed, secrets[0], received_at=at) == "mismatch"
     with pytest.raises(PayloadError):
         await event_of(CASE, signed, *secrets, received_at=at)
 
@@ -92,7 +92,7 @@ async def test_five_seconds_are_tolerated_unless_said_otherwise() -> None:
     for offset_s in (-5, 5):
         assert await source.verify(signed.request(NOW + timedelta(seconds=offset_s)))
     for offset_s, reason in ((6, "stale"), (-6, "future")):
-        assert await verdict(CASE, signed, received_at=NOW + timedelta(seconds=offset_s), tolerance_s=5) == reason
+        assert await outcome_of(CASE, signed, received_at=NOW + timedelta(seconds=offset_s), tolerance_s=5) == reason
 
 
 async def test_any_h1_counts_and_no_other_scheme() -> None:
@@ -111,7 +111,7 @@ async def test_any_h1_counts_and_no_other_scheme() -> None:
         timestamp + b";ts=1;h1=" + genuine: False,
         timestamp + b"; h1=" + genuine: False,
     }.items():
-        assert (await verdict(CASE, signed.with_header(HEADER, value)) == "genuine") is passes, value
+        assert (await outcome_of(CASE, signed.with_header(HEADER, value)) == "genuine") is passes, value
 
 
 # Where Paddle's verifier accepts what ours does not: it reads ts with int() and signs the number, and of several ts it
@@ -130,14 +130,14 @@ async def test_known_flaws_of_the_sdk_are_not_ours(flaw: str) -> None:
     signed = CASE.signed(at_s=int(time.time()))
     changed = signed.with_header(HEADER, SDK_IS_LAX[flaw](signed.headers[0][1]))
     assert sdk_passes(changed)
-    assert await verdict(CASE, changed, received_at=datetime.now(UTC)) != "genuine"
+    assert await outcome_of(CASE, changed, received_at=datetime.now(UTC)) != "genuine"
 
 
 async def test_schemes_yet_to_come_are_ignored_where_the_sdk_fails() -> None:
     signed = CASE.signed(at_s=int(time.time()))
     changed = signed.with_header(HEADER, signed.headers[0][1] + b";h2=x")
     assert not sdk_passes(changed)
-    assert await verdict(CASE, changed, received_at=datetime.now(UTC)) == "genuine"
+    assert await outcome_of(CASE, changed, received_at=datetime.now(UTC)) == "genuine"
 
 
 @settings(deadline=None, max_examples=200)
@@ -157,5 +157,5 @@ async def test_apart_from_them_the_verdicts_agree(
     lax = value.startswith(b"ts=0")
     strict = any(item.count(b"=") != 1 for item in value.split(b";"))
     signed = signed.with_header(HEADER, value)
-    ours, theirs = await verdict(CASE, signed, received_at=datetime.now(UTC)) == "genuine", sdk_passes(signed)
+    ours, theirs = await outcome_of(CASE, signed, received_at=datetime.now(UTC)) == "genuine", sdk_passes(signed)
     assert ours == theirs or (lax and theirs) or (strict and ours)

@@ -25,7 +25,7 @@ from tests.support.cases.public_keys import (
     rsa_sha256,
     serving,
 )
-from tests.support.verdicts import event_of, verdict
+from tests.support.verification import event_of, outcome_of
 
 CASE = PayPalCase()
 
@@ -260,8 +260,8 @@ async def test_a_time_that_is_none_is_refused_where_it_matters() -> None:
     time = b"yesterday"
     message = b"a|%b|%b|%d" % (time, CASE.secrets[0].encode(), crc32(b"{}"))
     signed = CASE.signed().with_body(b"{}").with_headers(_headers(b"a", time, message))
-    assert await verdict(CASE, signed, tolerance_s=60) == "malformed"
-    assert await verdict(CASE, signed) == "genuine"
+    assert await outcome_of(CASE, signed, tolerance_s=60) == "malformed"
+    assert await outcome_of(CASE, signed) == "genuine"
 
 
 def _headers(transmission_id: bytes, time: bytes, message: bytes) -> list[tuple[bytes, bytes]]:

@@ -11,7 +11,7 @@ from providers import PROVIDERS
 from providers.signing import PUBLIC_KEY_SIGNATURES_MAX, hmac_sha256, padded_base64
 from tests.support.cases.base import NOW, NOW_S, Signed
 from tests.support.cases.standard_webhooks import StandardWebhooksCase
-from tests.support.verdicts import event_of, verdict
+from tests.support.verification import event_of, outcome_of
 
 CASE = StandardWebhooksCase()
 SIGNATURE = b"webhook-signature"
@@ -47,7 +47,7 @@ async def test_the_number_is_that_in_the_list_whatever_the_kinds() -> None:
         assert delivery.secret_number == number
     both = signed(dict(by_secret.headers)[SIGNATURE] + b" v1a," + MADE)
     for secrets in ((SECRET,), CASE.secrets[:1], (OTHER, SECRET), (CASE.secrets[1], CASE.secrets[0])):
-        assert await verdict(CASE, both, *secrets) == "genuine"
+        assert await outcome_of(CASE, both, *secrets) == "genuine"
 
 
 @pytest.mark.parametrize("public_key", [SECRET, SECRET.removeprefix("whpk_"), [OTHER, SECRET]])
@@ -74,41 +74,41 @@ async def test_one_flipped_bit_is_refused() -> None:
         for bit in range(8 * len(value)):
             flipped = bytearray(value)
             flipped[bit // 8] ^= 1 << bit % 8
-            assert await verdict(CASE, request.with_header(name, bytes(flipped)), SECRET) != "genuine"
+            assert await outcome_of(CASE, request.with_header(name, bytes(flipped)), SECRET) != "genuine"
     for bit in range(8 * len(BODY)):
         body = bytearray(BODY)
         body[bit // 8] ^= 1 << bit % 8
-        assert await verdict(CASE, signed(body=bytes(body)), SECRET) == "mismatch"
+        assert await outcome_of(CASE, signed(body=bytes(body)), SECRET) == "mismatch"
 
 
 async def test_another_key_is_refused() -> None:
-    assert await verdict(CASE, signed(), OTHER) == "mismatch"
+    assert await outcome_of(CASE, signed(), OTHER) == "mismatch"
 
 
 async def test_a_public_key_is_no_secret() -> None:
     """Everyone knows it: an HMAC made with it, or with its text, proves nothing."""
     for key in (PUBLIC_KEY, SECRET.encode(), SECRET.removeprefix("whpk_").encode()):
         forged = padded_base64(hmac_sha256(key, b"msg_1.%d." % NOW_S + BODY))
-        assert await verdict(CASE, signed(b"v1," + forged), SECRET) == "malformed"
-        assert await verdict(CASE, signed(b"v1a," + forged), SECRET) == "mismatch"
-        assert await verdict(CASE, signed(b"v1," + forged), SECRET, CASE.secrets[0]) == "mismatch"
+        assert await outcome_of(CASE, signed(b"v1," + forged), SECRET) == "malformed"
+        assert await outcome_of(CASE, signed(b"v1a," + forged), SECRET) == "mismatch"
+        assert await outcome_of(CASE, signed(b"v1," + forged), SECRET, CASE.secrets[0]) == "mismatch"
 
 
 async def test_a_signature_counts_under_its_own_version_only() -> None:
-    assert await verdict(CASE, signed(b"v1," + MADE), SECRET) == "malformed"
-    assert await verdict(CASE, signed(), CASE.secrets[0]) == "malformed"
+    assert await outcome_of(CASE, signed(b"v1," + MADE), SECRET) == "malformed"
+    assert await outcome_of(CASE, signed(), CASE.secrets[0]) == "malformed"
 
 
 @pytest.mark.parametrize("junk", [b"", b"!", b"AAAA", b"A" * 88, MADE[:-2], MADE + b"=", b"\xff", MADE[:-3] + b"x=="])
 async def test_junk_is_refused_and_does_no_harm_beside(junk: bytes) -> None:
-    assert await verdict(CASE, signed(b"v1a," + junk), SECRET) == "mismatch"
-    assert await verdict(CASE, signed(b"v1a," + junk + b" v1a," + MADE), SECRET) == "genuine"
+    assert await outcome_of(CASE, signed(b"v1a," + junk), SECRET) == "mismatch"
+    assert await outcome_of(CASE, signed(b"v1a," + junk + b" v1a," + MADE), SECRET) == "genuine"
 
 
 async def test_a_stranger_cannot_have_many_signatures_tried() -> None:
     junk = b"v1a," + base64.b64encode(bytes(64)) + b" "
-    assert await verdict(CASE, signed(junk * (PUBLIC_KEY_SIGNATURES_MAX - 1) + b"v1a," + MADE), SECRET) == "genuine"
-    assert await verdict(CASE, signed(junk * PUBLIC_KEY_SIGNATURES_MAX + b"v1a," + MADE), SECRET) == "malformed"
+    assert await outcome_of(CASE, signed(junk * (PUBLIC_KEY_SIGNATURES_MAX - 1) + b"v1a," + MADE), SECRET) == "genuine"
+    assert await outcome_of(CASE, signed(junk * PUBLIC_KEY_SIGNATURES_MAX + b"v1a," + MADE), SECRET) == "malformed"
 
 
 @pytest.mark.parametrize("secret", ["whpk_", "whpk_AAAA", "whpk_%%%%", SECRET[:-8], SECRET[:-1] + "AAAA="])
@@ -120,4 +120,4 @@ def test_what_is_no_public_key_stops_the_start(secret: str) -> None:
 
 async def test_it_is_timed_as_the_others() -> None:
     late = NOW.replace(hour=13)
-    assert await verdict(CASE, signed(), SECRET, received_at=late) == "stale"
+    assert await outcome_of(CASE, signed(), SECRET, received_at=late) == "stale"

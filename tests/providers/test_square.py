@@ -14,7 +14,7 @@ from providers.base import PayloadError
 from providers.square.webhook import URL_CHARS_MAX
 from tests.support.cases.base import Signed
 from tests.support.cases.square import URL, SquareCase
-from tests.support.verdicts import event_of, verdict
+from tests.support.verification import event_of, outcome_of
 
 CASE = SquareCase()
 HEADER = CASE.signature
@@ -39,7 +39,7 @@ async def test_squares_published_example_passes() -> None:
     assert (event.event_id, event.type) == (body["event_id"], body["type"])
     assert event.resource == "bc368e64-01aa-407e-b46e-3231809b1129"
     assert event.occurred_at == datetime(2022, 7, 13, 20, 30, 59, 37339, tzinfo=UTC)
-    assert await verdict(CASE, signed, key, notification_url=f"{url}/") == "mismatch"
+    assert await outcome_of(CASE, signed, key, notification_url=f"{url}/") == "mismatch"
 
 
 async def test_one_flipped_bit_in_the_url_is_refused() -> None:
@@ -48,7 +48,7 @@ async def test_one_flipped_bit_in_the_url_is_refused() -> None:
         url = bytearray(URL.encode())
         url[bit // 8] ^= 1 << bit % 8
         try:
-            assert await verdict(CASE, signed, notification_url=url.decode()) == "mismatch"
+            assert await outcome_of(CASE, signed, notification_url=url.decode()) == "mismatch"
         except (ValidationError, UnicodeDecodeError):
             continue
 
@@ -56,7 +56,7 @@ async def test_one_flipped_bit_in_the_url_is_refused() -> None:
 async def test_the_url_is_the_setting_whatever_was_requested() -> None:
     signed = CASE.signed()
     for target in ("/", "/elsewhere?tenant=2", "//x", "*"):
-        assert await verdict(CASE, Signed(signed.headers, signed.body, target=target)) == "genuine"
+        assert await outcome_of(CASE, Signed(signed.headers, signed.body, target=target)) == "genuine"
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_a_url_that_cannot_be_stops_the_start(url: object) -> None:
 
 async def test_the_signature_of_old_is_not_read() -> None:
     ((_, value),) = CASE.signed().headers
-    assert await verdict(CASE, CASE.signed().with_headers([(b"x-square-signature", value)])) == "missing"
+    assert await outcome_of(CASE, CASE.signed().with_headers([(b"x-square-signature", value)])) == "missing"
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ async def test_a_body_square_would_not_send_is_a_bad_payload(name: str, value: o
 
 async def test_an_empty_body_is_signed_too_where_the_sdk_refuses_it() -> None:
     signed = CASE.deliver_bytes(b"")
-    assert await verdict(CASE, signed) == "genuine"
+    assert await outcome_of(CASE, signed) == "genuine"
     assert not sdk_passes(signed)
     with pytest.raises(PayloadError):
         await event_of(CASE, signed)
@@ -127,4 +127,4 @@ async def test_squares_library_says_the_same(body: str, key: str, edit: tuple[in
     ((_, value),) = signed.headers
     start, length, inserted = edit
     signed = signed.with_header(HEADER, value[:start] + inserted.encode() + value[start + length :])
-    assert (await verdict(CASE, signed) == "genuine") is sdk_passes(signed)
+    assert (await outcome_of(CASE, signed) == "genuine") is sdk_passes(signed)

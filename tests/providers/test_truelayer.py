@@ -15,7 +15,7 @@ from providers.base import Provider, SignatureError, UnavailableError
 from providers.truelayer import JKU, KEYS_AGE_S_MAX, KEYS_AGE_S_MIN, TrueLayer, TrueLayerSettings
 from tests.support.cases.base import NOW, Signed
 from tests.support.cases.public_keys import TrueLayerCase, jwks, private_pem, serving
-from tests.support.verdicts import event_of, verdict
+from tests.support.verification import event_of, outcome_of
 
 CASE = TrueLayerCase()
 
@@ -52,7 +52,7 @@ async def test_what_truelayer_published_is_genuine() -> None:
     assert (event.event_id, event.type) == ("18b2842b-a57b-4887-a0a6-d3c7c36f1020", "example")
     assert event.occurred_at == datetime(2021, 11, 29, 11, 42, 55, tzinfo=UTC)
     later = PUBLISHED.with_header(b"X-Tl-webhook-Timestamp", b"2021-12-29T11:42:55Z")
-    assert await verdict(CASE, later, PUBLISHED_KEYS) == "mismatch"
+    assert await outcome_of(CASE, later, PUBLISHED_KEYS) == "mismatch"
 
 
 class Served:
@@ -170,45 +170,45 @@ async def test_its_library_says_the_same(data: st.DataObject) -> None:
         name, value = signed.headers[position]
         at = data.draw(st.integers(0, len(value) - 1))
         signed = signed.with_header(name, value[:at] + data.draw(st.sampled_from([b"", b"A", b"."])) + value[at + 1 :])
-    expected = "genuine" if await verdict(CASE, signed) == "genuine" else "refused"
+    expected = "genuine" if await outcome_of(CASE, signed) == "genuine" else "refused"
     assert opinion(signed, CASE.secrets[0]) == expected
 
 
 async def test_the_path_is_signed_with_or_without_a_slash_at_its_end() -> None:
     signed = CASE.signed()
     for target in ("/webhooks/a", "/webhooks/a/", "/webhooks/a?x=1"):
-        assert await verdict(CASE, Signed(signed.headers, signed.body, target=target)) == "genuine"
+        assert await outcome_of(CASE, Signed(signed.headers, signed.body, target=target)) == "genuine"
     for target in ("/webhooks/b", "/webhooks/a//", "/", "/webhooks/A", "/x/webhooks/a"):
-        assert await verdict(CASE, Signed(signed.headers, signed.body, target=target)) == "mismatch"
+        assert await outcome_of(CASE, Signed(signed.headers, signed.body, target=target)) == "mismatch"
 
 
 async def test_the_url_is_a_setting_where_a_proxy_changes_the_path() -> None:
     url = "https://shop.example/webhooks/a"
     signed = CASE.signed()
     moved = Signed(signed.headers, signed.body, target="/other")
-    assert await verdict(CASE, moved, notification_url=url) == "genuine"
-    assert await verdict(CASE, signed, notification_url="https://shop.example/other") == "mismatch"
+    assert await outcome_of(CASE, moved, notification_url=url) == "genuine"
+    assert await outcome_of(CASE, signed, notification_url="https://shop.example/other") == "mismatch"
 
 
 async def test_a_timestamp_that_is_not_signed_is_refused() -> None:
     signed = resigned(jku=JKU["live"])
     with_time = signed.with_headers([*signed.headers, (b"X-Tl-Webhook-Timestamp", b"2026-09-17T12:00:00Z")])
-    assert await verdict(CASE, signed) == "genuine"
-    assert await verdict(CASE, with_time) == "malformed"
+    assert await outcome_of(CASE, signed) == "genuine"
+    assert await outcome_of(CASE, with_time) == "malformed"
 
 
 async def test_a_signed_header_that_is_repeated_is_refused() -> None:
     signed = CASE.signed()
     again = signed.with_headers([*signed.headers, (b"x-tl-webhook-timestamp", b"2026-09-17T12:00:00Z")])
-    assert await verdict(CASE, again) == "malformed"
+    assert await outcome_of(CASE, again) == "malformed"
 
 
 async def test_the_time_is_checked_where_a_tolerance_is_set() -> None:
     signed = CASE.signed()
-    assert await verdict(CASE, signed, tolerance_s=60, received_at=NOW + timedelta(seconds=60)) == "genuine"
-    assert await verdict(CASE, signed, tolerance_s=60, received_at=NOW + timedelta(seconds=61)) == "stale"
-    assert await verdict(CASE, signed, tolerance_s=60, received_at=NOW - timedelta(seconds=61)) == "future"
-    assert await verdict(CASE, resigned(jku=JKU["live"]), tolerance_s=60) == "missing"
+    assert await outcome_of(CASE, signed, tolerance_s=60, received_at=NOW + timedelta(seconds=60)) == "genuine"
+    assert await outcome_of(CASE, signed, tolerance_s=60, received_at=NOW + timedelta(seconds=61)) == "stale"
+    assert await outcome_of(CASE, signed, tolerance_s=60, received_at=NOW - timedelta(seconds=61)) == "future"
+    assert await outcome_of(CASE, resigned(jku=JKU["live"]), tolerance_s=60) == "missing"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from providers import PROVIDERS
 from providers.signing import PUBLIC_KEY_SIGNATURES_MAX
 from tests.support.cases.base import Signed
 from tests.support.cases.public_keys import WiseCase, ec_private, public_pem
-from tests.support.verdicts import event_of, verdict
+from tests.support.verification import event_of, outcome_of
 
 CASE = WiseCase()
 
@@ -47,14 +47,16 @@ async def test_what_wise_published_is_genuine() -> None:
     assert (event.type, event.resource, event.signed) == ("transfers#state-change", "49983981", "body")
     assert event.occurred_at
     assert event.occurred_at.isoformat() == "2021-08-23T10:12:50+00:00"
-    assert await verdict(CASE, PUBLISHED.with_body(BODY.replace(b"49983981", b"49983982")), SANDBOX_KEY) == "mismatch"
+    assert (
+        await outcome_of(CASE, PUBLISHED.with_body(BODY.replace(b"49983981", b"49983982")), SANDBOX_KEY) == "mismatch"
+    )
 
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n", ""])
 async def test_a_key_may_be_written_with_or_without_its_lines(line_end: str) -> None:
     lines = public_pem("wise 0").strip().splitlines()
     for written in (line_end.join(lines), line_end.join(lines[1:-1]), f"\n {line_end.join(lines)} \n"):
-        assert await verdict(CASE, CASE.signed(), written) == "genuine"
+        assert await outcome_of(CASE, CASE.signed(), written) == "genuine"
 
 
 def table(**settings: object) -> Any:
@@ -88,14 +90,14 @@ async def test_only_so_many_signatures_are_tried() -> None:
     signed = CASE.signed()
     (genuine,) = signed.headers
     many = [(CASE.signature, b"AAAA")] * (PUBLIC_KEY_SIGNATURES_MAX - 1)
-    assert await verdict(CASE, signed.with_headers([*many, genuine])) == "genuine"
-    assert await verdict(CASE, signed.with_headers([*many, many[0], genuine])) == "malformed"
+    assert await outcome_of(CASE, signed.with_headers([*many, genuine])) == "genuine"
+    assert await outcome_of(CASE, signed.with_headers([*many, many[0], genuine])) == "malformed"
 
 
 async def test_events_of_another_customers_profile_are_refused_where_ours_are_named() -> None:
-    assert await verdict(CASE, CASE.signed(), profile_ids=[1, 16055450]) == "genuine"
-    assert await verdict(CASE, CASE.signed(), profile_ids=[1]) == "mismatch"
-    assert await verdict(CASE, CASE.deliver("{}"), profile_ids=[1]) == "mismatch"
+    assert await outcome_of(CASE, CASE.signed(), profile_ids=[1, 16055450]) == "genuine"
+    assert await outcome_of(CASE, CASE.signed(), profile_ids=[1]) == "mismatch"
+    assert await outcome_of(CASE, CASE.deliver("{}"), profile_ids=[1]) == "mismatch"
 
 
 async def delivered(event: dict[str, Any], **headers: str) -> Event:

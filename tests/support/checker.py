@@ -1,4 +1,4 @@
-"""The judge: given what senders were told and what the stores hold in the end, which promises were broken?
+"""The checker: from the answers senders got and the final state of the stores, which promises were broken?
 
 Nothing here knows how the system works. It asks what an auditor would: is every promised event applied once, with the
 bytes that were sent; does every entry id that was handed out have one fate; do the payments add up to the events?
@@ -16,7 +16,7 @@ from contract.keys import GROUP, Keys
 from operations.reconciliation import account
 from sql.audit import audit
 from sql.connect import connect
-from tests.support.history import History, Told
+from tests.support.history import ExpectedPayment, History
 from tests.support.wait import until
 
 CONNECT_TIMEOUT_S = 10.0
@@ -53,7 +53,7 @@ async def read_state(connection: asyncpg.Connection) -> State:
         return State(*[await connection.fetch(query) for query in (APPLIED, DUPLICATES, DEAD, PAYMENTS)])
 
 
-def judge(history: History, state: State, *, one_202_each: bool = True) -> list[str]:
+def find_broken_promises(history: History, state: State, *, one_202_each: bool = True) -> list[str]:
     """Every broken promise, in a sentence. `one_202_each`: no marker was lost, so an event is new only once."""
     return [
         *_promised_but_missing(history, state),
@@ -68,17 +68,17 @@ def judge(history: History, state: State, *, one_202_each: bool = True) -> list[
 def _promised_but_missing(history: History, state: State) -> Iterable[str]:
     applied = {row["event_id"] for row in state.applied}
     waiting = {row["event_id"] for row in state.dead if row["state"] == "open"}
-    for event, story in history.stories.items():
-        if story.is_promised and event not in applied and event not in waiting:
-            yield f"missing: {event} was answered {story.statuses}, and is neither applied nor a dead letter"
+    for event, sent in history.events.items():
+        if sent.is_promised and event not in applied and event not in waiting:
+            yield f"missing: {event} was answered {sent.statuses}, and is neither applied nor a dead letter"
 
 
 def _applied_but_never_sent(history: History, state: State) -> Iterable[str]:
     for row in state.applied:
-        story = history.stories.get(row["event_id"])
-        if story is None:
+        sent = history.events.get(row["event_id"])
+        if sent is None:
             yield f"invented: {row['event_id']} is applied, and nobody sent it"
-        elif row["body_sha"] != story.body_sha:
+        elif row["body_sha"] != sent.body_sha:
             yield f"mismatch: {row['event_id']} is kept with other bytes than were sent"
     for event, count in Counter(row["event_id"] for row in state.applied).items():
         if count > 1:
@@ -90,8 +90,8 @@ def _entries_without_one_fate(history: History, state: State) -> Iterable[str]:
     for entry_id, count in fates.items():
         if count > 1:
             yield f"conflict: entry {entry_id} has {count} fates"
-    for event, story in history.stories.items():
-        for entry_id in story.entry_ids:
+    for event, sent in history.events.items():
+        for entry_id in sent.entry_ids:
             if entry_id not in fates:
                 yield f"missing: entry {entry_id} of {event} was handed out with a 202, and has no fate"
 
@@ -104,26 +104,29 @@ def _given_up(state: State) -> Iterable[str]:
 def _payments_that_do_not_add_up(history: History, state: State) -> Iterable[str]:
     expected: dict[str, dict[str, Any]] = {}
     for row in state.applied:
-        if story := history.stories.get(row["event_id"]):
-            expected[story.told.payment] = _joined(expected.get(story.told.payment), story.told)
+        if sent := history.events.get(row["event_id"]):
+            expected[sent.expected.payment] = _joined(expected.get(sent.expected.payment), sent.expected)
     found = {row["payment"]: dict(row) for row in state.payments}
     for payment in expected.keys() | found.keys():
         if expected.get(payment) != found.get(payment):
             yield f"mismatch: payment {payment} is {found.get(payment)}, its events make it {expected.get(payment)}"
 
 
-def _joined(known: dict[str, Any] | None, told: Told) -> dict[str, Any]:
+def _joined(known: dict[str, Any] | None, expected: ExpectedPayment) -> dict[str, Any]:
     """Amounts are totals and only grow; what happened once has happened."""
-    facts = {each.name: getattr(told, each.name) for each in fields(told)} | {"currency": "EUR", "contradicted": False}
+    facts = {each.name: getattr(expected, each.name) for each in fields(expected)} | {
+        "currency": "EUR",
+        "contradicted": False,
+    }
     if known is None:
         return facts
     return {name: max(known[name], value) for name, value in facts.items()}
 
 
 def _accepted_twice(history: History) -> Iterable[str]:
-    for event, story in history.stories.items():
-        if story.statuses.count(202) > 1:
-            yield f"duplicate: {event} was answered 202 {story.statuses.count(202)} times"
+    for event, sent in history.events.items():
+        if sent.statuses.count(202) > 1:
+            yield f"duplicate: {event} was answered 202 {sent.statuses.count(202)} times"
 
 
 async def drained(redis_url: str, key_prefix: str, timeout_s: float = DRAIN_TIMEOUT_S) -> None:
@@ -149,16 +152,16 @@ async def broken_rules(redis_url: str, database_url: str, key_prefix: str) -> li
     ):
         findings = await audit(connection, timeout_s=AUDIT_TIMEOUT_S)
         sums, more = await account(redis, Keys(key_prefix), connection, timeout_s=AUDIT_TIMEOUT_S)
-        told = [f"audit: {finding.name} ({finding.total}): {finding.rows[:3]}" for finding in [*findings, *more]]
-        return told if sums else [*told, "audit: there are no sums"]
+        broken = [f"audit: {finding.name} ({finding.total}): {finding.rows[:3]}" for finding in [*findings, *more]]
+        return broken if sums else [*broken, "audit: there are no sums"]
 
 
-async def verdict(
+async def check_promises(
     history: History, redis_url: str, database_url: str, key_prefix: str, *, one_202_each: bool = True
 ) -> list[str]:
     """Drains, then all of the above. Empty where every promise was kept."""
     await drained(redis_url, key_prefix)
     async with connect(database_url, timeout_s=CONNECT_TIMEOUT_S) as connection:
         state = await read_state(connection)
-    broken = judge(history, state, one_202_each=one_202_each)
+    broken = find_broken_promises(history, state, one_202_each=one_202_each)
     return broken + await broken_rules(redis_url, database_url, key_prefix)

@@ -71,7 +71,7 @@ def stripe_event(
 def signed_stripe(
     event: Mapping[str, Any], *, secret: str = STRIPE_SECRET, timestamp: int | None = None, source: str = "stripe"
 ) -> Signed:
-    """The event signed by Stripe's own SDK, now unless told otherwise."""
+    """The event signed by Stripe's own SDK, at the present time by default."""
     body = json.dumps(event)
     header = WebhookSignature.generate_signature_header(body, secret, timestamp=timestamp or int(time.time()))
     headers = {"Stripe-Signature": header, "Content-Type": "application/json"}

@@ -1,4 +1,4 @@
-"""What senders did and what they were told, written down as it happens, so that a checker can judge it afterwards."""
+"""Every request and answer of the senders, recorded as it happens, for the checker to read afterwards."""
 
 import json
 import time
@@ -9,8 +9,8 @@ from typing import IO, Any, Self
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What one event tells of its payment, as the sender knows it. Totals in minor units."""
+class ExpectedPayment:
+    """The payment as it is after one event, as the sender knows it. Totals in minor units."""
 
     payment: str
     amount: int
@@ -22,26 +22,26 @@ class Told:
 
 
 @dataclass(slots=True)
-class Story:
-    """One event: what it tells, and the answers to all its deliveries (0: there was none, or it was lost)."""
+class EventHistory:
+    """One event: its payment, and the answers to all its deliveries (0: no answer, or it was lost)."""
 
     event: str
-    told: Told
+    expected: ExpectedPayment
     body_sha: str
     statuses: list[int] = field(default_factory=list)
     entry_ids: list[str] = field(default_factory=list)
 
     @property
     def is_promised(self) -> bool:
-        """Whether its sender was told that it is safe."""
+        """Whether its sender was expected that it is safe."""
         return any(200 <= status < 300 for status in self.statuses)
 
 
 class History:
-    """Stories by event. Every change is a line of the file, where there is one, before anything else happens."""
+    """Events by id. Every change is a line of the file, where there is one, before anything else happens."""
 
     def __init__(self, path: Path | None = None) -> None:
-        self.stories: dict[str, Story] = {}
+        self.events: dict[str, EventHistory] = {}
         self.statuses: dict[int, int] = {}
         self.faults: list[str] = []
         self.promised = 0
@@ -55,26 +55,26 @@ class History:
         self.close()
 
     def close(self) -> None:
-        """No more lines; the stories stay."""
+        """No more lines; the events stay."""
         if self._file:
             self._file.close()
             self._file = None
 
-    def sends(self, event: str, told: Told, body_sha: str) -> None:
+    def sends(self, event: str, expected: ExpectedPayment, body_sha: str) -> None:
         """An event is about to be sent for the first time."""
-        self.stories[event] = Story(event, told, body_sha)
-        told_fields = {name: getattr(told, name) for name in Told.__slots__}
-        self._write({"op": "sends", "event": event, "sha": body_sha, "told": told_fields})
+        self.events[event] = EventHistory(event, expected, body_sha)
+        expected_fields = {name: getattr(expected, name) for name in ExpectedPayment.__slots__}
+        self._write({"op": "sends", "event": event, "sha": body_sha, "expected": expected_fields})
 
     def answered(self, event: str, status: int, entry_id: str | None) -> None:
         """One delivery was answered; 0 where no answer came."""
-        story = self.stories[event]
-        was_promised = story.is_promised
-        story.statuses.append(status)
-        self.promised += story.is_promised - was_promised
+        sent = self.events[event]
+        was_promised = sent.is_promised
+        sent.statuses.append(status)
+        self.promised += sent.is_promised - was_promised
         self.statuses[status] = self.statuses.get(status, 0) + 1
         if entry_id is not None:
-            story.entry_ids.append(entry_id)
+            sent.entry_ids.append(entry_id)
         self._write({"op": "answered", "event": event, "status": status, "entry_id": entry_id})
 
     def fault(self, what: str) -> None:
@@ -88,14 +88,14 @@ class History:
 
 
 def read(path: Path) -> History:
-    """The history a file tells."""
+    """Read the history from a file."""
     history = History()
     with path.open() as file:
         for text in file:
             line = json.loads(text)
             match line["op"]:
                 case "sends":
-                    history.sends(line["event"], Told(**line["told"]), line["sha"])
+                    history.sends(line["event"], ExpectedPayment(**line["expected"]), line["sha"])
                 case "answered":
                     history.answered(line["event"], line["status"], line["entry_id"])
                 case "fault":

@@ -1,7 +1,7 @@
-"""What the rows must be, worked out from what really happened to a payment: from no event, and with none of our code.
+"""The rows that must result from what happened to a payment, computed from no event and with none of our code.
 
-The tellers of stories in `tests/support/stories/` know what happened, tell it in their provider's words, and hand over
-the same lives here.
+The generators in `tests/support/stories/` know what happened, express it in their provider's events, and give the same
+history to this model.
 """
 
 from collections import Counter
@@ -57,7 +57,7 @@ class Life:
     refunds: list[Refund] = field(default_factory=list)
     disputes: list[Dispute] = field(default_factory=list)
     refunds_are_named: bool = True
-    """Whether the merchant hears of each refund, or only of the sum of all."""
+    """Whether the provider reports each refund, or only the sum of all."""
 
     @property
     def captured(self) -> int:

@@ -1,4 +1,4 @@
-"""Senders that behave as payment providers do: they sign, they repeat, they shuffle, and they retry until told 2xx."""
+"""Senders that behave as payment providers do: they sign, they repeat, they shuffle, and they retry until expected 2xx."""
 
 import asyncio
 import hashlib
@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 
 from tests.support.events import Signed, signed_stripe, stripe_event
-from tests.support.history import History, Told
+from tests.support.history import ExpectedPayment, History
 from tests.support.wait import until
 
 ANSWER_TIMEOUT_S = 3.0
@@ -49,10 +49,10 @@ def client() -> aiohttp.ClientSession:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One event as it will be delivered, and what it tells."""
+    """One event as it will be delivered, and the payment after it."""
 
     event: dict[str, Any]
-    told: Told
+    expected: ExpectedPayment
 
 
 def facts_of(payment: str, rng: random.Random) -> list[Sent]:
@@ -60,18 +60,18 @@ def facts_of(payment: str, rng: random.Random) -> list[Sent]:
     amount = rng.randrange(100, 100_000)
     refunded = rng.randrange(1, amount + 1)
 
-    def told(type_: str, fields: dict[str, Any] | None = None, **facts: Any) -> Sent:
+    def expected(type_: str, fields: dict[str, Any] | None = None, **facts: Any) -> Sent:
         event = stripe_event(f"evt_{payment}_{type_}", payment, type_, amount=amount, fields=fields)
-        return Sent(event, Told(payment, **{"amount": amount} | facts))
+        return Sent(event, ExpectedPayment(payment, **{"amount": amount} | facts))
 
     charge = {"id": f"ch_{payment}", "object": "charge", "payment_intent": payment}
     life = [
-        told("payment_intent.created"),
-        told("payment_intent.payment_failed", failed=True),
-        told("payment_intent.succeeded", captured=amount, succeeded=True),
-        told("charge.refunded", charge | {"amount_captured": amount, "amount_refunded": refunded},
+        expected("payment_intent.created"),
+        expected("payment_intent.payment_failed", failed=True),
+        expected("payment_intent.succeeded", captured=amount, succeeded=True),
+        expected("charge.refunded", charge | {"amount_captured": amount, "amount_refunded": refunded},
              captured=amount, refunded=refunded, succeeded=True),
-        told("charge.dispute.created", {"id": f"dp_{payment}", "payment_intent": payment}, amount=0, disputed=amount),
+        expected("charge.dispute.created", {"id": f"dp_{payment}", "payment_intent": payment}, amount=0, disputed=amount),
     ]  # fmt: skip
     return life[: rng.randrange(1, len(life) + 1)]
 
@@ -118,7 +118,7 @@ class Load:
         self.is_over = True
 
     async def promised(self, more: int, timeout_s: float = 30.0) -> None:
-        """Waits until so many more events have been promised."""
+        """Wait until this many more events were answered 2xx."""
         goal = self.history.promised + more
         await until(
             lambda: self.history.promised >= goal,
@@ -127,12 +127,12 @@ class Load:
         )
 
     async def ended(self, more: int, timeout_s: float = 30.0) -> None:
-        """Waits until so many more deliveries have ended, whatever the answer, or all have."""
+        """Wait until this many more deliveries have ended, whatever the answer, or all have."""
         goal = self.deliveries + more
         await until(lambda: self.deliveries >= goal or self.is_over, timeout_s=timeout_s, what=f"{goal} have ended")
 
     async def refused(self, more: int, timeout_s: float = 30.0) -> None:
-        """Waits until so many more deliveries were answered with no 2xx, or not at all."""
+        """Wait until this many more deliveries were answered with no 2xx, or not at all."""
         goal = self.refusals + more
         await until(lambda: self.refusals >= goal, timeout_s=timeout_s, what=f"{goal} deliveries are refused")
 
@@ -158,7 +158,7 @@ class Load:
         signed = signed_stripe(sent.event)
         if signed.event_id not in self.events:
             self.events[signed.event_id] = sent.event
-            self.history.sends(signed.event_id, sent.told, hashlib.sha256(signed.body).hexdigest())
+            self.history.sends(signed.event_id, sent.expected, hashlib.sha256(signed.body).hexdigest())
         try:
             answer = await deliver(session, self._rng.choice(self._urls()), signed)
         except (aiohttp.ClientError, TimeoutError):

@@ -63,7 +63,7 @@ class TcpProxy:
             _reset(pair.server)
 
     def stall(self) -> None:
-        """Forwards nothing any more, either way; nobody is told."""
+        """Forward nothing any more, either way; neither side notices."""
         self._flows.clear()
 
     def drop_replies(self) -> None:

@@ -29,7 +29,7 @@ PROBE_TIMEOUT_S = 1.0
 """How long one look at whether a server answers may take."""
 
 OF_A_TEST = {"dynamic_shared_memory_type": "mmap"}
-"""What a server that is killed leaves behind lies in its folder, not in the machine's shared memory for ever."""
+"""A killed server leaves its files in its folder, not in the machine's shared memory for ever."""
 
 POSTGRES_IN_HASTE = {
     "fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "300",

@@ -5,7 +5,7 @@ import json
 from providers.base import Draft, PayloadError, Proof, Provider, Request, SignatureError, SourceSettings
 
 
-class Several(Provider):
+class MultiEvent(Provider):
     """A sender whose requests are JSON lists of event ids."""
 
     name = "several"
@@ -25,7 +25,7 @@ class Several(Provider):
         return [Draft(event_id=each, type="t", resource="r", occurred_at=None) for each in ids]
 
 
-def several(kind: type[Several] = Several) -> Provider:
+def multi_event(kind: type[MultiEvent] = MultiEvent) -> Provider:
     """The source `several`."""
     return kind(SourceSettings.model_validate({"source": "several", "provider": "several", "secrets": ["x"]}))
 

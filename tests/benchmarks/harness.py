@@ -41,7 +41,7 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Rig:
+class Harness:
     """Real servers, and ways to start our programs on them."""
 
     valkey: ValkeyServer
@@ -72,7 +72,7 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig(postgres_options: Mapping[str, str] | None = None) -> AsyncIterator[Rig]:
+async def harness(postgres_options: Mapping[str, str] | None = None) -> AsyncIterator[Harness]:
     """Everything started, and ended with the block. What the programs wrote is shown only where something failed."""
     output = io.StringIO()
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as temporary:
@@ -85,7 +85,7 @@ async def rig(postgres_options: Mapping[str, str] | None = None) -> AsyncIterato
                 postgres.start()
                 await make_template(postgres)
                 async with load() as loading, Redis.from_url(valkey.url, protocol=2) as redis:
-                    yield Rig(valkey, postgres, programs, redis, loading)
+                    yield Harness(valkey, postgres, programs, redis, loading)
         except BaseException:
             sys.stderr.write(output.getvalue())
             raise

@@ -21,7 +21,7 @@ async def event_of(case: Case, signed: Signed, *secrets: str, received_at: datet
     return event
 
 
-async def verdict(case: Case, signed: Signed, *secrets: str, received_at: datetime = NOW, **settings: object) -> str:
+async def outcome_of(case: Case, signed: Signed, *secrets: str, received_at: datetime = NOW, **settings: object) -> str:
     """ "genuine", or the reason why the signature proves nothing. Nothing is read of the body."""
     try:
         await case.source(*secrets, **settings).authenticate(signed.request(received_at))

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from contract.keys import Keys
 from sql.connect import connect
-from tests.support.checker import broken_rules, drained, verdict
+from tests.support.checker import broken_rules, check_promises, drained
 from tests.support.child import Child
 from tests.support.events import SOURCES_TOML
 from tests.support.history import History
@@ -20,7 +20,7 @@ from tests.support.processes import Gateway, Programs
 from tests.support.proxy import TcpProxy
 from tests.support.servers import PostgresServer, ValkeyServer
 
-PREFIX = "rig"
+PREFIX = "harness"
 CONNECT_TIMEOUT_S = 10.0
 
 GATEWAY_ENV = {
@@ -53,7 +53,7 @@ SIGNS_OF_A_BUG = ("Traceback (most recent call last)", "a bug:")
 
 
 @dataclass
-class Rig:
+class Harness:
     """Everything that runs. Gateways and workers go through the wires; the test itself goes straight to the servers."""
 
     valkey: ValkeyServer
@@ -162,10 +162,10 @@ class Rig:
             if payments is None:
                 load.finish()
 
-    async def verdict(self, *, one_202_each: bool = True) -> list[str]:
+    async def check_promises(self, *, one_202_each: bool = True) -> list[str]:
         """Every broken promise, once all is drained; and every program that has fallen over."""
         urls = self.valkey.url, self.database_url
-        broken = await verdict(self.history, *urls, self.prefix, one_202_each=one_202_each)
+        broken = await check_promises(self.history, *urls, self.prefix, one_202_each=one_202_each)
         return [*broken, *self.fallen()]
 
     def fallen(self) -> list[str]:
