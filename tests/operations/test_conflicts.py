@@ -454,7 +454,8 @@ async def test_what_was_held_back_of_a_trusted_source_is_booked(
     assert await operator.rows(PAYMENTS) == [
         ("pi_0", "partially_refunded", 700, 200), *((f"pi_{number}", "succeeded", 700, 0) for number in (1, 2, 3)),
     ]  # fmt: skip
-    assert await operator.rows("SELECT kind, count(*), count(DISTINCT key) FROM handled_facts GROUP BY kind ORDER BY kind") == [
+    counted = "SELECT kind, count(*), count(DISTINCT key) FROM handled_facts GROUP BY kind ORDER BY kind"
+    assert await operator.rows(counted) == [
         ("authorized", 4, 4), ("captured", 4, 4), ("refunded", 1, 1)]  # fmt: skip
     assert all(row[-1] for row in await operator.rows(HELD))
     await operator.assert_sound()

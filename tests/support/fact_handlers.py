@@ -12,7 +12,8 @@ CREATE TABLE handled_facts (
 """Made by a test that uses them."""
 
 INSERT = """
-INSERT INTO handled_facts (event_id, body_bytes, kind, object, amount, currency, key) VALUES ($1, $2, $3, $4, $5, $6, $7)
+INSERT INTO handled_facts (event_id, body_bytes, kind, object, amount, currency, key)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
 """
 
 handlers = Handlers()

@@ -1,4 +1,4 @@
-"""Senders that behave as payment providers do: they sign, they repeat, they shuffle, and they retry until expected 2xx."""
+"""Senders that behave as payment providers do: they sign, repeat, shuffle, and retry until they get a 2xx."""
 
 import asyncio
 import hashlib
@@ -55,23 +55,23 @@ class Sent:
     expected: ExpectedPayment
 
 
-def facts_of(payment: str, rng: random.Random) -> list[Sent]:
+def history_of(payment: str, rng: random.Random) -> list[Sent]:
     """The life of one payment: created, then failed or succeeded, then perhaps refunded or disputed."""
     amount = rng.randrange(100, 100_000)
     refunded = rng.randrange(1, amount + 1)
 
-    def expected(type_: str, fields: dict[str, Any] | None = None, **facts: Any) -> Sent:
+    def step(type_: str, fields: dict[str, Any] | None = None, **facts: Any) -> Sent:
         event = stripe_event(f"evt_{payment}_{type_}", payment, type_, amount=amount, fields=fields)
         return Sent(event, ExpectedPayment(payment, **{"amount": amount} | facts))
 
     charge = {"id": f"ch_{payment}", "object": "charge", "payment_intent": payment}
     life = [
-        expected("payment_intent.created"),
-        expected("payment_intent.payment_failed", failed=True),
-        expected("payment_intent.succeeded", captured=amount, succeeded=True),
-        expected("charge.refunded", charge | {"amount_captured": amount, "amount_refunded": refunded},
+        step("payment_intent.created"),
+        step("payment_intent.payment_failed", failed=True),
+        step("payment_intent.succeeded", captured=amount, succeeded=True),
+        step("charge.refunded", charge | {"amount_captured": amount, "amount_refunded": refunded},
              captured=amount, refunded=refunded, succeeded=True),
-        expected("charge.dispute.created", {"id": f"dp_{payment}", "payment_intent": payment}, amount=0, disputed=amount),
+        step("charge.dispute.created", {"id": f"dp_{payment}", "payment_intent": payment}, amount=0, disputed=amount),
     ]  # fmt: skip
     return life[: rng.randrange(1, len(life) + 1)]
 
@@ -181,7 +181,7 @@ class Load:
             deliveries = [
                 sent
                 for number in numbers
-                for sent in facts_of(f"{self._prefix}_{number}", self._rng)
+                for sent in history_of(f"{self._prefix}_{number}", self._rng)
                 for _ in range(self._copies)
             ]
             self._rng.shuffle(deliveries)
