@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from consumers.handlers import Handlers, HandlersError, load
 from consumers.handlers.payments import builtin
 from consumers.health import Progress, serve
-from consumers.hooks import Watch, silent
+from consumers.hooks import Hooks, no_hooks
 from consumers.lease import SlotsExhaustedError
 from consumers.logs import configure
 from consumers.metrics import Metrics
@@ -35,10 +35,10 @@ def read_settings() -> Settings:
     return Settings(_env_file=(Path(data_dir) / "stack.env", ".env"))  # type: ignore[call-arg] # the rest is read
 
 
-async def work(settings: Settings, handlers: Handlers, watch: Watch = silent) -> None:
+async def work(settings: Settings, handlers: Handlers, hooks: Hooks = no_hooks) -> None:
     """One worker, until SIGTERM or SIGINT."""
     metrics, progress = Metrics(), Progress()
-    service = Service(settings, handlers, metrics, progress, watch)
+    service = Service(settings, handlers, metrics, progress, hooks)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, service.stop)
     gc.collect()
@@ -48,7 +48,7 @@ async def work(settings: Settings, handlers: Handlers, watch: Watch = silent) ->
         await service.run()
 
 
-def main(argv: list[str], watch: Watch = silent) -> int:
+def main(argv: list[str], hooks: Hooks = no_hooks) -> int:
     """Return the exit code: 0 stopped, 1 no lease was free, 2 the settings cannot be used."""
     if argv:
         os.execv(sys.executable, [sys.executable, "-m", "operations", *argv])  # noqa: S606 - no shell is meant
@@ -64,7 +64,7 @@ def main(argv: list[str], watch: Watch = silent) -> int:
         return EXIT_SETTINGS
     configure(settings.log_level)
     try:
-        uvloop.run(work(settings, handlers, watch))
+        uvloop.run(work(settings, handlers, hooks))
     except SlotsExhaustedError as error:
         sys.stderr.write(f"{error}\n")
         return 1

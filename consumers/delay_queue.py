@@ -17,7 +17,7 @@ class _Parked:
     attempt_counts: bool = field(compare=False)
 
 
-class Parking:
+class DelayQueue:
     """Waiting entries by the monotonic second they are due. `attempt_counts`: the next try is another delivery."""
 
     def __init__(self) -> None:

@@ -8,20 +8,20 @@ from dataclasses import replace
 import structlog
 
 from consumers.entry import Entry, Unreadable
-from consumers.in_flight import Hands, without
-from consumers.lease import Slot
+from consumers.in_flight import InFlight, without
+from consumers.lease import Lease
 from consumers.metrics import Metrics
-from consumers.retry import suspect_after
+from consumers.retry import quarantine_after
 from consumers.settings import Settings
 from consumers.stream import Stream
 
 log = structlog.get_logger()
 
 
-class Intake:
+class Fetcher:
     """Reads for one worker, within the limits of its hands."""
 
-    def __init__(self, stream: Stream, slot: Slot, hands: Hands, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, stream: Stream, slot: Lease, hands: InFlight, settings: Settings, metrics: Metrics) -> None:
         self._stream = stream
         self._slot = slot
         self._hands = hands
@@ -94,7 +94,7 @@ class Intake:
             self._slot.consumer,
             self._settings.claim_idle_ms,
             room,
-            suspect_after(self._settings.max_attempts),
+            quarantine_after(self._settings.max_attempts),
             self._settings.batch_bytes_max,
         )
         entries = [entry for entry in taken.entries if entry.entry_id not in self._hands.parking]

@@ -15,7 +15,7 @@ from consumers.metrics import Metrics
 from consumers.metrics_files import FolderBusyError
 from consumers.redis_client import connect
 from consumers.settings import Settings
-from consumers.stream_stats import keep_measuring
+from consumers.stream_stats import poll_stream_stats
 from contract.keys import Keys
 from runtime.tasks import end
 
@@ -138,7 +138,7 @@ def _end(progress: Progress, limit_s: float) -> None:
 @asynccontextmanager
 async def _measuring(settings: Settings, metrics: Metrics) -> AsyncIterator[None]:
     async with connect(settings) as redis:
-        task = asyncio.create_task(keep_measuring(redis, Keys(settings.key_prefix), metrics.measured))
+        task = asyncio.create_task(poll_stream_stats(redis, Keys(settings.key_prefix), metrics.stream_stats))
         try:
             yield
         finally:

@@ -1,12 +1,12 @@
-"""The named moments of the ritual: silent in production, where the fault tests wait, stop and kill."""
+"""The named moments of the ritual: no_hooks in production, where the fault tests wait, stop and kill."""
 
 from collections.abc import Callable
 from typing import Literal
 
-Moment = Literal["read", "locked", "claimed", "applied", "committed", "acked"]
+Hook = Literal["read", "locked", "claimed", "applied", "committed", "acked"]
 
-Watch = Callable[[Moment], None]
+Hooks = Callable[[Hook], None]
 
 
-def silent(moment: Moment) -> None:
+def no_hooks(hook: Hook) -> None:
     """Lets every moment pass."""

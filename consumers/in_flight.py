@@ -3,15 +3,15 @@
 import time
 from collections.abc import Iterable, Sequence
 
-from consumers.delay_queue import Parking
+from consumers.delay_queue import DelayQueue
 from consumers.entry import Entry, Unreadable
 
 
-class Hands:
+class InFlight:
     """Every entry a worker has read is in hand, parked, or done with: settled, or buried."""
 
     def __init__(self) -> None:
-        self.parking = Parking()
+        self.parking = DelayQueue()
         self._in_hand: dict[str, Entry] = {}
 
     @property

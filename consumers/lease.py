@@ -32,7 +32,7 @@ class SlotLostError(Exception):
     """Another worker has this one's name: it was stopped for longer than the slot's life."""
 
 
-class Slot:
+class Lease:
     """The lowest free slot, leased under a token and renewed by a heartbeat, with all that the worker holds.
 
     The consumer's name is the slot's, so that a worker that is started again finds the name it had, and a crowd of
@@ -57,7 +57,7 @@ class Slot:
         """Takes the lowest slot without an owner. Raises SlotsExhaustedError, RedisError."""
         for number in range(1, SLOTS_MAX + 1):
             token = f"{_PREFIX}{number}:{secrets.token_hex(8)}"
-            (is_ours,) = await self._scripts.take_locks([self._keys.slot(number)], token, self._settings.slot_ttl_ms)
+            (is_ours,) = await self._scripts.acquire_locks([self._keys.slot(number)], token, self._settings.slot_ttl_ms)
             if is_ours:
                 self.number, self.token = number, token
                 self.lost.clear()

@@ -30,7 +30,7 @@ class Locks:
         """
         wanted = sorted(set(resources))
         names = [self._keys.lock(namespace, resource) for namespace, resource in wanted]
-        taken = await self._scripts.take_locks(names, self.token, self._ttl_ms) if names else []
+        taken = await self._scripts.acquire_locks(names, self.token, self._ttl_ms) if names else []
         self.held = frozenset(name for name, is_ours in zip(names, taken, strict=True) if is_ours)
         try:
             yield {pair for pair, is_ours in zip(wanted, taken, strict=True) if is_ours}

@@ -9,7 +9,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.values import ValueClass
 
 from consumers.metrics_files import WorkerFiles
-from consumers.stream_stats import Measurement
+from consumers.stream_stats import StreamStats
 
 LABEL_VALUES_MAX = 200
 """Different values one label may take in a worker; what comes later is counted as `other`."""
@@ -142,11 +142,11 @@ class Metrics:
         """The worker got on, so long ago."""
         self._last_progress.set(time.time() - age_s)
 
-    def measured(self, measurement: Measurement) -> None:
+    def stream_stats(self, stats: StreamStats) -> None:
         """How much waits, as just seen."""
-        group, stream = measurement.group, measurement.stream
+        group, stream = stats.group, stats.stream
         self._backlog.set(stream.length if stream else 0)
-        self._oldest_age.set(measurement.oldest_age_ms / 1000)
+        self._oldest_age.set(stats.oldest_age_ms / 1000)
         self._lag.set(group.lag if group else (stream.length if stream else 0))
         self._pending.set(group.pending if group else 0)
         self._pending_idle.set(group.oldest_pending_idle_ms / 1000 if group else 0)

@@ -16,7 +16,7 @@ INFRASTRUCTURE = (RedisError, asyncpg.PostgresError, asyncpg.InterfaceError, asy
 REASON_CHARS_MAX = 500
 """How much of an error's text is kept as the reason."""
 
-SUSPECT_AFTER_DELIVERIES = 3
+QUARANTINE_AFTER_DELIVERIES = 3
 """Past so many deliveries an entry may be what brings its workers down: it is taken over, and tried, alone."""
 
 DELIVERIES_ALONE_MIN = 2
@@ -108,12 +108,12 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def suspect_after(attempts_max: int) -> int:
+def quarantine_after(attempts_max: int) -> int:
     """The number of deliveries past which an entry is taken over alone: before it could be given up with its mates."""
-    return min(SUSPECT_AFTER_DELIVERIES, max(attempts_max - 2, 0))
+    return min(QUARANTINE_AFTER_DELIVERIES, max(attempts_max - 2, 0))
 
 
-def is_hopeless(deliveries: int, attempts_max: int) -> bool:
+def is_poison(deliveries: int, attempts_max: int) -> bool:
     """Whether an entry was delivered so often without an outcome that it is not tried again."""
     return deliveries > max(attempts_max, DELIVERIES_ALONE_MIN)
 

@@ -27,9 +27,9 @@ class Scripts:
         reply = await self._call("read", [self._keys.events], GROUP, consumer, count, page, bytes_max)
         return cast("list[tuple[bytes, list[bytes]]]", reply)
 
-    async def take_locks(self, locks: Sequence[str], token: str, ttl_ms: int) -> list[bool]:
+    async def acquire_locks(self, locks: Sequence[str], token: str, ttl_ms: int) -> list[bool]:
         """One answer per lock: is it ours now?"""
-        return [bool(taken) for taken in cast("list[int]", await self._call("take_locks", locks, token, ttl_ms))]
+        return [bool(taken) for taken in cast("list[int]", await self._call("acquire_locks", locks, token, ttl_ms))]
 
     async def release_locks(self, locks: Sequence[str], token: str) -> int:
         """How many were ours."""
@@ -47,11 +47,11 @@ class Scripts:
         return bool(slot_kept), locks_lost, entries_lost
 
     async def reclaim(
-        self, consumer: str, *, idle_ms_min: int, cursor: str, count: int, suspect_after: int, bytes_max: int
+        self, consumer: str, *, idle_ms_min: int, cursor: str, count: int, quarantine_after: int, bytes_max: int
     ) -> tuple[str, list[tuple[bytes, int, list[bytes]]], list[bytes]]:
         """The next cursor, the entries taken over, and the ids that are gone from the stream."""
         cursor_next, taken, gone = await self._call(
-            "reclaim", [self._keys.events], GROUP, consumer, idle_ms_min, cursor, count, suspect_after, bytes_max
+            "reclaim", [self._keys.events], GROUP, consumer, idle_ms_min, cursor, count, quarantine_after, bytes_max
         )
         return cursor_next.decode(), taken, gone
 
@@ -60,29 +60,31 @@ class Scripts:
         flat = [value for pair in attempts for value in pair]
         return [bool(kept) for kept in await self._call("count_attempt", [self._keys.events], GROUP, consumer, *flat)]
 
-    async def give_back(self, consumer: str, idle_ms: int, attempts: Sequence[tuple[str, int]]) -> int:
+    async def release_entries(self, consumer: str, idle_ms: int, attempts: Sequence[tuple[str, int]]) -> int:
         """How many entries were given back."""
         flat = [value for pair in attempts for value in pair]
-        return cast("int", await self._call("give_back", [self._keys.events], GROUP, consumer, idle_ms, *flat))
+        return cast("int", await self._call("release_entries", [self._keys.events], GROUP, consumer, idle_ms, *flat))
 
-    async def note_waiting(self, consumer: str, notes: Mapping[str, str]) -> int:
+    async def record_failure(self, consumer: str, notes: Mapping[str, str]) -> int:
         """How many notes were left, by entry: not about entries that another has taken over or settled."""
         flat = [value for pair in notes.items() for value in pair]
         keys = [self._keys.events, self._keys.failures]
-        return cast("int", await self._call("note_waiting", keys, GROUP, consumer, *flat))
+        return cast("int", await self._call("record_failure", keys, GROUP, consumer, *flat))
 
-    async def settle(
+    async def ack_committed(
         self, entry_ids: Sequence[str], markers: Sequence[str], committed_ttl_s: int, locks: Sequence[str], token: str
     ) -> int:
         """How many entries were deleted."""
         keys = [self._keys.events, self._keys.failures, *markers, *locks]
-        deleted = await self._call("settle", keys, GROUP, COMMITTED, committed_ttl_s, token, len(markers), *entry_ids)
+        deleted = await self._call(
+            "ack_committed", keys, GROUP, COMMITTED, committed_ttl_s, token, len(markers), *entry_ids
+        )
         return cast("int", deleted)
 
-    async def settle_buried(self, entry_id: str, marker: str | None) -> bool:
+    async def ack_dead_lettered(self, entry_id: str, marker: str | None) -> bool:
         """Whether the marker was taken away."""
         keys = [self._keys.events, self._keys.failures, *([marker] if marker else [])]
-        return bool(await self._call("settle_buried", keys, GROUP, entry_id))
+        return bool(await self._call("ack_dead_lettered", keys, GROUP, entry_id))
 
     async def forget_consumer(self, consumer: str, slot: int, token: str = "") -> bool:
         """Whether the name is gone."""

@@ -10,8 +10,8 @@ from redis.exceptions import RedisError
 
 from consumers.handlers import Handlers
 from consumers.health import Progress
-from consumers.hooks import Watch, silent
-from consumers.lease import Slot
+from consumers.hooks import Hooks, no_hooks
+from consumers.lease import Lease
 from consumers.locks import Locks
 from consumers.metrics import Metrics
 from consumers.redis_client import connect
@@ -31,13 +31,13 @@ class Service:
     """A worker process' work, from start to `stop()`."""
 
     def __init__(
-        self, settings: Settings, handlers: Handlers, metrics: Metrics, progress: Progress, watch: Watch = silent
+        self, settings: Settings, handlers: Handlers, metrics: Metrics, progress: Progress, hooks: Hooks = no_hooks
     ) -> None:
         self._settings = settings
         self._handlers = handlers
         self._metrics = metrics
         self._progress = progress
-        self._watch = watch
+        self._hooks = hooks
         self._had_group = False
         self._stopping = asyncio.Event()
         self._on_stop: Callable[[], None] = lambda: None
@@ -62,14 +62,14 @@ class Service:
         keys = Keys(self._settings.key_prefix)
         scripts = Scripts(redis, keys)
         stream = Stream(reader, redis, scripts, keys)
-        slot = Slot(scripts, stream, keys, self._settings)
+        slot = Lease(scripts, stream, keys, self._settings)
         if not await self._begin(slot, stream):
             return
         log.info("working", consumer=slot.consumer)
         locks = Locks(scripts, keys, slot.token, self._settings.lock_ttl_ms)
         async with await open_pool(self._settings, slot.consumer) as pool:
             worker = Worker(
-                stream, locks, slot, pool, self._handlers, self._settings, self._metrics, self._progress, self._watch
+                stream, locks, slot, pool, self._handlers, self._settings, self._metrics, self._progress, self._hooks
             )
             heartbeat = asyncio.create_task(slot.keep(locks, worker.entries_held))
             try:
@@ -81,7 +81,7 @@ class Service:
                         "begins anew", consumer=slot.consumer)  # fmt: skip
         await slot.give_up()
 
-    async def _begin(self, slot: Slot, stream: Stream) -> bool:
+    async def _begin(self, slot: Lease, stream: Stream) -> bool:
         """Makes sure of the group and then leases a slot, however long Redis takes. False when stopped meanwhile."""
         failures = 0
         while not self._stopping.is_set():

@@ -118,7 +118,7 @@ def _event(row: "asyncpg.Record[Any]") -> Event:
     return Event(**values, body=body or b"", headers=json.loads(headers) if headers else {})
 
 
-async def bury(connection: Connection, entry: Entry | Unreadable, reason: str, traceback: str) -> bool:
+async def dead_letter(connection: Connection, entry: Entry | Unreadable, reason: str, traceback: str) -> bool:
     """Writes an entry to the dead letters, whole. Tells whether it lies there now: not if its event is applied."""
     event = entry.event if isinstance(entry, Entry) else None
     await connection.execute(
@@ -135,10 +135,10 @@ async def bury(connection: Connection, entry: Entry | Unreadable, reason: str, t
         list(entry.fields.keys()),
         list(entry.fields.values()),
     )
-    return bool(await find_buried(connection, [entry]))
+    return bool(await find_dead_lettered(connection, [entry]))
 
 
-async def find_buried(connection: Connection, entries: Sequence[Entry | Unreadable]) -> set[str]:
+async def find_dead_lettered(connection: Connection, entries: Sequence[Entry | Unreadable]) -> set[str]:
     """The ids of those entries that lie in the dead letters."""
     ids = [entry.entry_id for entry in entries]
     return {row[0] for row in await connection.fetch(DEAD_LETTERS["find_buried"], ids)}

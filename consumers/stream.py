@@ -75,11 +75,11 @@ class Stream:
         return [read_entry(entry_id, 1, _pairs(fields)) for entry_id, fields in entries]
 
     async def take_over(
-        self, consumer: str, idle_ms_min: int, count: int, suspect_after: int, bytes_max: int
+        self, consumer: str, idle_ms_min: int, count: int, quarantine_after: int, bytes_max: int
     ) -> TakenOver:
         """Up to `count` entries whose owner let them lie for `idle_ms_min`, found by walking the whole pending list.
 
-        An entry that was delivered more often than `suspect_after` comes alone, and one that reaches `bytes_max` last.
+        An entry delivered more often than `quarantine_after` comes alone, and one that reaches `bytes_max` last.
         """
         for _ in range(WALK_PAGES_MAX):
             self._cursor, taken, gone = await self._scripts.reclaim(
@@ -87,7 +87,7 @@ class Stream:
                 idle_ms_min=idle_ms_min,
                 cursor=self._cursor,
                 count=count,
-                suspect_after=suspect_after,
+                quarantine_after=quarantine_after,
                 bytes_max=bytes_max,
             )
             if taken or gone or self._cursor == "-":
@@ -101,25 +101,25 @@ class Stream:
         kept = await self._scripts.count_attempt(consumer, attempts) if attempts else []
         return [entry for entry, is_kept in zip(entries, kept, strict=True) if is_kept]
 
-    async def give_back(self, consumer: str, entries: Sequence[Entry], idle_ms: int) -> None:
+    async def release_entries(self, consumer: str, entries: Sequence[Entry], idle_ms: int) -> None:
         """Returns entries that were not tried, as if this delivery had not been."""
         if entries:
             attempts = [(entry.entry_id, entry.deliveries - 1) for entry in entries]
-            await self._scripts.give_back(consumer, idle_ms, attempts)
+            await self._scripts.release_entries(consumer, idle_ms, attempts)
 
-    async def settle(
+    async def ack_committed(
         self, entries: Sequence[Entry], committed_ttl_s: int, locks: Sequence[str] = (), token: str = ""
     ) -> None:
         """Acknowledges and deletes committed entries, marks their events committed, releases locks, in one step."""
         markers = [self._keys.seen(entry.event.namespace, entry.event.event_id) for entry in entries]
-        await self._scripts.settle([entry.entry_id for entry in entries], markers, committed_ttl_s, locks, token)
+        await self._scripts.ack_committed([entry.entry_id for entry in entries], markers, committed_ttl_s, locks, token)
 
-    async def settle_buried(self, entry: Entry | Unreadable) -> None:
+    async def ack_dead_lettered(self, entry: Entry | Unreadable) -> None:
         """Acknowledges and deletes an entry that lies in the dead letters, and lets its event be delivered again."""
         marker = self._keys.seen(entry.event.namespace, entry.event.event_id) if isinstance(entry, Entry) else None
-        await self._scripts.settle_buried(entry.entry_id, marker)
+        await self._scripts.ack_dead_lettered(entry.entry_id, marker)
 
-    async def note_waiting(
+    async def record_failure(
         self, consumer: str, entries: Sequence[Entry], kind: WaitingKind, reason: str, delay_s: float,
         since: datetime | None = None,
     ) -> None:  # fmt: skip
@@ -133,7 +133,7 @@ class Stream:
             "since": since.isoformat() if since else None,
         }
         notes = {entry.entry_id: json.dumps({**note, "attempt": entry.deliveries}) for entry in entries}
-        await self._scripts.note_waiting(consumer, notes)
+        await self._scripts.record_failure(consumer, notes)
 
     async def idle_consumers(self) -> list[bytes]:
         """The names in the group that have no pending entry, be they ours or not."""

@@ -17,9 +17,7 @@ log = structlog.get_logger()
 EVERY_S = 5.0
 """How often each worker measures for the gauges."""
 
-_LUA = Path(__file__).parent / "lua"
-
-_MEASURE = (_LUA / "measure.lua").read_text()
+_SCRIPT = Path(__file__).with_suffix(".lua").read_text()
 _LAG_UNKNOWN = -1
 
 
@@ -47,7 +45,7 @@ class StreamState:
 
 
 @dataclass(frozen=True, slots=True)
-class Measurement:
+class StreamStats:
     """The state at one moment of the server's clock. `stream` is None where nothing was ever published."""
 
     now_ms: int
@@ -68,23 +66,23 @@ class Measurement:
         return self.age_ms(self.stream.oldest_id) if self.stream and self.stream.oldest_id else 0
 
 
-async def measure(redis: Redis, keys: Keys) -> Measurement:
+async def read_stream_stats(redis: Redis, keys: Keys) -> StreamStats:
     """Looks once."""
-    reply = cast("list[Any]", await redis.register_script(_MEASURE)(keys=[keys.events], args=[GROUP]))
+    reply = cast("list[Any]", await redis.register_script(_SCRIPT)(keys=[keys.events], args=[GROUP]))
     if len(reply) == 1:
-        return Measurement(reply[0], None)
+        return StreamStats(reply[0], None)
     length, entries_added, last_id, oldest_id = reply[1]
     group = _group(reply[2], length) if len(reply) == 3 else None
-    return Measurement(
+    return StreamStats(
         reply[0], StreamState(length, entries_added, last_id.decode(), oldest_id.decode() or None, group)
     )
 
 
-async def keep_measuring(redis: Redis, keys: Keys, show: Callable[[Measurement], None]) -> None:
+async def poll_stream_stats(redis: Redis, keys: Keys, show: Callable[[StreamStats], None]) -> None:
     """Measures again and again until cancelled. Where Redis does not answer, what was shown last stays."""
     while True:
         try:
-            show(await measure(redis, keys))
+            show(await read_stream_stats(redis, keys))
         except RedisError as error:
             log.warning("the backlog could not be measured; it is tried again", error=str(error), again_s=EVERY_S)
         await asyncio.sleep(EVERY_S)

@@ -17,15 +17,15 @@ from redis.exceptions import RedisError
 
 from consumers import store
 from consumers.entry import Entry, Unreadable
-from consumers.fetcher import Intake
+from consumers.fetcher import Fetcher
 from consumers.handlers import Connection, Handlers, Outcome
 from consumers.health import Progress
-from consumers.hooks import Watch, silent
-from consumers.in_flight import Hands, without
-from consumers.lease import Slot
+from consumers.hooks import Hooks, no_hooks
+from consumers.in_flight import InFlight, without
+from consumers.lease import Lease
 from consumers.locks import Locks
 from consumers.metrics import Metrics
-from consumers.retry import INFRASTRUCTURE, Verdict, delay_s, describe, is_hopeless, judge
+from consumers.retry import INFRASTRUCTURE, Verdict, delay_s, describe, is_poison, judge
 from consumers.settings import DAY_S, Settings
 from consumers.stream import GROUP_WAS_GONE, Stream, WaitingKind, group_is_missing
 
@@ -61,8 +61,8 @@ class Worker:
     """
 
     def __init__(
-        self, stream: Stream, locks: Locks, slot: Slot, pool: "asyncpg.Pool[Any]", handlers: Handlers,
-        settings: Settings, metrics: Metrics, progress: Progress, watch: Watch = silent,
+        self, stream: Stream, locks: Locks, slot: Lease, pool: "asyncpg.Pool[Any]", handlers: Handlers,
+        settings: Settings, metrics: Metrics, progress: Progress, hooks: Hooks = no_hooks,
     ) -> None:  # fmt: skip
         self._stream = stream
         self._locks = locks
@@ -72,9 +72,9 @@ class Worker:
         self._settings = settings
         self._metrics = metrics
         self._progress = progress
-        self._watch = watch
-        self._hands = Hands()
-        self._intake = Intake(stream, slot, self._hands, settings, metrics)
+        self._hooks = hooks
+        self._hands = InFlight()
+        self._intake = Fetcher(stream, slot, self._hands, settings, metrics)
         self._stopping = asyncio.Event()
         self._settling: asyncio.Task[None] | None = None
         self._settling_resources: set[tuple[str, str]] = set()
@@ -120,13 +120,13 @@ class Worker:
             await self._pause(self._intake.until_due_s())
             self._progress.made("nothing: its hands are full of what waits")
             return
-        self._watch("read")
+        self._hooks("read")
         await self._bury_hopeless(entries)
         if not entries or self._settling_resources & self._hands.resources:
             await self._settled()
         async with self._locks.hold(self._hands.resources) as held:
             ready = self._park_busy(held)
-            self._watch("locked")
+            self._hooks("locked")
             if len(ready) >= self._settings.batch_size and not self._stopping.is_set():
                 self._reading = asyncio.create_task(self._intake.read_ahead())
             if ready:
@@ -141,7 +141,7 @@ class Worker:
         outcome = Outcome()
         async with self._alone_with(entries) as connection:
             claimed = await store.claim(connection, entries)
-            self._watch("claimed")
+            self._hooks("claimed")
             if claimed:
                 await store.keep_payloads(connection, claimed)
                 events = [entry.event for entry in claimed]
@@ -150,9 +150,9 @@ class Worker:
                 )
             if others := without(entries, claimed):
                 await store.record_duplicates(connection, others)
-                buried = await store.find_buried(connection, others)
-            self._watch("applied")
-        self._watch("committed")
+                buried = await store.find_dead_lettered(connection, others)
+            self._hooks("applied")
+        self._hooks("committed")
         known = [entry for entry in others if entry.entry_id not in buried]
         return Committed(claimed, known, [entry for entry in others if entry.entry_id in buried], outcome)
 
@@ -215,14 +215,14 @@ class Worker:
             self._metrics.duplicates(source, count)
         self._tell_of_money(committed.outcome)
         try:
-            await self._stream.settle(settled, self._settings.committed_ttl_s, locks, self._locks.token)
+            await self._stream.ack_committed(settled, self._settings.committed_ttl_s, locks, self._locks.token)
             for entry in committed.buried:
                 await self._settle_buried(entry)
         except RedisError as error:
             log.warning("applied but not acknowledged; the entries will be read again and skipped",
                         entries=len(settled), error=describe(error))  # fmt: skip
             raise
-        self._watch("acked")
+        self._hooks("acked")
 
     def _tell_of_money(self, outcome: Outcome) -> None:
         """Counts what was told and not booked."""
@@ -277,7 +277,7 @@ class Worker:
         for entry in entries:
             if isinstance(entry, Unreadable):
                 await self._bury(entry, str(entry.problem), entry.problem)
-            elif is_hopeless(entry.deliveries, self._settings.max_attempts):
+            elif is_poison(entry.deliveries, self._settings.max_attempts):
                 await self._bury(entry, f"delivered {entry.deliveries} times without an outcome: each time its worker "
                                         "died or was stopped", None)  # fmt: skip
 
@@ -287,7 +287,7 @@ class Worker:
         known = [entry] if isinstance(entry, Entry) else []
         async with self._alone_with(known) as connection:
             await store.record_duplicates(connection, known)
-            is_buried = await store.bury(connection, entry, reason, trace)
+            is_buried = await store.dead_letter(connection, entry, reason, trace)
         if not is_buried:
             self._hands.put_down(known)
             await _uncancelled(self._settle(Committed([], known, [], Outcome())))
@@ -299,7 +299,7 @@ class Worker:
         await self._settle_buried(entry)
 
     async def _settle_buried(self, entry: Entry | Unreadable) -> None:
-        await self._stream.settle_buried(entry)
+        await self._stream.ack_dead_lettered(entry)
         self._hands.put_down([entry])
 
     async def _wait_out(self, error: Exception) -> None:
@@ -323,7 +323,7 @@ class Worker:
                 await self._make_group()
             elif interrupted:
                 # Should this worker be killed while it waits, its death does not count as an attempt.
-                await self._stream.give_back(self._slot.consumer, interrupted, idle_ms=0)
+                await self._stream.release_entries(self._slot.consumer, interrupted, idle_ms=0)
                 await self._note(interrupted, "infrastructure", reason, wait_s, since=self._outage_at)
         await self._pause(wait_s)
 
@@ -332,7 +332,7 @@ class Worker:
     ) -> None:
         """Leaves word of why entries wait. Work goes on without it, as when Redis is out of memory."""
         try:
-            await self._stream.note_waiting(self._slot.consumer, entries, kind, reason, wait_s, since)
+            await self._stream.record_failure(self._slot.consumer, entries, kind, reason, wait_s, since)
         except RedisError as error:
             log.warning("cannot note why entries wait; `make pending` does not show it", error=describe(error))
 
@@ -357,7 +357,7 @@ class Worker:
         self._hands.park(self._hands.in_hand, 0)
         free, _counted = self._hands.parking.take_all()
         try:
-            await self._stream.give_back(self._slot.consumer, free, self._settings.claim_idle_ms)
+            await self._stream.release_entries(self._slot.consumer, free, self._settings.claim_idle_ms)
         except RedisError as error:
             log.warning("entries not given back; others take them over when they have been idle long enough",
                         entries=len(free), idle_ms=self._settings.claim_idle_ms, error=describe(error))  # fmt: skip

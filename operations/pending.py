@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from redis.asyncio import Redis
 
 from consumers.entry import Entry, read_entry
-from consumers.stream_stats import Measurement, measure
+from consumers.stream_stats import StreamStats, read_stream_stats
 from contract.keys import GROUP, Keys
 from operations.pending_reason import Failure, Limits, Pending, why
 
@@ -43,13 +43,13 @@ class Waiting:
 class WaitingPage:
     """The oldest pending entries, and the state they were read in."""
 
-    measurement: Measurement
+    stats: StreamStats
     waiting: list[Waiting]
 
 
-async def list_consumers(redis: Redis, keys: Keys, measurement: Measurement) -> list[Consumer]:
+async def list_consumers(redis: Redis, keys: Keys, stats: StreamStats) -> list[Consumer]:
     """Every name in the group, by name. None before the group exists."""
-    if measurement.group is None:
+    if stats.group is None:
         return []
     rows = await redis.xinfo_consumers(keys.events, GROUP)
     names = [cast("bytes", row["name"]).decode() for row in rows]
@@ -62,23 +62,23 @@ async def list_consumers(redis: Redis, keys: Keys, measurement: Measurement) -> 
 
 async def list_waiting(redis: Redis, keys: Keys, limits: Limits, *, limit: int) -> WaitingPage:
     """The oldest pending entries, and why each waits."""
-    measurement = await measure(redis, keys)
+    stats = await read_stream_stats(redis, keys)
     waiting: list[Waiting] = []
-    if measurement.group is None:
-        return WaitingPage(measurement, waiting)
-    now = datetime.fromtimestamp(measurement.now_ms / 1000, UTC)
+    if stats.group is None:
+        return WaitingPage(stats, waiting)
+    now = datetime.fromtimestamp(stats.now_ms / 1000, UTC)
     after = "-"
     while len(waiting) < limit:
         count = min(ENTRIES_READ_AT_ONCE, limit - len(waiting))
         rows = await redis.xpending_range(keys.events, GROUP, min=after, max="+", count=count)
         waiting += [
-            Waiting(pending, measurement.age_ms(pending.entry_id), why(pending, limits, now))
+            Waiting(pending, stats.age_ms(pending.entry_id), why(pending, limits, now))
             for pending in await _explain(redis, keys, rows)
         ]
         if len(rows) < count:
             break
         after = "(" + waiting[-1].pending.entry_id
-    return WaitingPage(measurement, waiting)
+    return WaitingPage(stats, waiting)
 
 
 async def explain(redis: Redis, keys: Keys, entry_ids: Sequence[str]) -> dict[str, Pending]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from redis.asyncio import Redis
 
-from consumers.stream_stats import GroupState, StreamState, measure
+from consumers.stream_stats import GroupState, StreamState, read_stream_stats
 from contract.keys import GROUP, Keys
 from sql import load
 from sql.audit import ROWS_SHOWN_MAX, Finding
@@ -52,7 +52,7 @@ async def account(
     hand; and last, in one snapshot, what Postgres recorded. An entry that is committed meanwhile is recorded before it
     leaves the stream, so it is found in at least one place, and counted in one.
     """
-    stream = (await measure(redis, keys)).stream
+    stream = (await read_stream_stats(redis, keys)).stream
     if stream is None:
         return None, []
     epoch = cast("bytes | None", await redis.get(keys.epoch))

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from rich.console import Console
 from rich.table import Table
 
-from consumers.stream_stats import Measurement, measure
+from consumers.stream_stats import StreamStats, read_stream_stats
 from contract.keys import Keys
 from operations.pending import Consumer, list_consumers
 from operations.redis_server import RedisServer, look_at_server
@@ -27,7 +27,7 @@ CONFLICTS = load("conflicts")
 class RedisStatus:
     """The stream, who reads it, and the server it is in."""
 
-    measurement: Measurement
+    stats: StreamStats
     consumers: list[Consumer]
     server: RedisServer
 
@@ -46,9 +46,9 @@ class PostgresStatus:
 
 async def look_at_redis(redis: Redis, keys: Keys) -> RedisStatus:
     """Reads a few numbers; costs Redis nothing to speak of."""
-    measurement = await measure(redis, keys)
-    consumers = await list_consumers(redis, keys, measurement)
-    return RedisStatus(measurement, consumers, await look_at_server(redis))
+    stats = await read_stream_stats(redis, keys)
+    consumers = await list_consumers(redis, keys, stats)
+    return RedisStatus(stats, consumers, await look_at_server(redis))
 
 
 async def look_at_postgres(connection: "Connection") -> PostgresStatus:
@@ -74,7 +74,7 @@ async def _count_held_back(connection: "Connection") -> dict[str, int]:
 
 def print_redis(console: Console, status: RedisStatus) -> None:
     """The stream, the consumers, the server; then what is wrong with it."""
-    console.print(_stream_table(status.measurement))
+    console.print(_stream_table(status.stats))
     console.print(_consumers_table(status.consumers))
     console.print(_server_table(status.server))
     for problem in status.server.problems:
@@ -100,14 +100,14 @@ def print_postgres(console: Console, status: PostgresStatus) -> None:
 
 def redis_json(status: RedisStatus) -> dict[str, Any]:
     """For a script; times in milliseconds, sizes in bytes."""
-    stream, group = status.measurement.stream, status.measurement.group
+    stream, group = status.stats.stream, status.stats.group
     return {
         "reachable": True,
         "stream": {
             "exists": stream is not None,
             "backlog": stream.length if stream else 0,
             "entries_added": stream.entries_added if stream else 0,
-            "oldest_age_ms": status.measurement.oldest_age_ms,
+            "oldest_age_ms": status.stats.oldest_age_ms,
             "group_exists": group is not None,
             "lag": group.lag if group else stream.length if stream else 0,
             "lag_is_estimated": group.lag_is_estimated if group else False,
@@ -124,13 +124,13 @@ def postgres_json(status: PostgresStatus) -> dict[str, Any]:
     return {"reachable": True} | asdict(status)
 
 
-def _stream_table(measurement: Measurement) -> Table:
+def _stream_table(stats: StreamStats) -> Table:
     table = _facts("Stream")
-    stream, group = measurement.stream, measurement.group
+    stream, group = stats.stream, stats.group
     if stream is None:
         table.add_row("backlog", "none: nothing was ever published")
         return table
-    oldest = f", the oldest for {duration(measurement.oldest_age_ms)}" if stream.length else ""
+    oldest = f", the oldest for {duration(stats.oldest_age_ms)}" if stream.length else ""
     table.add_row("backlog", f"{stream.length} entries{oldest}")
     table.add_row("added in all", str(stream.entries_added))
     if group is None:

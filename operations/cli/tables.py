@@ -18,7 +18,7 @@ REASON_SHOWN_CHARS = 200
 
 def print_pending(console: Console, page: WaitingPage) -> None:
     """One row per pending entry, the oldest first; or that nothing is pending, and what is."""
-    group, stream = page.measurement.group, page.measurement.stream
+    group, stream = page.stats.group, page.stats.stream
     if page.waiting:
         table = Table("entry, age", "event", "held by", "why it waits", title="Pending", title_justify="left")
         for waiting in page.waiting:
@@ -37,10 +37,10 @@ def print_pending(console: Console, page: WaitingPage) -> None:
 
 def pending_json(page: WaitingPage) -> dict[str, Any]:
     """What `pending --json` prints; times in seconds."""
-    group = page.measurement.group
+    group = page.stats.group
     return {
         "pending": group.pending if group else 0,
-        "unread": group.lag if group else page.measurement.stream.length if page.measurement.stream else 0,
+        "unread": group.lag if group else page.stats.stream.length if page.stats.stream else 0,
         "entries": [_waiting_json(waiting) for waiting in page.waiting],
     }
 

@@ -9,7 +9,7 @@ from typing import cast
 from redis.asyncio import Redis
 
 from consumers.entry import Entry, Unreadable, read_entry
-from consumers.stream_stats import measure
+from consumers.stream_stats import read_stream_stats
 from contract.keys import Keys
 from operations.pending import explain, list_consumers, list_waiting
 from operations.pending_reason import Limits
@@ -78,11 +78,11 @@ class StreamLook:
         await self._find_outage(redis, limits)
 
     async def _explain(self, redis: Redis) -> None:
-        measurement = await measure(redis, self._keys)
-        consumers = await list_consumers(redis, self._keys, measurement)
-        group = measurement.group
+        stats = await read_stream_stats(redis, self._keys)
+        consumers = await list_consumers(redis, self._keys, stats)
+        group = stats.group
         self._found.workers = sum(consumer.lives is True for consumer in consumers)
-        self._found.unread = group.lag if group else measurement.stream.length if measurement.stream else 0
+        self._found.unread = group.lag if group else stats.stream.length if stats.stream else 0
         pending = await explain(redis, self._keys, list(self._entries)) if group else {}
         delivered = _number(group.last_delivered_id) if group else (0, 0)
         for entry_id, entry in self._entries.items():
@@ -101,7 +101,7 @@ class StreamLook:
 
     async def _search(self, redis: Redis, ids: Sequence[str]) -> None:
         """Looks the stream through for entries about events or payments, from the oldest on, as long as it may take."""
-        stream = (await measure(redis, self._keys)).stream
+        stream = (await read_stream_stats(redis, self._keys)).stream
         if stream is None or not stream.length or not ids:
             return
         script, start, deadline = redis.register_script(_FIND_ENTRIES), "-", time.monotonic() + STREAM_LOOK_S

@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 from redis.asyncio import Redis
 
-from consumers.hooks import Moment
+from consumers.hooks import Hook
 from contract.keys import COMMITTED, Keys
 from tests.support.child import Child
 from tests.support.consuming import QUICK_ENV, Workers
@@ -65,16 +65,14 @@ async def assert_exact(workers: Workers, events: int = EVENTS, copies: int = COP
 # Killed.
 
 
-@pytest.mark.parametrize("moment", get_args(Moment))
-async def test_a_worker_killed_at_any_moment_loses_nothing(
-    workers: Workers, programs: Programs, moment: Moment
-) -> None:
+@pytest.mark.parametrize("hook", get_args(Hook))
+async def test_a_worker_killed_at_any_hook_loses_nothing(workers: Workers, programs: Programs, hook: Hook) -> None:
     await publish(workers)
-    victim = start(workers, programs, "SIGKILL", moment)
-    await until(lambda: not victim.is_running, what=f"it is dead at {moment}")
+    victim = start(workers, programs, "SIGKILL", hook)
+    await until(lambda: not victim.is_running, what=f"it is dead at {hook}")
     assert victim.wait() == -signal.SIGKILL
     lease = await workers.redis.get(workers.keys.slot(1))
-    is_committed = moment in ("committed", "acked")
+    is_committed = hook in ("committed", "acked")
     assert len(await workers.events()) == (EVENTS if is_committed else 0)
     async with workers.working():
         await workers.drained()
@@ -96,10 +94,10 @@ async def are_at_work(workers: Workers, count: int) -> bool:
 
 
 async def test_workers_killed_one_after_the_other_lose_nothing(workers: Workers, programs: Programs) -> None:
-    """Every victim takes over what the one before has left, and dies one moment later."""
+    """Every victim takes over what the one before has left, and dies one hook later."""
     await publish(workers)
-    for moment in ("read", "locked", "claimed", "applied"):
-        victim = start(workers, programs, "SIGKILL", moment)
+    for hook in ("read", "locked", "claimed", "applied"):
+        victim = start(workers, programs, "SIGKILL", hook)
         assert victim.wait() == -signal.SIGKILL
     rescuers = [start(workers, programs) for _ in range(2)]
     await until(lambda: are_at_work(workers, len(rescuers)), what="both rescuers have begun")
@@ -113,17 +111,17 @@ async def test_workers_killed_one_after_the_other_lose_nothing(workers: Workers,
 # Frozen past the life of its locks, its slot and its claim on its entries, while another takes over; then thawed.
 
 
-@pytest.mark.parametrize("moment", ["read", "locked", "claimed", "applied", "committed"])
+@pytest.mark.parametrize("hook", ["read", "locked", "claimed", "applied", "committed"])
 @pytest.mark.parametrize("same_name", [True, False], ids=["its name is another's", "its name is free"])
-async def test_a_worker_frozen_at_any_moment_changes_nothing_when_it_wakes(
-    workers: Workers, programs: Programs, moment: Moment, *, same_name: bool
+async def test_a_worker_frozen_at_any_hook_changes_nothing_when_it_wakes(
+    workers: Workers, programs: Programs, hook: Hook, *, same_name: bool
 ) -> None:
     busy = contract_event("evt_busy", "pi_busy")
     await workers.stream.lock(busy, "worker-9")
     busy_entry = await workers.stream.publish(busy)
     await publish(workers)
-    zombie = start(workers, programs, "SIGSTOP", moment)
-    await until(lambda: is_stopped(zombie.pid), what=f"it stands still at {moment}")
+    zombie = start(workers, programs, "SIGSTOP", hook)
+    await until(lambda: is_stopped(zombie.pid), what=f"it stands still at {hook}")
     await until(lambda: lacks(workers, workers.keys.slot(1)), what="its slot has expired")
     if not same_name:
         await workers.redis.set(workers.keys.slot(1), "worker-1:somebody else", px=60_000)

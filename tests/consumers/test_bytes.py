@@ -1,6 +1,6 @@
 """A worker's memory is bounded by bytes, not only by a number of entries, each of which may be a megabyte."""
 
-from consumers.delay_queue import Parking
+from consumers.delay_queue import DelayQueue
 from consumers.entry import Entry
 from consumers.handlers import Connection, Handlers, Retry
 from consumers.stream import ENTRIES_READ_AT_ONCE
@@ -58,7 +58,7 @@ async def test_a_worker_whose_hands_are_full_reads_no_more(workers: Workers) -> 
 
 def test_what_waits_is_weighed() -> None:
     heavy = [Entry(f"{n}-0", 1, contract_event(f"evt_{n}"), {b"body": BODY}) for n in range(3)]
-    parking = Parking()
+    parking = DelayQueue()
     parking.park(heavy, 1.0)
     assert parking.size_bytes == 3 * len(BODY)
     assert parking.take_due(2.0, 10, bytes_max=len(BODY)) == (heavy[:1], [])

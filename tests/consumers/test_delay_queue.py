@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.delay_queue import Parking
+from consumers.delay_queue import DelayQueue
 from consumers.entry import Entry
 from tests.support.events import contract_event
 
@@ -13,7 +13,7 @@ def entry(number: int) -> Entry:
 
 
 def test_nothing_is_due_before_its_time() -> None:
-    parking = Parking()
+    parking = DelayQueue()
     assert (parking.next_due_s, len(parking)) == (None, 0)
     parking.park([entry(1)], 10.0)
     parking.park([entry(2)], 5.0, attempt_counts=True)
@@ -25,7 +25,7 @@ def test_nothing_is_due_before_its_time() -> None:
 
 
 def test_the_first_due_come_first_up_to_the_limit() -> None:
-    parking = Parking()
+    parking = DelayQueue()
     parking.park([entry(3), entry(4)], 3.0)
     parking.park([entry(1)], 1.0, attempt_counts=True)
     assert parking.take_due(9.0, 2) == ([entry(3)], [entry(1)])
@@ -35,7 +35,7 @@ def test_the_first_due_come_first_up_to_the_limit() -> None:
 
 
 def test_all_can_be_taken_due_or_not() -> None:
-    parking = Parking()
+    parking = DelayQueue()
     parking.park([entry(1)], 1e12)
     parking.park([entry(2)], 2e12, attempt_counts=True)
     assert parking.take_all() == ([entry(1)], [entry(2)])
@@ -45,7 +45,7 @@ def test_all_can_be_taken_due_or_not() -> None:
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.booleans())), st.integers(1, 5))
 def test_each_comes_back_once_and_not_early(waits: list[tuple[float, bool]], limit: int) -> None:
-    parking = Parking()
+    parking = DelayQueue()
     for number, (due_s, counts) in enumerate(waits):
         parking.park([entry(number)], due_s, attempt_counts=counts)
     seen: list[str] = []

@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from consumers import lease as slots
-from consumers.lease import Slot, SlotsExhaustedError
+from consumers.lease import Lease, SlotsExhaustedError
 from consumers.locks import Locks
 from consumers.scripts import Scripts
 from consumers.settings import Settings
@@ -17,20 +17,20 @@ from contract.keys import GROUP, Keys
 from tests.support.consuming import QUICK
 from tests.support.wait import until
 
-Lease = Callable[[], Awaitable[Slot]]
+AcquireLease = Callable[[], Awaitable[Lease]]
 
 
 @pytest.fixture
-async def lease(redis: Redis, keys: Keys, settings: Settings) -> Lease:
+async def lease(redis: Redis, keys: Keys, settings: Settings) -> AcquireLease:
     """Leases one more slot."""
     scripts = Scripts(redis, keys)
     await scripts.make_group()
     quick = settings.model_copy(update=QUICK)
-    return lambda: Slot(scripts, Stream(redis, redis, scripts, keys), keys, quick).lease()
+    return lambda: Lease(scripts, Stream(redis, redis, scripts, keys), keys, quick).lease()
 
 
 @asynccontextmanager
-async def kept(slot: Slot, redis: Redis, keys: Keys) -> AsyncIterator[None]:
+async def kept(slot: Lease, redis: Redis, keys: Keys) -> AsyncIterator[None]:
     """With its heartbeat, while the block lasts."""
     locks = Locks(Scripts(redis, keys), keys, slot.token, QUICK["lock_ttl_ms"])
     task = asyncio.create_task(slot.keep(locks, list))
@@ -41,7 +41,7 @@ async def kept(slot: Slot, redis: Redis, keys: Keys) -> AsyncIterator[None]:
         await asyncio.wait({task})
 
 
-async def test_the_lowest_free_slot_is_leased(redis: Redis, keys: Keys, lease: Lease) -> None:
+async def test_the_lowest_free_slot_is_leased(redis: Redis, keys: Keys, lease: AcquireLease) -> None:
     first, second, third = [await lease() for _ in range(3)]
     assert [slot.consumer for slot in (first, second, third)] == ["worker-1", "worker-2", "worker-3"]
     assert (await redis.get(keys.slot(2))) == second.token.encode()
@@ -52,14 +52,14 @@ async def test_the_lowest_free_slot_is_leased(redis: Redis, keys: Keys, lease: L
     assert again.token != second.token
 
 
-async def test_there_are_only_so_many(lease: Lease, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_there_are_only_so_many(lease: AcquireLease, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slots, "SLOTS_MAX", 2)
     assert [(await lease()).number for _ in range(2)] == [1, 2]
     with pytest.raises(SlotsExhaustedError, match="all 2 worker slots"):
         await lease()
 
 
-async def test_a_lease_lives_as_long_as_its_heart_beats(redis: Redis, keys: Keys, lease: Lease) -> None:
+async def test_a_lease_lives_as_long_as_its_heart_beats(redis: Redis, keys: Keys, lease: AcquireLease) -> None:
     slot = await lease()
     await redis.pexpire(keys.slot(1), 10_000)
     async with kept(slot, redis, keys):
@@ -77,7 +77,7 @@ async def lacks(redis: Redis, key: str) -> bool:
 
 @pytest.mark.parametrize("other", ["worker-1:other", None])
 async def test_a_lost_lease_is_noticed_and_not_taken_back(
-    redis: Redis, keys: Keys, lease: Lease, other: str | None
+    redis: Redis, keys: Keys, lease: AcquireLease, other: str | None
 ) -> None:
     slot = await lease()
     async with kept(slot, redis, keys):
@@ -91,7 +91,7 @@ async def test_a_lost_lease_is_noticed_and_not_taken_back(
     assert await redis.get(keys.slot(1)) == (other.encode() if other else None)
 
 
-async def test_a_heart_goes_on_beating_after_an_error(redis: Redis, keys: Keys, lease: Lease) -> None:
+async def test_a_heart_goes_on_beating_after_an_error(redis: Redis, keys: Keys, lease: AcquireLease) -> None:
     """The stream is no stream for a while: the script fails. Then all is well again."""
     slot = await lease()
     locks = Locks(Scripts(redis, keys), keys, slot.token, QUICK["lock_ttl_ms"])
@@ -109,7 +109,7 @@ async def test_a_heart_goes_on_beating_after_an_error(redis: Redis, keys: Keys, 
     await asyncio.wait({task})
 
 
-async def test_a_name_is_given_up_with_its_slot(redis: Redis, keys: Keys, lease: Lease) -> None:
+async def test_a_name_is_given_up_with_its_slot(redis: Redis, keys: Keys, lease: AcquireLease) -> None:
     slot = await lease()
     await redis.xgroup_createconsumer(keys.events, GROUP, slot.consumer)
     await slot.give_up()
@@ -117,7 +117,7 @@ async def test_a_name_is_given_up_with_its_slot(redis: Redis, keys: Keys, lease:
     assert not await redis.exists(keys.slot(1))
 
 
-async def test_giving_up_where_the_group_is_gone_is_no_error(redis: Redis, keys: Keys, lease: Lease) -> None:
+async def test_giving_up_where_the_group_is_gone_is_no_error(redis: Redis, keys: Keys, lease: AcquireLease) -> None:
     slot = await lease()
     await redis.delete(keys.events)
     await slot.give_up()

@@ -9,7 +9,7 @@ import pytest
 
 from consumers.metrics import LABEL_VALUES_MAX, Metrics
 from consumers.metrics_files import LOCK_TIMEOUT_S
-from consumers.stream_stats import GroupState, Measurement, StreamState
+from consumers.stream_stats import GroupState, StreamState, StreamStats
 from stack.ports import HOST, free_port
 from tests.support.child import Child
 from tests.support.processes import ROOT
@@ -97,14 +97,14 @@ def test_every_count_has_its_name() -> None:
 def test_what_was_measured_is_shown() -> None:
     metrics = Metrics()
     group = GroupState("5-0", 7, lag_is_estimated=False, pending=3, oldest_pending_id="2-0", oldest_pending_idle_ms=500)
-    metrics.measured(Measurement(10_000, StreamState(10, 99, "9-0", "2000-0", group)))
+    metrics.stream_stats(StreamStats(10_000, StreamState(10, 99, "9-0", "2000-0", group)))
     found = samples(metrics.render().decode())
     expected = {"backlog_entries": 10, "lag_entries": 7, "pending_entries": 3, "oldest_pending_idle_seconds": 0.5,
                 "oldest_entry_age_seconds": 8}  # fmt: skip
     assert {name: found[name] for name in expected} == expected
-    metrics.measured(Measurement(10_000, StreamState(10, 99, "9-0", "2000-0", None)))
+    metrics.stream_stats(StreamStats(10_000, StreamState(10, 99, "9-0", "2000-0", None)))
     assert samples(metrics.render().decode())["lag_entries"] == 10
-    metrics.measured(Measurement(10_000, None))
+    metrics.stream_stats(StreamStats(10_000, None))
     assert samples(metrics.render().decode())["backlog_entries"] == 0
 
 

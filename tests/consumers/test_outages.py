@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from consumers.handlers import Connection, Handlers
 from consumers.handlers.payments import HANDLERS
-from consumers.hooks import Moment
+from consumers.hooks import Hook
 from contract.event import Event
 from contract.keys import GROUP, Keys
 from sql.connect import connect
@@ -192,12 +192,12 @@ async def test_handlers_that_leave_postgres_alone_for_long_are_no_outage(workers
 # Connections that die.
 
 
-@pytest.mark.parametrize("moment", get_args(Moment))
-async def test_a_connection_killed_at_any_moment(workers: Workers, moment: Moment) -> None:
+@pytest.mark.parametrize("hook", get_args(Hook))
+async def test_a_connection_killed_at_any_hook(workers: Workers, hook: Hook) -> None:
     await publish(workers, 1)
     async with (
         terminated_backends(workers.settings.database_url.get_secret_value()) as terminate,
-        workers.working(watch=once_at(moment, terminate), max_attempts=1),
+        workers.working(hooks=once_at(hook, terminate), max_attempts=1),
     ):
         await workers.drained()
         await publish(workers, 3)
@@ -226,12 +226,12 @@ async def test_a_commit_whose_answer_is_lost_is_found_to_be_done(workers: Worker
     url = workers.settings.database_url.get_secret_value()
     async with TcpProxy(postgres.port) as wire:
 
-        def watch(moment: Moment) -> None:
-            if moment == "applied" and wire.connections_total == 1:
+        def hooks(reached: Hook) -> None:
+            if reached == "applied" and wire.connections_total == 1:
                 wire.drop_replies()
 
         await publish(workers, 3)
-        async with workers.working(watch=watch, database_url=SecretStr(wire.url(url)), max_attempts=1):
+        async with workers.working(hooks=hooks, database_url=SecretStr(wire.url(url)), max_attempts=1):
             await until(lambda: applied(workers, 3), what="it is committed")
             assert len(await workers.pending()) == 3
             wire.resume()
@@ -241,18 +241,18 @@ async def test_a_commit_whose_answer_is_lost_is_found_to_be_done(workers: Worker
     await workers.assert_settled()
 
 
-@pytest.mark.parametrize("moment", get_args(Moment))
-async def test_a_connection_to_redis_cut_at_any_moment(workers: Workers, valkey: ValkeyServer, moment: Moment) -> None:
+@pytest.mark.parametrize("hook", get_args(Hook))
+async def test_a_connection_to_redis_cut_at_any_hook(workers: Workers, valkey: ValkeyServer, hook: Hook) -> None:
     await publish(workers, 3)
     async with TcpProxy(valkey.port) as wire:
-        done: list[Moment] = []
+        done: list[Hook] = []
 
-        def watch(passed: Moment) -> None:
-            if passed == moment and not done:
-                done.append(passed)
+        def hooks(reached: Hook) -> None:
+            if reached == hook and not done:
+                done.append(reached)
                 wire.cut()
 
-        async with workers.working(watch=watch, redis_url=SecretStr(wire.url(valkey.url)), max_attempts=1):
+        async with workers.working(hooks=hooks, redis_url=SecretStr(wire.url(valkey.url)), max_attempts=1):
             await workers.drained()
     assert done
     assert len(await workers.events()) == 3
@@ -263,15 +263,15 @@ async def test_a_connection_to_redis_cut_at_any_moment(workers: Workers, valkey:
 async def test_an_acknowledgement_whose_answer_is_lost(workers: Workers, valkey: ValkeyServer) -> None:
     await publish(workers, 3)
     async with TcpProxy(valkey.port) as wire:
-        lost: list[Moment] = []
+        lost: list[Hook] = []
 
-        def lose_one(moment: Moment) -> None:
-            if moment == "committed" and not lost:
-                lost.append(moment)
+        def lose_one(reached: Hook) -> None:
+            if reached == "committed" and not lost:
+                lost.append(reached)
                 wire.drop_replies()
 
         url = SecretStr(wire.url(valkey.url))
-        async with workers.working(watch=lose_one, redis_url=url, redis_timeout_s=0.2) as running:
+        async with workers.working(hooks=lose_one, redis_url=url, redis_timeout_s=0.2) as running:
             await until(lambda: counted(running, "infrastructure_failures_total") >= 1, what="the loss is noticed")
             wire.resume()
             wire.cut()

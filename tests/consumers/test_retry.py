@@ -13,14 +13,14 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from consumers.handlers import HandlerFailed, Reject, Retry
 from consumers.handlers.exceptions import RETRY_AFTER_S_MAX, TransactionEndedError
 from consumers.retry import (
+    QUARANTINE_AFTER_DELIVERIES,
     REASON_CHARS_MAX,
-    SUSPECT_AFTER_DELIVERIES,
     Kind,
     delay_s,
     describe,
-    is_hopeless,
+    is_poison,
     judge,
-    suspect_after,
+    quarantine_after,
 )
 
 
@@ -186,8 +186,8 @@ def test_whoever_died_in_a_crowd_is_tried_alone_before_it_is_given_up(attempts_m
     """Walks an innocent entry through a crash-looping batch: it must come alone once while it is not hopeless."""
     deliveries, alone = 1, False
     while not alone:
-        alone = deliveries > suspect_after(attempts_max)
+        alone = deliveries > quarantine_after(attempts_max)
         deliveries += 1
-    assert not is_hopeless(deliveries, attempts_max)
-    assert suspect_after(attempts_max) <= SUSPECT_AFTER_DELIVERIES
-    assert is_hopeless(max(attempts_max, 2) + 1, attempts_max)
+    assert not is_poison(deliveries, attempts_max)
+    assert quarantine_after(attempts_max) <= QUARANTINE_AFTER_DELIVERIES
+    assert is_poison(max(attempts_max, 2) + 1, attempts_max)

@@ -79,23 +79,23 @@ async def test_reading_ends_with_the_page_that_weighs_enough(scripts: Scripts, p
 
 async def test_locks_are_taken_each_for_itself(redis: Redis, scripts: Scripts, keys: Keys) -> None:
     names = [keys.lock("n", name) for name in LOCKS]
-    assert await scripts.take_locks(names[:2], "worker-1:a", FAR_MS) == [True, True]
-    assert await scripts.take_locks(names, "worker-2:b", FAR_MS) == [False, False, True]
-    assert await scripts.take_locks(names, "worker-1:a", FAR_MS) == [True, True, False]
+    assert await scripts.acquire_locks(names[:2], "worker-1:a", FAR_MS) == [True, True]
+    assert await scripts.acquire_locks(names, "worker-2:b", FAR_MS) == [False, False, True]
+    assert await scripts.acquire_locks(names, "worker-1:a", FAR_MS) == [True, True, False]
     assert 0 < await redis.pttl(names[0]) <= FAR_MS
 
 
 async def test_a_lock_taken_again_lives_as_long_as_a_new_one(redis: Redis, scripts: Scripts, keys: Keys) -> None:
     name = keys.lock("n", "r")
-    await scripts.take_locks([name], "a", 500)
-    await scripts.take_locks([name], "a", FAR_MS)
+    await scripts.acquire_locks([name], "a", 500)
+    await scripts.acquire_locks([name], "a", FAR_MS)
     assert await redis.pttl(name) > 500
 
 
 async def test_only_the_owner_releases(redis: Redis, scripts: Scripts, keys: Keys) -> None:
     names = [keys.lock("n", name) for name in LOCKS]
-    await scripts.take_locks(names[:1], "worker-1:a", FAR_MS)
-    await scripts.take_locks(names[1:], "worker-2:b", FAR_MS)
+    await scripts.acquire_locks(names[:1], "worker-1:a", FAR_MS)
+    await scripts.acquire_locks(names[1:], "worker-2:b", FAR_MS)
     assert await scripts.release_locks(names, "worker-1:a") == 1
     assert [await redis.get(name) for name in names] == [None, b"worker-2:b", b"worker-2:b"]
     assert await scripts.release_locks(names, "worker-1:a") == 0
@@ -117,7 +117,7 @@ async def test_a_heartbeat_renews_all_that_is_held(redis: Redis, scripts: Script
     await pel.read("worker-1", 1)
     await pel.age("worker-1", entry, idle_ms=5000, deliveries=4)
     lock = keys.lock("n", "r")
-    await scripts.take_locks([lock, keys.slot(1)], "worker-1:a", 1000)
+    await scripts.acquire_locks([lock, keys.slot(1)], "worker-1:a", 1000)
     assert await beat(scripts, [entry], [lock]) == (True, 0, 0)
     assert min(await redis.pttl(lock), await redis.pttl(keys.slot(1))) > 1000
     consumer, deliveries, idle_ms = (await pel.pending())[entry]
@@ -133,8 +133,8 @@ async def test_a_heartbeat_says_what_is_lost_and_takes_nothing_back(
     await pel.age("worker-2", taken, idle_ms=5000, deliveries=2)
     await redis.xack(keys.events, GROUP, settled)
     mine, others, gone = (keys.lock("n", name) for name in LOCKS)
-    await scripts.take_locks([mine, keys.slot(1)], "worker-1:a", FAR_MS)
-    await scripts.take_locks([others], "worker-2:b", 1000)
+    await scripts.acquire_locks([mine, keys.slot(1)], "worker-1:a", FAR_MS)
+    await scripts.acquire_locks([others], "worker-2:b", 1000)
     assert await beat(scripts, [kept, taken, settled], [mine, others, gone]) == (True, 2, 2)
     pending = await pel.pending()
     assert pending.keys() == {kept, taken}
@@ -152,7 +152,7 @@ async def test_a_worker_without_its_slot_renews_no_entry_of_its_name(
     await pel.read("worker-1", 1)
     await pel.age("worker-1", entry, idle_ms=5000)
     if owner:
-        await scripts.take_locks([keys.slot(1)], owner, 1000)
+        await scripts.acquire_locks([keys.slot(1)], owner, 1000)
     assert await beat(scripts, [entry], []) == (False, 0, 1)
     assert (await pel.pending())[entry][2] >= 5000
     assert await redis.pttl(keys.slot(1)) <= 1000
@@ -169,7 +169,7 @@ async def reclaim(
         idle_ms_min=idle_ms_min,
         cursor=cursor,
         count=count,
-        suspect_after=SUSPECT,
+        quarantine_after=SUSPECT,
         bytes_max=bytes_max,
     )
 
@@ -269,7 +269,7 @@ async def test_what_is_given_back_can_be_taken_at_once_and_was_not_delivered(scr
     mine, others = await pel.add(2)
     await pel.read("worker-1", 2)
     await pel.age("worker-2", others, idle_ms=0, deliveries=6)
-    assert await scripts.give_back("worker-1", 5000, [(mine, 0), (others, 0)]) == 1
+    assert await scripts.release_entries("worker-1", 5000, [(mine, 0), (others, 0)]) == 1
     pending = await pel.pending()
     assert pending[mine][:2] == ("worker-1", 0)
     assert pending[mine][2] >= 5000
@@ -285,7 +285,7 @@ async def test_a_note_is_left_about_entries_that_are_still_ours(
     await pel.read("worker-1", 3)
     await pel.age("worker-2", others, idle_ms=0)
     await redis.xack(keys.events, GROUP, settled)
-    assert await scripts.note_waiting("worker-1", {mine: "why", others: "why", settled: "why"}) == 1
+    assert await scripts.record_failure("worker-1", {mine: "why", others: "why", settled: "why"}) == 1
     assert await redis.hgetall(keys.failures) == {mine.encode(): b"why"}
 
 
@@ -298,27 +298,27 @@ async def test_settling_acknowledges_deletes_and_marks(redis: Redis, keys: Keys,
     await redis.hset(keys.failures, mapping={a: "why", other: "why"})
     markers = [keys.seen("n", "a"), keys.seen("n", "b")]
     await redis.set(markers[0], a)
-    assert await scripts.settle([a, b], markers, 100, [], "") == 2
+    assert await scripts.ack_committed([a, b], markers, 100, [], "") == 2
     assert [await redis.get(marker) for marker in markers] == [COMMITTED, COMMITTED]
     assert 0 < await redis.ttl(markers[1]) <= 100
     assert (await pel.pending()).keys() == {other}
     assert await redis.xlen(keys.events) == 1
     assert await redis.hkeys(keys.failures) == [other.encode()]
-    assert await scripts.settle([a, b], markers, 100, [], "") == 0
+    assert await scripts.ack_committed([a, b], markers, 100, [], "") == 0
 
 
 async def test_settling_releases_only_the_owners_locks(redis: Redis, keys: Keys, scripts: Scripts, pel: Pel) -> None:
     (entry,) = await pel.add(1)
     await pel.read("worker-1", 1)
     ours, theirs = keys.lock("n", "ours"), keys.lock("n", "theirs")
-    await scripts.take_locks([ours], "worker-1:a", FAR_MS)
-    await scripts.take_locks([theirs], "worker-2:b", FAR_MS)
-    assert await scripts.settle([entry], [keys.seen("n", "a")], 100, [ours, theirs], "worker-1:a") == 1
+    await scripts.acquire_locks([ours], "worker-1:a", FAR_MS)
+    await scripts.acquire_locks([theirs], "worker-2:b", FAR_MS)
+    assert await scripts.ack_committed([entry], [keys.seen("n", "a")], 100, [ours, theirs], "worker-1:a") == 1
     assert [await redis.get(name) for name in (ours, theirs)] == [None, b"worker-2:b"]
 
 
 async def test_settling_after_a_wipe_marks_all_the_same(redis: Redis, keys: Keys, scripts: Scripts) -> None:
-    assert await scripts.settle(["1-1"], [keys.seen("n", "a")], 100, [], "") == 0
+    assert await scripts.ack_committed(["1-1"], [keys.seen("n", "a")], 100, [], "") == 0
     assert await redis.get(keys.seen("n", "a")) == COMMITTED
     assert not await redis.exists(keys.events)
 
@@ -328,11 +328,11 @@ async def test_a_burial_takes_its_own_marker_away(redis: Redis, keys: Keys, scri
     await pel.read("worker-1", 1)
     await redis.hset(keys.failures, entry, "why")
     await redis.set(keys.seen("n", "a"), entry)
-    assert await scripts.settle_buried(entry, keys.seen("n", "a"))
+    assert await scripts.ack_dead_lettered(entry, keys.seen("n", "a"))
     assert not await redis.exists(keys.seen("n", "a"), keys.failures)
     assert not await pel.pending()
     assert not await redis.xlen(keys.events)
-    assert not await scripts.settle_buried(entry, keys.seen("n", "a"))
+    assert not await scripts.ack_dead_lettered(entry, keys.seen("n", "a"))
 
 
 @pytest.mark.parametrize("held", [b"999-9", COMMITTED])
@@ -342,7 +342,7 @@ async def test_a_burial_leaves_the_marker_of_another_entry(
     (entry,) = await pel.add(1)
     await pel.read("worker-1", 1)
     await redis.set(keys.seen("n", "a"), held)
-    assert not await scripts.settle_buried(entry, keys.seen("n", "a"))
+    assert not await scripts.ack_dead_lettered(entry, keys.seen("n", "a"))
     assert await redis.get(keys.seen("n", "a")) == held
     assert not await pel.pending()
 
@@ -350,7 +350,7 @@ async def test_a_burial_leaves_the_marker_of_another_entry(
 async def test_a_burial_of_what_named_no_event(scripts: Scripts, pel: Pel) -> None:
     (entry,) = await pel.add(1)
     await pel.read("worker-1", 1)
-    assert not await scripts.settle_buried(entry, None)
+    assert not await scripts.ack_dead_lettered(entry, None)
     assert not await pel.pending()
 
 
@@ -360,7 +360,7 @@ async def test_a_burial_of_what_named_no_event(scripts: Scripts, pel: Pel) -> No
 async def test_a_name_is_forgotten_with_its_slot(redis: Redis, keys: Keys, scripts: Scripts, pel: Pel) -> None:
     await pel.add(1)
     await pel.read("worker-1", 1)
-    await scripts.take_locks([keys.slot(1)], "worker-1:a", FAR_MS)
+    await scripts.acquire_locks([keys.slot(1)], "worker-1:a", FAR_MS)
     await redis.xack(keys.events, GROUP, *(await pel.pending()))
     assert await scripts.forget_consumer("worker-1", 1, "worker-1:a")
     assert await pel.names() == []
@@ -372,7 +372,7 @@ async def test_a_name_with_entries_stays_but_its_slot_is_free(
 ) -> None:
     await pel.add(1)
     await pel.read("worker-1", 1)
-    await scripts.take_locks([keys.slot(1)], "worker-1:a", FAR_MS)
+    await scripts.acquire_locks([keys.slot(1)], "worker-1:a", FAR_MS)
     assert not await scripts.forget_consumer("worker-1", 1, "worker-1:a")
     assert await pel.names() == ["worker-1"]
     assert len(await pel.pending()) == 1
@@ -384,7 +384,7 @@ async def test_a_name_with_a_living_owner_stays(
     redis: Redis, keys: Keys, scripts: Scripts, pel: Pel, token: str
 ) -> None:
     await redis.xgroup_createconsumer(keys.events, GROUP, "worker-1")
-    await scripts.take_locks([keys.slot(1)], "worker-1:a", FAR_MS)
+    await scripts.acquire_locks([keys.slot(1)], "worker-1:a", FAR_MS)
     assert not await scripts.forget_consumer("worker-1", 1, token)
     assert await pel.names() == ["worker-1"]
     assert await redis.get(keys.slot(1)) == b"worker-1:a"
@@ -424,4 +424,4 @@ async def test_a_lost_group_is_an_error_that_says_so(scripts: Scripts) -> None:
 
 async def test_a_server_that_forgot_its_scripts_is_told_them_again(redis: Redis, keys: Keys, scripts: Scripts) -> None:
     await redis.script_flush()
-    assert await scripts.take_locks([keys.lock("n", "r")], "a", FAR_MS) == [True]
+    assert await scripts.acquire_locks([keys.lock("n", "r")], "a", FAR_MS) == [True]

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from consumers.handlers import Connection, Handlers, Retry
 from consumers.handlers.payments import HANDLERS
-from consumers.hooks import Moment
+from consumers.hooks import Hook
 from contract.event import Event
 from contract.keys import GROUP
 from tests.support.consuming import QUICK, Running, Workers
@@ -105,18 +105,18 @@ async def has_pending(workers: Workers, entry_id: str, consumer: str) -> bool:
 # The end.
 
 
-@pytest.mark.parametrize("moment", get_args(Moment))
-async def test_a_stop_at_any_moment_finishes_what_is_in_hand(workers: Workers, moment: Moment) -> None:
+@pytest.mark.parametrize("hook", get_args(Hook))
+async def test_a_stop_at_any_hook_finishes_what_is_in_hand(workers: Workers, hook: Hook) -> None:
     await publish(workers, 10)
-    stopped_at: list[Moment] = []
+    stopped_at: list[Hook] = []
     running: Running
 
-    def watch(passed: Moment) -> None:
-        if passed == moment and not stopped_at and running.progress.last != "started":
-            stopped_at.append(passed)
+    def hooks(reached: Hook) -> None:
+        if reached == hook and not stopped_at and running.progress.last != "started":
+            stopped_at.append(reached)
             running.service.stop()
 
-    async with workers.working(watch=watch, batch_size=4) as running:
+    async with workers.working(hooks=hooks, batch_size=4) as running:
         await until(running.task.done, what="the worker has ended")
     assert stopped_at
     assert await names(workers) == []
@@ -169,17 +169,17 @@ async def ends_in_time(running: Running, limit_s: float) -> None:
     assert time.monotonic() - began_s < limit_s + SLACK_S
 
 
-@pytest.mark.parametrize("moment", ["read", "locked", "claimed", "applied"])
+@pytest.mark.parametrize("hook", ["read", "locked", "claimed", "applied"])
 async def test_a_worker_ends_in_time_while_postgres_hangs(
-    workers: Workers, postgres: PostgresServer, moment: Moment
+    workers: Workers, postgres: PostgresServer, hook: Hook
 ) -> None:
     url = workers.settings.database_url.get_secret_value()
     await publish(workers, 3)
     hangs = asyncio.Event()
     async with TcpProxy(postgres.port) as wire:
 
-        def watch(passed: Moment) -> None:
-            if passed == moment and not hangs.is_set():
+        def hooks(reached: Hook) -> None:
+            if reached == hook and not hangs.is_set():
                 wire.stall()
                 hangs.set()
 
@@ -188,7 +188,7 @@ async def test_a_worker_ends_in_time_while_postgres_hangs(
             "drain_timeout_s": 0.5,
             "statement_timeout_s": 30,
         }
-        async with workers.working(watch=watch, **changes) as running:
+        async with workers.working(hooks=hooks, **changes) as running:
             await hangs.wait()
             await ends_in_time(running, 0.5 + QUICK["redis_timeout_s"])
     async with workers.working():
@@ -197,19 +197,19 @@ async def test_a_worker_ends_in_time_while_postgres_hangs(
     await workers.assert_settled()
 
 
-@pytest.mark.parametrize("moment", ["read", "locked", "applied", "committed"])
-async def test_a_worker_ends_in_time_while_redis_hangs(workers: Workers, valkey: ValkeyServer, moment: Moment) -> None:
+@pytest.mark.parametrize("hook", ["read", "locked", "applied", "committed"])
+async def test_a_worker_ends_in_time_while_redis_hangs(workers: Workers, valkey: ValkeyServer, hook: Hook) -> None:
     await publish(workers, 3)
     hangs = asyncio.Event()
     async with TcpProxy(valkey.port) as wire:
 
-        def watch(passed: Moment) -> None:
-            if passed == moment and not hangs.is_set():
+        def hooks(reached: Hook) -> None:
+            if reached == hook and not hangs.is_set():
                 wire.stall()
                 hangs.set()
 
         url = SecretStr(wire.url(valkey.url))
-        async with workers.working(watch=watch, redis_url=url, drain_timeout_s=0.5, redis_timeout_s=0.5) as running:
+        async with workers.working(hooks=hooks, redis_url=url, drain_timeout_s=0.5, redis_timeout_s=0.5) as running:
             await hangs.wait()
             await ends_in_time(running, 0.5 + 4 * 0.5)
     async with workers.working():
@@ -266,13 +266,13 @@ async def test_an_acknowledgement_is_finished_even_when_the_time_is_over(
     committed = asyncio.Event()
     async with TcpProxy(valkey.port) as wire:
 
-        def watch(moment: Moment) -> None:
-            if moment == "committed" and not committed.is_set():
+        def hooks(reached: Hook) -> None:
+            if reached == "committed" and not committed.is_set():
                 wire.stall()
                 committed.set()
 
         url = SecretStr(wire.url(valkey.url))
-        async with workers.working(watch=watch, redis_url=url, drain_timeout_s=0.1, redis_timeout_s=10) as running:
+        async with workers.working(hooks=hooks, redis_url=url, drain_timeout_s=0.1, redis_timeout_s=10) as running:
             await committed.wait()
             running.service.stop()
             began_s = time.monotonic()

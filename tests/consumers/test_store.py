@@ -41,41 +41,41 @@ async def test_one_of_two_entries_of_an_event_is_claimed(connection: asyncpg.Con
 
 async def test_an_entry_in_the_dead_letters_is_neither_claimed_nor_a_duplicate(connection: asyncpg.Connection) -> None:
     dead = entry_of(contract_event())
-    assert await store.bury(connection, dead, "no", "")
+    assert await store.dead_letter(connection, dead, "no", "")
     assert await apply(connection, dead) == []
     redelivered = entry_of(contract_event(), "2-1")
     assert await apply(connection, redelivered) == [redelivered]
     assert await apply(connection, dead) == []
     assert await connection.fetchval("SELECT count(*) FROM duplicates") == 0
     assert (await connection.fetchrow(STATE))["state"] == "replayed"
-    assert await store.find_buried(connection, [dead, redelivered]) == {dead.entry_id}
+    assert await store.find_dead_lettered(connection, [dead, redelivered]) == {dead.entry_id}
 
 
 async def test_an_entry_whose_event_is_applied_is_not_buried(connection: asyncpg.Connection) -> None:
     await apply(connection, entry_of(contract_event()))
-    assert not await store.bury(connection, entry_of(contract_event()), "no", "")
-    assert not await store.bury(connection, entry_of(contract_event(), "9-9"), "no", "")
+    assert not await store.dead_letter(connection, entry_of(contract_event()), "no", "")
+    assert not await store.dead_letter(connection, entry_of(contract_event(), "9-9"), "no", "")
     assert await connection.fetch(STATE) == []
 
 
 async def test_a_burial_is_written_once(connection: asyncpg.Connection) -> None:
     dead = entry_of(contract_event(), deliveries=4)
     for reason in ("the first", "the second"):
-        assert await store.bury(connection, dead, reason, f"traceback of {reason}")
+        assert await store.dead_letter(connection, dead, reason, f"traceback of {reason}")
     (row,) = await connection.fetch(STATE)
     assert tuple(row) == ("evt_1", "open", "the first", "traceback of the first", 4)
 
 
 async def test_what_is_no_envelope_is_buried_with_its_bytes(connection: asyncpg.Connection) -> None:
     fields = {b"\xff": b"\x00", b"v": b"7"}
-    assert await store.bury(connection, Unreadable("1-1", 1, EnvelopeError("no"), fields), "no", "")
+    assert await store.dead_letter(connection, Unreadable("1-1", 1, EnvelopeError("no"), fields), "no", "")
     row = await connection.fetchrow("SELECT namespace, event_id, field_names, field_values FROM dead_letters")
     assert tuple(row) == (None, None, [b"\xff", b"v"], [b"\x00", b"7"])
 
 
 @pytest.mark.parametrize("text", ["\0", "\ud800\udcff", "x" * 1_000_000])
 async def test_any_text_can_be_a_reason(connection: asyncpg.Connection, text: str) -> None:
-    assert await store.bury(connection, entry_of(contract_event()), text, text)
+    assert await store.dead_letter(connection, entry_of(contract_event()), text, text)
     (row,) = await connection.fetch(STATE)
     assert 0 < len(row["reason"]) <= store.REASON_CHARS_MAX
     assert 0 < len(row["traceback"]) <= store.TRACEBACK_CHARS_MAX

@@ -15,7 +15,7 @@ from consumers import store
 from consumers.entry import Entry, read_entry
 from consumers.handlers import Connection, Handlers, Reject, Retry
 from consumers.handlers.payments import HANDLERS
-from consumers.hooks import Moment
+from consumers.hooks import Hook
 from contract.event import Event, to_fields
 from contract.keys import COMMITTED, GROUP
 from sql.connect import connect
@@ -184,13 +184,13 @@ async def test_attempts_are_counted_and_grow_apart_until_the_entry_is_dead(worke
             waits.append(loop.time())
             raise ValueError("again")
 
-    def watch(moment: Moment) -> None:
-        if moment == "claimed":
+    def hooks(reached: Hook) -> None:
+        if reached == "claimed":
             in_thread(lambda: note_deliveries(workers, deliveries))
 
     bad = await workers.stream.publish(contract_event(POISON))
     await publish(workers, 3)
-    async with workers.working(handlers, watch, max_attempts=5, retry_delay_ms=40, retry_delay_max_ms=10_000):
+    async with workers.working(handlers, hooks, max_attempts=5, retry_delay_ms=40, retry_delay_max_ms=10_000):
         await workers.drained()
     (dead,) = await workers.dead()
     assert dead == (POISON, "open", 5, "attempt 5 of 5 failed: ValueError: again")
@@ -446,9 +446,9 @@ async def test_an_entry_buried_by_another_is_not_applied(workers: Workers) -> No
     async def bury() -> None:
         async with connect(workers.settings.database_url.get_secret_value(), timeout_s=5) as connection:
             entry = read_entry(entry_id.encode(), 2, (await entries_elsewhere(workers))[entry_id])
-            assert await store.bury(connection, entry, "no", "")
+            assert await store.dead_letter(connection, entry, "no", "")
 
-    async with workers.working(watch=once_at("locked", bury)):
+    async with workers.working(hooks=once_at("locked", bury)):
         await workers.drained()
     assert await workers.events() == []
     assert [row[0] for row in await workers.dead()] == ["evt_1"]
@@ -489,14 +489,14 @@ async def test_an_entry_applied_by_another_is_not_buried(workers: Workers) -> No
 
     done = False
 
-    def watch(moment: Moment) -> None:
+    def hooks(reached: Hook) -> None:
         nonlocal done
-        if moment == "locked" and calls == 1 and not done:
+        if reached == "locked" and calls == 1 and not done:
             done = True
             in_thread(apply_elsewhere)
 
     await workers.stream.publish(contract_event())
-    async with workers.working(handlers, watch):
+    async with workers.working(handlers, hooks):
         await workers.drained()
     assert await workers.events() == ["evt_1"]
     assert await workers.dead() == []

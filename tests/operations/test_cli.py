@@ -189,7 +189,7 @@ async def test_a_letter_that_must_stay_open_is_exit_1(
     settings: Settings, stream: Stream, connection: asyncpg.Connection
 ) -> None:
     await stream.publish(contract_event("evt_a"))
-    await store.bury(connection, (await stream.read("worker-1"))[0], "no", "")
+    await store.dead_letter(connection, (await stream.read("worker-1"))[0], "no", "")
     said = await say(settings, "replay", "all")
     assert said.code == EXIT_WRONG
     assert "still being put away by a worker" in said.text

@@ -84,7 +84,7 @@ async def test_a_letter_whose_worker_died_before_the_ack_stays_open(
 ) -> None:
     await stream.publish(EVENT)
     (entry,) = await stream.read("worker-1")
-    await store.bury(connection, entry, "Reject: no", "Traceback")
+    await store.dead_letter(connection, entry, "Reject: no", "Traceback")
     result = await replay_one(stream, connection, entry.entry_id)
     assert result.outcome is Outcome.IN_HAND
     assert await state_of(connection, (await find(connection, entry.entry_id))[0].id) == "open"
@@ -152,7 +152,7 @@ async def test_all_are_walked_in_pages(connection: asyncpg.Connection) -> None:
     total = LETTERS_AT_ONCE + 3
     for number in range(total):
         event = contract_event(f"evt_{number}")
-        await store.bury(connection, Entry(f"{number + 1}-0", 1, event, {}), "no", "")
+        await store.dead_letter(connection, Entry(f"{number + 1}-0", 1, event, {}), "no", "")
     ids = [letter.id async for letter in all_open(connection)]
     assert len(ids) == total
     assert ids == sorted(ids)

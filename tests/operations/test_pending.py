@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from consumers.entry import Entry, Unreadable, read_entry
-from consumers.stream_stats import measure
+from consumers.stream_stats import read_stream_stats
 from contract.event import EnvelopeError
 from contract.keys import GROUP, Keys
 from operations.pending import ENTRIES_READ_AT_ONCE, list_consumers, list_waiting
@@ -80,18 +80,18 @@ def test_what_a_terminal_would_obey_is_not_in_the_sentence() -> None:
 
 
 async def test_nothing_is_there_before_the_first_event(redis: Redis, keys: Keys) -> None:
-    measurement = await measure(redis, keys)
-    assert measurement.stream is None
-    assert measurement.oldest_age_ms == 0
+    stats = await read_stream_stats(redis, keys)
+    assert stats.stream is None
+    assert stats.oldest_age_ms == 0
     assert (await list_waiting(redis, keys, LIMITS, limit=5)).waiting == []
-    assert await list_consumers(redis, keys, measurement) == []
+    assert await list_consumers(redis, keys, stats) == []
 
 
 async def test_a_stream_that_nobody_reads_has_no_group(stream: Stream) -> None:
     entry_id = await stream.publish(contract_event())
-    measurement = await measure(stream.redis, stream.keys)
-    assert measurement.stream
-    assert (measurement.stream.length, measurement.stream.oldest_id, measurement.group) == (1, entry_id, None)
+    stats = await read_stream_stats(stream.redis, stream.keys)
+    assert stats.stream
+    assert (stats.stream.length, stats.stream.oldest_id, stats.group) == (1, entry_id, None)
     assert (await list_waiting(stream.redis, stream.keys, LIMITS, limit=5)).waiting == []
 
 
@@ -99,7 +99,7 @@ async def test_the_measure_counts_what_is_read_and_what_is_not(stream: Stream) -
     for number in range(5):
         await stream.publish(contract_event(f"evt_{number}"))
     await stream.read("worker-1", 2)
-    group = (await measure(stream.redis, stream.keys)).group
+    group = (await read_stream_stats(stream.redis, stream.keys)).group
     assert group
     assert (group.pending, group.lag, group.lag_is_estimated) == (2, 3, False)
     assert (group.oldest_pending_id, group.last_delivered_id) == (stream.ids[0], stream.ids[1])
@@ -110,7 +110,7 @@ async def test_a_lag_the_server_does_not_know_is_counted_another_way(stream: Str
         await stream.publish(contract_event(f"evt_{number}"))
     await stream.read("worker-1", 2)
     await stream.redis.xdel(stream.keys.events, stream.ids[3])
-    group = (await measure(stream.redis, stream.keys)).group
+    group = (await read_stream_stats(stream.redis, stream.keys)).group
     assert group
     assert (group.lag, group.lag_is_estimated) == (2, True)
 
@@ -163,7 +163,7 @@ async def test_consumers_are_listed_with_who_lives(stream: Stream) -> None:
         await stream.read(name)
         await stream.redis.xgroup_createconsumer(stream.keys.events, GROUP, name)
     await stream.lease(2)
-    consumers = await list_consumers(stream.redis, stream.keys, await measure(stream.redis, stream.keys))
+    consumers = await list_consumers(stream.redis, stream.keys, await read_stream_stats(stream.redis, stream.keys))
     assert [(consumer.name, consumer.lives, consumer.pending) for consumer in consumers] == [
         ("stranger", None, 0), ("worker-2", True, 0), ("worker-10", False, 1),
     ]  # fmt: skip

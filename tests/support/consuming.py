@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from consumers.handlers import Handlers
 from consumers.handlers.payments import HANDLERS
 from consumers.health import Progress
-from consumers.hooks import Moment, Watch, silent
+from consumers.hooks import Hook, Hooks, no_hooks
 from consumers.metrics import Metrics
 from consumers.service import Service
 from consumers.settings import Settings
@@ -85,12 +85,12 @@ class Workers:
 
     @asynccontextmanager
     async def working(
-        self, handlers: Handlers = HANDLERS, watch: Watch = silent, **changes: Any
+        self, handlers: Handlers = HANDLERS, hooks: Hooks = no_hooks, **changes: Any
     ) -> AsyncIterator[Running]:
         """One worker while the block lasts; then it is stopped, and must end without an error."""
         settings = self.settings.model_copy(update=QUICK | changes)
         metrics, progress = Metrics(), Progress()
-        service = Service(settings, handlers, metrics, progress, watch)
+        service = Service(settings, handlers, metrics, progress, hooks)
         running = Running(service, asyncio.create_task(service.run()), progress, metrics)
         try:
             yield running
@@ -146,17 +146,17 @@ class Workers:
         return not await self.redis.xlen(self.keys.events)
 
 
-def once_at(moment: Moment, action: Callable[[], Awaitable[object]]) -> Watch:
+def once_at(hook: Hook, action: Callable[[], Awaitable[object]]) -> Hooks:
     """A watch that halts the worker at the first such moment until `action` is done, in a thread with its own loop."""
     done = False
 
-    def watch(passed: Moment) -> None:
+    def hooks(reached: Hook) -> None:
         nonlocal done
-        if passed == moment and not done:
+        if reached == hook and not done:
             done = True
             in_thread(action)
 
-    return watch
+    return hooks
 
 
 def in_thread(action: Callable[[], Awaitable[object]]) -> None:

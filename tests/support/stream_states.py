@@ -76,7 +76,7 @@ class Stream:
 
     async def bury(self, connection: asyncpg.Connection, entry: Entry | Unreadable, reason: str = "Reject: no") -> int:
         """As a worker does with an entry that cannot be applied. Returns the letter's number."""
-        await store.bury(connection, entry, reason, f"Traceback of {reason}")
+        await store.dead_letter(connection, entry, reason, f"Traceback of {reason}")
         await self.drop(entry.entry_id)
         if isinstance(entry, Entry):
             await self.redis.delete(self.keys.seen(entry.event.namespace, entry.event.event_id))

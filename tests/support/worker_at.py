@@ -1,4 +1,4 @@
-"""`python -m tests.support.worker_at SIGNAL MOMENT`: one worker that sends itself a signal at its first such moment.
+"""`python -m tests.support.worker_at SIGNAL HOOK`: one worker that sends itself a signal at its first such moment.
 
 With SIGKILL it dies there; with SIGSTOP it stands still there until somebody sends SIGCONT. The production code has no
 such switches: it has moments, and somebody who watches them.
@@ -10,22 +10,22 @@ import sys
 from pathlib import Path
 
 from consumers.__main__ import main
-from consumers.hooks import Moment, Watch
+from consumers.hooks import Hook, Hooks
 
 STAT_STOPPED = "T"
 
 
-def signal_at(number: signal.Signals, moment: str) -> Watch:
+def signal_at(number: signal.Signals, hook: str) -> Hooks:
     """Sends it to this process once."""
     sent = False
 
-    def watch(passed: Moment) -> None:
+    def hooks(reached: Hook) -> None:
         nonlocal sent
-        if passed == moment and not sent:
+        if reached == hook and not sent:
             sent = True
             os.kill(os.getpid(), number)
 
-    return watch
+    return hooks
 
 
 def is_stopped(pid: int) -> bool:
