@@ -13,10 +13,10 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from consumers.metrics import Metrics
 from consumers.metrics_files import FolderBusyError
-from consumers.redis_client import connect
 from consumers.settings import Settings
 from consumers.stream_stats import poll_stream_stats
 from contract.keys import Keys
+from runtime.redis_connection import client
 from runtime.tasks import end
 
 EXIT_STUCK = 70
@@ -137,7 +137,7 @@ def _end(progress: Progress, limit_s: float) -> None:
 
 @asynccontextmanager
 async def _measuring(settings: Settings, metrics: Metrics) -> AsyncIterator[None]:
-    async with connect(settings) as redis:
+    async with client(settings.redis_url, timeout_s=settings.redis_timeout_s, name="payments-metrics") as redis:
         task = asyncio.create_task(poll_stream_stats(redis, Keys(settings.key_prefix), metrics.stream_stats))
         try:
             yield

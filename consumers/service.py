@@ -14,7 +14,6 @@ from consumers.hooks import Hooks, no_hooks
 from consumers.lease import Lease
 from consumers.locks import Locks
 from consumers.metrics import Metrics
-from consumers.redis_client import connect
 from consumers.retry import delay_s, describe
 from consumers.scripts import Scripts
 from consumers.settings import Settings
@@ -22,7 +21,11 @@ from consumers.store import open_pool
 from consumers.stream import GROUP_WAS_GONE, Stream
 from consumers.worker import Worker
 from contract.keys import Keys
+from runtime.redis_connection import client
 from runtime.tasks import end
+
+CLIENT_NAME = "payments-consumer"
+"""The name of a worker's connections in CLIENT LIST."""
 
 log = structlog.get_logger()
 
@@ -49,8 +52,9 @@ class Service:
 
     async def run(self) -> None:
         """Works until stopped. Returns when nothing is left in hand, or the time to drain is over."""
-        redis = connect(self._settings)
-        reader = connect(self._settings, blocks_ms=self._settings.block_ms)
+        url, timeout_s = self._settings.redis_url, self._settings.redis_timeout_s
+        redis = client(url, timeout_s=timeout_s, name=CLIENT_NAME)
+        reader = client(url, timeout_s=timeout_s, name=CLIENT_NAME, blocks_ms=self._settings.block_ms)
         try:
             while not self._stopping.is_set():
                 await self._work_under_one_slot(redis, reader)

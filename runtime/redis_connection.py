@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from hiredis import pack_command
+from pydantic import SecretStr
 from redis.asyncio import Redis
 from redis.asyncio.connection import (
     AbstractConnection,
@@ -47,7 +48,7 @@ class _OwnConnection(AbstractConnection):
         except (RuntimeError, AttributeError) as error:
             raise RedisConnectionError(f"the connection to Redis was closed: {error}") from error
 
-    async def read_response(self, *args: Any, **options: Any) -> Reply:
+    async def read_response(self, *args: Any, **options: Any) -> Reply:  # noqa: ANN401 - as redis-py has it
         """Return the next reply. Raises RedisError."""
         try:
             return await super().read_response(*args, **options)
@@ -74,7 +75,7 @@ _OWN_CLASSES: dict[type[AbstractConnection], type[AbstractConnection]] = {
 }
 
 
-def client(url: str, *, timeout_s: float, name: str, blocks_ms: int = 0) -> Redis:
+def client(url: SecretStr, *, timeout_s: float, name: str, blocks_ms: int = 0) -> Redis:
     """Return a client that connects when it is first used.
 
     `timeout_s` limits a connect and a command; `blocks_ms` is how much longer its commands may block in the server.
@@ -91,7 +92,7 @@ def client(url: str, *, timeout_s: float, name: str, blocks_ms: int = 0) -> Redi
     )
 
 
-def single_connection(url: str, *, connect_timeout_s: float) -> AbstractConnection:
+def single_connection(url: SecretStr, *, connect_timeout_s: float) -> AbstractConnection:
     """Return one connection, not yet connected, for `exchange`. The caller limits how long an exchange may take.
 
     A `socket_timeout` would put each write into a task of its own, one turn of a busy event loop later.
@@ -117,8 +118,8 @@ async def _read_reply(connection: AbstractConnection) -> Reply:
         return error
 
 
-def _pool(url: str, **options: Any) -> ConnectionPool:  # noqa: ANN401
-    of_url: dict[str, Any] = dict(parse_url(url))
+def _pool(url: SecretStr, **options: Any) -> ConnectionPool:  # noqa: ANN401
+    of_url: dict[str, Any] = dict(parse_url(url.get_secret_value()))
     connection_class = _OWN_CLASSES[of_url.pop("connection_class", Connection)]
     if connection_class is not _UnixConnection:
         options["socket_keepalive"] = True

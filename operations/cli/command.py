@@ -13,9 +13,9 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from rich.console import Console
 
-from consumers.redis_client import connect as connect_redis
 from consumers.settings import Settings
 from contract.keys import Keys
+from runtime.redis_connection import client as redis_client
 from sql.connect import UnreachableError
 from sql.connect import connect as connect_postgres
 
@@ -41,7 +41,9 @@ class Command:
     @asynccontextmanager
     async def redis(self) -> AsyncIterator[Redis]:
         """A client, closed at the end. Raises UnreachableError for whatever Redis does not do."""
-        client = connect_redis(self.settings)
+        client = redis_client(
+            self.settings.redis_url, timeout_s=self.settings.redis_timeout_s, name="payments-operations"
+        )
         try:
             yield client
         except RedisError as error:

@@ -1,26 +1,23 @@
 """The consumer's side of the stream: what was read, taken over, and told apart."""
 
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
-from consumers import redis_client
 from consumers.entry import Entry, Unreadable, read_entry
 from consumers.scripts import Scripts
 from consumers.settings import Settings
 from consumers.stream import Stream, group_is_missing
 from contract.event import to_fields
 from contract.keys import GROUP, Keys
+from runtime.redis_connection import client
 from tests.support import stream_states
 from tests.support.events import contract_event
-from tests.support.servers import ValkeyServer
-from tests.support.stream_states import settings_for
 
 OLD_MS = 60_000
 BYTES_MAX = 1_000_000
@@ -29,8 +26,8 @@ SUSPECT = 3
 
 @pytest.fixture
 async def consumer_side(settings: Settings, keys: Keys) -> AsyncIterator[Stream]:
-    redis, reader = redis_client.connect(settings), redis_client.connect(settings, blocks_ms=50)
-    async with redis, reader:
+    connect = partial(client, settings.redis_url, timeout_s=settings.redis_timeout_s, name="a-test")
+    async with connect() as redis, connect(blocks_ms=50) as reader:
         consumer_side = Stream(reader, redis, Scripts(redis, keys), keys)
         await consumer_side.ensure_group()
         yield consumer_side
@@ -82,28 +79,6 @@ async def test_a_lost_group_is_told_apart(redis: Redis, keys: Keys, consumer_sid
     assert not group_is_missing(ValueError("NOGROUP"))
     assert await consumer_side.ensure_group()
     assert not await consumer_side.ensure_group()
-
-
-@pytest.fixture
-def socket_url(tmp_path: Path) -> Iterator[str]:
-    """A server that also listens on a socket in its folder."""
-    server = ValkeyServer(tmp_path / "valkey", {"unixsocket": "redis.sock"})
-    server.start()
-    (socket,) = tmp_path.rglob("redis.sock")
-    yield f"unix://:{server.password}@{socket}"
-    server.kill()
-
-
-async def test_a_server_behind_a_unix_socket(socket_url: str, database_url: str, key_prefix: str) -> None:
-    async with redis_client.connect(settings_for(socket_url, database_url, key_prefix)) as redis:
-        assert await redis.set("a", "1")
-
-
-async def test_a_server_that_is_not_there(tmp_path: Path, database_url: str, key_prefix: str) -> None:
-    settings = settings_for(f"unix://{tmp_path}/nothing", database_url, key_prefix)
-    async with redis_client.connect(settings) as redis:
-        with pytest.raises(RedisConnectionError):
-            await redis.get("a")
 
 
 NAMES = [name for name in to_fields(contract_event())[::2] if isinstance(name, str)]

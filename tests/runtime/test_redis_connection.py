@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import uvloop
+from pydantic import SecretStr
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -20,16 +21,16 @@ from tests.support.wait import until
 TIMEOUT_S = 5.0
 
 
-def connection_to(valkey: ValkeyServer) -> AbstractConnection:
-    return single_connection(valkey.url, connect_timeout_s=TIMEOUT_S)
+def connection_to(url: str) -> AbstractConnection:
+    return single_connection(SecretStr(url), connect_timeout_s=TIMEOUT_S)
 
 
 def client_of(url: str, timeout_s: float = TIMEOUT_S, blocks_ms: int = 0) -> Redis:
-    return client(url, timeout_s=timeout_s, name="a-test", blocks_ms=blocks_ms)
+    return client(SecretStr(url), timeout_s=timeout_s, name="a-test", blocks_ms=blocks_ms)
 
 
 async def test_an_exchange_connects_and_returns_every_reply_as_bytes(valkey: ValkeyServer, key_prefix: str) -> None:
-    connection = connection_to(valkey)
+    connection = connection_to(valkey.url)
     assert not connection.is_connected
     replies = await exchange(connection, [("SET", key_prefix, b"\xff\x00"), ("GET", key_prefix), ("DEL", key_prefix)])
     assert replies == [b"OK", b"\xff\x00", 1]
@@ -38,7 +39,7 @@ async def test_an_exchange_connects_and_returns_every_reply_as_bytes(valkey: Val
 
 
 async def test_an_error_that_the_server_answers_is_a_reply(valkey: ValkeyServer) -> None:
-    connection = connection_to(valkey)
+    connection = connection_to(valkey.url)
     error, pong = await exchange(connection, [("NOSUCHCOMMAND",), ("PING",)])
     assert isinstance(error, ResponseError)
     assert pong == b"PONG"
@@ -48,7 +49,7 @@ async def test_an_error_that_the_server_answers_is_a_reply(valkey: ValkeyServer)
 
 async def test_a_server_that_closes_instead_of_replying_is_an_error(valkey: ValkeyServer) -> None:
     async with TcpProxy(valkey.port) as proxy:
-        connection = single_connection(proxy.url(valkey.url), connect_timeout_s=TIMEOUT_S)
+        connection = connection_to(proxy.url(valkey.url))
         assert await exchange(connection, [("PING",)]) == [b"PONG"]
         proxy.cut()
         with pytest.raises(RedisConnectionError):
@@ -63,7 +64,7 @@ def test_writing_to_a_closed_connection_is_an_error_of_redis(
 ) -> None:
     async def write_after_a_reset() -> None:
         async with TcpProxy(valkey.port) as proxy:
-            connection = single_connection(proxy.url(valkey.url), connect_timeout_s=TIMEOUT_S)
+            connection = connection_to(proxy.url(valkey.url))
             await exchange(connection, [("PING",)])
             proxy.cut()
 
@@ -119,4 +120,4 @@ async def test_a_server_that_is_not_there(tmp_path: Path) -> None:
 
 def test_the_password_is_not_shown() -> None:
     assert "hush" not in repr(client_of("redis://:hush@nowhere/0"))
-    assert "hush" not in repr(single_connection("redis://:hush@nowhere/0", connect_timeout_s=1))
+    assert "hush" not in repr(connection_to("redis://:hush@nowhere/0"))
