@@ -1,6 +1,6 @@
-"""`python -m gateway check SOURCE --file request.http` says why a recorded request does not verify.
+"""`python -m gateway check SOURCE --file request.http`: say why a recorded request does not verify.
 
-It prints no secret and no signature, neither the one that came nor the one that would be right.
+It prints no secret and no signature, neither the received one nor the right one.
 """
 
 import argparse
@@ -12,7 +12,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from gateway.check.diagnostics import Suspect, bodies, headers, secrets, urls
+from gateway.check.diagnostics import (
+    Hypothesis,
+    body_variants,
+    header_variants,
+    secret_variants,
+    url_variants,
+)
 from gateway.check.http_file import RECORDING_BYTES_MAX, Recording, RecordingError, read_recording
 from providers.base import PayloadError, Proof, Provider, Request, SignatureError, UnavailableError
 
@@ -24,21 +30,21 @@ NOT_NOW = 3
 EPILOG = """\
 The file holds the request as it came: the request line, the headers, an empty line, the body byte for byte.
 exit status: 0 it verifies and is accepted, 1 it is refused, 2 it could not be checked,
-3 whether it is genuine cannot be told now (a key cannot be fetched)"""
+3 it cannot be checked now, because a key cannot be fetched"""
 
 COVERS = {
     "body": "The signature covers the whole body.",
     "fields": "The signature covers only some fields of the body.",
     "weak": "The signature covers only a checksum of the body, which anyone can forge.",
-    "reference": "The signature does not cover the body: fetch what it speaks of from the provider.",
+    "reference": "The signature does not cover the body: fetch the object it names from the provider.",
 }
 
 
 def options(arguments: Sequence[str]) -> argparse.Namespace:
-    """What is asked for. Ends the program where that is help, or cannot be understood."""
+    """Parse the command line. Print help or an error and exit where that is all there is to do."""
     parser = argparse.ArgumentParser(
         prog="python -m gateway check",
-        description="Says why a recorded request does not verify. Prints nothing secret.",
+        description="Say why a recorded request does not verify. Prints nothing secret.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -49,7 +55,7 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def run(asked: argparse.Namespace, sources: Mapping[str, Provider]) -> int:
-    """The whole command; the exit code."""
+    """Run the command and return its exit code."""
     if asked.source not in sources:
         return _not_checked(f"No source is named {asked.source!r}; there are: {', '.join(sorted(sources))}.")
     try:
@@ -62,14 +68,14 @@ def run(asked: argparse.Namespace, sources: Mapping[str, Provider]) -> int:
 
 
 async def check(sources: Mapping[str, Provider], source: str, recording: Recording) -> tuple[int, list[str]]:
-    """The exit code, and what to print."""
+    """Return the exit code and the lines to print."""
     provider, request = sources[source], recording.request
     about = f"{request.method} with {len(request.body)} bytes of body, for source {source} (provider {provider.name})"
     lines = [about, *recording.notes]
     try:
         proof = await provider.authenticate(request)
     except UnavailableError as error:
-        return NOT_NOW, [*lines, f"CANNOT BE TOLD NOW: {error}."]
+        return NOT_NOW, [*lines, f"CANNOT BE CHECKED NOW: {error}."]
     except SignatureError as error:
         return NOT_GENUINE, [*lines, *await _explain(sources, source, recording, error)]
     lines.append(f"GENUINE. {_which(provider, proof)} {COVERS[proof.signed]}")
@@ -90,7 +96,7 @@ def _events(provider: Provider, request: Request, lines: list[str]) -> tuple[int
 async def _explain(
     sources: Mapping[str, Provider], source: str, recording: Recording, error: SignatureError
 ) -> list[str]:
-    """Why it is refused: by the clock alone, or what makes it verify, or what is known of it."""
+    """Return the lines that explain the refusal: the clock alone, or the changes that make it verify."""
     provider = sources[source]
     if error.age_s is not None:
         proof = await _proof(provider, recording.request)
@@ -102,11 +108,11 @@ async def _explain(
     if error.reason == "missing":
         names = sorted({name.decode("ascii", errors="replace") for name, _ in recording.raw_headers})
         lines.append(f"The recording has these headers: {', '.join(names) or 'none'}.")
-    found = [text async for text in _found(sources, source, recording)]
-    return lines + (found or [_nothing(provider)])
+    found = [text async for text in _changes_that_verify(sources, source, recording)]
+    return lines + (found or [_no_hypothesis_holds(provider)])
 
 
-def _nothing(provider: Provider) -> str:
+def _no_hypothesis_holds(provider: Provider) -> str:
     count = len(provider.settings.secrets)
     tried = f" with any of the {count} secrets" if count else ""
     return (
@@ -115,30 +121,34 @@ def _nothing(provider: Provider) -> str:
     )
 
 
-async def _found(sources: Mapping[str, Provider], source: str, recording: Recording) -> AsyncIterator[str]:
-    """Each kind of change that makes it verify, with the first of its kind."""
+async def _changes_that_verify(
+    sources: Mapping[str, Provider], source: str, recording: Recording
+) -> AsyncIterator[str]:
+    """Yield a sentence for each kind of change that makes it verify, about the first of its kind."""
     provider, request = sources[source], recording.request
-    for kind in _kinds(provider, recording):
-        for suspect, tried, changed in kind:
+    for kind in _hypotheses(provider, recording):
+        for hypothesis, tried, changed in kind:
             proof = await _proof(tried, changed)
             if proof is not None:
-                yield f"It verifies if {suspect.condition} ({suspect.meaning}). {_which(tried, proof)}"
+                yield f"It verifies if {hypothesis.condition} ({hypothesis.meaning}). {_which(tried, proof)}"
                 break
     for name, other in sources.items():
         if name != source and await _proof(other, request) is not None:
-            yield f"It verifies for source {name} (provider {other.name}): it is a request to that one."
+            yield f"It verifies for source {name} (provider {other.name}): it was meant for that one."
 
 
-def _kinds(provider: Provider, recording: Recording) -> Iterator[Iterator[tuple[Suspect, Provider, Request]]]:
+def _hypotheses(provider: Provider, recording: Recording) -> Iterator[Iterator[tuple[Hypothesis, Provider, Request]]]:
     request = recording.request
-    yield ((suspect, provider, replace(request, body=body)) for suspect, body in bodies(request.body))
-    yield ((suspect, provider, replace(request, headers=each)) for suspect, each in headers(recording.raw_headers))
-    yield ((suspect, made, request) for suspect, made in secrets(provider))
-    yield ((suspect, made, request) for suspect, made in urls(provider, request))
+    yield ((each, provider, replace(request, body=body)) for each, body in body_variants(request.body))
+    yield (
+        (each, provider, replace(request, headers=changed)) for each, changed in header_variants(recording.raw_headers)
+    )
+    yield ((each, changed, request) for each, changed in secret_variants(provider))
+    yield ((each, changed, request) for each, changed in url_variants(provider, request))
 
 
 async def _proof(provider: Provider, request: Request) -> Proof | None:
-    """Whether it verifies at the time it was signed; that it is too old is said elsewhere."""
+    """Return the proof, ignoring the age of the signature; None where it does not verify."""
     try:
         return await provider.authenticate(request)
     except UnavailableError:

@@ -1,4 +1,4 @@
-"""What commonly happens to a signed request on its way: each change undone, to see with which one it verifies."""
+"""Changes that commonly happen to a signed request on its way, each undone to see whether it then verifies."""
 
 import base64
 import binascii
@@ -29,15 +29,15 @@ RawHeaders = list[tuple[bytes, bytes]]
 _NUMBER = re.compile('"(?:\ue000|\\\\ue000)([^"\\\\\ue000]+)(?:\ue000|\\\\ue000)"')
 
 
-class Suspect(NamedTuple):
-    """A condition that the request may verify under, in words that follow "it verifies if"; and what it means."""
+class Hypothesis(NamedTuple):
+    """A condition under which the request may verify, worded to follow "it verifies if", and its meaning."""
 
     condition: str
     meaning: str
 
 
-def bodies(body: bytes) -> Iterator[tuple[Suspect, bytes]]:
-    """The body as it may have been sent, the likeliest first, none twice."""
+def body_variants(body: bytes) -> Iterator[tuple[Hypothesis, bytes]]:
+    """Yield the body as it may have been sent, the likeliest first, without repeats."""
     seen = {body}
     for condition, meaning, changed in _changed(body):
         for end, its_condition in _ENDS:
@@ -45,7 +45,7 @@ def bodies(body: bytes) -> Iterator[tuple[Suspect, bytes]]:
             if each not in seen:
                 seen.add(each)
                 conditions = [text for text in (condition, its_condition) if text]
-                yield Suspect("the body " + " and ".join(conditions), meaning), each
+                yield Hypothesis("the body " + " and ".join(conditions), meaning), each
 
 
 _ENDS = (
@@ -101,7 +101,7 @@ def _wrappings(body: bytes) -> Iterator[tuple[str, str, bytes]]:
 
 
 def _json_forms(body: bytes) -> Iterator[tuple[str, str, bytes]]:
-    """The same JSON as the common libraries write it. Numbers keep their digits."""
+    """Yield the same JSON as common libraries write it. Numbers keep their digits."""
     try:
         value = json.loads(body, parse_float=_marked, parse_int=_marked)
     except (ValueError, RecursionError):
@@ -133,20 +133,20 @@ def _marked(number: str) -> str:
     return f"\ue000{number}\ue000"
 
 
-def headers(raw: RawHeaders) -> Iterator[tuple[Suspect, Headers]]:
-    """The headers as they may have been sent."""
+def header_variants(raw: RawHeaders) -> Iterator[tuple[Hypothesis, Headers]]:
+    """Yield the headers as they may have been sent."""
     joined = [(name, part.strip()) for name, value in raw for part in value.split(b",")]
-    yield Suspect("headers that were joined by commas are apart", "a proxy joined repeated headers"), Headers(joined)
+    yield Hypothesis("headers that were joined by commas are apart", "a proxy joined repeated headers"), Headers(joined)
     bare = [(name, value.strip(b" \t\"'")) for name, value in raw]
-    yield Suspect("header values have no quotes around them", "they were quoted on the way"), Headers(bare)
+    yield Hypothesis("header values have no quotes around them", "they were quoted on the way"), Headers(bare)
     dashes = [(re.sub(b"(?i)^http_", b"", name).replace(b"_", b"-"), value) for name, value in raw]
-    yield Suspect("_ in names of headers is -", "something on the way renamed them"), Headers(dashes)
+    yield Hypothesis("_ in names of headers is -", "something on the way renamed them"), Headers(dashes)
     lower = [(name, value.lower()) for name, value in raw]
-    yield Suspect("header values are in lower case", "their letters were changed on the way"), Headers(lower)
+    yield Hypothesis("header values are in lower case", "their letters were changed on the way"), Headers(lower)
 
 
-def secrets(provider: Provider) -> Iterator[tuple[Suspect, Provider]]:
-    """The source with its secrets as they may have been meant."""
+def secret_variants(provider: Provider) -> Iterator[tuple[Hypothesis, Provider]]:
+    """Yield the source with its secrets as they may have been meant."""
     changes = (
         ("no white space at their ends", str.strip),
         ("no quotes around them", lambda text: text.strip("\"'")),
@@ -161,15 +161,18 @@ def secrets(provider: Provider) -> Iterator[tuple[Suspect, Provider]]:
             made = _remade(provider, secrets=changed)
         except ValueError:
             continue
-        yield Suspect(f"the secrets have {condition}", "the source's secrets are not written as this provider's"), made
+        yield (
+            Hypothesis(f"the secrets have {condition}", "the source's secrets are not written as this provider's"),
+            made,
+        )
 
 
 def _from_base64(text: str) -> str:
     return base64.b64decode(text, validate=True).decode()
 
 
-def urls(provider: Provider, request: Request) -> Iterator[tuple[Suspect, Provider]]:
-    """The source with its notification_url as it may be at the provider; only for providers that sign it."""
+def url_variants(provider: Provider, request: Request) -> Iterator[tuple[Hypothesis, Provider]]:
+    """Yield the source with the notification_url the provider may have; only for providers that sign it."""
     configured = getattr(provider.settings, "notification_url", None)
     if "notification_url" not in type(provider.settings).model_fields:
         return
@@ -181,7 +184,7 @@ def urls(provider: Provider, request: Request) -> Iterator[tuple[Suspect, Provid
                 made = _remade(provider, notification_url=url)
             except ValueError:
                 continue
-            yield Suspect(f"notification_url is {url}", "the URL differs from the one the provider was given"), made
+            yield Hypothesis(f"notification_url is {url}", "the URL differs from the one the provider was given"), made
 
 
 def _urls_like(url: str) -> Iterator[str]:
@@ -204,13 +207,13 @@ def _urls_of(request: Request) -> Iterator[str]:
 
 
 def _remade(provider: Provider, **changes: object) -> Provider:
-    """The same source with other settings. Raises ValueError where it could not be configured so."""
+    """Return the source with other settings. Raise ValueError where they are not valid."""
     settings = provider.settings
     values = {name: getattr(settings, name) for name in type(settings).model_fields} | changes
     try:
         made: SourceSettings = type(settings).model_validate(values)
     except ValidationError as error:
-        raise ValueError("there can be no such source") from error
+        raise ValueError("the settings are not valid") from error
     remade = type(provider)(made)
     if hasattr(provider, "keyring"):
         remade.keyring = provider.keyring  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""A recorded HTTP request, as text in a file: what came, byte for byte, and what can be seen to have happened to it."""
+"""A recorded HTTP request in a file, byte for byte, with notes on visible damage."""
 
 import re
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class RecordingError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """The request, its headers as a list too, and what was noticed while reading it."""
+    """The request, its headers as a list, and notes made while reading it."""
 
     request: Request
     raw_headers: list[tuple[bytes, bytes]]
@@ -30,7 +30,7 @@ class Recording:
 
 
 def read_recording(data: bytes, received_at: datetime) -> Recording:
-    """Lines may end in LF or CR LF up to the empty line; what follows is the body. Raises RecordingError."""
+    """Parse a file: lines end in LF or CR LF up to an empty line, then the body. Raise RecordingError."""
     end = re.search(rb"\r?\n\r?\n", data[:HEAD_BYTES_MAX])
     if end is None:
         raise RecordingError("there is no empty line between the headers and the body")
@@ -72,12 +72,14 @@ def _body(body: bytes, headers: Headers) -> tuple[bytes, list[str]]:
             "The request has a Content-Encoding, which the gateway answers 415: let it be sent as it is signed."
         )
     if b"\xef\xbf\xbd" in body:
-        notes.append("The body has replacement characters (U+FFFD): bytes were lost where it was taken for other text.")
+        notes.append(
+            "The body has replacement characters (U+FFFD): bytes were lost when it was decoded with the wrong charset."
+        )
     return body, notes
 
 
 def join_chunks(data: bytes) -> bytes | None:
-    """The content of a chunked body, None where it is none."""
+    """Return the content of a chunked body; None if it is not chunked."""
     joined, start = b"", 0
     while match := re.compile(rb"([0-9A-Fa-f]{1,8})(?:;[^\r\n]*)?\r?\n").match(data, start):
         size = int(match[1], 16)

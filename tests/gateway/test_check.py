@@ -183,7 +183,7 @@ async def test_a_key_that_cannot_be_fetched() -> None:
     source.keyring.fetch = serving({})  # type: ignore[attr-defined]
     code, text = await explained(case.signed(), source)
     assert code == NOT_NOW
-    assert "CANNOT BE TOLD NOW" in text
+    assert "CANNOT BE CHECKED NOW" in text
 
 
 @every_provider
