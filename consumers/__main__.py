@@ -20,7 +20,8 @@ from consumers.logs import configure
 from consumers.metrics import Metrics
 from consumers.service import Service
 from consumers.settings import Settings
-from contract.accounts import BookingError, read_bookings
+from contract.accounts import PostingRulesError
+from runtime.sources_file import read_posting_rules
 
 EXIT_SETTINGS = 2
 
@@ -54,12 +55,12 @@ def main(argv: list[str], hooks: Hooks = no_hooks) -> int:
         os.execv(sys.executable, [sys.executable, "-m", "operations", *argv])  # noqa: S606 - no shell is meant
     try:
         settings = read_settings()
-        builtins = builtin(read_bookings(Path(settings.sources_file)))
+        builtins = builtin(read_posting_rules(Path(settings.sources_file)))
         handlers = load(settings.handlers, builtins, settings.handlers_folder)
     except ValidationError as error:
         sys.stderr.write(f"The settings cannot be used, so nothing was started:\n{_problems(error)}\n")
         return EXIT_SETTINGS
-    except (HandlersError, BookingError) as error:
+    except (HandlersError, PostingRulesError) as error:
         sys.stderr.write(f"the worker cannot start: {error}\n")
         return EXIT_SETTINGS
     configure(settings.log_level)

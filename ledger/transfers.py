@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from contract.accounts import Booking
+from contract.accounts import PostingRules
 from contract.event import Event
 from contract.facts import Fact, Kind
 
@@ -78,12 +78,12 @@ class Row:
         return self.fact.amount if self.fact else 0
 
 
-def told(facts: Sequence[Fact], event: Event, booking: Booking) -> Iterator[Fact]:
+def told(facts: Sequence[Fact], event: Event, rules: PostingRules) -> Iterator[Fact]:
     """The facts with those that follow from them: what was undone was done, what is authorized may be captured too.
 
     A payment that its provider captures by itself has one capture, which is named after the payment.
     """
-    is_automatic = booking.capture == "automatic"
+    is_automatic = rules.capture == "automatic"
     for each in facts:
         if each.kind == "captured" and is_automatic:
             continue  # the authorization has told it
@@ -96,7 +96,7 @@ def told(facts: Sequence[Fact], event: Event, booking: Booking) -> Iterator[Fact
             yield Fact("captured", fact.amount, fact.currency, event.resource)
 
 
-def rows_of(event: Event, facts: Iterable[Fact], booking: Booking) -> Iterator[Row]:
+def rows_of(event: Event, facts: Iterable[Fact], rules: PostingRules) -> Iterator[Row]:
     """As few rows as hold what the event tells."""
     row: Row | None = None
     for fact in facts:
@@ -112,8 +112,8 @@ def rows_of(event: Event, facts: Iterable[Fact], booking: Booking) -> Iterator[R
             row.refunds_total = max(row.refunds_total, fact.amount)
         if move:
             row.fact, row.stakes, row.movement = fact, move.stakes, f"{move.name}:{fact.object}"
-            row.debit = account(booking.accounts[move.debit], event, fact.currency)
-            row.credit = account(booking.accounts[move.credit], event, fact.currency)
+            row.debit = account(rules.accounts[move.debit], event, fact.currency)
+            row.credit = account(rules.accounts[move.credit], event, fact.currency)
     if row:
         yield row
 

@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 from itertools import chain
 
 from consumers.handlers import Connection, Handlers, Outcome, Reject
-from contract.accounts import Booking
+from contract.accounts import PostingRules
 from contract.event import Event
 from contract.facts import Fact, Kind
 from contract.money import MoneyError
@@ -18,7 +18,7 @@ from sql import load
 PAYMENTS = load("payments")
 DISPUTES = load("disputes")
 
-_USUAL = Booking()
+_USUAL = PostingRules()
 
 Told = tuple[Event, list[Fact]]
 
@@ -26,11 +26,11 @@ Told = tuple[Event, list[Fact]]
 class Payments:
     """Joins what a batch tells into `payments` and `disputes`, and books each movement of money once.
 
-    `bookings`: the settings of sources, by their names; the usual ones hold for all others.
+    `posting_rules`: the settings of sources, by their names; the usual ones hold for all others.
     """
 
-    def __init__(self, bookings: Mapping[str, Booking]) -> None:
-        self._bookings = bookings
+    def __init__(self, posting_rules: Mapping[str, PostingRules]) -> None:
+        self._posting_rules = posting_rules
 
     async def __call__(self, connection: Connection, events: Sequence[Event], wanted: AbstractSet[Kind]) -> Outcome:
         """Applies a batch. Of the kinds that are wanted, the outcome tells what happened now, and never before.
@@ -46,16 +46,16 @@ class Payments:
         if not trusted:
             return outcome
         outcome.happened.extend(await _new_states(connection, trusted, wanted - MOVES.keys()))
-        for lot in lots_of(chain.from_iterable(rows_of(*each, self._booking(each[0])) for each in trusted)):
+        for lot in lots_of(chain.from_iterable(rows_of(*each, self._rules(each[0])) for each in trusted)):
             await book(connection, lot, wanted, outcome)
         await _merge_disputes(connection, trusted)
         return outcome
 
-    def _booking(self, event: Event) -> Booking:
-        return self._bookings.get(event.source, _USUAL)
+    def _rules(self, event: Event) -> PostingRules:
+        return self._posting_rules.get(event.source, _USUAL)
 
     def _is_trusted(self, event: Event) -> bool:
-        return event.signed == "body" or self._booking(event).trust == "all"
+        return event.signed == "body" or self._rules(event).trust == "all"
 
     def _read(self, event: Event) -> list[Fact]:
         read = READERS.get(event.provider)
@@ -63,7 +63,7 @@ class Payments:
             facts = read(event) if read else ()
         except (MoneyError, UnreadableError) as error:
             raise Reject(str(error)) from error
-        return list(told(facts, event, self._booking(event))) if facts else []
+        return list(told(facts, event, self._rules(event))) if facts else []
 
 
 async def book(connection: Connection, lot: Lot, wanted: AbstractSet[Kind], outcome: Outcome) -> None:
@@ -141,9 +141,9 @@ def _first_of_each(states: Sequence[tuple[Event, Fact]], known: set[tuple[str, .
             yield event, fact
 
 
-def builtin(bookings: Mapping[str, Booking]) -> Handlers:
+def builtin(posting_rules: Mapping[str, PostingRules]) -> Handlers:
     """The built-in handlers, for these settings of sources."""
-    return Handlers(Payments(bookings))
+    return Handlers(Payments(posting_rules))
 
 
 HANDLERS = builtin({})

@@ -8,7 +8,7 @@ from consumers.entry import Entry
 from consumers.handlers.exceptions import HandlerFailed
 from consumers.handlers.payments import builtin
 from consumers.handlers.registry import Handlers
-from contract.accounts import Booking
+from contract.accounts import PostingRules
 from contract.event import Event
 from sql.connect import Connection, connect
 from sql.migrate import migrate
@@ -24,16 +24,16 @@ async def applied(
     *events: Event,
     database_url: str,
     tables: str = "",
-    bookings: Mapping[str, Booking] | None = None,
+    posting_rules: Mapping[str, PostingRules] | None = None,
     timeout_s: float = 10.0,
 ) -> AsyncIterator[Connection]:
     """Applies events in this order as a worker does, and yields the connection; then everything is rolled back.
 
     An event that is given twice is a duplicate the second time. `tables` is SQL of yours, executed before;
-    `bookings` are settings of sources; `timeout_s` is for each call of a handler. Missing migrations are applied for
+    `posting_rules` are those of sources; `timeout_s` is for each call of a handler. Missing migrations are applied for
     good. Raises what a handler raises.
     """
-    registry = builtin(bookings or {}).joined_with(handlers)
+    registry = builtin(posting_rules or {}).joined_with(handlers)
     async with connect(database_url, timeout_s=CONNECT_TIMEOUT_S) as connection:
         await migrate(connection, lock_wait_s=LOCK_WAIT_S)
         transaction = connection.transaction()

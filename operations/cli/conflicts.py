@@ -4,11 +4,12 @@ from pathlib import Path
 
 from consumers.handlers import HandlerFailed, Handlers, HandlersError, load
 from consumers.handlers.payments import Payments, builtin
-from contract.accounts import Booking, BookingError, read_bookings
+from contract.accounts import PostingRules, PostingRulesError
 from operations import conflicts as resolve
 from operations.cli import conflict_tables as report
 from operations.cli.command import EXIT_WRONG, LONG_TIMEOUT_S, Command, fail
 from operations.conflicts import CONFLICTS, AmbiguousError, Cursor, Page
+from runtime.sources_file import read_posting_rules
 from sql.connect import UnreachableError
 
 EXIT_SETTINGS = 2
@@ -33,7 +34,7 @@ async def resolve_conflicts(command: Command) -> int:
     """One conflict, or all of one payment: what was booked is right, or what was told."""
     try:
         _, handlers = _read_settings(command)
-    except (HandlersError, BookingError) as error:
+    except (HandlersError, PostingRulesError) as error:
         return fail(f"{error}. Nothing was decided.", EXIT_SETTINGS)
     wanted, keep = command.arguments.id, command.arguments.keep
     async with command.postgres(LONG_TIMEOUT_S) as connection:
@@ -60,14 +61,14 @@ async def release_held_back(command: Command) -> int:
     """All that was held back as unsigned for one source, in pages; what fails stays held back."""
     source = command.arguments.source
     try:
-        bookings, handlers = _read_settings(command)
-    except (HandlersError, BookingError) as error:
+        posting_rules, handlers = _read_settings(command)
+    except (HandlersError, PostingRulesError) as error:
         return fail(f"{error}. Nothing was released.", EXIT_SETTINGS)
-    if bookings.get(source, Booking()).trust != "all":
-        return fail(report.untrusted_sentence(source, command.settings.sources_file, is_known=source in bookings))
+    if posting_rules.get(source, PostingRules()).trust != "all":
+        return fail(report.untrusted_sentence(source, command.settings.sources_file, is_known=source in posting_rules))
     total, after, is_first = Page(), None, True
     while is_first or after:
-        page = await _release_page(command, handlers, Payments(bookings), source, after)
+        page = await _release_page(command, handlers, Payments(posting_rules), source, after)
         total.add(page)
         after, is_first = page.next, False
     if command.arguments.json:
@@ -91,10 +92,10 @@ async def _release_page(
             raise _lost(error) from error
 
 
-def _read_settings(command: Command) -> tuple[dict[str, Booking], Handlers]:
+def _read_settings(command: Command) -> tuple[dict[str, PostingRules], Handlers]:
     """What a worker reads at its start: how sources are booked, and the handlers."""
-    bookings = read_bookings(Path(command.settings.sources_file))
-    return bookings, load(command.settings.handlers, builtin(bookings), command.settings.handlers_folder)
+    posting_rules = read_posting_rules(Path(command.settings.sources_file))
+    return posting_rules, load(command.settings.handlers, builtin(posting_rules), command.settings.handlers_folder)
 
 
 def _handler_failed(error: HandlerFailed) -> int:

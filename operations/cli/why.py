@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from contract.accounts import Booking, BookingError, read_bookings, read_namespaces
+from contract.accounts import PostingRules, PostingRulesError
 from operations.cli.command import EXIT_UNREACHABLE, EXIT_WRONG, Command, fail
 from operations.cli.why_json import answer_json, head_json
 from operations.cli.why_text import Answer, print_answer
@@ -17,14 +17,15 @@ from operations.why.postgres_source import SCAN_S, SCANS, PostgresLook
 from operations.why.query import read_wanted
 from operations.why.redis_source import StreamLook
 from operations.why.timeline import tell
+from runtime.sources_file import read_namespaces, read_posting_rules
 from sql.connect import UnreachableError
 
 
 async def show_why(command: Command) -> int:
     """Everything known about one event or payment. The exit code is 3 where one of the servers was not asked."""
     found, limits = Found(command.arguments.id), Limits(command.settings.claim_idle_ms, command.settings.max_attempts)
-    bookings, namespaces = _sources(command, found)
-    meant = await _ask(command, found, limits, bookings, namespaces)
+    posting_rules, namespaces = _sources(command, found)
+    meant = await _ask(command, found, limits, posting_rules, namespaces)
     found.ambiguous = meant.several
     if found.ambiguous or not (found.events or found.payments):
         return _say_nothing(command, found)
@@ -38,7 +39,7 @@ async def show_why(command: Command) -> int:
 
 
 async def _ask(
-    command: Command, found: Found, limits: Limits, bookings: Mapping[str, Booking], namespaces: set[str]
+    command: Command, found: Found, limits: Limits, posting_rules: Mapping[str, PostingRules], namespaces: set[str]
 ) -> Meant:
     """Redis goes first: what leaves the stream after that is found in Postgres."""
     wanted, meant = read_wanted(found.wanted), Meant()
@@ -49,7 +50,7 @@ async def _ask(
     timeout_s = command.settings.statement_timeout_s + SCANS * SCAN_S
     async with _half(found, "postgres"), command.postgres(timeout_s) as connection:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            look = PostgresLook(connection, bookings, found)
+            look = PostgresLook(connection, posting_rules, found)
             await look.find(wanted, namespaces, meant)
             if not meant.several:
                 await look.look(meant)
@@ -61,7 +62,7 @@ async def _ask(
             await stream.look(redis, meant, limits)
     for event in found.events.values():
         if event.entries and not event.applied:
-            event.facts, event.facts_problem = read_facts(event.entries[-1].event, bookings)
+            event.facts, event.facts_problem = read_facts(event.entries[-1].event, posting_rules)
     return meant
 
 
@@ -73,11 +74,11 @@ async def _half(found: Found, name: str) -> AsyncIterator[None]:
         setattr(found, name, str(error))
 
 
-def _sources(command: Command, found: Found) -> tuple[Mapping[str, Booking], set[str]]:
+def _sources(command: Command, found: Found) -> tuple[Mapping[str, PostingRules], set[str]]:
     path = Path(command.settings.sources_file)
     try:
-        return read_bookings(path), read_namespaces(path)
-    except BookingError as error:
+        return read_posting_rules(path), read_namespaces(path)
+    except PostingRulesError as error:
         found.notes.append(f"{error}; facts are read as if no source had settings of its own")
         return {}, set()
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pydantic import ValidationError
 
 from consumers.retry import describe
-from contract.accounts import Booking
+from contract.accounts import PostingRules
 from contract.event import Event
 from contract.facts import Fact
 from contract.money import MoneyError
@@ -17,12 +17,12 @@ NOT_READ = "events of this provider are recorded, and move no money"
 NOT_KEPT = "its bytes are not kept any more"
 
 
-def read_facts(event: Event, bookings: Mapping[str, Booking]) -> tuple[Sequence[Fact], str | None]:
+def read_facts(event: Event, posting_rules: Mapping[str, PostingRules]) -> tuple[Sequence[Fact], str | None]:
     """The facts, or why they cannot be told. A source's present settings count, not those of the day."""
     read = READERS.get(event.provider)
     if read is None:
         return (), NOT_READ
     try:
-        return list(told(read(event), event, bookings.get(event.source, Booking()))), None
+        return list(told(read(event), event, posting_rules.get(event.source, PostingRules()))), None
     except (MoneyError, UnreadableError, ValidationError) as error:
         return (), describe(error) if isinstance(error, ValidationError) else str(error)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from contract.accounts import Booking
+from contract.accounts import PostingRules
 from contract.event import Event
 from operations.why.facts import NOT_KEPT, read_facts
 from operations.why.model import (
@@ -57,9 +57,9 @@ Row = TypeVar("Row")
 class PostgresLook:
     """One look, in a transaction that sees one state and changes nothing."""
 
-    def __init__(self, connection: "Connection", bookings: Mapping[str, Booking], found: Found) -> None:
+    def __init__(self, connection: "Connection", posting_rules: Mapping[str, PostingRules], found: Found) -> None:
         self._connection = connection
-        self._bookings = bookings
+        self._posting_rules = posting_rules
         self._found = found
 
     async def find(self, wanted: Sequence[Wanted], namespaces: set[str], meant: Meant) -> None:
@@ -101,7 +101,7 @@ class PostgresLook:
         names = ("source", "namespace", "provider", "event_id", "type", "resource", "occurred_at", "received_at",
                  "signed", "body")  # fmt: skip
         return read_facts(
-            Event(**{name: row[name] for name in names}, headers=json.loads(row["headers"])), self._bookings
+            Event(**{name: row[name] for name in names}, headers=json.loads(row["headers"])), self._posting_rules
         )
 
     async def _read_letters(self, events: set[Subject]) -> None:

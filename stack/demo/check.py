@@ -12,7 +12,7 @@ from typing import Any
 
 import asyncpg
 
-from contract.accounts import Booking, BookingError
+from contract.accounts import PostingRules, PostingRulesError
 from sql import load
 from stack.base import StackError
 from stack.demo.samples import PATHS, Movement, Outcome, Story
@@ -32,7 +32,7 @@ class Source:
     name: str
     provider: str
     namespace: str
-    booking: Booking
+    rules: PostingRules
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -97,15 +97,15 @@ def read_sources(path: Path) -> dict[str, Source]:
         raise StackError(
             f"the samples need the sources {' and '.join(PATHS)}; {path} has no [{error.args[0]}]"
         ) from error
-    except (OSError, ValueError, BookingError) as error:
+    except (OSError, ValueError, PostingRulesError) as error:
         raise StackError(f"{path} cannot be read: {error}") from error
-    if automatic := [name for name, source in sources.items() if source.booking.capture == "automatic"]:
+    if automatic := [name for name, source in sources.items() if source.rules.capture == "automatic"]:
         raise StackError(f'the samples tell their captures; [{automatic[0]}] of {path} has capture = "automatic"')
     return sources
 
 
 def _source(name: str, table: Mapping[str, Any]) -> Source:
-    return Source(name, str(table.get("provider")), str(table.get("namespace", name)), Booking.of(table))
+    return Source(name, str(table.get("provider")), str(table.get("namespace", name)), PostingRules.from_table(table))
 
 
 def expected_transfers(story: Story, source: Source) -> list[Transfer]:
@@ -113,7 +113,7 @@ def expected_transfers(story: Story, source: Source) -> list[Transfer]:
     payment, currency = story.outcome.payment_id, story.outcome.currency
 
     def account(part: str) -> str:
-        return source.booking.accounts[part].format(
+        return source.rules.accounts[part].format(
             source=source.name, namespace=source.namespace, provider=source.provider, currency=currency, payment=payment
         )
 

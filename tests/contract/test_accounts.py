@@ -1,20 +1,23 @@
-"""How a source's money is booked: what may be said about it, and what is refused."""
+"""Posting rules: what a source may set, and what is refused."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from contract.accounts import ACCOUNTS, Booking, BookingError, read_bookings, read_namespaces
+from contract.accounts import ACCOUNTS, PostingRules, PostingRulesError
 
 
-def test_what_is_not_said_is_as_usual() -> None:
-    assert Booking.of({"provider": "stripe", "secrets": ["x"]}) == Booking("signed", "manual", ACCOUNTS)
+def test_rules_that_are_not_set_have_defaults() -> None:
+    assert PostingRules.from_table({"provider": "stripe", "secrets": ["x"]}) == PostingRules(
+        "signed", "manual", ACCOUNTS
+    )
 
 
-def test_what_is_said_counts() -> None:
+def test_rules_that_are_set_win_over_the_defaults() -> None:
     table = {"trust": "all", "capture": "automatic", "accounts": {"merchant": "shop:{payment}:{currency}"}}
-    assert Booking.of(table) == Booking("all", "automatic", {**ACCOUNTS, "merchant": "shop:{payment}:{currency}"})
+    assert PostingRules.from_table(table) == PostingRules(
+        "all", "automatic", {**ACCOUNTS, "merchant": "shop:{payment}:{currency}"}
+    )
 
 
 @pytest.mark.parametrize(
@@ -40,28 +43,6 @@ def test_what_is_said_counts() -> None:
         ({"accounts": {"disputes": "same", "provider": "same"}}, "provider is also another account"),
     ],
 )
-def test_what_cannot_be_booked_is_refused(table: dict[str, Any], problem: str) -> None:
-    with pytest.raises(BookingError, match=problem):
-        Booking.of(table)
-
-
-def test_the_file_is_read_without_its_secrets(tmp_path: Path) -> None:
-    path = tmp_path / "sources.toml"
-    path.write_text('[a]\nsecrets = ["${NOWHERE}"]\ntrust = "all"\n[b]\nprovider = "hmac"\n')
-    assert read_bookings(path) == {"a": Booking(trust="all"), "b": Booking()}
-    assert read_bookings(tmp_path / "absent.toml") == {}
-
-
-def test_a_source_without_a_namespace_is_one_by_itself(tmp_path: Path) -> None:
-    path = tmp_path / "sources.toml"
-    path.write_text('[a]\nnamespace = "acme"\n[b]\nnamespace = "acme"\n[c]\n')
-    assert read_namespaces(path) == {"acme", "c"}
-    assert read_namespaces(tmp_path / "absent.toml") == set()
-
-
-@pytest.mark.parametrize(("text", "problem"), [("[a", "cannot be read"), ('[a]\ntrust = "x"', r"\[a\] trust is not")])
-def test_a_file_that_cannot_be_used_is_told(tmp_path: Path, text: str, problem: str) -> None:
-    path = tmp_path / "sources.toml"
-    path.write_text(text)
-    with pytest.raises(BookingError, match=problem):
-        read_bookings(path)
+def test_rules_that_cannot_be_used_are_refused(table: dict[str, Any], problem: str) -> None:
+    with pytest.raises(PostingRulesError, match=problem):
+        PostingRules.from_table(table)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from consumers.handlers import Connection, Handlers, PaymentFact
 from consumers.handlers.payments import builtin
-from contract.accounts import Booking
+from contract.accounts import PostingRules
 from contract.event import Event
 from contract.facts import KINDS
 from sql import load
@@ -31,7 +31,7 @@ Tell = Callable[..., st.SearchStrategy[Story]]
 TELLERS: dict[str, Tell] = {"stripe": stripe.stories, "paypal": paypal.stories, "adyen": adyen.stories}
 every_teller = pytest.mark.parametrize("tell", TELLERS.values(), ids=TELLERS.keys())
 
-TRUST = {provider: Booking(trust="all") for provider in TELLERS}
+TRUST = {provider: PostingRules(trust="all") for provider in TELLERS}
 
 SHARE_DIRECT, SHARE_CONTRADICTING, SHARE_WORKERS = 0.4, 0.2, 0.02
 """Of the profile's examples, for each provider."""

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from consumers.handlers.payments import builtin
-from contract.accounts import Booking
+from contract.accounts import PostingRules
 from contract.event import Event
 from sql.audit import audit
 from tests.support.consuming import Workers
@@ -56,7 +56,7 @@ CONFLICTS = """
 HELD_BACK = "SELECT payment_id, reason, kind, object, amount, currency FROM held_back ORDER BY event_id, kind"
 
 
-async def apply(workers: Workers, *events: Event, batch_size: int = 500, **settings: Booking) -> None:
+async def apply(workers: Workers, *events: Event, batch_size: int = 500, **settings: PostingRules) -> None:
     for event in events:
         await workers.stream.publish(event)
     async with workers.working(builtin(settings), batch_size=batch_size):
@@ -223,21 +223,21 @@ async def test_what_is_not_signed_moves_no_money_unless_it_is_trusted(workers: W
         ("pi_1", "unsigned", "authorized", "", 1999, "EUR"), ("pi_1", "unsigned", "captured", "pi_1", 1999, "EUR"),
     ]  # fmt: skip
     story = unsigned([stripe("payment_intent.succeeded", SUCCEEDED, "evt_2", "pi_2")])
-    await apply(workers, *story, stripe=Booking(trust="all"))
+    await apply(workers, *story, stripe=PostingRules(trust="all"))
     assert [row[0] for row in await workers.rows(TRANSFERS)] == ["capture:pi_2"]
     assert await workers.findings() == []
 
 
 async def test_accounts_are_the_source_s_own(workers: Workers) -> None:
     own = {"provider": "{provider}/{namespace}/{currency}", "merchant": "shop:{payment}", "disputes": "lost"}
-    await apply(workers, stripe("payment_intent.succeeded", SUCCEEDED), stripe=Booking(accounts=own))
+    await apply(workers, stripe("payment_intent.succeeded", SUCCEEDED), stripe=PostingRules(accounts=own))
     assert await workers.rows(TRANSFERS) == [("capture:pi_1", "stripe/stripe/EUR", "shop:pi_1", 1999, "EUR")]
 
 
 async def test_an_authorization_is_a_capture_where_the_provider_captures_by_itself(workers: Workers) -> None:
     authorized = stripe("charge.succeeded", CHARGE | {"captured": False, "amount_captured": 0}, "evt_authorized")
     captured = stripe("charge.captured", CHARGE, "evt_captured")
-    await apply(workers, captured, authorized, stripe=Booking(capture="automatic"))
+    await apply(workers, captured, authorized, stripe=PostingRules(capture="automatic"))
     assert await workers.rows(TRANSFERS) == [("capture:pi_1", "provider:stripe", "merchant", 1999, "EUR")]
     assert [row[:5] for row in await workers.rows(PAYMENTS)] == [("pi_1", "succeeded", "EUR", 1999, 1999)]
 
@@ -251,7 +251,7 @@ async def test_what_the_provider_captures_by_itself_can_fail_too(workers: Worker
         )
         for code in ("AUTHORISATION", "CAPTURE_FAILED")
     ]
-    await apply(workers, *story[::order], stripe=Booking(capture="automatic"))
+    await apply(workers, *story[::order], stripe=PostingRules(capture="automatic"))
     assert await workers.rows(PAYMENTS) == [("PSP1", "failed", "EUR", 500, 0, 0, 0, False)]
     assert [row[0] for row in await workers.rows(TRANSFERS)] == ["capture:PSP1", "capture_failed:PSP1"]
 

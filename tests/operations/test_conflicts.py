@@ -12,7 +12,7 @@ import pytest
 from consumers.handlers import load
 from consumers.handlers.payments import builtin
 from consumers.settings import Settings
-from contract.accounts import Booking
+from contract.accounts import PostingRules
 from contract.event import Event
 from operations import conflicts as resolve
 from operations.cli.command import EXIT_UNREACHABLE, EXIT_WRONG
@@ -72,10 +72,10 @@ class Operator:
     def connection(self) -> asyncpg.Connection:
         return self.workers.connection
 
-    async def apply(self, *events: Event, **bookings: Booking) -> None:
+    async def apply(self, *events: Event, **posting_rules: PostingRules) -> None:
         for event in events:
             await self.workers.stream.publish(event)
-        async with self.workers.working(load(HANDLERS, builtin(bookings), ""), batch_size=1):
+        async with self.workers.working(load(HANDLERS, builtin(posting_rules), ""), batch_size=1):
             await self.workers.drained()
 
     async def say(self, *argv: str) -> Said:
@@ -278,7 +278,7 @@ async def test_a_payment_of_two_namespaces_is_not_guessed(
 
 
 async def test_another_currency_is_booked_between_its_own_accounts(operator: Operator) -> None:
-    own = Booking(accounts={"provider": "provider/{currency}", "merchant": "shop", "disputes": "lost"})
+    own = PostingRules(accounts={"provider": "provider/{currency}", "merchant": "shop", "disputes": "lost"})
     await operator.apply(captured(700, "evt_eur"), captured(700, "evt_usd", currency="usd"), stripe=own)
     assert (await operator.say("resolve", "pi_1", "--keep", "told")).code == 0
     assert await operator.rows(BALANCES) == [

@@ -10,7 +10,7 @@ import pytest
 from consumers.handlers import Handlers, Reject
 from consumers.handlers.payments import HANDLERS, builtin
 from consumers.settings import Settings
-from contract.accounts import Booking
+from contract.accounts import PostingRules
 from contract.event import Event
 from operations.cli.command import EXIT_UNREACHABLE, EXIT_WRONG
 from operations.why import postgres_source as in_postgres
@@ -273,7 +273,9 @@ async def test_facts_that_are_held_back_because_nobody_signed_them(workers: Work
     document = await why(workers.settings, "pi_1")
     assert {fact["held_back"] for fact in only(document)["facts"]} == {"unsigned"}
     assert document["payments"][0]["state"] is None
-    await apply(workers, told("evt_2", signed="weak", resource="pi_2"), handlers=builtin({"stripe": Booking("all")}))
+    await apply(
+        workers, told("evt_2", signed="weak", resource="pi_2"), handlers=builtin({"stripe": PostingRules("all")})
+    )
     assert (await why(workers.settings, "evt_2"))["stuck"] == []
 
 

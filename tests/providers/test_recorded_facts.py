@@ -5,7 +5,7 @@ from datetime import datetime
 import pytest
 
 from consumers.handlers.payments import builtin
-from contract.accounts import Booking
+from contract.accounts import PostingRules
 from providers import READERS
 from sql.audit import audit
 from tests.support.consuming import Workers
@@ -38,7 +38,7 @@ TRANSFERS = """
     SELECT movement, debit_account, credit_account, amount, currency
     FROM transfers WHERE namespace = $1 ORDER BY movement
 """
-TRUST = builtin({provider: Booking(trust="all") for provider in READERS})
+TRUST = builtin({provider: PostingRules(trust="all") for provider in READERS})
 
 
 async def test_the_rows(workers: Workers) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from contract.accounts import Booking
+from contract.accounts import PostingRules
 from stack.base import StackError
 from stack.demo.check import (
     CONFLICT_IS_OPEN,
@@ -25,7 +25,7 @@ from stack.demo.report import Report
 from stack.demo.samples import Story
 from stack.demo.scenarios import stories
 
-STRIPE = Source("stripe", "stripe", "acme", Booking())
+STRIPE = Source("stripe", "stripe", "acme", PostingRules())
 TWO = '[stripe]\nprovider = "stripe"\n{}\n[default]\nprovider = "hmac"\n'
 
 *PLAIN, CONTRADICTED = stories("run", random.Random(1), with_conflict=True)
@@ -67,7 +67,7 @@ def test_of_a_contradiction_one_amount_is_booked_and_a_conflict_says_so() -> Non
 
 def test_accounts_are_those_of_the_source() -> None:
     accounts = {"provider": "psp:{source}:{currency}", "merchant": "shop:{namespace}", "disputes": "d:{payment}"}
-    source = replace(STRIPE, booking=Booking(accounts=accounts))
+    source = replace(STRIPE, rules=PostingRules(accounts=accounts))
     booked = expected_transfers(REFUNDED, source)
     currency = REFUNDED.outcome.currency
     assert {booked[0].debit_account, booked[0].credit_account} == {f"psp:stripe:{currency}", "shop:acme"}

@@ -9,7 +9,7 @@ import pytest
 
 from consumers.handlers import Connection, Event, Handlers, PaymentFact, Reject
 from consumers.handlers.payments import builtin
-from contract.accounts import Booking
+from contract.accounts import PostingRules
 from contract.facts import Kind
 from tests.support.consuming import QUICK_ENV, Workers
 from tests.support.events import contract_event
@@ -163,7 +163,7 @@ async def test_what_nobody_signed_is_told_only_where_it_is_trusted(ready: Worker
         await ready.drained()
     assert await ready.rows(FACTS) == []
     await publish(ready, [Event(**fields | {"signed": "weak", "event_id": "evt_trusted"})])
-    async with ready.working(builtin({"stripe": Booking(trust="all")}).joined_with(told)):
+    async with ready.working(builtin({"stripe": PostingRules(trust="all")}).joined_with(told)):
         await ready.drained()
     assert await ready.rows(FACTS) == MOVEMENTS_TOLD[:2]
 

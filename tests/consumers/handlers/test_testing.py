@@ -5,7 +5,7 @@ import pytest
 
 from consumers.handlers import Connection, Event, Handlers, PaymentFact, Reject
 from consumers.handlers.testing import applied
-from contract.accounts import Booking
+from contract.accounts import PostingRules
 from contract.event import Signed
 from tests.support.events import contract_event
 
@@ -61,6 +61,6 @@ async def test_a_source_has_the_settings_that_it_is_given(database_url: str, sig
     event = contract_event(signed=signed)
     async with applied(handlers, event, database_url=database_url, tables=TABLES) as inside:
         assert await inside.fetchval("SELECT count(*) FROM told") == told
-    trusting = {"stripe": Booking(trust="all")}
-    async with applied(handlers, event, database_url=database_url, tables=TABLES, bookings=trusting) as inside:
+    trusting = {"stripe": PostingRules(trust="all")}
+    async with applied(handlers, event, database_url=database_url, tables=TABLES, posting_rules=trusting) as inside:
         assert await inside.fetchval("SELECT count(*) FROM told") == 1

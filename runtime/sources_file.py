@@ -1,0 +1,34 @@
+"""What programs other than the gateway read in sources.toml: posting rules and namespaces, never a secret."""
+
+import tomllib
+from pathlib import Path
+
+from contract.accounts import PostingRules, PostingRulesError
+
+
+def read_posting_rules(path: Path) -> dict[str, PostingRules]:
+    """Return the posting rules of each source; empty where there is no file. Raises PostingRulesError."""
+    rules = {}
+    for source, table in _read_tables(path).items():
+        try:
+            rules[source] = PostingRules.from_table(table if isinstance(table, dict) else {})
+        except PostingRulesError as error:
+            raise PostingRulesError(f"{path}: [{source}] {error}") from error
+    return rules
+
+
+def read_namespaces(path: Path) -> set[str]:
+    """Return the namespaces of all sources; empty where there is no file. Raises PostingRulesError."""
+    return {
+        str(table.get("namespace", source)) if isinstance(table, dict) else source
+        for source, table in _read_tables(path).items()
+    }
+
+
+def _read_tables(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise PostingRulesError(f"{path} cannot be read: {error}") from error
