@@ -6,11 +6,12 @@ import os
 import platform
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import uvloop
 from rich.console import Console
 
-from tests.benchmarks import consumers, end_to_end, gateway, memory, verify, waiting
+from tests.benchmarks import consumers, end_to_end, gateway, instructions, memory, verify, waiting
 from tests.benchmarks.figures import Figure, table
 from tests.benchmarks.harness import Options
 
@@ -23,6 +24,9 @@ BENCHMARKS: dict[str, Callable[[Options], Awaitable[list[Figure]]]] = {
     "verify": verify.run,
 }
 
+ON_REQUEST: dict[str, Callable[[Options], Awaitable[list[Figure]]]] = {"instructions": instructions.run}
+"""Not part of `all`: needs a tool that is not installed everywhere."""
+
 PLAIN_WIDTH_CHARS = 140
 """The table's width in a file or a pipe."""
 
@@ -30,13 +34,15 @@ PLAIN_WIDTH_CHARS = 140
 def main() -> None:
     """Run the named benchmarks one after the other; the exit code says nothing about speed."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("which", nargs="?", default="all", choices=[*BENCHMARKS, "all"])
+    parser.add_argument("which", nargs="?", default="all", choices=[*BENCHMARKS, *ON_REQUEST, "all"])
     parser.add_argument("--json", action="store_true", help="figures for scripts")
     parser.add_argument("--seconds", type=float, default=3, help="how long one side is measured at a time")
     parser.add_argument("--rounds", type=int, default=5, help="how often each side has its turn; the median counts")
     parser.add_argument("--events", type=int, default=200_000, help="how many events `memory` sends")
+    parser.add_argument("--beside", type=Path, help="a checkout of another commit, whose gateway is measured as well")
+    parser.add_argument("--connections", type=int, nargs="+", default=(), help="only with these numbers of connections")
     asked = parser.parse_args()
-    options = Options(asked.seconds, asked.rounds, asked.events)
+    options = Options(asked.seconds, asked.rounds, asked.events, asked.beside, tuple(asked.connections))
     caption = (
         f"Python {platform.python_version()} on {os.cpu_count()} processors; load before: {os.getloadavg()[0]:.1f}"
     )
@@ -53,7 +59,7 @@ async def _run(names: list[str], options: Options) -> list[Figure]:
     figures = []
     for name in names:
         sys.stderr.write(f"{name} …\n")
-        figures += await BENCHMARKS[name](options)
+        figures += await (BENCHMARKS | ON_REQUEST)[name](options)
     return figures
 
 

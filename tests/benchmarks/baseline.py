@@ -1,7 +1,6 @@
 """`python -m tests.benchmarks.baseline NAME PORT REDIS_URL`: the handlers that the gateway is compared with.
 
 bare    reads the body and answers 202: as fast as an aiohttp application can be
-server  the same without aiohttp's router and application, on its lowest level
 xadd    reads the body and awaits one XADD per request, as most webhook endpoints in front of a stream are written
 """
 
@@ -42,8 +41,6 @@ def adding_to(redis: Redis) -> Answer:
 
 def runner(name: str, redis: Redis) -> web.BaseRunner:
     """The handler of this name, made to be served."""
-    if name == "server":
-        return web.ServerRunner(web.Server(bare, access_log=None))
     application = web.Application()
     application.router.add_post(PATH, bare if name == "bare" else adding_to(redis))
     return web.AppRunner(application, access_log=None)

@@ -33,11 +33,17 @@ _CPU_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How long and how often: one side is measured for about `seconds`, `rounds` times. `events` is for `memory`."""
+    """How long and how often: one side is measured for about `seconds`, `rounds` times.
+
+    `events` is for `memory`. `beside` is a checkout whose gateway is measured in turns with ours, and `connections`
+    limits the numbers of connections; both are for `gateway` and `instructions`.
+    """
 
     seconds: float
     rounds: int
     events: int
+    beside: Path | None = None
+    connections: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

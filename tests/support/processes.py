@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -37,11 +37,11 @@ class Gateway(Child):
     def url(self) -> str:
         return f"http://{HOST}:{self.port}"
 
-    async def ready(self, path: str = "/readyz") -> None:
-        """Waits for a 200 of this path."""
+    async def ready(self, path: str = "/readyz", *, timeout_s: float = READY_TIMEOUT_S) -> None:
+        """Wait for a 200 of this path."""
         timeout = aiohttp.ClientTimeout(total=PROBE_TIMEOUT_S)
         async with aiohttp.ClientSession(timeout=timeout) as session:
-            await until(lambda: self._answers(session, path), timeout_s=READY_TIMEOUT_S, what=f"{path} says 200")
+            await until(lambda: self._answers(session, path), timeout_s=timeout_s, what=f"{path} says 200")
 
     async def _answers(self, session: aiohttp.ClientSession, path: str) -> bool:
         assert self.is_running, f"the gateway ended while it started:\n{self.log}"
@@ -53,11 +53,18 @@ class Gateway(Child):
 
 
 class Programs:
-    """Starts programs and ends them with the test. `folder` holds their logs and their working directory."""
+    """Starts programs and ends them with the test. `folder` holds their logs and their working directory.
 
-    def __init__(self, folder: Path, *, shows_logs: bool = True) -> None:
+    `root` is the checkout whose code runs; `under` is a command in front of Python, such as a profiler.
+    """
+
+    def __init__(
+        self, folder: Path, *, shows_logs: bool = True, root: Path = ROOT, under: Sequence[str] = ()
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
+        self._root = root
+        self._under = under
         self.shows_logs = shows_logs
         self.children: list[Child] = []
 
@@ -142,7 +149,8 @@ class Programs:
 
     def _launch(self, child: Child, module: str, env: Mapping[str, str], arguments: tuple[str, ...]) -> None:
         self.children.append(child)
-        child.launch(dying_with_parent([sys.executable, "-m", module, *arguments]), self._env(env), self.folder)
+        argv = dying_with_parent([*self._under, sys.executable, "-m", module, *arguments])
+        child.launch(argv, self._env(env), self.folder)
 
     def _named(self, module: str) -> tuple[str, Path]:
         name = f"{module}-{len(self.children) + 1}"
@@ -151,7 +159,7 @@ class Programs:
     def _env(self, env: Mapping[str, str]) -> dict[str, str]:
         """Nothing leaks in: no setting of this machine, and no `.env`, because the working directory is the test's."""
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-        return kept | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"} | dict(env)
+        return kept | {"PYTHONPATH": str(self._root), "PYTHONUNBUFFERED": "1"} | dict(env)
 
 
 SLOTS_LOOKED_AT = 64
