@@ -1,12 +1,14 @@
-"""`python -m gateway` reads the settings and serves until SIGTERM. It exits 0 stopped, 1 failed, 2 wrongly set.
+"""`python -m gateway` reads the settings and serves until SIGTERM.
 
-`python -m gateway check` says why a recorded request does not verify, and exits as `gateway/check/command.py` says.
+Exit codes: 0 stopped, 1 failed, 2 wrong settings. `python -m gateway check` says why a recorded request does not
+verify; `gateway/check/command.py` has its exit codes.
 """
 
 import os
 import resource
 import shutil
 import socket
+import ssl
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -21,17 +23,18 @@ from gateway.check import command as check
 from gateway.processes import Supervisor
 from gateway.settings import Settings, problems
 from gateway.sources import SourcesError, load_sources
+from gateway.tls import TlsError, tls_context
 from providers.base import Provider
 
 SETTINGS_ARE_WRONG = 2
 METRICS_DIR = "PROMETHEUS_MULTIPROC_DIR"
 
-FILES_BESIDE_CONNECTIONS = 128
-"""Files a process has open besides its clients' connections: Redis, metrics, logs."""
+OTHER_FILES = 128
+"""Files a process has open apart from its clients' connections: Redis, metrics, logs."""
 
 
 def main() -> int:
-    """The whole life of the gateway, or of one check; the exit code."""
+    """Run the gateway, or one check; return the exit code."""
     checking = check.options(sys.argv[2:]) if sys.argv[1:2] == ["check"] else None
     files = _env_files()
     try:
@@ -44,8 +47,12 @@ def main() -> int:
         return _wrong([str(error)])
     if checking:
         return check.run(checking, sources)
+    try:
+        tls = tls_context(settings)
+    except TlsError as error:
+        return _wrong([f"TLS cannot be used, so nothing was started: {error}"])
     logs.configure(settings.log_level)
-    _allow_open_files(settings.connections_max + FILES_BESIDE_CONNECTIONS)
+    _allow_open_files(settings.connections_max + OTHER_FILES)
     try:
         listening = _listen(settings.gateway_host, settings.gateway_port)
     except OSError as error:
@@ -54,17 +61,19 @@ def main() -> int:
     with listening:
         if settings.gateway_processes == 1:
             os.environ.pop(METRICS_DIR, None)
-            return _serve(settings, sources, listening)
-        return _supervise(settings, sources, listening)
+            return _serve(settings, sources, listening, tls)
+        return _supervise(settings, sources, listening, tls)
 
 
-def _supervise(settings: Settings, sources: Mapping[str, Provider], listening: socket.socket) -> int:
+def _supervise(
+    settings: Settings, sources: Mapping[str, Provider], listening: socket.socket, tls: ssl.SSLContext | None
+) -> int:
     metrics_dir = os.environ[METRICS_DIR] = tempfile.mkdtemp(prefix="webhook-gateway-metrics-")
     try:
         return Supervisor(
             settings.gateway_processes,
-            child=lambda parent_pipe: _serve(settings, sources, listening, parent_pipe),
-            died=lambda pid: _forget_live_metrics(Path(metrics_dir), pid),
+            child=lambda parent_pipe: _serve(settings, sources, listening, tls, parent_pipe),
+            on_exit=lambda pid: _forget_live_metrics(Path(metrics_dir), pid),
             stop_s=settings.shutdown_timeout_s,
         ).run()
     finally:
@@ -72,25 +81,29 @@ def _supervise(settings: Settings, sources: Mapping[str, Provider], listening: s
 
 
 def _serve(
-    settings: Settings, sources: Mapping[str, Provider], listening: socket.socket, parent_pipe: int | None = None
+    settings: Settings,
+    sources: Mapping[str, Provider],
+    listening: socket.socket,
+    tls: ssl.SSLContext | None,
+    parent_pipe: int | None = None,
 ) -> int:
-    # Only now: this imports prometheus_client, which looks at the environment while it is imported.
-    from gateway.app import serve  # noqa: PLC0415
+    # Only now: this imports prometheus_client, which reads the environment while it is imported.
     from gateway.metrics import Metrics  # noqa: PLC0415
+    from gateway.service import serve  # noqa: PLC0415
 
     metrics = Metrics(multiprocess=parent_pipe is not None)
-    finished = uvloop.run(serve(settings, sources, metrics, listening, parent_pipe))
+    finished = uvloop.run(serve(settings, sources, metrics, listening, tls, parent_pipe))
     return 0 if finished else 1
 
 
 def _forget_live_metrics(metrics_dir: Path, pid: int) -> None:
-    """What a dead process had in hand is not in hand any more; what it counted stays counted."""
+    """Delete the gauges of a dead process; its counters stay."""
     for path in metrics_dir.glob(f"gauge_live*_{pid}.db"):
         path.unlink(missing_ok=True)
 
 
 def _allow_open_files(wanted: int) -> None:
-    """Raise the soft limit where it is too low, as far as the hard one lets us; what is beyond it is not accepted."""
+    """Raise the soft limit of open files where it is too low, as far as the hard limit allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < allowed:
@@ -109,13 +122,13 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _env_files() -> tuple[Path, ...]:
-    """What the running stack chose, then `.env`, which wins over it; the process environment wins over both."""
+    """Return the files of settings: what the running stack chose, then `.env`, which wins over it."""
     data_dir = os.environ.get("DATA_DIR") or dotenv_values(".env").get("DATA_DIR") or ".data"
     return (Path(data_dir) / "stack.env", Path(".env"))
 
 
 def _environment(files: tuple[Path, ...]) -> dict[str, str]:
-    """Where `${NAME}` in sources.toml is looked up."""
+    """Return the variables that `${NAME}` in sources.toml may name; the process environment wins over the files."""
     found: dict[str, str] = {}
     for file in files:
         found |= {name: value for name, value in dotenv_values(file, interpolate=False).items() if value}

@@ -1,4 +1,4 @@
-"""Waiting until published events are committed, for senders that ask for it with `Prefer: wait=N` (RFC 7240)."""
+"""Waiting for the commit of published events, for senders that ask for it with `Prefer: wait=N` (RFC 7240)."""
 
 import asyncio
 import re
@@ -7,11 +7,11 @@ import structlog
 from redis.exceptions import ResponseError
 
 from contract.keys import COMMITTED
-from gateway.link import Link, PublishUnavailableError
+from gateway.redis_writer import RedisUnavailableError, RedisWriter
 from providers.base import Headers
 
 POLL_S = 0.01
-"""How often the markers are looked at, all waiting ones in one command, while anybody waits."""
+"""Time between two looks at the markers; one command reads all of them."""
 
 WAITERS_MAX = 1000
 """Requests that may wait at a time; one more is answered at once, as if it had not asked."""
@@ -21,8 +21,8 @@ _WAIT = re.compile(rb"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,20})\"?(?:$|[,;\s])", re.I
 log = structlog.get_logger()
 
 
-def asked_wait_s(headers: Headers, wait_s_max: float) -> float:
-    """How long the sender would like to wait, at most `wait_s_max`; 0 where it does not say so in a readable way."""
+def requested_wait_s(headers: Headers, wait_s_max: float) -> float:
+    """Return how long the sender asks to wait, at most `wait_s_max`; 0 without a readable preference."""
     for value in headers.get_all("prefer"):
         found = _WAIT.search(value)
         if found:
@@ -30,21 +30,31 @@ def asked_wait_s(headers: Headers, wait_s_max: float) -> float:
     return 0.0
 
 
-class CommitWatcher:
-    """Looks at duplicate markers: the consumers set them to `committed` right after the commit, and never before.
+class CommitWaiter:
+    """Polls duplicate markers, which the consumers set to `committed` right after the commit and never before.
 
-    A message to whoever waits would be lost with a connection; a marker is still there at the next look. What is not
-    known in time, for whatever reason, is not "committed". Without anybody who waits, nothing is looked at.
+    A published message would be lost with a connection; a marker is still there at the next poll. Whatever is not known
+    in time counts as not committed. Nothing is polled while nobody waits.
     """
 
-    def __init__(self, link: Link) -> None:
-        self._link = link
+    def __init__(self, redis: RedisWriter) -> None:
+        self._redis = redis
         self._waiting: dict[str, list[asyncio.Future[bool]]] = {}
         self._polling: asyncio.Task[None] | None = None
         self._closed = False
 
-    async def committed(self, marker: str, timeout_s: float) -> bool:
-        """Whether the event of this marker is committed within the time. Raises nothing: False means "not known"."""
+    @property
+    def waiters(self) -> list[int]:
+        """How many requests wait for each marker."""
+        return [len(futures) for futures in self._waiting.values()]
+
+    @property
+    def is_polling(self) -> bool:
+        """Whether Redis is asked regularly now."""
+        return self._polling is not None
+
+    async def is_committed(self, marker: str, timeout_s: float) -> bool:
+        """Wait until the event of this marker is committed. False where that is not known within the time."""
         if self._closed or len(self._waiting) >= WAITERS_MAX:
             return False
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
@@ -60,31 +70,30 @@ class CommitWatcher:
             self._forget(marker, future)
 
     def close(self) -> None:
-        """Everybody is answered now."""
+        """Answer everybody who waits, now."""
         self._closed = True
-        self._settle(list(self._waiting), outcome=False)
+        self._complete(list(self._waiting), committed=False)
 
     async def _poll(self) -> None:
         try:
             while self._waiting:
                 markers = list(self._waiting)
-                values = await self._link.ask(("MGET", *markers))
-                told = zip(markers, values, strict=True)
-                done = {marker: value == COMMITTED for marker, value in told if value in (COMMITTED, None)}
-                self._settle([marker for marker, committed in done.items() if committed], outcome=True)
-                self._settle([marker for marker, committed in done.items() if not committed], outcome=False)
+                values = await self._redis.read(("MGET", *markers))
+                states = list(zip(markers, values, strict=True))
+                self._complete([marker for marker, value in states if value == COMMITTED], committed=True)
+                self._complete([marker for marker, value in states if value is None], committed=False)
                 await asyncio.sleep(POLL_S)
-        except (PublishUnavailableError, ResponseError) as error:
-            log.warning("nobody knows now what is committed", reason=str(error))
-        finally:  # whoever still waits is answered "accepted", which is true
+        except (RedisUnavailableError, ResponseError) as error:
+            log.warning("commits cannot be observed; waiting requests are answered as accepted", reason=str(error))
+        finally:  # "accepted" is true for whoever still waits
             self._polling = None
-            self._settle(list(self._waiting), outcome=False)
+            self._complete(list(self._waiting), committed=False)
 
-    def _settle(self, markers: list[str], *, outcome: bool) -> None:
+    def _complete(self, markers: list[str], *, committed: bool) -> None:
         for marker in markers:
             for future in self._waiting.pop(marker, ()):
                 if not future.done():
-                    future.set_result(outcome)
+                    future.set_result(committed)
 
     def _forget(self, marker: str, future: asyncio.Future[bool]) -> None:
         futures = self._waiting.get(marker, [])

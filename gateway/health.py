@@ -1,44 +1,42 @@
-"""Whether the process lives, whether it can accept events durably now, and what it has counted."""
+"""Whether the process lives, whether it can accept events durably now, and its metrics."""
 
-import json
+from aiohttp import web
 
-from aiohttp.web_request import BaseRequest
-
-from gateway.link import Link
 from gateway.metrics import CONTENT_TYPE, Metrics
-from gateway.response import Response
+from gateway.problem import answer, json_answer
+from gateway.redis_writer import RedisWriter
 
 READY_AGE_S_MAX = 1.0
 """/readyz asks Redis again where the last check is older, so that a stranger cannot make it ask more often."""
 
 
 class Health:
-    """The three endpoints that are for operators."""
+    """The three endpoints for operators."""
 
-    def __init__(self, link: Link, metrics: Metrics) -> None:
-        self._link = link
+    def __init__(self, redis: RedisWriter, metrics: Metrics) -> None:
+        self._redis = redis
         self._metrics = metrics
-        self.draining = False
+        self.is_draining = False
 
-    async def healthz(self, _request: BaseRequest) -> Response:
-        """The process lives. It says nothing of Redis: a restart would not heal that."""
-        return Response(200, b'{"alive":true}')
+    async def healthz(self, _request: web.Request) -> web.Response:
+        """Say that the process lives. Redis does not matter here: a restart would not heal it."""
+        return json_answer(200, {"alive": True})
 
-    async def readyz(self, _request: BaseRequest) -> Response:
-        """200 where an event posted now would be accepted durably, else 503 with the reason."""
-        await self._link.check(READY_AGE_S_MAX)
-        promise = self._link.promise
-        if self.draining:
+    async def readyz(self, _request: web.Request) -> web.Response:
+        """Answer 200 where an event posted now would be accepted durably, else 503 with the reason."""
+        await self._redis.check(READY_AGE_S_MAX)
+        guarantee = self._redis.guarantee
+        if self.is_draining:
             return _not_ready("the gateway is being stopped")
-        if promise is None:
-            return _not_ready(self._link.reason)
-        body = {"ready": True, "reason": None, "durability": promise.durability, "proof": promise.method.value}
-        return Response(200, json.dumps(body).encode())
+        if guarantee is None:
+            return _not_ready(self._redis.reason)
+        ready = {"ready": True, "reason": None, "durability": guarantee.durability}
+        return json_answer(200, {**ready, "proof": guarantee.confirmation.value})
 
-    async def metrics(self, _request: BaseRequest) -> Response:
-        """Prometheus' text format."""
-        return Response(200, self._metrics.render(), CONTENT_TYPE)
+    async def metrics(self, _request: web.Request) -> web.Response:
+        """Return the metrics in Prometheus' text format."""
+        return answer(200, self._metrics.render(), CONTENT_TYPE)
 
 
-def _not_ready(reason: str) -> Response:
-    return Response(503, json.dumps({"ready": False, "reason": reason}).encode())
+def _not_ready(reason: str) -> web.Response:
+    return json_answer(503, {"ready": False, "reason": reason})

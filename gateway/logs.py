@@ -39,7 +39,7 @@ def configure(level: str) -> None:
 
 
 class RefusalLog:
-    """Logs refused requests, so many of one kind a minute; what was left out is said with the next one that is not."""
+    """Logs refused requests, a limited number of each kind a minute, and then how many were left out."""
 
     def __init__(self, per_minute: int) -> None:
         self._per_minute = per_minute
@@ -48,7 +48,7 @@ class RefusalLog:
         self._counts: dict[tuple[str, str], int] = {}
 
     def refused(self, source: str, status: int, reason: str, detail: str, client: str | None) -> None:
-        """`source` and `reason` are names of ours, never a stranger's text, so that the kinds are few."""
+        """Log one within the limit of its kind. `source` and `reason` are names of ours, so that the kinds are few."""
         minute = int(time.monotonic() // MINUTE_S)
         if minute != self._minute:
             left_out = sum(max(0, count - self._per_minute) for count in self._counts.values())

@@ -1,6 +1,6 @@
-"""What the gateway counts. With several processes each writes to a shared folder, and any of them answers for all.
+"""The gateway's metrics. With several processes each writes to a shared folder, and any of them answers for all.
 
-Importing this imports prometheus_client, which looks for PROMETHEUS_MULTIPROC_DIR then, once: `__main__` sets it first.
+Importing this imports prometheus_client, which reads PROMETHEUS_MULTIPROC_DIR at that moment: `__main__` sets it first.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 NO_SOURCE = "-"
-"""The label of what reached no source: unknown paths and malformed HTTP. Never text that a stranger chose."""
+"""The label of requests that reached no source: unknown paths, malformed HTTP. Never text that a stranger chose."""
 
 BATCH_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 4000)
 ROUND_TRIP_BUCKETS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
@@ -65,7 +65,7 @@ class Metrics:
         )
         self._durable = Gauge(
             f"{prefix}durable",
-            "1 while Redis can promise that an accepted event survives, else 0.",
+            "1 while Redis guarantees that an accepted event survives, else 0.",
             registry=registry,
             multiprocess_mode="livemin",
         )
@@ -87,47 +87,50 @@ class Metrics:
         if not multiprocess:
             ProcessCollector(registry=registry)
             PlatformCollector(registry=registry)
+        self._increments = _Increments()
         self._sources: dict[str, SourceMetrics] = {}
 
     def of(self, source: str) -> "SourceMetrics":
-        """What is counted of one source, or of NO_SOURCE."""
+        """Return the counters of one source, or of NO_SOURCE."""
         if source not in self._sources:
             self._sources[source] = SourceMetrics(
-                _Labelled(self._requests, source),
-                _Labelled(self._verified, source),
-                _Labelled(self._rejected, source),
+                source,
+                self._increments,
+                self._requests,
+                self._verified,
+                self._rejected,
                 self._duplicates.labels(source),
             )
         return self._sources[source]
 
     def internal_error(self) -> None:
-        """A bug, or something nobody thought of."""
+        """Count a bug."""
         self._internal_errors.inc()
 
-    def flushed(self, events: int, round_trip_s: float, backlog: int) -> None:
-        """One exchange with Redis."""
+    def published(self, events: int, round_trip_s: float, backlog: int) -> None:
+        """Count one exchange with Redis; the stream had `backlog` entries before it."""
         self._batch.observe(events)
         self._round_trip.observe(round_trip_s)
         self._backlog.set(backlog)
 
     def waiting(self, events: int) -> None:
-        """Deliveries that the exchange just begun did not take along."""
+        """Set how many deliveries wait for the next exchange."""
         self._waiting.set(events)
 
     def durable(self, *, yes: bool) -> None:
-        """Whether Redis can promise durability now."""
+        """Set whether Redis guarantees durability now."""
         self._durable.set(int(yes))
 
     def backlog(self, entries: int) -> None:
-        """The stream's length."""
+        """Set the stream's length."""
         self._backlog.set(entries)
 
     def connections(self, count: int) -> None:
-        """Open connections of this process."""
+        """Set the number of this process's open connections."""
         self._connections.set(count)
 
     def render(self) -> bytes:
-        """All of it in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         if not self._multiprocess:
             return generate_latest(self._registry)
         everyone = CollectorRegistry()
@@ -135,40 +138,58 @@ class Metrics:
         return generate_latest(everyone)
 
 
-class _Labelled:
-    """A counter's children by their last label. What is counted in one turn of the event loop is added at its end, at
-    once: finding a child by all its labels and taking its lock costs as much as a tenth of an answer.
+class _Increments:
+    """Buffers increments of labelled counters and adds them once per turn of the event loop.
+
+    Finding a counter by its labels and taking its lock for each request would cost a tenth of an answer.
     """
 
-    def __init__(self, counter: Counter, source: str) -> None:
-        self._counter = counter
-        self._source = source
-        self._new: dict[str | int, int] = {}
+    def __init__(self) -> None:
+        self._counts: dict[tuple[Counter, str, str | int], int] = {}
 
-    def inc(self, label: str | int) -> None:
-        """One more with this label."""
-        if not self._new:
-            asyncio.get_running_loop().call_soon(self._add)
-        self._new[label] = self._new.get(label, 0) + 1
+    def add(self, counter: Counter, source: str, label: str | int) -> None:
+        """Count one more with these labels."""
+        if not self._counts:
+            asyncio.get_running_loop().call_soon(self._flush)
+        key = (counter, source, label)
+        self._counts[key] = self._counts.get(key, 0) + 1
 
-    def _add(self) -> None:
-        for label, count in self._new.items():
-            self._counter.labels(self._source, str(label)).inc(count)
-        self._new.clear()
+    def _flush(self) -> None:
+        for (counter, source, label), count in self._counts.items():
+            counter.labels(source, str(label)).inc(count)
+        self._counts.clear()
 
 
 @dataclass(frozen=True, slots=True)
 class SourceMetrics:
-    """Counters of one source: answers by status, genuine requests by secret, refused ones by reason, duplicates."""
+    """The counters of one source."""
 
-    answered: _Labelled
-    verified: _Labelled
-    rejected: _Labelled
-    duplicates: Counter
+    _source: str
+    _increments: _Increments
+    _requests: Counter
+    _verified: Counter
+    _rejected: Counter
+    _duplicates: Counter
+
+    def answered(self, status: int) -> None:
+        """Count an answer by its status."""
+        self._increments.add(self._requests, self._source, status)
+
+    def verified(self, secret_number: int) -> None:
+        """Count a genuine event by the number of the secret that verified it."""
+        self._increments.add(self._verified, self._source, secret_number)
+
+    def rejected(self, reason: str) -> None:
+        """Count a refused request by the reason."""
+        self._increments.add(self._rejected, self._source, reason)
+
+    def duplicate(self) -> None:
+        """Count an event that was in the stream already."""
+        self._duplicates.inc()
 
 
 def version() -> str:
-    """The installed version of this package, `source` where it runs from a checkout."""
+    """Return the installed version of this package, `source` where it runs from a checkout."""
     try:
         return metadata.version("payment-webhooks")
     except metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""OpenAPI 3.1 of this very installation: every configured source, every answer. And the page that shows it."""
+"""OpenAPI 3.1 of this installation, with every configured source and every answer, and the page that shows it."""
 
 import json
 from collections.abc import Mapping
@@ -7,11 +7,10 @@ from importlib import resources
 from string import Template
 from typing import Any
 
-from aiohttp.web_request import BaseRequest
+from aiohttp import web
 
 from gateway.metrics import version
-from gateway.problem import PROBLEM_JSON
-from gateway.response import JSON, Response
+from gateway.problem import JSON, PROBLEM_JSON, answer
 from gateway.settings import Settings
 from providers.base import Provider
 
@@ -19,7 +18,7 @@ Json = dict[str, Any]
 
 PAGE = Template(resources.files("gateway").joinpath("docs.html").read_text(encoding="utf-8"))
 HTML = "text/html; charset=utf-8"
-PAGE_HEADERS = "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r\n"
+PAGE_HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
 
 RETRY_AFTER: Json = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
 
@@ -45,7 +44,7 @@ SCHEMAS: Json = {
     },
     "Several": {
         "type": "object",
-        "description": "The answer to a request that carried several events, or none.",
+        "description": "The answer to a request with several events, or without any.",
         "required": ["status", "events"],
         "properties": {
             "status": {"enum": ["accepted", "committed", "duplicate"]},
@@ -77,24 +76,24 @@ SCHEMAS: Json = {
 
 
 class Documentation:
-    """/openapi.json and /docs, made once."""
+    """/openapi.json and /docs, rendered once."""
 
     def __init__(self, sources: Mapping[str, Provider], settings: Settings) -> None:
         document = describe(sources, settings)
         self._json = json.dumps(document, indent=2).encode()
         self._html = _page(document).encode()
 
-    async def openapi(self, _request: BaseRequest) -> Response:
-        """The document."""
-        return Response(200, self._json)
+    async def openapi(self, _request: web.Request) -> web.Response:
+        """Return the document."""
+        return answer(200, self._json, JSON)
 
-    async def docs(self, _request: BaseRequest) -> Response:
-        """The document for people: one page, which loads nothing from anywhere."""
-        return Response(200, self._html, HTML, headers=PAGE_HEADERS)
+    async def docs(self, _request: web.Request) -> web.Response:
+        """Return the document as a page for people, which loads nothing from other servers."""
+        return answer(200, self._html, HTML, PAGE_HEADERS)
 
 
 def describe(sources: Mapping[str, Provider], settings: Settings) -> Json:
-    """The whole document."""
+    """Return the whole document."""
     paths: Json = {f"/webhooks/{name}": _source(each, settings, f"webhook_{name}") for name, each in sources.items()}
     if "default" in sources:
         paths["/webhook"] = _source(sources["default"], settings, "webhook")
@@ -140,7 +139,7 @@ def _webhook(provider: Provider, settings: Settings, operation: str) -> Json:
                 "required": False,
                 "schema": {"type": "string", "examples": ["wait=5"]},
                 "description": f"`wait=N` waits up to N s (at most {settings.prefer_wait_s_max:g}) for the commit; "
-                "201 says that it came, 202 or 200 that it is not known to have come yet.",
+                "201 says that it was committed, 202 or 200 that no commit is known yet.",
             }
         ],
         "requestBody": {
@@ -248,6 +247,6 @@ def _row(status: str, answer: Json) -> str:
 
 
 def _text(text: str) -> str:
-    """Escaped, with `code` between backticks."""
+    """Return the text escaped, with `code` between backticks."""
     parts = escape(text).split("`")
     return "".join(f"<code>{part}</code>" if number % 2 else part for number, part in enumerate(parts))

@@ -1,19 +1,55 @@
-"""Errors as RFC 9457 problem details: one shape for all of them, safe for strangers to read."""
+"""Answers: JSON, and errors as RFC 9457 problem details, safe for strangers to read."""
 
 import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
 
-from gateway.response import Response, phrase
+from aiohttp import web
+from multidict import CIMultiDict
 
+JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"
 
+SERVER = "payment-webhooks"
+"""What the Server header says: no version for strangers, as aiohttp's own has."""
 
-def problem(status: int, detail: str, *, headers: str = "", close: bool = False) -> Response:
-    """`detail` is a sentence for the developer at the provider; `headers` as in Response."""
-    title = phrase(status)
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    return Response(status, json.dumps(body).encode(), PROBLEM_JSON, headers=headers, close=close)
+JSON_HEADERS = CIMultiDict({"Content-Type": JSON, "Server": SERVER})
+
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
-def retry_later(status: int, detail: str, retry_after_s: int) -> Response:
-    """429 or 503: nothing is wrong with the request."""
-    return problem(status, detail, headers=f"Retry-After: {retry_after_s}\r\n")
+def phrase(status: int) -> str:
+    """Return the status in words; a few providers insist on one that is in no list, such as 498."""
+    return _PHRASES.get(status, "Refused")
+
+
+def answer(
+    status: int, body: bytes, content_type: str, headers: Mapping[str, str] | None = None
+) -> web.Response:  # fmt: skip
+    """Return a response with any body."""
+    all_headers = {"Content-Type": content_type, "Server": SERVER, **(headers or {})}
+    return web.Response(status=status, reason=phrase(status), body=body, headers=all_headers)
+
+
+def json_answer(status: int, value: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> web.Response:
+    """Return a response with a JSON object."""
+    response = web.Response(status=status, body=json.dumps(value).encode(), headers=JSON_HEADERS)
+    if headers:
+        response.headers.update(headers)
+    return response
+
+
+def problem_details(status: int, detail: str) -> dict[str, Any]:
+    """Return the members of problem details. `detail` is a sentence for the developer at the provider."""
+    return {"type": "about:blank", "title": phrase(status), "status": status, "detail": detail}
+
+
+def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> web.Response:
+    """Return a response with problem details."""
+    return answer(status, json.dumps(problem_details(status, detail)).encode(), PROBLEM_JSON, headers)
+
+
+def retry_later(status: int, detail: str, retry_after_s: int) -> web.Response:
+    """Return 429 or 503: nothing is wrong with the request."""
+    return problem(status, detail, {"Retry-After": str(retry_after_s)})

@@ -1,131 +1,133 @@
-"""Several processes behind one listening socket: forked before any event loop, replaced when they die, stopped as one.
+"""Several processes that share one listening socket: started again when they die, stopped together.
 
-The parent only watches. A child notices its parent's death by the end of an inherited pipe, so that none is left alone.
+The processes are the standard library's (`multiprocessing`); what is ours is when to start another and how to stop all.
+No library does that here: gunicorn's aiohttp worker takes limits, TLS and the stop out of our hands, circus would be a
+second supervisor inside the one of the stack or the container, and sockets of their own (SO_REUSEPORT) would reset
+connections that wait at a dying process.
 """
 
+import multiprocessing
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing.context import ForkProcess
 
 import structlog
 
 RESTART_BACKOFF_S = 1.0
-"""How long a died child's place stays empty; doubled each time it dies again soon, up to the next."""
+"""Time before a dead process is replaced; doubled each time it dies again soon, up to the next."""
 
 RESTART_BACKOFF_S_MAX = 30.0
 
 HEALTHY_S = 60.0
-"""A child that lived this long is replaced after the shortest backoff again."""
+"""A process that lived this long is replaced after the shortest backoff again."""
 
 STOP_GRACE_S = 5.0
-"""What children get beyond SHUTDOWN_TIMEOUT_S before they are killed."""
+"""Time that processes get beyond SHUTDOWN_TIMEOUT_S before they are killed."""
 
-WATCHED = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
-STOPS = (signal.SIGTERM, signal.SIGINT)
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_WATCHED = (*STOP_SIGNALS, signal.SIGCHLD)
 
 log = structlog.get_logger()
 
 
 @dataclass(slots=True)
-class _Place:
-    """One of the N places: who is in it, and when it may be filled again."""
+class _Slot:
+    """One of the N processes, and when it may be started again."""
 
-    pid: int = 0
+    process: ForkProcess | None = None
     started_s: float = 0.0
     backoff_s: float = RESTART_BACKOFF_S
     due_s: float = 0.0
 
 
 class Supervisor:
-    """Keeps `count` children running `child(parent_pipe)`; `died(pid)` cleans up behind one that is gone."""
+    """Keeps `count` processes running `child(parent_pipe)`; `on_exit(pid)` cleans up after each that has ended.
 
-    def __init__(self, count: int, child: Callable[[int], int], died: Callable[[int], None], stop_s: float) -> None:
-        self._places = [_Place() for _ in range(count)]
+    `parent_pipe` can be read once the parent is gone, so that no process is left alone.
+    """
+
+    def __init__(self, count: int, child: Callable[[int], int], on_exit: Callable[[int], None], stop_s: float) -> None:
+        self._slots = [_Slot() for _ in range(count)]
         self._child = child
-        self._died = died
+        self._on_exit = on_exit
         self._stop_s = stop_s + STOP_GRACE_S
         self._pipe_read, self._pipe_write = os.pipe()
 
     def run(self) -> int:
-        """Until SIGTERM or SIGINT. The exit code: 0 where every child ended by itself, with all in hand finished."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
+        """Run until SIGTERM or SIGINT. Return 0 where every process has ended by itself without an error, else 1."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
         while True:
-            self._fill()
-            received = signal.sigtimedwait(WATCHED, self._next_due_s())
-            self._reap(stopping=False)
-            if received is not None and received.si_signo in STOPS:
+            self._start_due()
+            received = signal.sigtimedwait(_WATCHED, self._next_due_s())
+            self._collect(is_stopping=False)
+            if received is not None and received.si_signo in STOP_SIGNALS:
                 return self._stop()
 
-    def _fill(self) -> None:
+    def _start_due(self) -> None:
         now_s = time.monotonic()
-        for place in self._places:
-            if not place.pid and place.due_s <= now_s:
-                place.started_s = now_s
-                place.pid = self._fork()
+        for slot in self._slots:
+            if slot.process is None and slot.due_s <= now_s:
+                slot.started_s = now_s
+                slot.process = multiprocessing.get_context("fork").Process(target=self._run_child)
+                slot.process.start()
 
-    def _fork(self) -> int:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        pid = os.fork()
-        if pid:
-            return pid
-        code = 70  # what the shell calls an internal error
+    def _run_child(self) -> None:
+        os.close(self._pipe_write)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])  # the child unblocks STOP_SIGNALS when it is ready
         try:
-            os.close(self._pipe_write)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])  # the child takes STOPS when it is ready to
             code = self._child(self._pipe_read)
-        except BaseException:  # the parent's code must not go on in here
-            log.exception("a gateway process ended with an error; another takes its place")
-        finally:
-            sys.stdout.flush()
-            os._exit(code)
+        except Exception:
+            log.exception("a gateway process ends with an error; another takes its place")
+            code = os.EX_SOFTWARE
+        sys.exit(code)
 
-    def _reap(self, *, stopping: bool) -> list[int]:
-        """The exit codes of the children that have ended since."""
+    def _collect(self, *, is_stopping: bool) -> list[int]:
+        """Return the exit codes of the processes that have ended since the last call."""
         codes = []
-        for place in self._places:
-            if not place.pid:
-                continue
-            pid, status = os.waitpid(place.pid, os.WNOHANG)
-            if pid:
-                codes.append(os.waitstatus_to_exitcode(status))
-                self._left(place, codes[-1], stopping=stopping)
+        for slot in self._slots:
+            if slot.process is not None and slot.process.exitcode is not None:
+                codes.append(slot.process.exitcode)
+                self._ended(slot, slot.process, is_stopping=is_stopping)
         return codes
 
-    def _left(self, place: _Place, code: int, *, stopping: bool) -> None:
-        self._died(place.pid)
+    def _ended(self, slot: _Slot, process: ForkProcess, *, is_stopping: bool) -> None:
+        self._on_exit(process.pid or 0)
         now_s = time.monotonic()
-        short = now_s - place.started_s < HEALTHY_S
-        wait_s = place.backoff_s if short else RESTART_BACKOFF_S
-        if not stopping:
-            log.error("a gateway process died; another takes its place", pid=place.pid, code=code, after_s=wait_s)
-        place.pid = 0
-        place.due_s = now_s + wait_s
-        place.backoff_s = min(wait_s * 2, RESTART_BACKOFF_S_MAX)
+        wait_s = slot.backoff_s if now_s - slot.started_s < HEALTHY_S else RESTART_BACKOFF_S
+        if not is_stopping:
+            log.error(
+                "a gateway process died; another takes its place",
+                pid=process.pid, code=process.exitcode, after_s=wait_s,
+            )  # fmt: skip
+        process.close()
+        slot.process = None
+        slot.due_s = now_s + wait_s
+        slot.backoff_s = min(wait_s * 2, RESTART_BACKOFF_S_MAX)
 
     def _next_due_s(self) -> float:
-        """How long nothing is to be done unless a signal comes."""
-        due = [place.due_s for place in self._places if not place.pid]
+        """Return how long nothing needs to be done unless a signal comes."""
+        due = [slot.due_s for slot in self._slots if slot.process is None]
         return max(0.0, min(due) - time.monotonic()) if due else HEALTHY_S
 
     def _stop(self) -> int:
-        self._signal(signal.SIGTERM)
+        for process in self._running():
+            process.terminate()
         deadline_s = time.monotonic() + self._stop_s
-        codes = self._reap(stopping=True)
-        while any(place.pid for place in self._places):
+        codes = self._collect(is_stopping=True)
+        while self._running():
             left_s = deadline_s - time.monotonic()
             if left_s <= 0:
                 log.error("gateway processes did not end in time; they are killed")
-                self._signal(signal.SIGKILL)
+                for process in self._running():
+                    process.kill()
                 return 1
             signal.sigtimedwait([signal.SIGCHLD], min(left_s, 1.0))
-            codes += self._reap(stopping=True)
-        return 0 if not any(codes) else 1
+            codes += self._collect(is_stopping=True)
+        return 1 if any(codes) else 0
 
-    def _signal(self, number: signal.Signals) -> None:
-        for place in self._places:
-            if place.pid:
-                os.kill(place.pid, number)
+    def _running(self) -> list[ForkProcess]:
+        return [slot.process for slot in self._slots if slot.process is not None]

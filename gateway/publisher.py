@@ -1,8 +1,8 @@
-"""Publishing: verified deliveries into the stream, each once, durable before anybody is told.
+"""Publishing: verified deliveries go into the stream, each once, and are durable before anybody gets an answer.
 
 This is group commit. While exchanges with Redis are under way, deliveries gather; the next exchange carries them all.
-A few may be under way at a time, each on a connection of its own, so that Redis works on one while its disk finishes
-another. Nothing waits on a timer, and a sender that hangs up cancels nothing: an exchange belongs to a task of its own.
+A few exchanges run at a time, each on its own connection, so that Redis works on one while its disk finishes another.
+Nothing waits on a timer. A sender that hangs up cancels nothing, because an exchange belongs to a task of its own.
 """
 
 import asyncio
@@ -10,23 +10,24 @@ import hashlib
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import resources
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from redis.exceptions import NoScriptError, ResponseError
 
 from contract.event import FIELD_NAMES, to_values
 from contract.keys import COMMITTED, Keys
-from gateway.durability import Promise, Wanted
-from gateway.link import Command, Link, PublishUnavailableError
+from gateway.metrics import Metrics
+from gateway.redis_writer import Command, RedisUnavailableError, RedisWriter
+from gateway.settings import Settings
 from providers.base import Delivery
+from runtime.durability import Durability, Guarantee
 
-SCRIPT = resources.files("gateway").joinpath("publish.lua").read_bytes()
+SCRIPT = resources.files("gateway").joinpath("publisher.lua").read_bytes()
 SCRIPT_SHA = hashlib.sha1(SCRIPT, usedforsecurity=False).hexdigest()
 
 ENTRY_BYTES = 512
-"""What an entry's other fields are counted as, beside its body, where a batch is bounded in bytes."""
+"""Estimate of an entry's fields other than its body, where a batch is bounded in bytes."""
 
 
 class BacklogFullError(Exception):
@@ -34,148 +35,125 @@ class BacklogFullError(Exception):
 
 
 class Receipt(NamedTuple):
-    """What became of one delivery, durably. `entry_id` is empty where the marker no longer tells it."""
+    """The durable result of one delivery. `entry_id` is empty where the event is committed already."""
 
     new: bool
     entry_id: str
     committed: bool
-    durability: Wanted
+    durability: Durability
 
 
-@dataclass(frozen=True, slots=True)
-class PublishSettings:
-    """The limits of publishing; each is a setting of the same name."""
-
-    seen_ttl_s: int
-    backlog_limit: int
-    batch_max: int
-    batch_bytes_max: int
-    queue_max: int
-
-
-class PublishMetrics(Protocol):
-    """Who hears how publishing goes."""
-
-    def flushed(self, events: int, round_trip_s: float, backlog: int) -> None:
-        """One exchange brought `events` events; the stream had `backlog` entries before it."""
-
-    def waiting(self, events: int) -> None:
-        """So many deliveries wait for the next exchange."""
-
-
-class _Waiting(NamedTuple):
-    """A delivery on its way, and the future its sender waits on."""
+class _Queued(NamedTuple):
+    """A delivery waiting for an exchange, and the future its sender awaits."""
 
     marker: str
     values: tuple[str | bytes, ...]
     bytes: int
-    future: asyncio.Future[Receipt]
+    receipt: asyncio.Future[Receipt]
 
 
 class Publisher:
-    """Takes verified deliveries, and nothing else, to the stream, with one exchange at a time over each link."""
+    """Writes verified deliveries, and nothing else, to the stream, with one exchange at a time over each connection."""
 
-    def __init__(
-        self, links: Sequence[Link], keys: Keys, settings: PublishSettings, metrics: PublishMetrics
-    ) -> None:  # fmt: skip
-        self._idle = list(reversed(links))
+    def __init__(self, writers: Sequence[RedisWriter], keys: Keys, settings: Settings, metrics: Metrics) -> None:
+        self._idle = list(reversed(writers))
         self._keys = keys
         self._settings = settings
         self._metrics = metrics
-        self._queue: deque[_Waiting] = deque()
-        self._flushing: set[asyncio.Task[None]] = set()
+        self._queue: deque[_Queued] = deque()
+        self._publishing: set[asyncio.Task[None]] = set()
 
     def publish(self, delivery: Delivery) -> asyncio.Future[Receipt]:
-        """Done once the event is durable in the stream, or known to have been there before.
+        """Return a future that is done once the event is durable in the stream, or known to have been there before.
 
-        It raises BacklogFullError, or PublishUnavailableError where the event is not known to be durable.
+        It raises BacklogFullError, or RedisUnavailableError where the event is not known to be durable.
         """
-        future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
-        if len(self._queue) >= self._settings.queue_max:
-            error = PublishUnavailableError(f"{self._settings.queue_max} deliveries already wait for Redis")
-            future.set_exception(error)
-            return future
+        receipt: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        if len(self._queue) >= self._settings.publish_queue_max:
+            waiting = self._settings.publish_queue_max
+            receipt.set_exception(RedisUnavailableError(f"{waiting} deliveries already wait for Redis"))
+            return receipt
         event = delivery.event
         marker = self._keys.seen(event.namespace, event.event_id)
-        self._queue.append(_Waiting(marker, to_values(event), len(event.body) + ENTRY_BYTES, future))
+        self._queue.append(_Queued(marker, to_values(event), len(event.body) + ENTRY_BYTES, receipt))
         if self._idle:
-            task = asyncio.create_task(self._flush_all(self._idle.pop()), name="publish")
-            self._flushing.add(task)
-            task.add_done_callback(self._flushing.discard)
-        return future
+            task = asyncio.create_task(self._publish_all(self._idle.pop()), name="publish")
+            self._publishing.add(task)
+            task.add_done_callback(self._publishing.discard)
+        return receipt
 
     async def drain(self) -> None:
-        """Return when nothing waits any more."""
-        while self._flushing:
-            await asyncio.wait(self._flushing)
+        """Return when no delivery waits any more."""
+        while self._publishing:
+            await asyncio.wait(self._publishing)
 
-    async def _flush_all(self, link: Link) -> None:
+    async def _publish_all(self, writer: RedisWriter) -> None:
         try:
             while self._queue:
                 batch = self._next_batch()
                 self._metrics.waiting(len(self._queue))
-                await self._flush(link, batch)
+                await self._publish_batch(writer, batch)
         finally:
-            self._idle.append(link)
+            self._idle.append(writer)
 
-    def _next_batch(self) -> list[_Waiting]:
+    def _next_batch(self) -> list[_Queued]:
         batch = [self._queue.popleft()]
         size_bytes = batch[0].bytes
-        while self._queue and len(batch) < self._settings.batch_max:
+        while self._queue and len(batch) < self._settings.publish_batch_max:
             size_bytes += self._queue[0].bytes
-            if size_bytes > self._settings.batch_bytes_max:
+            if size_bytes > self._settings.publish_batch_bytes_max:
                 break
             batch.append(self._queue.popleft())
         return batch
 
-    async def _flush(self, link: Link, batch: list[_Waiting]) -> None:
-        """One exchange. Whatever happens in it, every sender of the batch gets an answer."""
+    async def _publish_batch(self, writer: RedisWriter, batch: list[_Queued]) -> None:
+        """Run one exchange. Every sender of the batch gets an answer, whatever happens."""
         started_s = time.monotonic()
         try:
-            (backlog, *answers), promise = await self._run_script(link, batch)
-            self._metrics.flushed(len(batch), time.monotonic() - started_s, backlog)
-            for waiting, answer in zip(batch, answers, strict=True):
-                _settle(waiting.future, answer, promise.durability)
+            (backlog, *answers), guarantee = await self._run_script(writer, batch)
+            self._metrics.published(len(batch), time.monotonic() - started_s, backlog)
+            for queued, answer in zip(batch, answers, strict=True):
+                _complete(queued.receipt, answer, guarantee.durability)
         except Exception as error:  # noqa: BLE001 -- not swallowed: each sender gets it
             _fail(batch, error)
         except BaseException:
-            _fail([*batch, *self._queue], PublishUnavailableError("the gateway is being stopped"))
+            _fail([*batch, *self._queue], RedisUnavailableError("the gateway is being stopped"))
             self._queue.clear()
             raise
 
-    async def _run_script(self, link: Link, batch: list[_Waiting]) -> tuple[list[Any], Promise]:
-        keys = [self._keys.events, self._keys.epoch, *(waiting.marker for waiting in batch)]
-        values = [value for waiting in batch for value in waiting.values]
+    async def _run_script(self, writer: RedisWriter, batch: list[_Queued]) -> tuple[list[Any], Guarantee]:
+        keys = [self._keys.events, self._keys.epoch, *(queued.marker for queued in batch)]
+        values = [value for queued in batch for value in queued.values]
 
-        def call(name: str, script: str | bytes, promise: Promise) -> Command:
-            touch = int(promise.touches_duplicates)
-            settings = (self._settings.seen_ttl_s, self._settings.backlog_limit, touch)
-            return [name, script, len(keys), *keys, *settings, len(FIELD_NAMES), *FIELD_NAMES, *values]
+        def call(name: str, script: str | bytes, guarantee: Guarantee) -> Command:
+            rewrite = int(guarantee.must_rewrite_duplicates)
+            limits = (self._settings.seen_ttl_s, self._settings.backlog_limit, rewrite)
+            return [name, script, len(keys), *keys, *limits, len(FIELD_NAMES), *FIELD_NAMES, *values]
 
         try:
             try:
-                return await link.durable(lambda promise: call("EVALSHA", SCRIPT_SHA, promise))
+                return await writer.write(lambda guarantee: call("EVALSHA", SCRIPT_SHA, guarantee))
             except NoScriptError:  # it did not run; EVAL leaves it in the server's cache
-                return await link.durable(lambda promise: call("EVAL", SCRIPT, promise))
+                return await writer.write(lambda guarantee: call("EVAL", SCRIPT, guarantee))
         except ResponseError as error:
-            raise PublishUnavailableError(f"Redis refused the write: {error}") from error
+            raise RedisUnavailableError(f"Redis refused the write: {error}") from error
 
 
-def _settle(future: asyncio.Future[Receipt], answer: bytes, durability: Wanted) -> None:
-    """Reads one answer of publish.lua."""
-    if future.done():  # its sender was cancelled; the event is published all the same
+def _complete(receipt: asyncio.Future[Receipt], answer: bytes, durability: Durability) -> None:
+    """Read one answer of publisher.lua into the sender's future."""
+    if receipt.done():  # its sender was cancelled; the event is published all the same
         return
     kind, text = answer[:1], answer[1:]
     if kind == b"!":
-        future.set_exception(BacklogFullError("the stream is as long as BACKLOG_LIMIT allows"))
+        receipt.set_exception(BacklogFullError("the stream is as long as BACKLOG_LIMIT allows"))
         return
     committed = text == COMMITTED
     entry_id = "" if committed else text.decode()
-    future.set_result(Receipt(kind == b"+", entry_id, committed, durability))
+    receipt.set_result(Receipt(kind == b"+", entry_id, committed, durability))
 
 
-def _fail(batch: list[_Waiting], error: Exception) -> None:
-    for waiting in batch:
-        if not waiting.future.done():
-            known = isinstance(error, PublishUnavailableError)
-            waiting.future.set_exception(PublishUnavailableError(str(error)) if known else error)
+def _fail(batch: list[_Queued], error: Exception) -> None:
+    for queued in batch:
+        if not queued.receipt.done():
+            known = isinstance(error, RedisUnavailableError)
+            queued.receipt.set_exception(RedisUnavailableError(str(error)) if known else error)

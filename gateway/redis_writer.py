@@ -1,10 +1,9 @@
-"""The one connection to Redis, never used before its server has shown that it can keep what it is given."""
+"""One connection to Redis that is never written to before its server has shown that it keeps what it is given."""
 
 import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, cast
 
 from hiredis import pack_command
@@ -13,78 +12,76 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 
-from gateway.durability import CONFIG_NAMES, CannotPromiseError, Promise, Wanted, judge
+from gateway.settings import Settings
+from runtime.durability import CONFIG_NAMES, Guarantee, NotDurableError, check_durability
 
 Command = Sequence[str | bytes | int]
 Replies = list[Any]
-"""What Redis answered: bytes, int, None, lists of them, or the ResponseError it answered with."""
+"""The replies of Redis: bytes, int, None, lists of them, or a ResponseError."""
 
 CHECK: tuple[Command, ...] = (("INFO",), ("CONFIG", "GET", *CONFIG_NAMES), ("COMMAND", "INFO", "WAITAOF"))
 
-OnState = Callable[[Promise | None, str], None]
+OnGuarantee = Callable[[Guarantee | None, str], None]
 
 
-class PublishUnavailableError(Exception):
-    """The event is not known to be durable: the sender should retry. The sentence is for the log and /readyz."""
+class RedisUnavailableError(Exception):
+    """Redis did not confirm: an event is not known to be durable, and its sender should retry.
 
-
-@dataclass(frozen=True, slots=True)
-class LinkSettings:
-    """Where Redis is, what is asked of it, and how long an exchange and, within it, a proof of durability may take."""
-
-    url: str = field(repr=False)
-    wanted: Wanted
-    replicas: int
-    timeout_s: float
-    proof_timeout_s: float
-
-
-class Link:
-    """One connection, one exchange at a time. After any doubt about its state it is dropped and made anew.
-
-    `on_state(promise, reason)` hears of every change: what the server promises now, or why it promises nothing.
+    The message is a sentence for the log and /readyz.
     """
 
-    def __init__(self, settings: LinkSettings, on_state: OnState) -> None:
+
+class RedisWriter:
+    """One connection with one exchange at a time. After any error that may leave it out of step it is made anew.
+
+    `on_change(guarantee, reason)` is called with every change: what the server guarantees now, or why it does not.
+    """
+
+    def __init__(self, settings: Settings, on_change: OnGuarantee | None = None) -> None:
         self._settings = settings
         self._connection = _connection(settings)
-        self._on_state = on_state
+        self._on_change = on_change
         self._lock = asyncio.Lock()
         self._checked_at_s = 0.0
-        self.promise: Promise | None = None
+        self.guarantee: Guarantee | None = None
         self.reason = "Redis has not been asked yet"
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection now."""
+        return bool(self._connection.is_connected)
+
     async def check(self, age_s_max: float = 0) -> None:
-        """Judge the server again, unless that was done less than `age_s_max` ago. The outcome: `promise`, `reason`."""
+        """Check the server's durability, unless that was done less than `age_s_max` ago; set `guarantee`, `reason`."""
         async with self._lock:
-            if self.promise is not None and time.monotonic() - self._checked_at_s < age_s_max:
+            if self.guarantee is not None and time.monotonic() - self._checked_at_s < age_s_max:
                 return
-            with contextlib.suppress(PublishUnavailableError):  # already told to on_state
+            with contextlib.suppress(RedisUnavailableError):  # on_change has the reason
                 async with self._exchange():
-                    await self._judge()
+                    await self._check()
 
-    async def durable(self, command: Callable[[Promise], Command]) -> tuple[Any, Promise]:
-        """Run one writing command: its reply, once what it wrote is durable, and the promise that says how durable.
+    async def write(self, command: Callable[[Guarantee], Command]) -> tuple[Any, Guarantee]:
+        """Run one writing command; return its reply once the write is durable, and the guarantee that applied.
 
-        Raises PublishUnavailableError: it was not written, or nobody knows; or the ResponseError it was answered with.
+        Raises RedisUnavailableError where it was not written or may not be durable, or the command's ResponseError.
         """
         async with self._lock, self._exchange():
-            promise = self.promise if self.promise and self._connection.is_connected else await self._judge()
-            proof = promise.proof_command(round(self._settings.proof_timeout_s * 1000))
-            replies = await self._send([command(promise), proof] if proof else [command(promise)])
+            guarantee = self.guarantee if self.guarantee and self._connection.is_connected else await self._check()
+            confirm = guarantee.confirm_command(round(self._settings.durability_timeout_s * 1000))
+            replies = await self._send([command(guarantee), confirm] if confirm else [command(guarantee)])
             for reply in replies:
                 if isinstance(reply, ResponseError):
                     raise reply
-            doubts = promise.doubts(replies[1]) if proof else ""
-            if doubts:
-                raise PublishUnavailableError(doubts)
-            return replies[0], promise
+            unconfirmed = guarantee.unconfirmed_reason(replies[1]) if confirm else ""
+            if unconfirmed:
+                raise RedisUnavailableError(unconfirmed)
+            return replies[0], guarantee
 
-    async def ask(self, command: Command) -> Any:  # noqa: ANN401 -- what Redis answers depends on the command
-        """Run one reading command and return its reply. Raises PublishUnavailableError, or its ResponseError."""
+    async def read(self, command: Command) -> Any:  # noqa: ANN401 -- the type of the reply depends on the command
+        """Run one reading command and return its reply. Raises RedisUnavailableError, or its ResponseError."""
         async with self._lock, self._exchange():
             if not self._connection.is_connected:
-                await self._judge()
+                await self._check()
             (reply,) = await self._send([command])
             if isinstance(reply, ResponseError):
                 raise reply
@@ -97,76 +94,82 @@ class Link:
 
     @contextlib.asynccontextmanager
     async def _exchange(self) -> AsyncIterator[None]:
-        """Bounds an exchange in time and turns whatever goes wrong into a sentence."""
+        """Bound an exchange in time and turn every failure into a sentence."""
         try:
-            async with asyncio.timeout(self._settings.timeout_s):
+            async with asyncio.timeout(self._settings.redis_timeout_s):
                 yield
-        except CannotPromiseError as error:
-            self._refuse(str(error))
-            raise PublishUnavailableError(str(error)) from error
-        except ResponseError as error:  # every reply was read: the connection is sound
+        except NotDurableError as error:
+            self._withdraw_guarantee(str(error))
+            raise RedisUnavailableError(str(error)) from error
+        except ResponseError as error:  # every reply was read: the connection is in step
             if isinstance(error, OutOfMemoryError | ReadOnlyError):
-                self._refuse(f"Redis refuses to write: {error}")
+                self._withdraw_guarantee(f"Redis refuses to write: {error}")
             raise
-        except (RedisError, OSError, EOFError, RuntimeError) as error:  # uvloop's word for a closed connection
+        except (RedisError, OSError, EOFError, RuntimeError) as error:  # RuntimeError: uvloop's for a closed connection
             await self._connection.disconnect(nowait=True)
             sentence = f"Redis cannot be reached, or did not answer: {str(error) or type(error).__name__}"
-            self._refuse(sentence)
-            raise PublishUnavailableError(sentence) from error
+            self._withdraw_guarantee(sentence)
+            raise RedisUnavailableError(sentence) from error
         except BaseException:
             await self._connection.disconnect(nowait=True)
             raise
 
-    async def _judge(self) -> Promise:
+    async def _check(self) -> Guarantee:
         if not self._connection.is_connected:
             await self._connection.connect()  # type: ignore[no-untyped-call]
         info, config, waitaof = await self._send(CHECK)
         if isinstance(info, ResponseError):
-            raise CannotPromiseError(f"Redis does not answer INFO, so nothing is known about it: {info}")
-        promise = judge(
-            self._settings.wanted,
+            raise NotDurableError(f"Redis does not answer INFO, so its durability is unknown: {info}")
+        guarantee = check_durability(
+            self._settings.durability,
             self._settings.replicas,
             _info(info),
             None if isinstance(config, ResponseError) else _pairs(config),
             has_waitaof=isinstance(waitaof, list) and any(waitaof),
         )
         self._checked_at_s = time.monotonic()
-        if promise != self.promise:
-            self.promise, self.reason = promise, ""
-            self._on_state(promise, "")
-        return promise
+        if guarantee != self.guarantee:
+            self.guarantee, self.reason = guarantee, ""
+            self._changed()
+        return guarantee
 
-    def _refuse(self, reason: str) -> None:
-        if self.promise is not None or reason != self.reason:
-            self.promise, self.reason = None, reason
-            self._on_state(None, reason)
+    def _withdraw_guarantee(self, reason: str) -> None:
+        if self.guarantee is not None or reason != self.reason:
+            self.guarantee, self.reason = None, reason
+            self._changed()
+
+    def _changed(self) -> None:
+        if self._on_change is not None:
+            self._on_change(self.guarantee, self.reason)
 
     async def _send(self, commands: Sequence[Command]) -> Replies:
-        """Sends the commands in one write and reads every reply; an error that the server answers is a reply."""
-        # redis-py packs in Python, which takes longer than all the rest of an exchange
+        """Send the commands in one write and read every reply; an error that the server answers is a reply."""
+        # redis-py packs in Python, which takes longer than the rest of an exchange
         packed = [pack_command(tuple(command)) for command in commands]  # type: ignore[arg-type]
         try:
             await self._connection.send_packed_command(packed, check_health=False)
-        except AttributeError as error:  # how asyncio's own event loop, before Python 3.13.6, says that it is closed
+        except AttributeError as error:  # raised by asyncio's own event loop, before Python 3.13.6, once it is closed
             raise ConnectionError("the connection is closed") from error
-        return [await self._read() for _ in commands]
+        return [await self._read_reply() for _ in commands]
 
-    async def _read(self) -> Any:  # noqa: ANN401
+    async def _read_reply(self) -> Any:  # noqa: ANN401
         try:
             return await self._connection.read_response()
         except ResponseError as error:
             return error
 
 
-def _connection(settings: LinkSettings) -> AbstractConnection:
-    """Nothing is retried below us, and replies stay bytes. How long anything may take is `Link._exchange`'s to say: a
-    `socket_timeout` beside it would put each write into a task of its own, a turn of a busy event loop later.
+def _connection(settings: Settings) -> AbstractConnection:
+    """Return a connection that retries nothing and leaves replies as bytes.
+
+    `RedisWriter` bounds the time of an exchange. A `socket_timeout` here would put each write into a task of its own,
+    one turn of a busy event loop later.
     """
     pool = ConnectionPool.from_url(
-        settings.url,
+        settings.redis_url.get_secret_value(),
         max_connections=1,
         socket_timeout=None,
-        socket_connect_timeout=settings.timeout_s,
+        socket_connect_timeout=settings.redis_timeout_s,
         health_check_interval=0,
         retry=Retry(NoBackoff(), 0),
         protocol=2,

@@ -1,4 +1,4 @@
-"""What the environment says to the gateway. Built only in `__main__.py`."""
+"""The gateway's settings, from the environment. Built only in `__main__.py`."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contract.keys import PREFIX_DEFAULT
-from gateway.durability import Wanted
+from runtime.durability import Durability
 
 DAY_S = 86_400
 SCHEMES = ("redis://", "rediss://", "unix://")
@@ -24,7 +24,7 @@ def _upper(text: object) -> object:
 
 
 class Settings(BaseSettings):
-    """Everything that can be set; each name in upper case is an environment variable, or a line of `.env`."""
+    """All settings; each name in upper case is an environment variable, or a line of `.env`."""
 
     model_config = SettingsConfigDict(
         env_file_encoding="utf-8",
@@ -49,23 +49,32 @@ class Settings(BaseSettings):
     gateway_port: Annotated[int, Field(ge=0, le=65_535)] = 8080
     """The port to listen on; 0 lets the system choose, and the log says which."""
 
+    gateway_tls_cert: Path | None = None
+    """The certificate chain for HTTPS, a PEM file; with GATEWAY_TLS_KEY. TLS 1.2 or later. Unset: plain HTTP."""
+
+    gateway_tls_key: Path | None = None
+    """The private key of that certificate, a PEM file without a password."""
+
+    gateway_access_log: bool = False
+    """Whether every answered request is logged: method, path, status, bytes, seconds, client."""
+
     gateway_processes: Annotated[int, Field(ge=1, le=64)] = 1
     """How many processes share the port."""
 
-    durability: Wanted = "fsync"
+    durability: Durability = "fsync"
     """What a 2xx promises: `fsync`, `fsync+replica`, or `memory` (a crash of Redis may lose accepted events)."""
 
     replicas: Annotated[int, Field(ge=1, le=16)] = 1
     """How many replicas must confirm, with DURABILITY=fsync+replica."""
 
     durability_check_s: Annotated[float, Field(gt=0, le=300)] = 2.0
-    """How often Redis is asked again whether it still keeps that promise."""
+    """How often Redis is asked again whether it still guarantees that durability."""
 
     durability_timeout_s: Annotated[float, Field(gt=0, le=60)] = 3.0
     """How long WAITAOF or WAIT may take to confirm a write; less than REDIS_TIMEOUT_S."""
 
     redis_timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
-    """How long connecting to Redis, or one exchange with it, may take before the sender is told to retry."""
+    """How long connecting to Redis, or one exchange with it, may take before the sender gets a 503."""
 
     backlog_limit: Annotated[int, Field(ge=1)] = 1_000_000
     """The stream's length past which new events are answered 429."""
@@ -74,7 +83,7 @@ class Settings(BaseSettings):
     """How long Redis remembers an accepted event that is not committed yet; longer than any provider retries."""
 
     publish_exchanges_max: Annotated[int, Field(ge=1, le=16)] = 2
-    """Exchanges with Redis under way at a time, each on a connection of its own."""
+    """Exchanges with Redis at a time, each on a connection of its own."""
 
     publish_batch_max: Annotated[int, Field(ge=1, le=4000)] = 1000
     """Events in one exchange with Redis."""
@@ -92,13 +101,22 @@ class Settings(BaseSettings):
     """How long a body may take to arrive; a slower one is answered 408."""
 
     header_line_bytes_max: Annotated[int, Field(ge=1024, le=65_536)] = 8190
-    """The longest request line, and the longest header."""
+    """The longest request line, and the longest header; a longer one is answered 431."""
+
+    headers_bytes_max: Annotated[int, Field(ge=1024, le=1024 * 1024)] = 64 * 1024
+    """All headers of one request, with its first line; more are answered 431."""
+
+    headers_timeout_s: Annotated[float, Field(gt=0)] = 10.0
+    """How long all headers of a request may take from their first byte; then the connection ends."""
 
     headers_max: Annotated[int, Field(ge=16, le=1024)] = 128
     """The most headers in one request."""
 
     keepalive_s: Annotated[float, Field(gt=0)] = 75.0
-    """How long a connection may be idle, or take to send its headers; longer than a proxy in front keeps its own."""
+    """How long a connection may be idle; longer than a proxy in front keeps its own."""
+
+    unread_timeout_s: Annotated[float, Field(gt=0)] = 30.0
+    """How long a client may leave answers unread that no buffer holds any more; then the connection ends."""
 
     linger_s: Annotated[float, Field(ge=0)] = 2.0
     """How long the rest of a refused body is read, so that the sender gets to read the answer."""
@@ -110,10 +128,10 @@ class Settings(BaseSettings):
     """The longest time `Prefer: wait=N` may ask to wait for the commit."""
 
     retry_after_s: Annotated[int, Field(ge=1)] = 5
-    """What Retry-After says with 429 and 503."""
+    """The Retry-After of 429 and 503."""
 
     shutdown_timeout_s: Annotated[float, Field(gt=0)] = 20.0
-    """How long requests in hand may take after SIGTERM."""
+    """How long requests under way may take after SIGTERM."""
 
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)] = "INFO"
     """The least level that is logged."""
@@ -122,14 +140,20 @@ class Settings(BaseSettings):
     """Refused requests of one kind that are logged; the others are only counted, so that nobody can fill the disk."""
 
     @model_validator(mode="after")
-    def _proof_fits_in_the_exchange(self) -> Self:
+    def _certificate_has_its_key(self) -> Self:
+        if (self.gateway_tls_cert is None) != (self.gateway_tls_key is None):
+            raise ValueError("GATEWAY_TLS_CERT and GATEWAY_TLS_KEY must be set together")
+        return self
+
+    @model_validator(mode="after")
+    def _confirmation_fits_in_the_exchange(self) -> Self:
         if self.durability_timeout_s >= self.redis_timeout_s:
             raise ValueError("DURABILITY_TIMEOUT_S must be less than REDIS_TIMEOUT_S")
         return self
 
 
 def problems(error: ValidationError) -> list[str]:
-    """Each problem as one sentence that names the variable and never its value."""
+    """Return each problem as one sentence that names the variable and never its value."""
     return [
         f"{'.'.join(map(str, each['loc'])).upper() or 'settings'}: {each['msg']}"
         for each in error.errors(include_url=False, include_context=False, include_input=False)

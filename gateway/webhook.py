@@ -1,143 +1,143 @@
-"""The ritual of one delivery: read, verify, publish, answer. Nothing answers 2xx before the events are durable."""
+"""One delivery: read, verify, publish, answer. Nothing is answered 2xx before its events are durable."""
 
 import asyncio
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from json.encoder import encode_basestring_ascii
+from typing import Any
 
 import structlog
-from aiohttp.web_request import BaseRequest
+from aiohttp import web
 
 from contract.keys import Keys
-from gateway.body import BodyLimits, RefusedError, body_at_hand, check_encoding, read_body
-from gateway.commits import CommitWatcher, asked_wait_s
-from gateway.link import PublishUnavailableError
+from gateway.body import RefusedError, check_encoding, read_body
+from gateway.commit_waiter import CommitWaiter, requested_wait_s
 from gateway.logs import RefusalLog
 from gateway.metrics import Metrics
-from gateway.problem import problem, retry_later
-from gateway.publish import BacklogFullError, Publisher, Receipt
-from gateway.response import Response
+from gateway.problem import answer, json_answer, problem, retry_later
+from gateway.publisher import BacklogFullError, Publisher, Receipt
+from gateway.redis_writer import RedisUnavailableError
+from gateway.settings import Settings
 from providers.base import Delivery, Headers, PayloadError, Provider, Request, SignatureError, UnavailableError
 
 NOT_GENUINE = "The signature is missing, malformed, stale or wrong."
-"""One text for all of them: which it was helps nobody but a forger. The log and the metric know."""
+"""One text for all of them: the exact reason helps nobody but a forger. The log and the metric have it."""
 
 _TRACEPARENT = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What all sources share."""
-
-    keys: Keys
-    publisher: Publisher
-    commits: CommitWatcher
-    metrics: Metrics
-    refusals: RefusalLog
-    clock: Callable[[], datetime]
-    body: BodyLimits
-    retry_after_s: int
-    prefer_wait_s_max: float
-
-
 class Webhook:
     """The endpoint of one source."""
 
-    def __init__(self, provider: Provider, desk: Desk) -> None:
+    def __init__(
+        self,
+        provider: Provider,
+        settings: Settings,
+        keys: Keys,
+        publisher: Publisher,
+        commits: CommitWaiter,
+        metrics: Metrics,
+        refusals: RefusalLog,
+        clock: Callable[[], datetime],
+    ) -> None:
         self._provider = provider
         self._source = provider.settings.source
-        self._desk = desk
-        self._metrics = desk.metrics.of(self._source)
-        self.challenges = provider.challenges
+        self._settings = settings
+        self._keys = keys
+        self._publisher = publisher
+        self._commits = commits
+        self._internal_error = metrics.internal_error
+        self._metrics = metrics.of(self._source)
+        self._refusals = refusals
+        self._clock = clock
+        self.has_challenge = provider.challenges
 
-    async def __call__(self, request: BaseRequest) -> Response:
-        """Any POST to this source, whatever it holds, gets an answer that is true and that the sender can act on."""
+    async def receive(self, request: web.Request) -> web.Response:
+        """Answer any POST to this source, whatever it holds, with a status that the sender can act on."""
         try:
-            came = await self._read(request)
-            deliveries = await self._provider.verify(came)
+            received = await self._read(request)
+            deliveries = await self._provider.verify(received)
             receipts = await self._publish(deliveries)
-            wait_s = self._asked_wait_s(came)
+            wait_s = self._requested_wait_s(received)
             is_committed = wait_s > 0 and await self._is_committed(deliveries, receipts, wait_s)
             response = self._answer(deliveries, receipts, wait_s if is_committed else 0.0)
         except Exception as error:  # noqa: BLE001 -- each becomes an answer, a metric and a line in the log
             response = self._refuse(error, request.remote)
-        self._metrics.answered.inc(response.status)
+        self._metrics.answered(response.status)
         return response
 
-    async def challenge(self, request: BaseRequest) -> Response:
-        """A GET of a sender that first asks whether the endpoint knows its secret. Its body is not read."""
+    async def challenge(self, request: web.Request) -> web.Response:
+        """Answer a GET by which the sender checks that the endpoint knows its secret. Its body is not read."""
         try:
             headers = Headers.parsed(request.headers)
-            came = Request(request.method, request.raw_path, headers, b"", self._desk.clock())
-            answer = self._provider.challenge(came)
-            response = Response(answer.status, answer.body, answer.content_type)
+            received = Request(request.method, request.raw_path, headers, b"", self._clock())
+            proof = self._provider.challenge(received)
+            response = answer(proof.status, proof.body, proof.content_type)
         except Exception as error:  # noqa: BLE001 -- as above
             response = self._refuse(error, request.remote)
-        self._metrics.answered.inc(response.status)
+        self._metrics.answered(response.status)
         return response
 
-    async def _read(self, request: BaseRequest) -> Request:
+    async def _read(self, request: web.Request) -> Request:
         headers = Headers.parsed(request.headers)
         check_encoding(headers)
-        body = body_at_hand(request, self._desk.body)
-        if body is None:
-            body = await read_body(request, headers, self._desk.body)
         return Request(
             method=request.method,
             target=request.raw_path,
             headers=headers,
-            body=body,
-            received_at=self._desk.clock(),
+            body=await read_body(request, headers, self._settings),
+            received_at=self._clock(),
             traceparent=_traceparent(headers),
         )
 
     async def _publish(self, deliveries: Sequence[Delivery]) -> list[Receipt]:
-        """All of a request's events. The sender is told of success only when every one is durable."""
+        """Publish all events of a request. The sender gets a success only when every one is durable."""
         for delivery in deliveries:
-            self._metrics.verified.inc(delivery.secret_number)
+            self._metrics.verified(delivery.secret_number)
         if len(deliveries) == 1:
-            return [await self._desk.publisher.publish(deliveries[0])]
-        outcomes = await asyncio.gather(*map(self._desk.publisher.publish, deliveries), return_exceptions=True)
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
-        return [outcome for outcome in outcomes if isinstance(outcome, Receipt)]
+            return [await self._publisher.publish(deliveries[0])]
+        results = await asyncio.gather(*map(self._publisher.publish, deliveries), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        return [result for result in results if isinstance(result, Receipt)]
 
-    def _asked_wait_s(self, came: Request) -> float:
-        """How long the sender wants its answer to wait for the commit; 0 where what it wants to read is fixed."""
-        return 0.0 if self._provider.accepted else asked_wait_s(came.headers, self._desk.prefer_wait_s_max)
+    def _requested_wait_s(self, received: Request) -> float:
+        """Return how long the sender asks to wait for the commit; 0 where the provider insists on one answer."""
+        if self._provider.accepted:
+            return 0.0
+        return requested_wait_s(received.headers, self._settings.prefer_wait_s_max)
 
     async def _is_committed(self, deliveries: Sequence[Delivery], receipts: Sequence[Receipt], wait_s: float) -> bool:
-        """Whether all of it was committed while the sender waited. False too where it was before."""
+        """Return whether all events were committed while the sender waited; False where they were before."""
         events = [each.event for each, receipt in zip(deliveries, receipts, strict=True) if not receipt.committed]
-        markers = [self._desk.keys.seen(event.namespace, event.event_id) for event in events]
-        known = await asyncio.gather(*(self._desk.commits.committed(marker, wait_s) for marker in markers))
-        return bool(known) and all(known)
+        markers = [self._keys.seen(event.namespace, event.event_id) for event in events]
+        committed = await asyncio.gather(*(self._commits.is_committed(marker, wait_s) for marker in markers))
+        return bool(committed) and all(committed)
 
-    def _answer(self, deliveries: Sequence[Delivery], receipts: Sequence[Receipt], waited_s: float) -> Response:
-        new = False
+    def _answer(self, deliveries: Sequence[Delivery], receipts: Sequence[Receipt], waited_s: float) -> web.Response:
+        is_new = False
         for receipt in receipts:
             if receipt.new:
-                new = True
+                is_new = True
             else:
-                self._metrics.duplicates.inc()
+                self._metrics.duplicate()
         insisted = self._provider.accepted
         if insisted is not None:
-            return Response(insisted.status, insisted.body, insisted.content_type)
-        status = 201 if waited_s else 202 if new else 200
-        body = _tell(deliveries, receipts, status)
-        return Response(status, body, headers=f"Preference-Applied: wait={waited_s:g}\r\n" if waited_s else "")
+            return answer(insisted.status, insisted.body, insisted.content_type)
+        status = 201 if waited_s else 202 if is_new else 200
+        value = _result(deliveries, receipts, status)
+        return json_answer(status, value, {"Preference-Applied": f"wait={waited_s:g}"} if waited_s else None)
 
-    def _refuse(self, error: Exception, client: str | None) -> Response:
-        retry_after_s = self._desk.retry_after_s
+    def _refuse(self, error: Exception, client: str | None) -> web.Response:
+        retry_after_s = self._settings.retry_after_s
         match error:
             case RefusedError():
                 reason = error.reason
-                response = problem(error.status, error.detail, headers=error.headers, close=error.close)
+                response = problem(error.status, error.detail, error.headers)
+                response.force_close()
             case SignatureError():
                 reason = f"signature_{error.reason}"
                 response = problem(self._provider.unauthorized_status, NOT_GENUINE)
@@ -147,48 +147,50 @@ class Webhook:
             case BacklogFullError():
                 reason = "backlog_full"
                 response = retry_later(429, "Too many events wait to be processed.", retry_after_s)
-            case PublishUnavailableError() | UnavailableError():
+            case RedisUnavailableError() | UnavailableError():
                 reason = "unavailable"
                 response = retry_later(503, "The event cannot be stored durably now.", retry_after_s)
             case _:
                 log.error("a bug: the sender is asked to retry", source=self._source, exc_info=error)
-                self._desk.metrics.internal_error()
+                self._internal_error()
                 reason = "internal_error"
                 response = retry_later(503, "The event cannot be processed now.", retry_after_s)
-        self._metrics.rejected.inc(reason)
-        self._desk.refusals.refused(self._source, response.status, reason, _plain(error), client)
+        self._metrics.rejected(reason)
+        self._refusals.refused(self._source, response.status, reason, _safe_text(error), client)
         return response
 
 
-_WORDS = {200: "duplicate", 201: "committed", 202: "accepted"}
+_STATUS_WORDS = {200: "duplicate", 201: "committed", 202: "accepted"}
 
 
-def _tell(deliveries: Sequence[Delivery], receipts: Sequence[Receipt], status: int) -> bytes:
-    """What became of each event; a request with one event, as nearly all have, is answered about that one."""
+def _result(deliveries: Sequence[Delivery], receipts: Sequence[Receipt], status: int) -> dict[str, Any]:
+    """Return the body of a success: about the one event of nearly every request, or about each of several."""
     if len(receipts) == 1:
-        return _tell_one(deliveries[0].event.event_id, receipts[0], status).encode()
-    each = (_tell_one(one.event.event_id, two, status) for one, two in zip(deliveries, receipts, strict=True))
-    word = _WORDS[status] if receipts else "accepted"
-    return f'{{"status":"{word}","events":[{",".join(each)}]}}'.encode()
+        return _result_of_one(deliveries[0], receipts[0], status)
+    events = [_result_of_one(*each, status) for each in zip(deliveries, receipts, strict=True)]
+    return {"status": _STATUS_WORDS[status] if receipts else "accepted", "events": events}
 
 
-def _tell_one(event_id: str, receipt: Receipt, status: int) -> str:
-    event = encode_basestring_ascii(event_id)
+def _result_of_one(delivery: Delivery, receipt: Receipt, status: int) -> dict[str, str]:
+    event_id = delivery.event.event_id
     is_committed_now = status == 201 and not receipt.committed
     if not (receipt.new or is_committed_now):
-        return f'{{"status":"duplicate","event_id":{event}}}'
-    word = "committed" if is_committed_now else "accepted"
-    entry, durability = receipt.entry_id, receipt.durability
-    return f'{{"status":"{word}","event_id":{event},"entry_id":"{entry}","durability":"{durability}"}}'
+        return {"status": "duplicate", "event_id": event_id}
+    return {
+        "status": "committed" if is_committed_now else "accepted",
+        "event_id": event_id,
+        "entry_id": receipt.entry_id,
+        "durability": receipt.durability,
+    }
 
 
 def _traceparent(headers: Headers) -> str:
-    """The W3C trace context of the delivery, "" where there is none that can be used."""
+    """Return the W3C trace context of the delivery, "" without a usable one."""
     value = headers.first("traceparent")
     return value.decode() if value is not None and _TRACEPARENT.fullmatch(value) else ""
 
 
-def _plain(error: Exception) -> str:
-    """The error's text where it is one of ours; the type's name where a library wrote it, which may quote input."""
-    known = RefusedError | SignatureError | PayloadError | BacklogFullError | PublishUnavailableError | UnavailableError
-    return str(error) if isinstance(error, known) else type(error).__name__
+def _safe_text(error: Exception) -> str:
+    """Return the message of our own errors; only the type's name of others, whose message may quote input."""
+    ours = RefusedError | SignatureError | PayloadError | BacklogFullError | RedisUnavailableError | UnavailableError
+    return str(error) if isinstance(error, ours) else type(error).__name__

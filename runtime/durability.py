@@ -1,123 +1,128 @@
-"""What a Redis server can promise about a write, judged from what it says of itself. Pure; no input or output."""
+"""How durable a write to a Redis server is, derived from what the server reports. Pure: no input or output.
+
+`check_durability` is the one check for all programs. The gateway asks it before it accepts events; `weaknesses` lists
+everything at once, for people.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-Wanted = Literal["fsync", "fsync+replica", "memory"]
-"""`fsync`: on this server's disk before the 2xx. `fsync+replica`: on replicas too. `memory`: an operator, by name,
-accepts that a crash of Redis loses what it had only in memory."""
+Durability = Literal["fsync", "fsync+replica", "memory"]
+"""`fsync`: on this server's disk before the 2xx. `fsync+replica`: on replicas too. `memory`: an operator accepts, by
+this name, that a crash of Redis loses what it had only in memory."""
 
 CONFIG_NAMES = ("appendonly", "appendfsync", "no-appendfsync-on-rewrite", "maxmemory-policy")
-"""What is asked with CONFIG GET. A managed server may forbid it; then only WAITAOF can prove a write."""
+"""The arguments of CONFIG GET. A managed server may forbid it; then only WAITAOF can confirm a write."""
 
 
-class ProofMethod(StrEnum):
-    """How a write is known to be durable."""
+class Confirmation(StrEnum):
+    """How the client learns that a write is durable."""
 
     REPLY = "reply"  # the server answers only after its fsync
-    WAITAOF = "waitaof"  # asked right behind the write, on the same connection
-    WAIT = "wait"  # the reply proves the fsync, WAIT the replicas
-    NONE = "none"  # nothing is promised
+    WAITAOF = "waitaof"  # sent right behind the write, on the same connection
+    WAIT = "wait"  # the reply confirms the fsync, WAIT the replicas
+    NONE = "none"  # nothing is guaranteed
 
 
 @dataclass(frozen=True, slots=True)
-class Promise:
-    """What one connection's server can promise, and how each write proves it."""
+class Guarantee:
+    """The durability that one connection's server offers, and how each write is confirmed."""
 
-    durability: Wanted
-    method: ProofMethod
+    durability: Durability
+    confirmation: Confirmation
     replicas: int
     run_id: str
-    weaknesses: str = ""
-    """What DURABILITY=memory overlooks here."""
+    ignored_weakness: str = ""
+    """What DURABILITY=memory ignores on this server."""
 
     @property
-    def touches_duplicates(self) -> bool:
-        """WAITAOF and WAIT cover only writes of their own connection, so the answer "duplicate" must be a write."""
-        return self.method in (ProofMethod.WAITAOF, ProofMethod.WAIT)
+    def must_rewrite_duplicates(self) -> bool:
+        """Whether a duplicate must be written again: WAITAOF and WAIT cover only writes of their own connection."""
+        return self.confirmation in (Confirmation.WAITAOF, Confirmation.WAIT)
 
-    def proof_command(self, timeout_ms: int) -> tuple[str | int, ...] | None:
-        """What to send right behind a write, None where its reply is the proof."""
-        if self.method is ProofMethod.WAITAOF:
+    def confirm_command(self, timeout_ms: int) -> tuple[str | int, ...] | None:
+        """Return the command to send right behind a write, None where its reply is the confirmation."""
+        if self.confirmation is Confirmation.WAITAOF:
             return ("WAITAOF", 1, self.replicas, timeout_ms)
-        if self.method is ProofMethod.WAIT:
+        if self.confirmation is Confirmation.WAIT:
             return ("WAIT", self.replicas, timeout_ms)
         return None
 
-    def doubts(self, reply: object) -> str:
-        """Why the answer to the proof command does not prove the write; "" where it does."""
-        match self.method, reply:
-            case ProofMethod.WAITAOF, [int(local), int(replicas)]:
+    def unconfirmed_reason(self, reply: object) -> str:
+        """Return why this reply to the confirm command does not confirm the write; "" where it does."""
+        match self.confirmation, reply:
+            case Confirmation.WAITAOF, [int(local), int(replicas)]:
                 if local < 1:
                     return "Redis did not report the write as fsynced to its append-only file in time"
-            case ProofMethod.WAIT, int(replicas):
+            case Confirmation.WAIT, int(replicas):
                 pass
             case _:
-                return "Redis answered the question whether the write is durable with something else"
+                return "Redis gave an unexpected answer to the question whether the write is durable"
         if replicas < self.replicas:
-            return f"{replicas} of the {self.replicas} replicas asked for confirmed the write in time"
+            return f"only {replicas} of the {self.replicas} replicas confirmed the write in time"
         return ""
 
 
-class CannotPromiseError(Exception):
-    """This server cannot promise that a write survives. The sentence says why."""
+class NotDurableError(Exception):
+    """This server cannot guarantee that a write survives. The message says why."""
 
 
-def judge(
-    wanted: Wanted,
+def check_durability(
+    wanted: Durability,
     replicas: int,
     info: Mapping[str, str],
     config: Mapping[str, str] | None,
     *,
     has_waitaof: bool,
-) -> Promise:
-    """The promise this server can make. Raises CannotPromiseError where it is less than `wanted`.
+) -> Guarantee:
+    """Return what this server guarantees. Raises NotDurableError where that is less than `wanted`.
 
-    `info` is INFO's answer; `config` the answer to CONFIG GET of CONFIG_NAMES, None where the server forbids it.
+    `info` is the answer to INFO; `config` the answer to CONFIG GET of CONFIG_NAMES, None where the server forbids it.
     """
     _require_writable(info)
     run_id = info.get("run_id", "")
-    weakness = _weakness(info, config, has_waitaof=has_waitaof)
+    weak = weaknesses(info, config, has_waitaof=has_waitaof)
     if wanted == "memory":
-        return Promise(wanted, ProofMethod.NONE, 0, run_id, weakness)
-    if weakness:
-        raise CannotPromiseError(weakness)
+        return Guarantee(wanted, Confirmation.NONE, 0, run_id, weak[0] if weak else "")
+    if weak:
+        raise NotDurableError(weak[0])
     replicas = replicas if wanted == "fsync+replica" else 0
     if _replies_after_fsync(config) and (not replicas or not has_waitaof):
-        return Promise(wanted, ProofMethod.WAIT if replicas else ProofMethod.REPLY, replicas, run_id)
-    return Promise(wanted, ProofMethod.WAITAOF, replicas, run_id)
+        return Guarantee(wanted, Confirmation.WAIT if replicas else Confirmation.REPLY, replicas, run_id)
+    return Guarantee(wanted, Confirmation.WAITAOF, replicas, run_id)
 
 
-def _require_writable(info: Mapping[str, str]) -> None:
-    """No setting of ours makes a replica, a loading or a full server acceptable: none takes writes."""
-    if info.get("loading", "0") != "0" or info.get("async_loading", "0") != "0":
-        raise CannotPromiseError("Redis is still loading its data from disk")
-    role = info.get("role", "master")
-    if role != "master":
-        raise CannotPromiseError(f"this Redis is a {role}, not the master, so it takes no writes")
-    memory_bytes = int(info.get("used_memory", "0")) - int(info.get("mem_not_counted_for_evict", "0"))
-    if 0 < int(info.get("maxmemory", "0")) < memory_bytes:
-        raise CannotPromiseError("Redis is out of memory: it holds more than maxmemory, so it takes no new events")
-
-
-def _weakness(info: Mapping[str, str], config: Mapping[str, str] | None, *, has_waitaof: bool) -> str:
-    """Why a write may be lost here, "" where it may not."""
+def weaknesses(info: Mapping[str, str], config: Mapping[str, str] | None, *, has_waitaof: bool) -> list[str]:
+    """Return every reason why this server may lose a write, one sentence each, the most dangerous first."""
     config = config or {}
+    found = []
     policy = config.get("maxmemory-policy") or info.get("maxmemory_policy", "unknown")
     if policy != "noeviction":
-        return f"Redis may evict accepted events: maxmemory-policy is {policy}, not noeviction"
+        found.append(f"Redis may evict accepted events: maxmemory-policy is {policy}, not noeviction")
     if info.get("aof_enabled") != "1" or config.get("appendonly", "yes") != "yes":
-        return "Redis keeps no append-only file: appendonly is not yes"
+        found.append("Redis keeps no append-only file: appendonly is not yes")
     if info.get("aof_last_write_status", "ok") != "ok":
-        return "Redis could not write its append-only file: aof_last_write_status is not ok"
+        found.append("Redis could not write its append-only file: aof_last_write_status is not ok")
     if not has_waitaof and not _replies_after_fsync(config):
-        return (
+        found.append(
             "Redis answers before its fsync and has no WAITAOF to ask about it: it needs appendfsync always "
             "(and no-appendfsync-on-rewrite no), or version 7.2"
         )
-    return ""
+    return found
+
+
+def _require_writable(info: Mapping[str, str]) -> None:
+    """Raise for a replica, a loading or a full server: it takes no writes, whatever DURABILITY says."""
+    if info.get("loading", "0") != "0" or info.get("async_loading", "0") != "0":
+        raise NotDurableError("Redis is still loading its data from disk")
+    role = info.get("role", "master")
+    if role != "master":
+        raise NotDurableError(f"this Redis is a {role}, not the master, so it takes no writes")
+    memory_bytes = int(info.get("used_memory", "0")) - int(info.get("mem_not_counted_for_evict", "0"))
+    if 0 < int(info.get("maxmemory", "0")) < memory_bytes:
+        raise NotDurableError("Redis is out of memory: it holds more than maxmemory, so it takes no new events")
 
 
 def _replies_after_fsync(config: Mapping[str, str] | None) -> bool:

@@ -105,17 +105,14 @@ def _figures(sides: Mapping[str, Side], connections: int) -> list[Figure]:
     rate_targets = {BARE: BARE_TARGETS.get(connections), XADD: XADD_TARGET}
     cpu_targets = {OLD: OLD_CPU_TARGET} if connections in OLD_CPU_CONNECTIONS else {}
     group = f"gateway, {connections} connections"
-    rates = [
-        Figure(
-            group, "requests answered", median(ours.rates), "/s", median(side.rates), NAMES[name], rate_targets.get(name)
-        )
-        for name, side in others.items()
-    ]  # fmt: skip
-    costs = [
-        Figure(
-            group, "CPU per request", median(ours.cpu_us), "µs", median(side.cpu_us), NAMES[name],
-            cpu_targets.get(name), at_most=True,
-        )
-        for name, side in others.items()
-    ]  # fmt: skip
-    return [*rates, *costs]
+    figures = []
+    for name, side in others.items():
+        target = rate_targets.get(name)
+        what = "requests answered"
+        figures.append(Figure(group, what, median(ours.rates), "/s", median(side.rates), NAMES[name], target))
+    for name, side in others.items():
+        target = cpu_targets.get(name)
+        what = "CPU per request"
+        costs = median(ours.cpu_us), median(side.cpu_us)
+        figures.append(Figure(group, what, costs[0], "µs", costs[1], NAMES[name], target, at_most=True))
+    return figures

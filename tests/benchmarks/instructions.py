@@ -1,7 +1,7 @@
 """Instructions per request under callgrind, of the gateway and of what it is compared with.
 
-A count of instructions does not depend on the neighbours of this machine, as times do. Valgrind has no SHA instructions,
-so that hashing counts for more here than it costs on a real processor; this is the same for all sides.
+A count of instructions does not depend on the machine's other work, as times do. Valgrind has no SHA instructions, so
+that hashing counts for more here than it costs on a real processor; this is the same for all sides.
 """
 
 import asyncio
@@ -54,7 +54,10 @@ async def _counted(on: Harness, name: str, root: Path, options: Options) -> dict
     folder = on.programs.folder / f"callgrind-{name}-{len(list(on.programs.folder.iterdir()))}"
     with Programs(folder, root=root, under=(*CALLGRIND, f"--callgrind-out-file={folder}/out")) as programs:
         async with _started(on, programs, name) as side:
-            return {connections: await _per_request(on, side, connections, folder) for connections in options.connections or CONNECTIONS}
+            return {
+                connections: await _per_request(on, side, connections, folder)
+                for connections in options.connections or CONNECTIONS
+            }
 
 
 @asynccontextmanager
@@ -74,12 +77,17 @@ async def _per_request(on: Harness, side: Side, connections: int, folder: Path) 
     await on.load.send(side.port, connections=connections, count=WARM_UP_REQUESTS)
     await _control("--zero", side)
     await on.load.send(side.port, connections=connections, count=REQUESTS)
-    before = set(folder.glob("out*"))
     await _control("--dump", side)
     await _control("--instr=off", side)
-    (dump,) = set(folder.glob("out*")) - before
     await on.redis.flushdb()
-    return int(_TOTALS.findall(dump.read_text())[-1]) / REQUESTS
+    return _newest_total(folder) / REQUESTS
+
+
+def _newest_total(folder: Path) -> int:
+    """Return the instructions of the newest dump; a later one has a higher number in its name."""
+    dumps = [path for path in folder.glob("out.*") if path.suffix.removeprefix(".").isdigit()]
+    newest = max(dumps, key=lambda path: int(path.suffix.removeprefix(".")))
+    return int(_TOTALS.findall(newest.read_text())[-1])
 
 
 async def _control(action: str, side: Side) -> None:

@@ -75,11 +75,8 @@ async def test_an_idle_connection_is_ended(valkey: ValkeyServer, key_prefix: str
         assert await client.closed()
 
 
-async def test_a_client_that_never_reads_its_answers_is_cut_off(
-    valkey: ValkeyServer, key_prefix: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gateway.response.READING_TIMEOUT_S", 0.2)
-    async with running(valkey.url, key_prefix) as gateway, await gateway.client() as client:
+async def test_a_client_that_never_reads_its_answers_is_cut_off(valkey: ValkeyServer, key_prefix: str) -> None:
+    async with running(valkey.url, key_prefix, unread_timeout_s=0.2) as gateway, await gateway.client() as client:
         client.writer.write(request("/openapi.json", method="GET") * UNREAD_ANSWERS)
         await until(lambda: gateway.counted("connections") == 1, what="the gateway has the connection")
         await until(lambda: gateway.counted("connections") == 0, what="the gateway has ended it")

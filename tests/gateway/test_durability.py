@@ -1,4 +1,4 @@
-"""What a server may promise, judged from what it says; and that it is asked, and a broken promise noticed."""
+"""What a server guarantees, by what it reports; and that it is asked, and a lost guarantee noticed."""
 
 import asyncio
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from contract.keys import Keys
-from gateway.durability import CannotPromiseError, Promise, ProofMethod, Wanted, judge
+from runtime.durability import Confirmation, Durability, Guarantee, NotDurableError, check_durability
 from stack.ports import HOST
 from tests.support.gateway import Running, entries, payment, running
 from tests.support.proxy import TcpProxy
@@ -29,21 +29,21 @@ LOAD_DELAY_US = 300
 """Loading takes about two seconds, and the server answers clients in between, every thousand commands."""
 
 
-def promise(
-    wanted: Wanted = "fsync",
+def guarantee(
+    wanted: Durability = "fsync",
     info: Mapping[str, str] | None = None,
     config: Mapping[str, str] | None = None,
     *,
     forbidden: bool = False,
     replicas: int = 1,
     has_waitaof: bool = True,
-) -> Promise:
+) -> Guarantee:
     answered = None if forbidden else CONFIG | dict(config or {})
-    return judge(wanted, replicas, INFO | dict(info or {}), answered, has_waitaof=has_waitaof)
+    return check_durability(wanted, replicas, INFO | dict(info or {}), answered, has_waitaof=has_waitaof)
 
 
 @pytest.mark.parametrize(
-    ("given", "method"),
+    ("given", "confirmation"),
     [
         ({}, "reply"),
         ({"has_waitaof": False}, "reply"),
@@ -57,8 +57,8 @@ def promise(
         ({"info": {"maxmemory": "900", "mem_not_counted_for_evict": "200"}}, "reply"),
     ],
 )
-def test_how_a_write_is_proven(given: dict[str, Any], method: str) -> None:
-    assert promise(**given).method == method
+def test_how_a_write_is_confirmed(given: dict[str, Any], confirmation: str) -> None:
+    assert guarantee(**given).confirmation == confirmation
 
 
 @pytest.mark.parametrize(
@@ -81,22 +81,22 @@ def test_how_a_write_is_proven(given: dict[str, Any], method: str) -> None:
         ({"wanted": "memory", "info": {"loading": "1"}}, "loading"),
     ],
 )
-def test_what_is_refused(given: dict[str, Any], why: str) -> None:
-    with pytest.raises(CannotPromiseError, match=why):
-        promise(**given)
+def test_a_server_that_may_lose_writes_is_refused(given: dict[str, Any], why: str) -> None:
+    with pytest.raises(NotDurableError, match=why):
+        guarantee(**given)
 
 
-def test_the_numbers_of_a_proof_are_read() -> None:
-    one = Promise("fsync+replica", ProofMethod.WAITAOF, 2, "")
-    assert one.proof_command(3000) == ("WAITAOF", 1, 2, 3000)
-    assert one.doubts([1, 2]) == ""
-    assert "fsynced" in one.doubts([0, 2])
-    assert "1 of the 2 replicas" in one.doubts([1, 1])
-    assert one.doubts(b"OK")
-    other = Promise("fsync+replica", ProofMethod.WAIT, 1, "")
-    assert other.doubts(1) == ""
-    assert other.doubts(0)
-    assert other.touches_duplicates
+def test_the_numbers_of_a_confirmation_are_read() -> None:
+    one = Guarantee("fsync+replica", Confirmation.WAITAOF, 2, "")
+    assert one.confirm_command(3000) == ("WAITAOF", 1, 2, 3000)
+    assert one.unconfirmed_reason([1, 2]) == ""
+    assert "fsynced" in one.unconfirmed_reason([0, 2])
+    assert "1 of the 2 replicas" in one.unconfirmed_reason([1, 1])
+    assert one.unconfirmed_reason(b"OK")
+    other = Guarantee("fsync+replica", Confirmation.WAIT, 1, "")
+    assert other.unconfirmed_reason(1) == ""
+    assert other.unconfirmed_reason(0)
+    assert other.must_rewrite_duplicates
 
 
 async def accepted(gateway: Running, number: int) -> bool:
@@ -175,7 +175,7 @@ async def accepts_with_replica(gateway: Running) -> bool:
         ("maxmemory", "1000", "0", "out of memory"),
     ],
 )
-async def test_a_promise_broken_at_run_time_is_noticed(
+async def test_a_guarantee_lost_at_run_time_is_noticed(
     private_valkey: ValkeyServer, key_prefix: str, setting: str, bad: str, good: str, why: str
 ) -> None:
     async with running(private_valkey.url, key_prefix, durability_check_s=0.05) as gateway:
@@ -194,7 +194,7 @@ async def refuses(gateway: Running, why: str) -> bool:
 
 
 async def refuses_event(gateway: Running, number: int, why: str) -> bool:
-    return (await gateway.post(payment(number))).status == 503 and why in gateway.gateway.link.reason
+    return (await gateway.post(payment(number))).status == 503 and why in gateway.gateway.redis.reason
 
 
 async def test_memory_by_name(private_valkey: ValkeyServer, key_prefix: str) -> None:

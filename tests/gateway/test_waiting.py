@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
 from contract.keys import COMMITTED, Keys
-from gateway import commits
-from gateway.commits import asked_wait_s
+from gateway import commit_waiter
+from gateway.commit_waiter import requested_wait_s
 from providers.base import Headers
 from tests.support.gateway import Answer, Running, payment, request, running, sources
 from tests.support.multi_event import KEY, multi_event
@@ -32,7 +31,7 @@ LONG = {"Prefer": "wait=20"}
     ],
 )  # fmt: skip
 def test_what_is_asked_for_and_never_longer_than_the_limit(lines: list[str], wait_s: float) -> None:
-    assert asked_wait_s(Headers([(b"Prefer", line.encode()) for line in lines]), 30) == wait_s
+    assert requested_wait_s(Headers([(b"Prefer", line.encode()) for line in lines]), 30) == wait_s
 
 
 async def published(redis: Redis, keys: Keys, number: int = 1) -> str:
@@ -70,8 +69,7 @@ async def test_200_at_once_where_it_was_committed_before(gateway: Running, redis
 async def test_a_redelivery_waits_for_the_commit_as_well(gateway: Running, redis: Redis, keys: Keys) -> None:
     first = await gateway.post(payment())
     again, and_again = posting(gateway), posting(gateway)
-    waiting = gateway.gateway._commits._waiting
-    await until(lambda: [len(each) for each in waiting.values()] == [2], what="both wait")
+    await until(lambda: gateway.gateway.commits.waiters == [2], what="both wait")
     await commit(redis, await published(redis, keys))
     for answer in (await again, await and_again):
         assert answer.status == 201
@@ -95,7 +93,7 @@ async def test_several_events_are_committed_when_the_last_one_is(
         waiting = asyncio.create_task(gateway.exchange(request("/webhooks/several", b'["a", "b", "c"]', KEY | LONG)))
         await until(lambda: redis.exists(keys.seen("several", "c")), what="the events are published")
         await commit(redis, keys.seen("several", "b"))
-        await until(lambda: len(gateway.gateway._commits._waiting) == 1, what="one is committed")
+        await until(lambda: len(gateway.gateway.commits.waiters) == 1, what="one is committed")
         assert not waiting.done()
         await commit(redis, keys.seen("several", "c"))
         answer = await waiting
@@ -122,7 +120,7 @@ async def test_202_when_redis_is_gone_while_somebody_waits(private_valkey: Valke
     ):
         waiting = posting(gateway)
         await published(redis, Keys(key_prefix))
-        await until(lambda: gateway.gateway._reader._connection.is_connected, what="it looks for the commit")
+        await until(lambda: gateway.gateway.commit_reader.is_connected, what="it looks for the commit")
         await proxy.refuse()
         proxy.cut()
         assert (await waiting).status == 202
@@ -134,17 +132,17 @@ async def test_202_at_once_when_the_gateway_stops(
     async with running(valkey.url, key_prefix) as gateway:
         waiting = posting(gateway)
         await published(redis, keys)
-        await until(lambda: gateway.gateway._commits._waiting, what="somebody waits")
+        await until(lambda: gateway.gateway.commits.waiters, what="somebody waits")
     assert (await waiting).status == 202
 
 
 async def test_202_at_once_where_too_many_wait(
     gateway: Running, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commits, "WAITERS_MAX", 1)
+    monkeypatch.setattr(commit_waiter, "WAITERS_MAX", 1)
     first = posting(gateway)
     marker = await published(redis, keys)
-    await until(lambda: gateway.gateway._commits._waiting, what="somebody waits")
+    await until(lambda: gateway.gateway.commits.waiters, what="somebody waits")
     assert (await gateway.post(payment(2), **LONG)).status == 202
     await commit(redis, marker)
     assert (await first).status == 201
@@ -153,10 +151,10 @@ async def test_202_at_once_where_too_many_wait(
 async def test_it_costs_nothing_when_nobody_waits(valkey: ValkeyServer, key_prefix: str) -> None:
     """No look at any marker, no second connection, no task; and with the last one who waits the looking ends."""
     async with running(valkey.url, key_prefix, prefer_wait_s_max=0.05) as gateway:
-        watcher: Any = gateway.gateway._commits
+        commits = gateway.gateway.commits
         assert (await gateway.post(payment(1))).status == 202
-        assert not gateway.gateway._reader._connection.is_connected
-        assert watcher._polling is None
+        assert not gateway.gateway.commit_reader.is_connected
+        assert not commits.is_polling
         assert (await gateway.post(payment(2), **LONG)).status == 202
-        await until(lambda: watcher._polling is None, what="nobody looks any more")
-        assert not watcher._waiting
+        await until(lambda: not commits.is_polling, what="nobody looks any more")
+        assert not commits.waiters

@@ -13,8 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from redis.asyncio import Redis
 
 from contract.keys import Keys
-from gateway.app import Gateway, utc_now
 from gateway.metrics import Metrics
+from gateway.service import Gateway, utc_now
 from gateway.settings import Settings
 from providers import PROVIDERS
 from providers.base import Provider

@@ -58,9 +58,7 @@ class Programs:
     `root` is the checkout whose code runs; `under` is a command in front of Python, such as a profiler.
     """
 
-    def __init__(
-        self, folder: Path, *, shows_logs: bool = True, root: Path = ROOT, under: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, folder: Path, *, shows_logs: bool = True, root: Path = ROOT, under: Sequence[str] = ()) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self._root = root

@@ -1,0 +1,212 @@
+"""The gateway of one process: its parts are put together, started, and stopped in the order that loses nothing."""
+
+import asyncio
+import gc
+import logging
+import signal
+import socket
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from aiohttp import web
+from redis.exceptions import ResponseError
+
+from contract.keys import Keys
+from gateway.app import AccessLog, make_application
+from gateway.commit_waiter import CommitWaiter
+from gateway.connection import Connections
+from gateway.health import Health
+from gateway.logs import RefusalLog
+from gateway.metrics import NO_SOURCE, Metrics
+from gateway.processes import STOP_SIGNALS
+from gateway.publisher import Publisher
+from gateway.redis_writer import RedisUnavailableError, RedisWriter
+from gateway.settings import Settings
+from gateway.webhook import Webhook
+from providers.base import Provider
+from runtime.durability import Guarantee
+from runtime.tasks import end
+
+LISTEN_BACKLOG = 4096
+"""Connections the kernel holds until they are accepted."""
+
+CUT_OFF_S = 0.1
+"""How long a request that was not finished in time still gets."""
+
+GC_THRESHOLDS = (20_000, 20, 20)
+"""Allocations between two searches for reference cycles. A request makes hardly any cycle; Python's own threshold of
+700 would look at all requests under way again and again."""
+
+log = structlog.get_logger()
+
+
+def utc_now() -> datetime:
+    """Return the time that stamps `received_at`."""
+    return datetime.now(UTC)
+
+
+class Gateway:
+    """Everything one process needs to answer webhooks."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        sources: Mapping[str, Provider],
+        metrics: Metrics,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._refusals = RefusalLog(settings.refusals_logged_per_minute)
+        self._keys = Keys(settings.key_prefix)
+        self.redis = RedisWriter(settings, self._guarantee_changed)
+        self.commit_reader = RedisWriter(settings)
+        self._writers = [self.redis, *(RedisWriter(settings) for _ in range(settings.publish_exchanges_max - 1))]
+        self.publisher = Publisher(self._writers, self._keys, settings, metrics)
+        self.commits = CommitWaiter(self.commit_reader)
+        self._health = Health(self.redis, metrics)
+        self._clock = clock
+        self.application = make_application(sources, self._make_webhook, self._health, metrics, settings)
+        self._runner = web.AppRunner(self.application, shutdown_timeout=CUT_OFF_S, **_http_options(settings))
+        self._connections: Connections | None = None
+        self._listener: asyncio.Server | None = None
+        self._watching: asyncio.Task[None] | None = None
+
+    async def start(self, listening: socket.socket, tls: ssl.SSLContext | None = None) -> None:
+        """Answer on this socket from now on. Until Redis is there, the answer to webhooks is 503."""
+        await self.redis.check()
+        self._watching = asyncio.create_task(self._watch(), name="durability")
+        await self._runner.setup()
+        server = self._runner.server
+        if server is None:
+            raise RuntimeError("the runner has no server after its set-up")
+        self._connections = Connections(server, self._settings, self._refused_early, self._metrics.connections)
+        self._listener = await asyncio.get_running_loop().create_server(
+            self._connections,
+            sock=listening,
+            backlog=LISTEN_BACKLOG,
+            ssl=tls,
+            ssl_handshake_timeout=self._settings.headers_timeout_s if tls else None,
+        )
+
+    async def stop(self) -> bool:
+        """Stop accepting, finish the requests under way, then end. False where something had to be cut off."""
+        deadline_s = time.monotonic() + self._settings.shutdown_timeout_s
+        self._health.is_draining = True
+        self.commits.close()
+        if self._listener:
+            self._listener.close()
+        finished = True
+        if self._connections and not await self._connections.drain(deadline_s - time.monotonic()):
+            log.error("requests were still under way when SHUTDOWN_TIMEOUT_S was over; they are cut off")
+            finished = False
+        try:
+            async with asyncio.timeout(max(0.0, deadline_s - time.monotonic())):
+                await self.publisher.drain()
+        except TimeoutError:
+            finished = False
+        await self._runner.cleanup()
+        if self._watching:
+            await end(self._watching)
+        for redis in (*self._writers, self.commit_reader):
+            await redis.close()
+        return finished
+
+    def _make_webhook(self, provider: Provider) -> Webhook:
+        return Webhook(
+            provider, self._settings, self._keys, self.publisher, self.commits, self._metrics, self._refusals,
+            self._clock,
+        )  # fmt: skip
+
+    async def _watch(self) -> None:
+        """Check Redis regularly, so that a lost guarantee is noticed before the next event."""
+        while True:
+            await asyncio.sleep(self._settings.durability_check_s)
+            await self.redis.check()
+            if self.redis.guarantee is None:
+                continue
+            try:
+                self._metrics.backlog(int(await self.redis.read(("XLEN", self._keys.events))))
+            except (RedisUnavailableError, ResponseError) as error:
+                log.warning("the stream's length cannot be read now", reason=str(error))
+
+    def _guarantee_changed(self, guarantee: Guarantee | None, reason: str) -> None:
+        self._metrics.durable(yes=guarantee is not None)
+        if guarantee is None:
+            log.error("webhooks are answered 503 until Redis guarantees durability again", reason=reason)
+        else:
+            log.info(
+                "accepted events are durable",
+                durability=guarantee.durability, proof=guarantee.confirmation.value, replicas=guarantee.replicas,
+                overlooked=guarantee.ignored_weakness,
+            )  # fmt: skip
+
+    def _refused_early(self, status: int, reason: str, client: str | None) -> None:
+        metrics = self._metrics.of(NO_SOURCE)
+        metrics.answered(status)
+        metrics.rejected(reason)
+        self._refusals.refused(NO_SOURCE, status, reason, "", client)
+
+
+def _http_options(settings: Settings) -> dict[str, Any]:
+    """Return what aiohttp's protocol is given; `Connection` answers before these limits on lines are reached."""
+    server_log = logging.getLogger("gateway.http")
+    server_log.addFilter(_is_no_client_error)
+    return {
+        "access_log": logging.getLogger("gateway.access") if settings.gateway_access_log else None,
+        "access_log_class": AccessLog,
+        "auto_decompress": False,
+        "keepalive_timeout": settings.keepalive_s,
+        "lingering_time": settings.linger_s,
+        "logger": server_log,
+        "max_field_size": settings.headers_bytes_max,
+        "max_headers": settings.headers_max,
+        "max_line_size": settings.headers_bytes_max,
+    }
+
+
+def _is_no_client_error(record: logging.LogRecord) -> bool:
+    """Drop aiohttp's lines about malformed HTTP: they quote the client, and `RefusalLog` has logged it already."""
+    error = record.exc_info[1] if record.exc_info else None
+    return getattr(error, "code", 500) >= 500
+
+
+async def serve(
+    settings: Settings,
+    sources: Mapping[str, Provider],
+    metrics: Metrics,
+    sock: socket.socket,
+    tls: ssl.SSLContext | None = None,
+    parent_pipe: int | None = None,
+) -> bool:
+    """Run until SIGTERM or SIGINT, or until the parent process is gone. False where requests had to be cut off."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    if parent_pipe is not None:
+        loop.add_reader(parent_pipe, stopping.set)  # nobody writes to it: it becomes readable when it ends
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, stopping.set)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+    gateway = Gateway(settings, sources, metrics)
+    await gateway.start(sock, tls)
+    _tune_gc()
+    host, port = sock.getsockname()[:2]
+    log.info("the gateway listens", host=host, port=port, tls=tls is not None, sources=sorted(sources))
+    await stopping.wait()
+    if parent_pipe is not None:
+        loop.remove_reader(parent_pipe)
+    log.info("the gateway stops: no new connections, requests under way are finished")
+    finished = await gateway.stop()
+    log.info("the gateway has stopped", finished=finished)
+    return finished
+
+
+def _tune_gc() -> None:
+    """Leave what was made at the start, and stays, out of every full collection."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
