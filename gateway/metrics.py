@@ -5,7 +5,6 @@ Importing this imports prometheus_client, which reads PROMETHEUS_MULTIPROC_DIR a
 
 import asyncio
 from dataclasses import dataclass
-from importlib import metadata
 
 from prometheus_client import (
     CollectorRegistry,
@@ -17,6 +16,8 @@ from prometheus_client import (
     generate_latest,
 )
 from prometheus_client.multiprocess import MultiProcessCollector
+
+from runtime.version import version
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 NO_SOURCE = "-"
@@ -186,11 +187,3 @@ class SourceMetrics:
     def duplicate(self) -> None:
         """Count an event that was in the stream already."""
         self._duplicates.inc()
-
-
-def version() -> str:
-    """Return the installed version of this package, `source` where it runs from a checkout."""
-    try:
-        return metadata.version("payment-webhooks")
-    except metadata.PackageNotFoundError:
-        return "source"

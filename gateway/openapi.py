@@ -9,10 +9,10 @@ from typing import Any
 
 from aiohttp import web
 
-from gateway.metrics import version
 from gateway.problem import JSON, PROBLEM_JSON, answer
 from gateway.settings import Settings
 from providers.base import Provider
+from runtime.version import version
 
 Json = dict[str, Any]
 

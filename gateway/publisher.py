@@ -18,10 +18,11 @@ from redis.exceptions import NoScriptError, ResponseError
 from contract.event import FIELD_NAMES, to_values
 from contract.keys import COMMITTED, Keys
 from gateway.metrics import Metrics
-from gateway.redis_writer import Command, RedisUnavailableError, RedisWriter
+from gateway.redis_writer import RedisUnavailableError, RedisWriter
 from gateway.settings import Settings
 from providers.base import Delivery
 from runtime.durability import Durability, Guarantee
+from runtime.redis_connection import Command
 
 SCRIPT = resources.files("gateway").joinpath("publisher.lua").read_bytes()
 SCRIPT_SHA = hashlib.sha1(SCRIPT, usedforsecurity=False).hexdigest()

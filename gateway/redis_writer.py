@@ -4,20 +4,13 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
-from hiredis import pack_command
-from redis.asyncio.connection import AbstractConnection, ConnectionPool
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 
 from gateway.settings import Settings
 from runtime.durability import CONFIG_NAMES, Guarantee, NotDurableError, check_durability
-
-Command = Sequence[str | bytes | int]
-Replies = list[Any]
-"""The replies of Redis: bytes, int, None, lists of them, or a ResponseError."""
+from runtime.redis_connection import Command, exchange, single_connection
 
 CHECK: tuple[Command, ...] = (("INFO",), ("CONFIG", "GET", *CONFIG_NAMES), ("COMMAND", "INFO", "WAITAOF"))
 
@@ -39,7 +32,7 @@ class RedisWriter:
 
     def __init__(self, settings: Settings, on_change: OnGuarantee | None = None) -> None:
         self._settings = settings
-        self._connection = _connection(settings)
+        self._connection = single_connection(settings.redis_url, connect_timeout_s=settings.redis_timeout_s)
         self._on_change = on_change
         self._lock = asyncio.Lock()
         self._checked_at_s = 0.0
@@ -68,7 +61,8 @@ class RedisWriter:
         async with self._lock, self._exchange():
             guarantee = self.guarantee if self.guarantee and self._connection.is_connected else await self._check()
             confirm = guarantee.confirm_command(round(self._settings.durability_timeout_s * 1000))
-            replies = await self._send([command(guarantee), confirm] if confirm else [command(guarantee)])
+            commands = [command(guarantee), confirm] if confirm else [command(guarantee)]
+            replies = await exchange(self._connection, commands)
             for reply in replies:
                 if isinstance(reply, ResponseError):
                     raise reply
@@ -82,7 +76,7 @@ class RedisWriter:
         async with self._lock, self._exchange():
             if not self._connection.is_connected:
                 await self._check()
-            (reply,) = await self._send([command])
+            (reply,) = await exchange(self._connection, [command])
             if isinstance(reply, ResponseError):
                 raise reply
             return reply
@@ -105,7 +99,7 @@ class RedisWriter:
             if isinstance(error, OutOfMemoryError | ReadOnlyError):
                 self._withdraw_guarantee(f"Redis refuses to write: {error}")
             raise
-        except (RedisError, OSError, EOFError, RuntimeError) as error:  # RuntimeError: uvloop's for a closed connection
+        except (RedisError, OSError, EOFError) as error:
             await self._connection.disconnect(nowait=True)
             sentence = f"Redis cannot be reached, or did not answer: {str(error) or type(error).__name__}"
             self._withdraw_guarantee(sentence)
@@ -117,7 +111,7 @@ class RedisWriter:
     async def _check(self) -> Guarantee:
         if not self._connection.is_connected:
             await self._connection.connect()  # type: ignore[no-untyped-call]
-        info, config, waitaof = await self._send(CHECK)
+        info, config, waitaof = await exchange(self._connection, CHECK)
         if isinstance(info, ResponseError):
             raise NotDurableError(f"Redis does not answer INFO, so its durability is unknown: {info}")
         guarantee = check_durability(
@@ -141,41 +135,6 @@ class RedisWriter:
     def _changed(self) -> None:
         if self._on_change is not None:
             self._on_change(self.guarantee, self.reason)
-
-    async def _send(self, commands: Sequence[Command]) -> Replies:
-        """Send the commands in one write and read every reply; an error that the server answers is a reply."""
-        # redis-py packs in Python, which takes longer than the rest of an exchange
-        packed = [pack_command(tuple(command)) for command in commands]  # type: ignore[arg-type]
-        try:
-            await self._connection.send_packed_command(packed, check_health=False)
-        except AttributeError as error:  # raised by asyncio's own event loop, before Python 3.13.6, once it is closed
-            raise ConnectionError("the connection is closed") from error
-        return [await self._read_reply() for _ in commands]
-
-    async def _read_reply(self) -> Any:  # noqa: ANN401
-        try:
-            return await self._connection.read_response()
-        except ResponseError as error:
-            return error
-
-
-def _connection(settings: Settings) -> AbstractConnection:
-    """Return a connection that retries nothing and leaves replies as bytes.
-
-    `RedisWriter` bounds the time of an exchange. A `socket_timeout` here would put each write into a task of its own,
-    one turn of a busy event loop later.
-    """
-    pool = ConnectionPool.from_url(
-        settings.redis_url.get_secret_value(),
-        max_connections=1,
-        socket_timeout=None,
-        socket_connect_timeout=settings.redis_timeout_s,
-        health_check_interval=0,
-        retry=Retry(NoBackoff(), 0),
-        protocol=2,
-        decode_responses=False,
-    )
-    return cast("AbstractConnection", pool.make_connection())  # type: ignore[no-untyped-call]
 
 
 def _info(reply: bytes) -> dict[str, str]:

@@ -7,7 +7,7 @@ from statistics import median
 
 from stack.ports import HOST, free_port
 from tests.benchmarks.figures import Figure
-from tests.benchmarks.harness import PREFIX, Options, Harness, cpu_s, harness
+from tests.benchmarks.harness import PREFIX, Harness, Options, cpu_s, harness
 from tests.support.child import Child
 from tests.support.processes import READY_TIMEOUT_S, Programs
 from tests.support.wait import until

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.gateway import BARE, NAMES, OLD, OLD_CPU_TARGET, Side, start_baseline
-from tests.benchmarks.harness import PREFIX, Options, Harness, harness
+from tests.benchmarks.harness import PREFIX, Harness, Options, harness
 from tests.support.processes import ROOT, Programs
 
 CONNECTIONS = (128, 32)
