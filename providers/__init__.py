@@ -1,4 +1,14 @@
-"""The providers, each in one place, and the one list of them."""
+"""The providers, each in one place, and the one list of them.
+
+A provider whose events are only recorded is one file. One that reports money is a package of three:
+
+* `models.py` describes its bodies, once. `Event` is what any event has: its identity is read leniently, so that an
+  unknown type or an odd optional field is still accepted and recorded (`Any`, `Lenient[...]`). For each object that
+  money is read from, a subclass of `Event` narrows that object to a strict model (`class PaymentEvent(Event): data:
+  Payment`, with `Id`, `Currency`, `MinorUnits` or `MajorUnits` of `providers.models`).
+* `webhook.py` proves the signature and reads an `Event`: id, type, resource, time. It runs for every request.
+* `facts.py` has `TYPES`, the types that report money, and `extract_facts(event)`, which reads the narrowed model.
+"""
 
 from collections.abc import Mapping
 
@@ -11,7 +21,7 @@ from providers.braintree.webhook import Braintree
 from providers.checkout import facts as checkout_facts
 from providers.checkout.webhook import Checkout
 from providers.coinbase import Coinbase
-from providers.facts import Read
+from providers.facts import ExtractFacts
 from providers.flutterwave import Flutterwave
 from providers.flutterwave_v3 import FlutterwaveV3
 from providers.generic_hmac import facts as generic_hmac_facts
@@ -78,20 +88,20 @@ PROVIDERS: dict[str, type[Provider]] = {
         TrueLayer,
     )
 }
-"""What `provider = ` in sources.toml may say."""
+"""The providers by name: the values of `provider =` in sources.toml."""
 
-READERS: Mapping[str, Read] = {
-    "stripe": stripe_facts.read,
-    "paypal": paypal_facts.read,
-    "adyen": adyen_facts.read,
-    "square": square_facts.read,
-    "braintree": braintree_facts.read,
-    "razorpay": razorpay_facts.read,
-    "checkout": checkout_facts.read,
-    "mollie": mollie_facts.read,
-    "paddle": paddle_facts.read,
-    "paystack": paystack_facts.read,
-    "mercadopago": mercadopago_facts.read,
-    "hmac": generic_hmac_facts.read,
+FACT_EXTRACTORS: Mapping[str, ExtractFacts] = {
+    "stripe": stripe_facts.extract_facts,
+    "paypal": paypal_facts.extract_facts,
+    "adyen": adyen_facts.extract_facts,
+    "square": square_facts.extract_facts,
+    "braintree": braintree_facts.extract_facts,
+    "razorpay": razorpay_facts.extract_facts,
+    "checkout": checkout_facts.extract_facts,
+    "mollie": mollie_facts.extract_facts,
+    "paddle": paddle_facts.extract_facts,
+    "paystack": paystack_facts.extract_facts,
+    "mercadopago": mercadopago_facts.extract_facts,
+    "hmac": generic_hmac_facts.extract_facts,
 }
-"""The one list, by the provider's name. Events of all other providers are recorded, and move no money."""
+"""The extractors of facts by the provider's name. Events of all other providers are recorded, and move no money."""

@@ -9,12 +9,13 @@ from typing import Any, ClassVar
 
 from providers import signing
 from providers.adyen.webhook import HexSettings
-from providers.base import Draft, Request, SourceSettings
-from providers.payload import Body, digest_id, inside, read_json, some_name, some_time
+from providers.base import ParsedEvent, Request, SourceSettings
+from providers.models import Model
+from providers.payload import digest_id, first_id, first_timestamp, get_path, read_json
 from providers.raw_body import RawBody, Scheme
 
 
-class _Event(Body):
+class _Event(Model):
     type: str
     timestamp: Any = None
     createdAt: Any = None  # noqa: N815 - Adyen's spelling
@@ -32,16 +33,16 @@ class AdyenPlatform(RawBody):
         super().__init__(settings)
         self._keys = [signing.key_from_hex(secret.reveal()) for secret in settings.secrets]
 
-    def parse(self, request: Request) -> list[Draft]:
+    def parse(self, request: Request) -> list[ParsedEvent]:
         """The one event."""
         event = read_json(_Event, request.body)
         event_id = digest_id(request.body)
         return [
-            Draft(
+            ParsedEvent(
                 event_id=event_id,
                 type=event.type,
                 resource=_resource(event.data) or event_id,
-                occurred_at=some_time(event.timestamp, event.createdAt, inside(event.data, "creationDate")),
+                occurred_at=first_timestamp(event.timestamp, event.createdAt, get_path(event.data, "creationDate")),
             )
         ]
 
@@ -51,10 +52,10 @@ def _resource(data: object) -> str | None:
 
     What is about no transfer is about its own object, or else its merchant.
     """
-    return some_name(
-        inside(data, "transfer", "id"),
-        inside(data, "transferId"),
-        inside(data, "id"),
-        inside(data, "merchantId"),
-        inside(data, "companyId"),
+    return first_id(
+        get_path(data, "transfer", "id"),
+        get_path(data, "transferId"),
+        get_path(data, "id"),
+        get_path(data, "merchantId"),
+        get_path(data, "companyId"),
     )

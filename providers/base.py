@@ -1,7 +1,7 @@
 """What every provider is: a request's bytes in, verified events out. A sender's oddities stay in its own file."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, ClassVar, Literal, Self, final
@@ -82,19 +82,11 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
-    """The request is genuine: which of the source's secrets says so (from 1), and what the signature covers."""
+class ParsedEvent:
+    """One event of a body.
 
-    secret_number: int
-    signed: Signed
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """One event that a body speaks of. `headers` holds the few that a later reader needs besides the body.
-
-    `body` is its own part, byte for byte, of a request that carries several events: each is kept with what it says
-    and not with what all the others say. None stands for the whole.
+    `headers` holds the few that a later reader needs as well as the body. `body` is the event's own part of a request
+    that carries several events, byte for byte; None stands for the whole body.
     """
 
     event_id: str
@@ -103,6 +95,19 @@ class Draft:
     occurred_at: datetime | None
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Evidence that a request is genuine: the number of the secret that signed it (from 1), and what that covers.
+
+    `parse` is set by a provider whose signatures are inside the body: it continues with what was read to find them,
+    so that no body is read twice. None stands for `Provider.parse`.
+    """
+
+    secret_number: int
+    signed: Signed
+    parse: Callable[[], list[ParsedEvent]] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,11 +197,11 @@ class Provider(ABC):
 
     @abstractmethod
     async def authenticate(self, request: Request) -> Proof:
-        """Prove from the raw bytes that the provider sent this. Raises SignatureError, or UnavailableError."""
+        """Prove from the raw bytes that the provider sent this. Raise SignatureError, or UnavailableError."""
 
     @abstractmethod
-    def parse(self, request: Request) -> list[Draft]:
-        """The events of a request that is proven genuine. Raises PayloadError."""
+    def parse(self, request: Request) -> list[ParsedEvent]:
+        """Return the events of a request. Raise PayloadError."""
 
     def challenge(self, request: Request) -> Answer:
         """The proof a GET asks for; only called where `challenges` says so. Raises SignatureError for any other GET."""
@@ -204,27 +209,30 @@ class Provider(ABC):
 
     @final
     async def verify(self, request: Request) -> list[Delivery]:
-        """The verified events of a request, all or none. Nothing is parsed before the signature is proven.
+        """Return the verified events of a request, all or none. Nothing is parsed before the signature is proven.
 
-        Raises SignatureError, PayloadError or UnavailableError and nothing else, whatever the request holds.
+        Raise SignatureError, PayloadError or UnavailableError and nothing else, whatever the request holds.
         """
         proof = await self.authenticate(request)
-        return [Delivery(self._event(request, proof, draft), proof.secret_number) for draft in self.parse(request)]
+        events = self.parse(request) if proof.parse is None else proof.parse()
+        return [Delivery(self.to_event(request, proof.signed, event), proof.secret_number) for event in events]
 
-    def _event(self, request: Request, proof: Proof, draft: Draft) -> Event:
+    @final
+    def to_event(self, request: Request, signed: Signed, parsed: ParsedEvent) -> Event:
+        """Return the event as it is published. Raise PayloadError where its envelope could not carry it."""
         try:
             return Event(
                 source=self.settings.source,
                 namespace=self.settings.namespace,
                 provider=self.name,
-                event_id=draft.event_id,
-                type=draft.type,
-                resource=draft.resource,
-                occurred_at=draft.occurred_at,
+                event_id=parsed.event_id,
+                type=parsed.type,
+                resource=parsed.resource,
+                occurred_at=parsed.occurred_at,
                 received_at=request.received_at,
-                signed=proof.signed,
-                body=request.body if draft.body is None else draft.body,
-                headers=draft.headers,
+                signed=signed,
+                body=request.body if parsed.body is None else parsed.body,
+                headers=parsed.headers,
                 traceparent=request.traceparent,
             )
         except EnvelopeError as error:

@@ -15,8 +15,9 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from providers import signing
-from providers.base import Draft, Proof, Provider, Request, SignatureError, SourceSettings, TimedSettings
-from providers.payload import Body, digest_id, header_text, inside, read_json, some_name, some_time
+from providers.base import ParsedEvent, Proof, Provider, Request, SignatureError, SourceSettings, TimedSettings
+from providers.models import Model
+from providers.payload import digest_id, first_id, first_timestamp, get_path, header_text, read_json
 
 HEADER = "X-Hook0-Signature"
 EVENT_ID = "X-Event-Id"
@@ -29,7 +30,7 @@ ABOUT = ("transferId", "paymentId", "orderId", "transactionId", "id")
 """Where an event of one of Coinbase's products names what is paid, in this order."""
 
 
-class _Event(Body):
+class _Event(Model):
     """One of many products' events. In some everything lies in `data`, in a checkout's at the top."""
 
     eventId: str | None = None  # noqa: N815 - Coinbase's spelling
@@ -73,19 +74,19 @@ class Coinbase(Provider):
         signing.check_clock(signed_at_s, request.received_at, self._tolerance_s)
         return Proof(secret_number=number, signed="body")
 
-    def parse(self, request: Request) -> list[Draft]:
+    def parse(self, request: Request) -> list[ParsedEvent]:
         """The one event."""
         event = read_json(_Event, request.body)
         event_id = event.eventId or digest_id(request.body)
         named = event.type if isinstance(event.type, str) else ""
         told = header_text(request, EVENT_ID)
         return [
-            Draft(
+            ParsedEvent(
                 event_id=event_id,
                 type=event.eventType or named or TYPE_UNKNOWN,
                 resource=_resource(event) or event_id,
-                occurred_at=some_time(
-                    event.timestamp, event.updatedAt, event.createdAt, inside(event.data, "createdAt")
+                occurred_at=first_timestamp(
+                    event.timestamp, event.updatedAt, event.createdAt, get_path(event.data, "createdAt")
                 ),
                 headers={EVENT_ID.lower(): told} if told else {},
             )
@@ -123,5 +124,5 @@ def _covered(request: Request, names: bytes) -> Iterator[bytes]:
 
 def _resource(event: _Event) -> str | None:
     """The transfer, checkout or order, so that all events of one payment share a resource, and lock together."""
-    inner = (inside(event.data, name) for name in ABOUT)
-    return some_name(*inner, event.transactionId, event.orderId, event.id)
+    inner = (get_path(event.data, name) for name in ABOUT)
+    return first_id(*inner, event.transactionId, event.orderId, event.id)

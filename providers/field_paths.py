@@ -11,8 +11,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator
 
-from providers.base import Draft, PayloadError, Request
-from providers.payload import digest_id, header_text, inside, some_name, some_time
+from providers.base import ParsedEvent, PayloadError, Request
+from providers.payload import digest_id, first_id, first_timestamp, get_path, header_text
 
 PLACES_MAX = 10
 """Places that are looked at for one thing."""
@@ -58,7 +58,7 @@ class Reader:
     resource: Sequence[str]
     occurred_at: Sequence[str]
 
-    def draft(self, request: Request) -> Draft:
+    def draft(self, request: Request) -> ParsedEvent:
         """The one event. Raises PayloadError where its id is at none of the places it should be at.
 
         A header is not signed. An id from one would let a captured request be applied again under another, so the
@@ -73,7 +73,9 @@ class Reader:
             event_id = ("" if type_is_signed else f"{type_}:") + digest_id(request.body)
         resource, _ = _find(self.resource, document, request)
         times = (_number(_at(document, request, place)) for place in self.occurred_at)
-        return Draft(event_id, type_ or TYPE_UNKNOWN, resource or event_id, some_time(*times), self._headers(request))
+        return ParsedEvent(
+            event_id, type_ or TYPE_UNKNOWN, resource or event_id, first_timestamp(*times), self._headers(request)
+        )
 
     def _document(self, body: bytes) -> object:
         """The body's JSON, needed only where a place is in it."""
@@ -98,7 +100,7 @@ class Reader:
 def _find(places: Sequence[str], document: object, request: Request) -> tuple[str | None, bool]:
     """The first of the places' values that names something, and whether it is signed."""
     for place in places:
-        if value := some_name(_at(document, request, place)):
+        if value := first_id(_at(document, request, place)):
             return value, place.startswith("/")
     return None, True
 
@@ -111,7 +113,7 @@ def _at(document: object, request: Request, place: str) -> object:
         if isinstance(document, list):
             document = document[int(name)] if _INDEX.fullmatch(name) and int(name) < len(document) else None
         else:
-            document = inside(document, name)
+            document = get_path(document, name)
     return document
 
 

@@ -10,19 +10,20 @@ lost; so the charge and its status are part of ours. All of it is signed.
 from typing import Any, ClassVar
 
 from providers import signing
-from providers.base import Draft, Request
-from providers.payload import Body, digest_id, read_json, some_name, some_time
+from providers.base import ParsedEvent, Request
+from providers.models import Model
+from providers.payload import digest_id, first_id, first_timestamp, read_json
 from providers.raw_body import RawBody, Scheme
 
 
-class _Data(Body):
+class _Data(Model):
     id: Any = None
     charge_id: Any = None
     status: Any = None
     created_datetime: Any = None
 
 
-class _Event(Body):
+class _Event(Model):
     webhook_id: Any = None
     type: str
     timestamp: Any = None
@@ -35,19 +36,19 @@ class Flutterwave(RawBody):
     name: ClassVar[str] = "flutterwave"
     scheme: ClassVar[Scheme] = Scheme(header="flutterwave-signature", encodings=(signing.padded_base64,))
 
-    def parse(self, request: Request) -> list[Draft]:
+    def parse(self, request: Request) -> list[ParsedEvent]:
         """The one event."""
         event = read_json(_Event, request.body)
-        delivery, about = some_name(event.webhook_id), some_name(event.data.id)
-        status = some_name(event.data.status)
+        delivery, about = first_id(event.webhook_id), first_id(event.data.id)
+        status = first_id(event.data.status)
         known = ":".join(part for part in (delivery, event.type, about, status) if part)
         event_id = known if about else digest_id(request.body)
         return [
-            Draft(
+            ParsedEvent(
                 event_id=event_id,
                 type=event.type,
                 # A refund or chargeback names its charge, and locks and merges with it.
-                resource=some_name(event.data.charge_id, event.data.id) or event_id,
-                occurred_at=some_time(event.timestamp, event.data.created_datetime),
+                resource=first_id(event.data.charge_id, event.data.id) or event_id,
+                occurred_at=first_timestamp(event.timestamp, event.data.created_datetime),
             )
         ]

@@ -8,12 +8,13 @@ What identifies an event is in the body, which is as trustworthy as all the rest
 from typing import Any, ClassVar
 
 from providers import signing
-from providers.base import Draft, Request
-from providers.payload import Body, digest_id, read_json, some_name, some_time
+from providers.base import ParsedEvent, Request
+from providers.models import Model
+from providers.payload import digest_id, first_id, first_timestamp, read_json
 from providers.raw_body import RawBody, Scheme
 
 
-class _Data(Body):
+class _Data(Model):
     id: Any = None
     tx_ref: Any = None
     flw_ref: Any = None
@@ -22,7 +23,7 @@ class _Data(Body):
     created_at: Any = None
 
 
-class _Event(Body):
+class _Event(Model):
     event: str
     data: _Data
 
@@ -35,19 +36,19 @@ class FlutterwaveV3(RawBody):
         header="verif-hash", mac=signing.key_itself, encodings=(bytes,), signed="reference"
     )
 
-    def parse(self, request: Request) -> list[Draft]:
+    def parse(self, request: Request) -> list[ParsedEvent]:
         """The one event. One transaction's may differ in nothing but the status: pending, then successful."""
         event = read_json(_Event, request.body)
         data = event.data
-        about, status = some_name(data.id), some_name(data.status)
+        about, status = first_id(data.id), first_id(data.status)
         known = ":".join(part for part in (event.event, about, status) if part)
         event_id = known if about else digest_id(request.body)
         return [
-            Draft(
+            ParsedEvent(
                 event_id=event_id,
                 type=event.event,
                 # The merchant's own reference is what all events of one payment have in common.
-                resource=some_name(data.tx_ref, data.flw_ref, data.reference) or about or event_id,
-                occurred_at=some_time(data.created_at),
+                resource=first_id(data.tx_ref, data.flw_ref, data.reference) or about or event_id,
+                occurred_at=first_timestamp(data.created_at),
             )
         ]

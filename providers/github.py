@@ -15,8 +15,8 @@ import json
 from typing import ClassVar
 from urllib.parse import parse_qs
 
-from providers.base import Draft, Request
-from providers.payload import digest_id, header_text, inside, some_name
+from providers.base import ParsedEvent, Request
+from providers.payload import digest_id, first_id, get_path, header_text
 from providers.raw_body import RawBody, Scheme
 
 DELIVERY = "X-GitHub-Delivery"
@@ -31,15 +31,15 @@ class GitHub(RawBody):
     name: ClassVar[str] = "github"
     scheme: ClassVar[Scheme] = Scheme(header="X-Hub-Signature-256", prefix=b"sha256=")
 
-    def parse(self, request: Request) -> list[Draft]:
+    def parse(self, request: Request) -> list[ParsedEvent]:
         """The one event. It has no time of its own."""
         event = _read(request.body)
         name = header_text(request, NAME) or NAME_UNKNOWN
         event_id = f"{name}:{digest_id(request.body)}"
-        action = inside(event, "action")
+        action = get_path(event, "action")
         delivery = header_text(request, DELIVERY)
         return [
-            Draft(
+            ParsedEvent(
                 event_id=event_id,
                 type=f"{name}.{action}" if isinstance(action, str) and action else name,
                 resource=_resource(event) or event_id,
@@ -59,8 +59,8 @@ def _read(body: bytes) -> object:
 
 def _resource(event: object) -> str | None:
     """What is paid for, a sponsorship or an account's plan; for the other events their repository."""
-    return some_name(
-        inside(event, "sponsorship", "node_id"),
-        inside(event, "marketplace_purchase", "account", "node_id"),
-        inside(event, "repository", "full_name"),
+    return first_id(
+        get_path(event, "sponsorship", "node_id"),
+        get_path(event, "marketplace_purchase", "account", "node_id"),
+        get_path(event, "repository", "full_name"),
     )

@@ -7,12 +7,13 @@ resource and part of the body. `meta.webhook_id` names the delivery only and is 
 
 from typing import Any, ClassVar
 
-from providers.base import Draft, Request
-from providers.payload import Body, array_items, inside, read_json, some_name, some_time
+from providers.base import ParsedEvent, Request
+from providers.models import Model
+from providers.payload import array_items, first_id, first_timestamp, get_path, read_json
 from providers.raw_body import RawBody, Scheme
 
 
-class _Event(Body):
+class _Event(Model):
     id: str
     resource_type: str
     action: str
@@ -27,19 +28,19 @@ class GoCardless(RawBody):
     scheme: ClassVar[Scheme] = Scheme(header="Webhook-Signature")
     unauthorized_status: ClassVar[int] = 498
 
-    def parse(self, request: Request) -> list[Draft]:
+    def parse(self, request: Request) -> list[ParsedEvent]:
         """Every event of the batch, or none."""
         return [_draft(item) for item in array_items(request.body, "events")]
 
 
-def _draft(item: bytes) -> Draft:
+def _draft(item: bytes) -> ParsedEvent:
     event = read_json(_Event, item)
     # Whatever names a payment is about it, and locks and merges with it. A refund's event names only the refund.
-    about = inside(event.links, event.resource_type.removesuffix("s"))
-    return Draft(
+    about = get_path(event.links, event.resource_type.removesuffix("s"))
+    return ParsedEvent(
         event_id=event.id,
         type=f"{event.resource_type}.{event.action}",
-        resource=some_name(inside(event.links, "payment"), about) or event.id,
-        occurred_at=some_time(event.created_at),
+        resource=first_id(get_path(event.links, "payment"), about) or event.id,
+        occurred_at=first_timestamp(event.created_at),
         body=item,
     )

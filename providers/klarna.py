@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 
 from pydantic import ValidationInfo, field_validator
 
-from providers.base import Draft, Proof, Request, SignatureError, SourceSettings
-from providers.payload import Body, inside, read_json, some_name, some_time
+from providers.base import ParsedEvent, Proof, Request, SignatureError, SourceSettings
+from providers.models import Model
+from providers.payload import first_id, first_timestamp, get_path, read_json
 from providers.raw_body import RawBody, Scheme
 
 KEY_ID = "Klarna-Signing-Key-Id"
@@ -31,13 +32,13 @@ class KlarnaSettings(SourceSettings):
         return key_ids
 
 
-class _Metadata(Body):
+class _Metadata(Model):
     event_id: str
     event_type: str
     occurred_at: Any = None
 
 
-class _Event(Body):
+class _Event(Model):
     metadata: _Metadata
     payload: Any = None
 
@@ -65,16 +66,16 @@ class Klarna(RawBody):
         proof = self.scheme.prove(keys, request.body, request.headers.get_all(self.scheme.header))
         return Proof(secret_number=number, signed=proof.signed)
 
-    def parse(self, request: Request) -> list[Draft]:
+    def parse(self, request: Request) -> list[ParsedEvent]:
         """The one event."""
         event = read_json(_Event, request.body)
         names = ("payment_request_id", "payment_transaction_id", "dispute_id")
         return [
-            Draft(
+            ParsedEvent(
                 event_id=event.metadata.event_id,
                 type=event.metadata.event_type,
                 # Requests, their transactions and their disputes name the payment request: one payment, one resource.
-                resource=some_name(*(inside(event.payload, name) for name in names)) or event.metadata.event_id,
-                occurred_at=some_time(event.metadata.occurred_at),
+                resource=first_id(*(get_path(event.payload, name) for name in names)) or event.metadata.event_id,
+                occurred_at=first_timestamp(event.metadata.occurred_at),
             )
         ]

@@ -7,22 +7,23 @@ There is no event id, so it is made of the body; a retry has the same one.
 
 from typing import Any, ClassVar
 
-from providers.base import Draft, Request
-from providers.payload import Body, digest_id, inside, read_json, some_name, some_time
+from providers.base import ParsedEvent, Request
+from providers.models import Model
+from providers.payload import digest_id, first_id, first_timestamp, get_path, read_json
 from providers.raw_body import RawBody, Scheme
 
 
-class _Meta(Body):
+class _Meta(Model):
     event_name: str
 
 
-class _Data(Body):
+class _Data(Model):
     type: Any = None
     id: Any = None
     attributes: Any = None
 
 
-class _Event(Body):
+class _Event(Model):
     meta: _Meta
     data: _Data
 
@@ -33,19 +34,19 @@ class LemonSqueezy(RawBody):
     name: ClassVar[str] = "lemonsqueezy"
     scheme: ClassVar[Scheme] = Scheme(header="X-Signature")
 
-    def parse(self, request: Request) -> list[Draft]:
+    def parse(self, request: Request) -> list[ParsedEvent]:
         """The one event."""
         event = read_json(_Event, request.body)
         event_id = digest_id(request.body)
-        kind, number = some_name(event.data.type), some_name(event.data.id)
-        updated_at, created_at = (inside(event.data.attributes, name) for name in ("updated_at", "created_at"))
+        kind, number = first_id(event.data.type), first_id(event.data.id)
+        updated_at, created_at = (get_path(event.data.attributes, name) for name in ("updated_at", "created_at"))
         return [
-            Draft(
+            ParsedEvent(
                 event_id=event_id,
                 type=event.meta.event_name,
                 # Ids are numbers of their kind. An order's payment and refund are both about the order, those of a
                 # subscription about its invoice: what is paid is what its events share.
                 resource=f"{kind}:{number}" if kind and number else event_id,
-                occurred_at=some_time(updated_at, created_at),
+                occurred_at=first_timestamp(updated_at, created_at),
             )
         ]

@@ -11,8 +11,8 @@ from typing import ClassVar
 from urllib.parse import parse_qsl
 
 from providers import signing
-from providers.base import Draft, PayloadError, Request
-from providers.payload import digest_id, some_time
+from providers.base import ParsedEvent, PayloadError, Request
+from providers.payload import digest_id, first_timestamp
 from providers.raw_body import RawBody, Scheme
 
 FIELDS_MAX = 2000
@@ -25,7 +25,7 @@ class Pagarme(RawBody):
     name: ClassVar[str] = "pagarme"
     scheme: ClassVar[Scheme] = Scheme(header="X-Hub-Signature", prefix=b"sha1=", mac=signing.hmac_sha1)
 
-    def parse(self, request: Request) -> list[Draft]:
+    def parse(self, request: Request) -> list[ParsedEvent]:
         """The one event, a transaction's or a subscription's new status."""
         form = _form(request.body)
         about, event = form.get("id"), form.get("event")
@@ -37,11 +37,11 @@ class Pagarme(RawBody):
         payment = form.get("transaction[id]") or form.get(f"{kind}[current_transaction][id]") or about
         times = (form.get(f"{kind}[{name}]") for name in ("date_updated", "date_created"))
         return [
-            Draft(
+            ParsedEvent(
                 event_id=f"{about}:{status or event}:{digest_id(request.body)}",
                 type=f"{event}.{status}" if status else event,
                 resource=payment,
-                occurred_at=some_time(*times),
+                occurred_at=first_timestamp(*times),
             )
         ]
 

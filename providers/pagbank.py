@@ -11,8 +11,9 @@ is refunded grows, so the id is made of the body.
 from typing import Any, ClassVar
 
 from providers import signing
-from providers.base import Draft, Request
-from providers.payload import Body, digest_id, inside, read_json, some_name, some_time
+from providers.base import ParsedEvent, Request
+from providers.models import Model
+from providers.payload import digest_id, first_id, first_timestamp, get_path, read_json
 from providers.raw_body import RawBody, Scheme
 
 KINDS = {"ORDE_": "order", "CHAR_": "charge", "CHEC_": "checkout", "SUBS_": "subscription"}
@@ -20,7 +21,7 @@ KIND_OTHER = "object"
 STATUS_UNKNOWN = "unknown"
 
 
-class _Snapshot(Body):
+class _Snapshot(Model):
     """An order has no status of its own; its charges have."""
 
     id: str
@@ -36,18 +37,18 @@ class PagBank(RawBody):
     name: ClassVar[str] = "pagbank"
     scheme: ClassVar[Scheme] = Scheme(header="x-authenticity-token", mac=signing.sha256_behind_key)
 
-    def parse(self, request: Request) -> list[Draft]:
+    def parse(self, request: Request) -> list[ParsedEvent]:
         """The one snapshot, named after its state: `order.paid`, `charge.declined`."""
         snapshot = read_json(_Snapshot, request.body)
         charge = snapshot.charges[-1] if snapshot.charges else None
         kind = next((kind for prefix, kind in KINDS.items() if snapshot.id.startswith(prefix)), KIND_OTHER)
-        status = some_name(snapshot.status, inside(charge, "status")) or STATUS_UNKNOWN
+        status = first_id(snapshot.status, get_path(charge, "status")) or STATUS_UNKNOWN
         return [
-            Draft(
+            ParsedEvent(
                 event_id=f"{status.lower()}:{digest_id(request.body)}",
                 type=f"{kind}.{status.lower()}",
                 # Every notification of an order has the order's id, whichever of its charges changed.
                 resource=snapshot.id,
-                occurred_at=some_time(snapshot.paid_at, inside(charge, "paid_at"), snapshot.created_at),
+                occurred_at=first_timestamp(snapshot.paid_at, get_path(charge, "paid_at"), snapshot.created_at),
             )
         ]

@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Generic, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, with_config
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from providers.base import PayloadError, Request
+from providers.models import Model
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -33,20 +34,14 @@ _JSON = json.JSONDecoder()
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
-class Body(BaseModel):
-    """The parts of a body that are read: no type is guessed from another, what is not named is ignored."""
-
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True, hide_input_in_errors=True)
-
-
 body_part = with_config(ConfigDict(strict=True, extra="ignore", hide_input_in_errors=True))
 """The same for a TypedDict, see Reader."""
 
-BodyT = TypeVar("BodyT", bound=Body)
+ModelT = TypeVar("ModelT", bound=Model)
 ReadT = TypeVar("ReadT")
 
 
-def read_json(model: type[BodyT], body: bytes) -> BodyT:
+def read_json(model: type[ModelT], body: bytes) -> ModelT:
     """The model of a JSON body. Raises PayloadError, which names fields and never their content."""
     try:
         return model.model_validate_json(body)
@@ -68,7 +63,7 @@ class Reader(Generic[ReadT]):
             raise PayloadError(_explain(error)) from None
 
 
-def read_values(model: type[BodyT], values: object) -> BodyT:
+def read_values(model: type[ModelT], values: object) -> ModelT:
     """The model of a body that had to be decoded by other means. Raises PayloadError likewise."""
     try:
         return model.model_validate(values)
@@ -94,7 +89,7 @@ def time_from_iso(text: str) -> datetime:
         raise PayloadError("a time is not ISO 8601") from None
 
 
-def some_time(*candidates: object) -> datetime | None:
+def first_timestamp(*candidates: object) -> datetime | None:
     """The first candidate that is a time: ISO 8601, or a number of seconds or milliseconds; None if there is none.
 
     For the times that a provider may leave out or write as it likes: no payment is refused for them.
@@ -108,7 +103,7 @@ def some_time(*candidates: object) -> datetime | None:
     return None
 
 
-def some_name(*candidates: object) -> str | None:
+def first_id(*candidates: object) -> str | None:
     """The first candidate that can name something: a text that is not empty, or a whole number; else None."""
     for candidate in candidates:
         if isinstance(candidate, str) and candidate:
@@ -118,7 +113,7 @@ def some_name(*candidates: object) -> str | None:
     return None
 
 
-def inside(value: object, *path: str) -> object:
+def get_path(value: object, *path: str) -> object:
     """What lies at a path of names within JSON objects; None where it ends early."""
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None

@@ -7,7 +7,7 @@ library, to which it gives base64 of the secret's text. A plain Standard Webhook
 from typing import ClassVar
 
 from providers.base import SourceSettings, TimedSettings
-from providers.payload import inside
+from providers.payload import get_path
 from providers.standard_webhooks import Key, StandardWebhooks
 
 
@@ -22,5 +22,5 @@ class Polar(StandardWebhooks):
 
     def _resource(self, data: object) -> str | None:
         """The order, which is what was paid: a refund names it, so that it locks and merges with its order."""
-        order = inside(data, "order_id")
+        order = get_path(data, "order_id")
         return order if isinstance(order, str) and order else super()._resource(data)

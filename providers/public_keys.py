@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from pydantic import BeforeValidator, Field, ValidationInfo
 
 from providers.base import SignatureError, SourceSettings
-from providers.payload import Body
+from providers.models import Model
 from providers.secret import Secret
 from providers.signing import PUBLIC_KEY_SIGNATURES_MAX, exact_base64
 
@@ -91,7 +91,7 @@ def _rsa_sha256(key: RSAPublicKey, message: bytes, signature: bytes) -> bool:
     return True
 
 
-class _Jwk(Body):
+class _Jwk(Model):
     kty: str = ""
     crv: str = ""
     kid: str = ""
@@ -99,7 +99,7 @@ class _Jwk(Body):
     y: str = ""
 
 
-class _Jwks(Body):
+class _Jwks(Model):
     keys: tuple[_Jwk, ...] = ()
 
 

@@ -13,8 +13,9 @@ another secret. The topic and the ids are in headers that are not signed:
 from typing import Any, ClassVar
 
 from providers import signing
-from providers.base import Draft, Proof, Request
-from providers.payload import Body, digest_id, header_text, inside, read_json, some_name, some_time
+from providers.base import ParsedEvent, Proof, Request
+from providers.models import Model
+from providers.payload import digest_id, first_id, first_timestamp, get_path, header_text, read_json
 from providers.raw_body import RawBody, Scheme
 
 NEWER = "Shopify-Hmac-Sha256"
@@ -24,7 +25,7 @@ KEPT = ("Webhook-Id", "Event-Id", "Shop-Domain", "API-Version")
 TOPIC_UNKNOWN = "unknown"
 
 
-class _Event(Body):
+class _Event(Model):
     """An order, or something that belongs to one."""
 
     id: Any = None
@@ -46,21 +47,21 @@ class Shopify(RawBody):
         values = request.headers.get_all(self.scheme.header) + request.headers.get_all(NEWER)
         return self.scheme.prove(self._keys, request.body, values)
 
-    def parse(self, request: Request) -> list[Draft]:
+    def parse(self, request: Request) -> list[ParsedEvent]:
         """The one event."""
         event = read_json(_Event, request.body)
         topic = _header(request, "Topic") or TOPIC_UNKNOWN
         event_id = f"{topic}:{digest_id(request.body)}"
-        order = some_name(event.order_id, inside(event.order_edit, "order_id"))
+        order = first_id(event.order_id, get_path(event.order_edit, "order_id"))
         kept = {f"x-shopify-{name.lower()}": _header(request, name) for name in KEPT}
         return [
-            Draft(
+            ParsedEvent(
                 event_id=event_id,
                 type=topic,
                 # The order is the payment: its refunds, transactions, fulfillments and disputes name it.
-                resource=order or some_name(event.id, event.admin_graphql_api_id) or event_id,
+                resource=order or first_id(event.id, event.admin_graphql_api_id) or event_id,
                 # The body's own times are signed, the header's is not.
-                occurred_at=some_time(event.updated_at, event.created_at, _header(request, "Triggered-At")),
+                occurred_at=first_timestamp(event.updated_at, event.created_at, _header(request, "Triggered-At")),
                 headers={name: value for name, value in kept.items() if value},
             )
         ]

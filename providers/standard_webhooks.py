@@ -18,8 +18,18 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import Field, ValidationInfo, field_validator
 
 from providers import signing
-from providers.base import Draft, PayloadError, Proof, Provider, Request, SignatureError, SourceSettings, TimedSettings
-from providers.payload import Body, inside, read_json, some_time
+from providers.base import (
+    ParsedEvent,
+    PayloadError,
+    Proof,
+    Provider,
+    Request,
+    SignatureError,
+    SourceSettings,
+    TimedSettings,
+)
+from providers.models import Model
+from providers.payload import first_timestamp, get_path, read_json
 from providers.public_keys import OneOrMore, one_at_least
 from providers.secret import Secret
 
@@ -75,7 +85,7 @@ class StandardSettings(TimedSettings):
         return given
 
 
-class _Event(Body):
+class _Event(Model):
     """The recommended structure; none of it is certain. Svix's own examples write `event_type`."""
 
     type: str = ""
@@ -117,7 +127,7 @@ class StandardWebhooks(Provider):
         signing.check_clock(signed_at_s, request.received_at, self._tolerance_s)
         return Proof(secret_number=number, signed="body")
 
-    def parse(self, request: Request) -> list[Draft]:
+    def parse(self, request: Request) -> list[ParsedEvent]:
         """The one event. Its id is the signed header; a retry has the same."""
         event = read_json(_Event, request.body)
         prefix = self._prefix(request)
@@ -125,18 +135,18 @@ class StandardWebhooks(Provider):
         signed_at_s = signing.unix_s(_single(request, f"{prefix}timestamp"))
         named = event.event_type if isinstance(event.event_type, str) else ""
         return [
-            Draft(
+            ParsedEvent(
                 event_id=event_id,
                 type=event.type or named or TYPE_UNKNOWN,
                 resource=self._resource(event.data) or event_id,
-                occurred_at=some_time(event.timestamp if isinstance(event.timestamp, str) else None, signed_at_s),
+                occurred_at=first_timestamp(event.timestamp if isinstance(event.timestamp, str) else None, signed_at_s),
                 headers={ID: event_id},
             )
         ]
 
     def _resource(self, data: object) -> str | None:
         """What the event is about, where the sender follows the recommended structure."""
-        about = inside(data, "id")
+        about = get_path(data, "id")
         return about if isinstance(about, str) else None
 
     def _prefix(self, request: Request) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from contract.event import Event, Signed
 from providers import PROVIDERS
-from providers.base import Headers, Proof, Request
+from providers.base import Headers, Request
 
 _NO_SECRET = "00" * 32
 """Stands for a source's secrets, which nothing is verified with here."""
@@ -33,7 +33,7 @@ def recorded(
     kind = PROVIDERS[provider]
     name = source or provider
     values = {"source": name, "provider": provider, "secrets": (_NO_SECRET,), **settings}
-    reader = kind(kind.Source.model_validate(values))
+    configured = kind(kind.Source.model_validate(values))
     content = body.read_bytes() if isinstance(body, Path) else body
     request = Request(
         "POST",
@@ -42,5 +42,4 @@ def recorded(
         content if isinstance(content, bytes) else json.dumps(content).encode(),
         received_at or datetime.now(UTC),
     )
-    proof = Proof(1, signed)
-    return [reader._event(request, proof, draft) for draft in reader.parse(request)]
+    return [configured.to_event(request, signed, parsed) for parsed in configured.parse(request)]

@@ -21,9 +21,10 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from pydantic import Field, ValidationInfo, field_validator
 
 from providers import signing
-from providers.base import Draft, PayloadError, Proof, Provider, Request, SignatureError, SourceSettings
+from providers.base import ParsedEvent, PayloadError, Proof, Provider, Request, SignatureError, SourceSettings
 from providers.keyring import Fetch, Keyring
-from providers.payload import Body, header_text, read_json, some_name, some_time, time_from_iso
+from providers.models import Model
+from providers.payload import first_id, first_timestamp, header_text, read_json, time_from_iso
 from providers.public_keys import (
     Es512Keys,
     OneOrMore,
@@ -78,7 +79,7 @@ class TrueLayerSettings(PublicSettings):
         return given
 
 
-class _Jws(Body):
+class _Jws(Model):
     alg: Literal["ES512"]
     kid: str
     tl_version: Literal["2"]
@@ -86,7 +87,7 @@ class _Jws(Body):
     jku: str | None = None
 
 
-class _Event(Body):
+class _Event(Model):
     """Its type was named event_type before the third version of their API."""
 
     event_id: str
@@ -166,18 +167,18 @@ class TrueLayer(Provider):
                 raise SignatureError("missing", f"no time is signed in a {TIMESTAMP} header") from None
             signing.check_clock(int(signed_at.timestamp()), request.received_at, self._tolerance_s)
 
-    def parse(self, request: Request) -> list[Draft]:
+    def parse(self, request: Request) -> list[ParsedEvent]:
         """The one event."""
         event = read_json(_Event, request.body)
         times = (event.executed_at, event.settled_at, event.failed_at, event.authorized_at)
         return [
-            Draft(
+            ParsedEvent(
                 event_id=event.event_id,
-                type=some_name(event.type, event.event_type) or TYPE_UNKNOWN,
+                type=first_id(event.type, event.event_type) or TYPE_UNKNOWN,
                 # The payment, which its refunds name too, so that all its events lock and merge together.
-                resource=some_name(event.payment_id, event.mandate_id, event.payout_id, event.transaction_id)
+                resource=first_id(event.payment_id, event.mandate_id, event.payout_id, event.transaction_id)
                 or event.event_id,
-                occurred_at=some_time(*times, header_text(request, TIMESTAMP)),
+                occurred_at=first_timestamp(*times, header_text(request, TIMESTAMP)),
             )
         ]
 

@@ -15,8 +15,9 @@ from typing import Any, ClassVar
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from providers.base import Draft, PayloadError, Proof, Provider, Request, SignatureError, SourceSettings
-from providers.payload import Body, header_text, inside, read_json, some_name, some_time
+from providers.base import ParsedEvent, PayloadError, Proof, Provider, Request, SignatureError, SourceSettings
+from providers.models import Model
+from providers.payload import first_id, first_timestamp, get_path, header_text, read_json
 from providers.public_keys import OneOrMore, PublicSettings, all_of, one_at_least, rsa_key, rsa_sha256_key
 
 HEADER = "X-Signature-SHA256"
@@ -38,7 +39,7 @@ class WiseSettings(PublicSettings):
         return given
 
 
-class _Event(Body):
+class _Event(Model):
     event_type: str
     data: dict[str, Any]
     sent_at: Any = None
@@ -65,18 +66,18 @@ class Wise(Provider):
             raise SignatureError("mismatch", "Wise signed it, but for a profile that is not among profile_ids")
         return Proof(secret_number=number, signed="body")
 
-    def parse(self, request: Request) -> list[Draft]:
+    def parse(self, request: Request) -> list[ParsedEvent]:
         """The one event."""
         event = read_json(_Event, request.body)
         kept = {name.lower(): header_text(request, name) for name in KEPT}
         event_id = _digest(event)
         return [
-            Draft(
+            ParsedEvent(
                 event_id=event_id,
                 type=event.event_type,
                 # The transfer: its payouts' failures and its cases name it, so that they lock and merge with it.
-                resource=some_name(event.data.get("transfer_id"), inside(event.data, "resource", "id")) or event_id,
-                occurred_at=some_time(event.data.get("occurred_at"), event.sent_at),
+                resource=first_id(event.data.get("transfer_id"), get_path(event.data, "resource", "id")) or event_id,
+                occurred_at=first_timestamp(event.data.get("occurred_at"), event.sent_at),
                 headers={name: value for name, value in kept.items() if value},
             )
         ]
@@ -89,6 +90,6 @@ def _digest(event: _Event) -> str:
 
 def _profile(request: Request) -> object:
     try:
-        return inside(read_json(_Event, request.body).data, "resource", "profile_id")
+        return get_path(read_json(_Event, request.body).data, "resource", "profile_id")
     except PayloadError:
         return None

@@ -11,7 +11,7 @@ from contract.facts import Fact, Kind
 from contract.money import MoneyError
 from ledger.conflicts import hold_back, settle_contradicted, settle_unbooked
 from ledger.transfers import DISPUTE_KINDS, MOVES, Lot, lots_of, rows_of, told
-from providers import READERS
+from providers import FACT_EXTRACTORS
 from providers.facts import UnreadableError
 from sql import load
 
@@ -58,7 +58,7 @@ class Payments:
         return event.signed == "body" or self._rules(event).trust == "all"
 
     def _read(self, event: Event) -> list[Fact]:
-        read = READERS.get(event.provider)
+        read = FACT_EXTRACTORS.get(event.provider)
         try:
             facts = read(event) if read else ()
         except (MoneyError, UnreadableError) as error:

@@ -10,7 +10,7 @@ from contract.event import Event
 from contract.facts import Fact
 from contract.money import MoneyError
 from ledger.transfers import told
-from providers import READERS
+from providers import FACT_EXTRACTORS
 from providers.facts import UnreadableError
 
 NOT_READ = "events of this provider are recorded, and move no money"
@@ -19,7 +19,7 @@ NOT_KEPT = "its bytes are not kept any more"
 
 def read_facts(event: Event, posting_rules: Mapping[str, PostingRules]) -> tuple[Sequence[Fact], str | None]:
     """The facts, or why they cannot be told. A source's present settings count, not those of the day."""
-    read = READERS.get(event.provider)
+    read = FACT_EXTRACTORS.get(event.provider)
     if read is None:
         return (), NOT_READ
     try:

@@ -25,7 +25,8 @@ from pydantic import Field
 from contract.event import TEXT_CHARS_MAX, Event
 from contract.facts import Fact, Kind
 from contract.money import BIGINT_MAX
-from providers.facts import Currency, Id, MinorUnits, Model, UnreadableError
+from providers.facts import UnreadableError
+from providers.models import Currency, Id, MinorUnits, Model
 
 SECOND = ":2"
 """Added to a dispute's PSP reference for its second chargeback, which is about the same money (`restate_disputed`). No
@@ -58,7 +59,7 @@ class _Notification(Model):
     NotificationRequestItem: _Item
 
 
-def read(event: Event) -> Sequence[Fact]:
+def extract_facts(event: Event) -> Sequence[Fact]:
     """What the item's event code says of the money, if the request it tells of was accepted."""
     kinds = TYPES.get(event.type)
     if kinds is None:

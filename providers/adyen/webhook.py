@@ -20,8 +20,8 @@ from pydantic import Field, field_validator
 from typing_extensions import TypedDict
 
 from providers import signing
-from providers.base import Answer, Draft, PayloadError, Proof, Provider, Request, SignatureError, SourceSettings
-from providers.payload import Reader, array_and_rest, body_part, inside, some_time
+from providers.base import Answer, ParsedEvent, PayloadError, Proof, Provider, Request, SignatureError, SourceSettings
+from providers.payload import Reader, array_and_rest, body_part, first_timestamp, get_path
 from providers.secret import Secret
 
 ITEMS = "notificationItems"
@@ -117,7 +117,7 @@ class Adyen(Provider):
         self._proven = request.body, batch
         return Proof(secret_number=number, signed="fields")
 
-    def parse(self, request: Request) -> list[Draft]:
+    def parse(self, request: Request) -> list[ParsedEvent]:
         """Every item of the batch."""
         proven, self._proven = self._proven, None
         batch = proven[1] if proven and proven[0] is request.body else _batch(request.body)
@@ -126,7 +126,7 @@ class Adyen(Provider):
 
     def _prove(self, item: _Item) -> int:
         """The number of the secret that signed the item."""
-        signature = inside(item.get("additionalData"), "hmacSignature")
+        signature = get_path(item.get("additionalData"), "hmacSignature")
         if not isinstance(signature, str) or not signature:
             raise SignatureError("missing", "an item has no additionalData.hmacSignature")
         return signing.signing_key(self._keys, _message(item), [signature.encode()], signing.padded_base64)
@@ -163,15 +163,15 @@ def _message(item: _Item) -> bytes:
     return ":".join([field or "" for field in fields]).encode()
 
 
-def _draft(text: bytes, item: _Item, headers: dict[str, str]) -> Draft:
+def _draft(text: bytes, item: _Item, headers: dict[str, str]) -> ParsedEvent:
     code, reference, success = item["eventCode"], item["pspReference"], item["success"]
-    return Draft(
+    return ParsedEvent(
         event_id=f"{code}:{reference}:{success}",
         type=code,
         # The payment: captures, refunds and chargebacks have PSP references of their own, and name that of the payment
         # they belong to, so that all of them share a resource, and lock and merge together.
         resource=item.get("originalReference") or reference,
-        occurred_at=some_time(item.get("eventDate")),
+        occurred_at=first_timestamp(item.get("eventDate")),
         headers=headers,
         body=text,
     )

@@ -23,7 +23,8 @@ from pydantic import Field
 from contract.event import Event
 from contract.facts import Fact, Kind
 from contract.money import minor_units
-from providers.facts import Currency, Id, MajorUnits, Model, UnreadableError
+from providers.facts import UnreadableError
+from providers.models import Currency, Id, MajorUnits, Model
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -56,7 +57,7 @@ class _Dispute(_Money):
     amount: MajorUnits = Field(alias="amount-disputed")
 
 
-def read(event: Event) -> Told:
+def extract_facts(event: Event) -> Told:
     """What the subject of the notification tells, as its kind says."""
     tell = TYPES.get(event.type)
     return tell(_subject(event.body)) if tell else ()

@@ -26,8 +26,8 @@ from defusedxml.ElementTree import fromstring
 from pydantic import ValidationInfo, field_validator
 
 from providers import signing
-from providers.base import Answer, Draft, PayloadError, Proof, Provider, Request, SignatureError, SourceSettings
-from providers.payload import digest_id, some_time
+from providers.base import Answer, ParsedEvent, PayloadError, Proof, Provider, Request, SignatureError, SourceSettings
+from providers.payload import digest_id, first_timestamp
 from providers.public_keys import OneOrMore
 
 SIGNATURE = b"bt_signature"
@@ -88,7 +88,7 @@ class Braintree(Provider):
         self._proven = request.body, payload
         return Proof(secret_number=number, signed="body")
 
-    def parse(self, request: Request) -> list[Draft]:
+    def parse(self, request: Request) -> list[ParsedEvent]:
         """The one event."""
         proven, self._proven = self._proven, None
         payload = proven[1] if proven and proven[0] is request.body else self._prove(request)[1]
@@ -98,11 +98,11 @@ class Braintree(Provider):
             raise PayloadError("kind: missing in the notification")
         event_id = digest_id(payload.rstrip(b"\n"))
         return [
-            Draft(
+            ParsedEvent(
                 event_id=event_id,
                 type=kind,
                 resource=_resource(notification, kind) or event_id,
-                occurred_at=some_time(_text(notification, "timestamp")),
+                occurred_at=first_timestamp(_text(notification, "timestamp")),
                 body=payload,
             )
         ]

@@ -1,146 +1,102 @@
 """Checkout.com: payments and disputes (https://www.checkout.com/docs/workflows/webhook-event-types).
 
-Each capture and each refund is an action of its payment, and is named after that (`action_id`): there may be several.
-What is only requested (`payment_capture_pending`, `payment_refund_pending`) or was declined (`…_declined`) has moved
-nothing. A payout looks like a payment, but for its `destination`; it is none.
+A payment may have several captures and refunds. Each is an action of the payment, and named by its `action_id`. What is
+requested (`payment_capture_pending`, `payment_refund_pending`) or declined (`…_declined`) has moved nothing. A payout
+looks like a payment, except for its `destination`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from contract.event import Event
 from contract.facts import Fact, Kind
 from contract.money import minor_units
-from providers.facts import Currency, Id, MinorUnits, Model
+from providers.checkout.models import ActionEvent, DisputeEvent, Money, Payment, PaymentEvent
+from providers.facts import ExtractFacts
 
 _EXPONENTS = dict.fromkeys(("CLF", "CLP", "UYI", "UYW"), 2)
-"""Decimals Checkout.com counts with where ISO 4217 has others: two, unless a currency is in its lists of those with
+"""The decimals of Checkout.com where they differ from ISO 4217: two, unless a currency is in its lists of those with
 none and three (https://www.checkout.com/docs/payments/accept-payments/format-the-amount-value)."""
 
 
-class _Money(Model):
-    amount: MinorUnits
-    currency: Currency
-
-    def fact(self, kind: Kind, object_: str = "", amount: int | None = None) -> Fact:
-        """A fact about this amount, or about another one in the same currency."""
-        amount = self.amount if amount is None else amount
-        exponent = _EXPONENTS.get(self.currency)
-        if exponent is not None:
-            amount = minor_units(Decimal(amount).scaleb(-exponent), self.currency)
-        return Fact(kind, amount, self.currency, object_)
+def _fact(kind: Kind, money: Money, object_: str = "", amount: int | None = None) -> Fact:
+    """Return a fact about the object's amount, or about another amount in its currency."""
+    amount = money.amount if amount is None else amount
+    exponent = _EXPONENTS.get(money.currency)
+    if exponent is not None:
+        amount = minor_units(Decimal(amount).scaleb(-exponent), money.currency)
+    return Fact(kind, amount, money.currency, object_)
 
 
-class _Balances(Model):
-    """What became of the payment so far."""
-
-    total_authorized: MinorUnits
-    total_refunded: MinorUnits = 0
-    available_to_capture: MinorUnits = 0
+def _authorized(payment: Payment) -> list[Fact]:
+    """Return what the payment is for, where the event says it."""
+    return [_fact("authorized", payment, amount=payment.balances.total_authorized)] if payment.balances else []
 
 
-class _Payment(_Money):
-    balances: _Balances | None = None
-    destination: object = None
-
-    @property
-    def is_payout(self) -> bool:
-        """Whether money is sent, not taken."""
-        return self.destination is not None
-
-    def authorized(self) -> list[Fact]:
-        """What the payment is for, where the event says it."""
-        return [self.fact("authorized", amount=self.balances.total_authorized)] if self.balances else []
+def extract_facts(event: Event) -> Sequence[Fact]:
+    """Return the facts that the event reports, by its type."""
+    extract = TYPES.get(event.type)
+    return extract(event) if extract else ()
 
 
-class _Action(_Payment):
-    action_id: Id
+def _payment(kind: Kind) -> ExtractFacts:
+    def extract(event: Event) -> Sequence[Fact]:
+        payment = PaymentEvent.model_validate_json(event.body).data
+        return [] if payment.is_payout else [_fact(kind, payment)]
 
-
-class _Dispute(_Money):
-    id: Id
-    resolved_reason: str | None = None
-
-
-class _PaymentEvent(Model):
-    data: _Payment
-
-
-class _ActionEvent(Model):
-    data: _Action
-
-
-class _DisputeEvent(Model):
-    data: _Dispute
-
-
-Tell = Callable[[Event], Sequence[Fact]]
-
-
-def read(event: Event) -> Sequence[Fact]:
-    """What the event tells, by its type."""
-    tell = TYPES.get(event.type)
-    return tell(event) if tell else ()
-
-
-def _payment(kind: Kind) -> Tell:
-    def tell(event: Event) -> Sequence[Fact]:
-        payment = _PaymentEvent.model_validate_json(event.body).data
-        return [] if payment.is_payout else [payment.fact(kind)]
-
-    return tell
+    return extract
 
 
 def _incremented(event: Event) -> Sequence[Fact]:
-    """Its own amount is what was added."""
-    return _PaymentEvent.model_validate_json(event.body).data.authorized()
+    """Return the new total. The event's own amount is only what was added."""
+    return _authorized(PaymentEvent.model_validate_json(event.body).data)
 
 
 def _voided(event: Event) -> Sequence[Fact]:
-    """A part may be voided, and the rest be captured still."""
-    payment = _PaymentEvent.model_validate_json(event.body).data
+    """Return no cancellation where a part was voided, and the rest can still be captured."""
+    payment = PaymentEvent.model_validate_json(event.body).data
     if payment.balances is None:
-        return [payment.fact("canceled")]
+        return [_fact("canceled", payment)]
     if payment.balances.available_to_capture:
-        return payment.authorized()
-    return [*payment.authorized(), payment.fact("canceled", amount=payment.balances.total_authorized)]
+        return _authorized(payment)
+    return [*_authorized(payment), _fact("canceled", payment, amount=payment.balances.total_authorized)]
 
 
 def _captured(event: Event) -> Sequence[Fact]:
-    action = _ActionEvent.model_validate_json(event.body).data
-    return [*action.authorized(), action.fact("captured", action.action_id)]
+    action = ActionEvent.model_validate_json(event.body).data
+    return [*_authorized(action), _fact("captured", action, action.action_id)]
 
 
 def _refunded(event: Event) -> Sequence[Fact]:
-    action = _ActionEvent.model_validate_json(event.body).data
-    facts = [*action.authorized(), action.fact("refunded", action.action_id)]
+    action = ActionEvent.model_validate_json(event.body).data
+    facts = [*_authorized(action), _fact("refunded", action, action.action_id)]
     if action.balances:
-        facts.append(action.fact("refunded_total", amount=action.balances.total_refunded))
+        facts.append(_fact("refunded_total", action, amount=action.balances.total_refunded))
     return facts
 
 
 def _returned(event: Event) -> Sequence[Fact]:
-    """The customer's bank took back what had been paid (ACH and the like). A payout comes back likewise."""
-    action = _ActionEvent.model_validate_json(event.body).data
-    return [] if action.is_payout else [action.fact("refunded", action.action_id)]
+    """Return a refund: the customer's bank took back a payment (ACH and similar). Payouts are returned likewise."""
+    action = ActionEvent.model_validate_json(event.body).data
+    return [] if action.is_payout else [_fact("refunded", action, action.action_id)]
 
 
-def _dispute(*kinds: Kind) -> Tell:
-    def tell(event: Event) -> Sequence[Fact]:
-        dispute = _DisputeEvent.model_validate_json(event.body).data
-        return [dispute.fact(kind, dispute.id) for kind in kinds]
+def _dispute(*kinds: Kind) -> ExtractFacts:
+    def extract(event: Event) -> Sequence[Fact]:
+        dispute = DisputeEvent.model_validate_json(event.body).data
+        return [_fact(kind, dispute, dispute.id) for kind in kinds]
 
-    return tell
+    return extract
 
 
 def _resolved(event: Event) -> Sequence[Fact]:
-    """It had been refunded already, or else the network's rapid resolution paid the customer back."""
-    dispute = _DisputeEvent.model_validate_json(event.body).data
+    """Return a win for a payment refunded before; the network's rapid resolution, however, paid the customer back."""
+    dispute = DisputeEvent.model_validate_json(event.body).data
     rapid = dispute.resolved_reason == "rapid_dispute_resolution"
-    return [dispute.fact("dispute_lost" if rapid else "dispute_won", dispute.id)]
+    return [_fact("dispute_lost" if rapid else "dispute_won", dispute, dispute.id)]
 
 
-TYPES: dict[str, Tell] = {
+TYPES: Mapping[str, ExtractFacts] = {
     "payment_pending": _payment("pending"),
     "payment_approved": _payment("authorized"),
     "payment_authorization_incremented": _incremented,
@@ -162,5 +118,5 @@ TYPES: dict[str, Tell] = {
     "dispute_arbitration_won": _dispute("dispute_won"),
     "dispute_arbitration_lost": _dispute("dispute_lost"),
 }
-"""The types that tell about money. All others are recorded, and move nothing. What moves for a dispute is quoted from
+"""The types that report money. All others are recorded, and move nothing. The quotations on disputes are from
 https://www.checkout.com/docs/reporting-and-insights/events-api/event-types."""

@@ -16,9 +16,10 @@ from typing import Annotated, ClassVar, Literal, NoReturn
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from providers import signing
-from providers.base import Draft, PayloadError, Proof, Provider, Request, SourceSettings
+from providers.base import ParsedEvent, PayloadError, Proof, Provider, Request, SourceSettings
 from providers.field_paths import Places, Reader, header_name
-from providers.payload import Body, read_values, time_from_iso, time_from_unix
+from providers.models import Model
+from providers.payload import read_values, time_from_iso, time_from_unix
 from providers.raw_body import Scheme
 from providers.secret import Secret
 
@@ -49,7 +50,7 @@ AMOUNT_DECIMALS_MAX = 6
 _DECIMAL_TEXT = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?")
 
 
-class _Event(Body):
+class _Event(Model):
     """The body as DESIGN of the `hmac` source has it. No number of it was ever a float."""
 
     transaction_id: str
@@ -109,15 +110,15 @@ class GenericHmac(Provider):
         values = request.headers.get_all(self._scheme.header)
         return self._scheme.prove(self._keys, request.body, values[:1] if self._first_only else values)
 
-    def parse(self, request: Request) -> list[Draft]:
+    def parse(self, request: Request) -> list[ParsedEvent]:
         """The one event: from where its parts are, or in the in-house format."""
         return [self._reader.draft(request)] if self._reader else self._in_house(request)
 
-    def _in_house(self, request: Request) -> list[Draft]:
+    def _in_house(self, request: Request) -> list[ParsedEvent]:
         """`payment.completed`, `.failed` or `.pending`, about its transaction."""
         event = read_values(_Event, _decode(request.body))
         return [
-            Draft(
+            ParsedEvent(
                 event_id=f"{event.transaction_id}:{event.status}" if event.event_id is None else event.event_id,
                 type=f"payment.{event.status.lower()}",
                 resource=event.transaction_id,

@@ -16,7 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contract.event import Event
 from contract.facts import Fact, Kind
 from contract.money import minor_units
-from providers.facts import Id, MajorUnits, Model, UnreadableError, exactly
+from providers.facts import UnreadableError
+from providers.models import Id, MajorUnits, Model, loads_decimal
 
 CURRENCY = "currency"
 """The header in which the gateway passes on the source's setting."""
@@ -36,8 +37,8 @@ class _Refund(Model):
 
 
 class _Transactions(Model):
-    payments: tuple[_Payment, ...] = ()
-    refunds: tuple[_Refund, ...] = ()
+    payments: Sequence[_Payment] = ()
+    refunds: Sequence[_Refund] = ()
 
 
 class _Order(Model):
@@ -56,12 +57,12 @@ Amount = tuple[Kind, MajorUnits | None, str]
 """What is told, of how much, and of which object; notifications leave out some amounts."""
 
 
-def read(event: Event) -> Sequence[Fact]:
+def extract_facts(event: Event) -> Sequence[Fact]:
     """What the order's notification tells, where the currency is known."""
     tell, currency = TYPES.get(event.type), event.headers.get(CURRENCY)
     if tell is None or currency is None:
         return ()
-    order = _Event.model_validate(exactly(event.body)).data
+    order = _Event.model_validate(loads_decimal(event.body)).data
     if order.id.lower() != event.resource.lower():
         raise UnreadableError("the body is about another order than the one the notification was signed for")
     return [

@@ -24,8 +24,9 @@ from urllib.parse import parse_qsl
 from pydantic import Field
 
 from providers import signing
-from providers.base import TOLERANCE_S_MAX, Draft, Proof, Provider, Request, SignatureError, SourceSettings
-from providers.payload import UNIX_S_MAX, Body, read_json, some_time
+from providers.base import TOLERANCE_S_MAX, ParsedEvent, Proof, Provider, Request, SignatureError, SourceSettings
+from providers.models import Model
+from providers.payload import UNIX_S_MAX, first_timestamp, read_json
 
 HEADER = "x-signature"
 REQUEST_ID = "x-request-id"
@@ -51,7 +52,7 @@ class MercadoPagoSettings(SourceSettings):
     """The account's. Notifications of orders have amounts and no currency, so their reader is told this one."""
 
 
-class _Event(Body):
+class _Event(Model):
     """None of it is signed."""
 
     action: str = ""
@@ -82,7 +83,7 @@ class MercadoPago(Provider):
             signing.check_clock(_seconds(timestamp), request.received_at, self._tolerance_s)
         return Proof(secret_number=number, signed="reference")
 
-    def parse(self, request: Request) -> list[Draft]:
+    def parse(self, request: Request) -> list[ParsedEvent]:
         """The one event."""
         event = read_json(_Event, request.body)
         timestamp, _ = _parts(request.headers.get_all(HEADER))
@@ -90,12 +91,12 @@ class MercadoPago(Provider):
         about = _one_name(data_id)
         event_id = _manifest(about, _request_id(request), timestamp).decode()
         return [
-            Draft(
+            ParsedEvent(
                 event_id=event_id,
                 type=event.action or event.type or TYPE_UNKNOWN,
                 # What is notified of is the payment itself, whatever happened to it: all its events share this.
                 resource=about or event_id,
-                occurred_at=some_time(event.date_created, int(timestamp)),
+                occurred_at=first_timestamp(event.date_created, int(timestamp)),
                 headers={**({DATA_ID: data_id} if data_id else {}), **self._headers},
             )
         ]

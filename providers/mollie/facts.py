@@ -17,7 +17,7 @@ from pydantic import Field
 from contract.event import Event
 from contract.facts import Fact, Kind
 from contract.money import minor_units
-from providers.facts import Currency, Id, MajorUnits, Model
+from providers.models import Currency, Id, MajorUnits, Model
 
 
 class _Amount(Model):
@@ -51,7 +51,7 @@ class _Event(Model):
     embedded: _Embedded | None = Field(default=None, alias="_embedded")
 
 
-def read(event: Event) -> Sequence[Fact]:
+def extract_facts(event: Event) -> Sequence[Fact]:
     """What the entity tells, where the event holds it."""
     tell = TYPES.get(event.type)
     embedded = _Event.model_validate_json(event.body).embedded if tell else None

@@ -11,12 +11,13 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from providers.base import Draft, Proof, Request
-from providers.payload import Body, inside, read_json, some_name, some_time
+from providers.base import ParsedEvent, Proof, Request
+from providers.models import Model
+from providers.payload import first_id, first_timestamp, get_path, read_json
 from providers.raw_body import RawBody, Scheme
 
 
-class _Event(Body):
+class _Event(Model):
     """`_embedded` holds the entity itself, unless the webhook is set up to send simple payloads."""
 
     id: str
@@ -37,16 +38,16 @@ class Mollie(RawBody):
         values = b",".join(request.headers.get_all(self.scheme.header)).split(b",")
         return self.scheme.prove(self._keys, request.body, [value.strip(b" ") for value in values])
 
-    def parse(self, request: Request) -> list[Draft]:
+    def parse(self, request: Request) -> list[ParsedEvent]:
         """The one event."""
         event = read_json(_Event, request.body)
         # What belongs to a payment names it, and locks and merges with it; a payment link is about itself.
-        payment = inside(event.embedded, "entity", "paymentId")
+        payment = get_path(event.embedded, "entity", "paymentId")
         return [
-            Draft(
+            ParsedEvent(
                 event_id=event.id,
                 type=event.type,
-                resource=some_name(payment, event.entity_id) or event.id,
-                occurred_at=some_time(event.created_at),
+                resource=first_id(payment, event.entity_id) or event.id,
+                occurred_at=first_timestamp(event.created_at),
             )
         ]

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, StringConstraints
 
 from contract.event import Event
 from contract.facts import Fact, Kind
-from providers.facts import Currency, Id, MinorUnits, Model
+from providers.models import Currency, Id, MinorUnits, Model
 
 _DIGITS = re.compile(r"[0-9]{1,19}")
 
@@ -69,7 +69,7 @@ class _AdjustmentEvent(Model):
     data: _Adjustment
 
 
-def read(event: Event) -> Sequence[Fact]:
+def extract_facts(event: Event) -> Sequence[Fact]:
     """A transaction is captured once and whole, so the movement has its name."""
     tell = TYPES.get(event.type)
     return tell(event.body) if tell else ()

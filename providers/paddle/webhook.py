@@ -17,7 +17,7 @@ from pydantic import Field
 from providers import signing
 from providers.base import (
     TOLERANCE_S_MAX,
-    Draft,
+    ParsedEvent,
     Proof,
     Provider,
     Request,
@@ -25,7 +25,8 @@ from providers.base import (
     SourceSettings,
     TimedSettings,
 )
-from providers.payload import Body, inside, read_json, some_name, time_from_iso
+from providers.models import Model
+from providers.payload import first_id, get_path, read_json, time_from_iso
 
 HEADER = "Paddle-Signature"
 
@@ -41,7 +42,7 @@ class PaddleSettings(TimedSettings):
     tolerance_s: Annotated[int, Field(strict=True, ge=1, le=TOLERANCE_S_MAX)] = TOLERANCE_S_PADDLE
 
 
-class _Event(Body):
+class _Event(Model):
     event_id: str
     event_type: str
     occurred_at: str
@@ -67,11 +68,11 @@ class Paddle(Provider):
         signing.check_clock(signed_at_s, request.received_at, self._tolerance_s)
         return Proof(secret_number=number, signed="body")
 
-    def parse(self, request: Request) -> list[Draft]:
+    def parse(self, request: Request) -> list[ParsedEvent]:
         """The one event. `notification_id`, which differs per destination and replay, is not its id."""
         event = read_json(_Event, request.body)
         return [
-            Draft(
+            ParsedEvent(
                 event_id=event.event_id,
                 type=event.event_type,
                 resource=_resource(event),
@@ -97,5 +98,5 @@ def _resource(event: _Event) -> str:
 
     A subscription names the transaction that began it, but lives on through others: it is about itself.
     """
-    transaction = inside(event.data, "transaction_id") if event.event_type.startswith(ADJUSTMENT) else None
-    return some_name(transaction, inside(event.data, "id")) or event.event_id
+    transaction = get_path(event.data, "transaction_id") if event.event_type.startswith(ADJUSTMENT) else None
+    return first_id(transaction, get_path(event.data, "id")) or event.event_id

@@ -18,7 +18,7 @@ from pydantic import AliasChoices, BeforeValidator, Field
 from contract.event import Event
 from contract.facts import Fact, Kind
 from contract.money import minor_units
-from providers.facts import Currency, Id, MajorUnits, Model, exactly
+from providers.models import Currency, Id, MajorUnits, Model, loads_decimal
 
 Told = Sequence[Fact]
 
@@ -67,7 +67,7 @@ class _Refund(Model):
 
 
 class _Payments(Model):
-    captures: tuple[_Payment, ...] = ()
+    captures: Sequence[_Payment] = ()
 
 
 class _Unit(Model):
@@ -75,7 +75,7 @@ class _Unit(Model):
 
 
 class _Order(Model):
-    purchase_units: tuple[_Unit, ...]
+    purchase_units: Sequence[_Unit]
 
 
 class _Outcome(Model):
@@ -93,10 +93,10 @@ class _Event(Model):
     resource: Mapping[str, object]
 
 
-def read(event: Event) -> Told:
+def extract_facts(event: Event) -> Told:
     """A refund's event is about the payment, and tells of nothing but the refund."""
     tell = TYPES.get(event.type)
-    return tell(event, _Event.model_validate(exactly(event.body)).resource) if tell else ()
+    return tell(event, _Event.model_validate(loads_decimal(event.body)).resource) if tell else ()
 
 
 def _fact(kind: Kind, money: _Money, object_: str = "") -> Fact:

@@ -25,10 +25,11 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from pydantic import Field, ValidationInfo, field_validator
 
 from providers import signing
-from providers.base import Draft, PayloadError, Proof, Provider, Request, SignatureError, SourceSettings
+from providers.base import ParsedEvent, PayloadError, Proof, Provider, Request, SignatureError, SourceSettings
 from providers.certificates import anchors, common_name, is_trusted, read_certificates
 from providers.keyring import Fetch, Keyring, pinned_url
-from providers.payload import Body, header_text, inside, read_json, some_name, some_time, time_from_iso
+from providers.models import Model
+from providers.payload import first_id, first_timestamp, get_path, header_text, read_json, time_from_iso
 from providers.public_keys import OneOrMore, OptionalTolerance, PublicSettings, all_of, one_at_least, rsa_sha256_key
 
 TRANSMISSION_ID = "PAYPAL-TRANSMISSION-ID"
@@ -73,7 +74,7 @@ class PayPalSettings(PublicSettings):
         return given
 
 
-class _Event(Body):
+class _Event(Model):
     id: str
     event_type: str
     resource_type: Any = None
@@ -123,18 +124,18 @@ class PayPal(Provider):
                 raise SignatureError("malformed", f"the {TIME} header is not a time") from None
             signing.check_clock(int(signed_at.timestamp()), request.received_at, self._tolerance_s)
 
-    def parse(self, request: Request) -> list[Draft]:
+    def parse(self, request: Request) -> list[ParsedEvent]:
         """The one event."""
         event = read_json(_Event, request.body)
         transmission_id = header_text(request, TRANSMISSION_ID)
         if transmission_id is None:
             raise PayloadError(f"the {TRANSMISSION_ID} header is not an id")
         return [
-            Draft(
+            ParsedEvent(
                 event_id=transmission_id,
                 type=event.event_type,
                 resource=_resource(event),
-                occurred_at=some_time(event.create_time, header_text(request, TIME)),
+                occurred_at=first_timestamp(event.create_time, header_text(request, TIME)),
             )
         ]
 
@@ -166,24 +167,24 @@ def _resource(event: _Event) -> str:
     captures = _captures(about)
     captured = captures[0] if len(captures) == 1 else None
     named = (
-        inside(about, "sale_id"),
-        inside(about, "capture_id"),
-        inside(_first(inside(about, "disputed_transactions")), "seller_transaction_id"),
+        get_path(about, "sale_id"),
+        get_path(about, "capture_id"),
+        get_path(_first(get_path(about, "disputed_transactions")), "seller_transaction_id"),
         _refunded(about) if event.resource_type == "refund" else None,
         captured,
     )
-    return some_name(*named, inside(about, "id"), inside(about, "dispute_id")) or event.id
+    return first_id(*named, get_path(about, "id"), get_path(about, "dispute_id")) or event.id
 
 
 def _captures(order: object) -> list[object]:
     """The ids of all captures of all parts of an order."""
-    units = [inside(unit, "payments", "captures") for unit in _items(inside(order, "purchase_units"))]
-    return [inside(capture, "id") for captures in units for capture in _items(captures)]
+    units = [get_path(unit, "payments", "captures") for unit in _items(get_path(order, "purchase_units"))]
+    return [get_path(capture, "id") for captures in units for capture in _items(captures)]
 
 
 def _refunded(refund: object) -> str | None:
     """A refund of the second API names its capture by a link only."""
-    hrefs = [inside(link, "href") for link in _items(inside(refund, "links")) if inside(link, "rel") == "up"]
+    hrefs = [get_path(link, "href") for link in _items(get_path(refund, "links")) if get_path(link, "rel") == "up"]
     href = _first(hrefs)
     return (
         href.rpartition("/captures/")[2].partition("/")[0] if isinstance(href, str) and "/captures/" in href else None

@@ -15,7 +15,8 @@ from pydantic import BeforeValidator
 from contract.event import Event
 from contract.facts import Fact, Kind
 from contract.money import minor_units
-from providers.facts import Currency, Id, MinorUnits, Model, UnreadableError
+from providers.facts import UnreadableError
+from providers.models import Currency, Id, MinorUnits, Model
 
 _DIGITS = re.compile(r"[0-9]{1,19}")
 
@@ -86,7 +87,7 @@ class _DisputeEvent(Model):
     data: _Dispute
 
 
-def read(event: Event) -> Sequence[Fact]:
+def extract_facts(event: Event) -> Sequence[Fact]:
     """A transaction succeeds once, and its reference is unique, so the capture has its name."""
     tell = TYPES.get(event.type)
     return tell(event.body) if tell else ()

@@ -12,12 +12,13 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from providers import signing
-from providers.base import Draft, Request
-from providers.payload import Body, digest_id, inside, read_json, some_name, some_time
+from providers.base import ParsedEvent, Request
+from providers.models import Model
+from providers.payload import digest_id, first_id, first_timestamp, get_path, read_json
 from providers.raw_body import RawBody, Scheme
 
 
-class _Data(Body):
+class _Data(Model):
     """A transaction, or a dispute, refund, transfer … as Paystack writes each."""
 
     id: Any = None
@@ -29,7 +30,7 @@ class _Data(Body):
     created_at_too: Any = Field(default=None, alias="createdAt")
 
 
-class _Event(Body):
+class _Event(Model):
     event: str
     data: _Data
 
@@ -40,20 +41,20 @@ class Paystack(RawBody):
     name: ClassVar[str] = "paystack"
     scheme: ClassVar[Scheme] = Scheme(header="x-paystack-signature", mac=signing.hmac_sha512)
 
-    def parse(self, request: Request) -> list[Draft]:
+    def parse(self, request: Request) -> list[ParsedEvent]:
         """The one event."""
         event = read_json(_Event, request.body)
         data = event.data
-        about = some_name(data.id)
+        about = first_id(data.id)
         event_id = f"{event.event}:{about}" if about else digest_id(request.body)
         # Disputes and refunds name their transaction, whose reference is what its own events have: all of one payment
         # lock and merge together.
-        payment = some_name(data.transaction_reference, inside(data.transaction, "reference"), data.reference)
+        payment = first_id(data.transaction_reference, get_path(data.transaction, "reference"), data.reference)
         return [
-            Draft(
+            ParsedEvent(
                 event_id=event_id,
                 type=event.event,
                 resource=payment or about or event_id,
-                occurred_at=some_time(data.paid_at, data.created_at, data.created_at_too),
+                occurred_at=first_timestamp(data.paid_at, data.created_at, data.created_at_too),
             )
         ]

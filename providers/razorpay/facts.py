@@ -15,7 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from contract.event import Event
 from contract.facts import Fact, Kind
-from providers.facts import Currency, Id, MinorUnits, Model, UnreadableError
+from providers.facts import UnreadableError
+from providers.models import Currency, Id, MinorUnits, Model
 
 
 class _Payment(Model):
@@ -63,7 +64,7 @@ class _Event(Model):
     payload: _Payload
 
 
-def read(event: Event) -> Sequence[Fact]:
+def extract_facts(event: Event) -> Sequence[Fact]:
     """What the members of the payload say."""
     tell = TYPES.get(event.type)
     return tell(_Event.model_validate_json(event.body).payload) if tell else ()

@@ -9,14 +9,15 @@ body.
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from providers.base import Draft, Request
-from providers.payload import Body, digest_id, header_text, inside, read_json, some_name, some_time
+from providers.base import ParsedEvent, Request
+from providers.models import Model
+from providers.payload import digest_id, first_id, first_timestamp, get_path, header_text, read_json
 from providers.raw_body import RawBody, Scheme
 
 EVENT_ID = "x-razorpay-event-id"
 
 
-class _Event(Body):
+class _Event(Model):
     """`contains` names the members of `payload`, such as refund and payment; each has an `entity`."""
 
     event: str
@@ -31,17 +32,17 @@ class Razorpay(RawBody):
     name: ClassVar[str] = "razorpay"
     scheme: ClassVar[Scheme] = Scheme(header="X-Razorpay-Signature")
 
-    def parse(self, request: Request) -> list[Draft]:
+    def parse(self, request: Request) -> list[ParsedEvent]:
         """The one event."""
         event = read_json(_Event, request.body)
         event_id = digest_id(request.body)
         given_id = header_text(request, EVENT_ID)
         return [
-            Draft(
+            ParsedEvent(
                 event_id=event_id,
                 type=event.event,
-                resource=some_name(*_candidates(event)) or event_id,
-                occurred_at=some_time(event.created_at),
+                resource=first_id(*_candidates(event)) or event_id,
+                occurred_at=first_timestamp(event.created_at),
                 headers={EVENT_ID: given_id} if given_id else {},
             )
         ]
@@ -52,8 +53,8 @@ def _candidates(event: _Event) -> Iterator[object]:
 
     So all events of one payment share a resource, and lock and merge together.
     """
-    yield inside(event.payload, "payment", "entity", "id")
+    yield get_path(event.payload, "payment", "entity", "id")
     for name in event.contains:
-        yield inside(event.payload, name, "entity", "payment_id")
+        yield get_path(event.payload, name, "entity", "payment_id")
     for name in event.contains:
-        yield inside(event.payload, name, "entity", "id")
+        yield get_path(event.payload, name, "entity", "id")

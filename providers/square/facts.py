@@ -11,7 +11,7 @@ from pydantic import AliasChoices, Field
 
 from contract.event import Event
 from contract.facts import Fact, Kind
-from providers.facts import Currency, Id, MinorUnits, Model
+from providers.models import Currency, Id, MinorUnits, Model
 
 
 class _Money(Model):
@@ -83,7 +83,7 @@ class _DisputeEvent(Model):
     data: _DisputeData
 
 
-def read(event: Event) -> Sequence[Fact]:
+def extract_facts(event: Event) -> Sequence[Fact]:
     """What the event tells, by its type."""
     tell = TYPES.get(event.type)
     return tell(event) if tell else ()

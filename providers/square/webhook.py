@@ -11,8 +11,9 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from providers import signing
-from providers.base import Draft, Proof, Provider, Request, SignatureError, SourceSettings
-from providers.payload import Body, inside, read_json, some_name, time_from_iso
+from providers.base import ParsedEvent, Proof, Provider, Request, SignatureError, SourceSettings
+from providers.models import Model
+from providers.payload import first_id, get_path, read_json, time_from_iso
 
 HEADER = "x-square-hmacsha256-signature"
 
@@ -25,12 +26,12 @@ class SquareSettings(SourceSettings):
     notification_url: Annotated[str, Field(pattern="^https?://[!-~]+$", max_length=URL_CHARS_MAX)]
 
 
-class _Data(Body):
+class _Data(Model):
     id: Any = None
     object: Any = None
 
 
-class _Event(Body):
+class _Event(Model):
     event_id: str
     type: str
     created_at: str
@@ -56,11 +57,11 @@ class Square(Provider):
         number = signing.signing_key(self._keys, self._url + request.body, signatures, signing.padded_base64)
         return Proof(secret_number=number, signed="body")
 
-    def parse(self, request: Request) -> list[Draft]:
+    def parse(self, request: Request) -> list[ParsedEvent]:
         """The one event."""
         event = read_json(_Event, request.body)
         return [
-            Draft(
+            ParsedEvent(
                 event_id=event.event_id,
                 type=event.type,
                 resource=_resource(event.data) or event.event_id,
@@ -71,9 +72,9 @@ class Square(Provider):
 
 def _resource(data: _Data) -> str | None:
     """The payment: refunds and disputes name theirs, so that all its events share a resource, and lock together."""
-    return some_name(
-        inside(data.object, "payment", "id"),
-        inside(data.object, "refund", "payment_id"),
-        inside(data.object, "dispute", "disputed_payment", "payment_id"),
+    return first_id(
+        get_path(data.object, "payment", "id"),
+        get_path(data.object, "refund", "payment_id"),
+        get_path(data.object, "dispute", "disputed_payment", "payment_id"),
         data.id,
     )

@@ -14,7 +14,7 @@ from decimal import Decimal
 from contract.event import Event
 from contract.facts import Fact, Kind
 from contract.money import minor_units
-from providers.facts import Currency, Id, MinorUnits, Model
+from providers.models import Currency, Id, MinorUnits, Model
 
 _EXPONENTS = {"ISK": 2, "UGX": 2, "MGA": 0}
 """Decimals Stripe counts with where ISO 4217 has others (https://docs.stripe.com/currencies#special-cases)."""
@@ -127,7 +127,7 @@ class _DisputeEvent(Model):
 Tell = Callable[[Event], Sequence[Fact]]
 
 
-def read(event: Event) -> Sequence[Fact]:
+def extract_facts(event: Event) -> Sequence[Fact]:
     """What the event tells, by its type."""
     tell = TYPES.get(event.type)
     return tell(event) if tell else ()

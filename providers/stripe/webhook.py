@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NotRequired
 from typing_extensions import TypedDict
 
 from providers import signing
-from providers.base import Draft, Proof, Provider, Request, SignatureError, SourceSettings, TimedSettings
+from providers.base import ParsedEvent, Proof, Provider, Request, SignatureError, SourceSettings, TimedSettings
 from providers.payload import Reader, body_part, time_from_iso, time_from_unix
 
 HEADER = "Stripe-Signature"
@@ -67,12 +67,12 @@ class Stripe(Provider):
         signing.check_clock(signed_at_s, request.received_at, self._tolerance_s)
         return Proof(secret_number=number, signed="body")
 
-    def parse(self, request: Request) -> list[Draft]:
+    def parse(self, request: Request) -> list[ParsedEvent]:
         """The one event."""
         event = _read(request.body)
         created = event["created"]
         occurred_at = time_from_iso(created) if isinstance(created, str) else time_from_unix(created)
-        return [Draft(event["id"], event["type"], _resource(event), occurred_at)]
+        return [ParsedEvent(event["id"], event["type"], _resource(event), occurred_at)]
 
 
 def _parts(values: list[bytes]) -> tuple[bytes, list[bytes]]:

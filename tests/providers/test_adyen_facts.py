@@ -25,7 +25,7 @@ def read(code: str, value: object = 1000, currency: str = "EUR", psp: str = "PSP
         **changes,
     }
     body = json.dumps({"NotificationRequestItem": item}).encode()
-    return adyen.read(Event("a", "a", "adyen", "e", code, "PAY1", NOW, NOW, "fields", body))
+    return adyen.extract_facts(Event("a", "a", "adyen", "e", code, "PAY1", NOW, NOW, "fields", body))
 
 
 @pytest.mark.parametrize("code", adyen.TYPES)

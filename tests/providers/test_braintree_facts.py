@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from contract.event import Event
 from contract.facts import Fact
 from contract.money import MoneyError
-from providers.braintree.facts import TYPES, read
+from providers.braintree.facts import TYPES, extract_facts
 from providers.facts import UnreadableError
 from tests.support.cases.base import NOW
 from tests.support.cases.braintree import SDK, xml
@@ -25,7 +25,7 @@ RECORDED = {each.name: each.event() for each in recordings("braintree")}
 
 
 def told_of(kind: str, body: bytes) -> list[Fact]:
-    return list(read(Event("a", "a", "braintree", "e_1", kind, "t1", NOW, NOW, "body", body)))
+    return list(extract_facts(Event("a", "a", "braintree", "e_1", kind, "t1", NOW, NOW, "body", body)))
 
 
 def told(kind: str, subject: Mapping[str, Any]) -> list[Fact]:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from contract.facts import Fact
 from contract.money import MoneyError
-from providers.checkout.facts import read
+from providers.checkout.facts import extract_facts
 from tests.support.recorded import recordings
 
 RECORDED = {recording.name: recording for recording in recordings("checkout")}
@@ -21,7 +21,7 @@ def told(name: str, type_: str | None = None, **changes: Any) -> list[Fact]:
     event = RECORDED[name].event()
     body = json.loads(event.body)
     body["data"].update(changes)
-    return list(read(replace(event, type=type_ or event.type, body=json.dumps(body).encode())))
+    return list(extract_facts(replace(event, type=type_ or event.type, body=json.dumps(body).encode())))
 
 
 def kinds(facts: list[Fact]) -> list[str]:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from contract.event import TEXT_CHARS_MAX, Event
 from contract.facts import KINDS, Fact, Kind
 from contract.money import BIGINT_MAX, MoneyError
-from providers import READERS
+from providers import FACT_EXTRACTORS
 from providers.facts import UnreadableError
 from tests.support.cases.base import NOW
 from tests.support.recorded import recordings
@@ -37,12 +37,12 @@ BODIES = st.one_of(st.binary(), JSON.map(lambda value: json.dumps(value).encode(
 
 def types_of(provider: str) -> Sequence[str]:
     """The types that tell about money."""
-    return list(importlib.import_module(READERS[provider].__module__).TYPES)
+    return list(importlib.import_module(FACT_EXTRACTORS[provider].__module__).TYPES)
 
 
-EVERY_TYPE = [(provider, type_) for provider in READERS for type_ in types_of(provider)]
+EVERY_TYPE = [(provider, type_) for provider in FACT_EXTRACTORS for type_ in types_of(provider)]
 every_type = pytest.mark.parametrize(("provider", "type_"), EVERY_TYPE)
-every_provider = pytest.mark.parametrize("provider", READERS)
+every_provider = pytest.mark.parametrize("provider", FACT_EXTRACTORS)
 
 
 def an_event(provider: str, type_: str, body: bytes) -> Event:
@@ -52,7 +52,7 @@ def an_event(provider: str, type_: str, body: bytes) -> Event:
 def check(event: Event) -> None:
     """Reads it: whatever it tells can be booked as it is."""
     try:
-        told = READERS[event.provider](event)
+        told = FACT_EXTRACTORS[event.provider](event)
     except DOCUMENTED_ERRORS:
         return
     for fact in told:
@@ -131,7 +131,7 @@ def test_a_body_of_any_other_shape_is_refused(provider: str, body: bytes) -> Non
 def test_an_unknown_type_tells_nothing_and_its_body_is_not_read(provider: str, body: bytes) -> None:
     for type_ in ("", "x", "something.new", "payment", "\U0001f4b6"):
         if type_ not in types_of(provider):
-            assert list(READERS[provider](replace(an_event(provider, "x", body), type=type_ or "-"))) == []
+            assert list(FACT_EXTRACTORS[provider](replace(an_event(provider, "x", body), type=type_ or "-"))) == []
 
 
 @every_provider

@@ -9,7 +9,7 @@ from contract.event import Event
 from contract.facts import Fact
 from contract.money import MoneyError
 from providers.facts import UnreadableError
-from providers.generic_hmac.facts import read
+from providers.generic_hmac.facts import extract_facts
 from tests.support.events import contract_event, hmac_event
 
 
@@ -27,7 +27,7 @@ def in_house(body: bytes, status: str = "pending") -> Event:
 )
 def test_what_an_in_house_event_tells(status: str, told: Fact) -> None:
     body = json.dumps(hmac_event("t", status)).encode()
-    assert read(in_house(body, status.lower())) == (told,)
+    assert extract_facts(in_house(body, status.lower())) == (told,)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_what_an_in_house_event_tells(status: str, told: Fact) -> None:
 )
 def test_an_in_house_amount_is_never_a_float(amount: str, currency: str, minor: int) -> None:
     body = f'{{"transaction_id": "t", "status": "PENDING", "amount": {amount}, "currency": "{currency}"}}'
-    assert read(in_house(body.encode())) == (Fact("pending", minor, currency.upper()),)
+    assert extract_facts(in_house(body.encode())) == (Fact("pending", minor, currency.upper()),)
 
 
 @pytest.mark.parametrize(
@@ -62,10 +62,10 @@ def test_an_in_house_amount_is_never_a_float(amount: str, currency: str, minor: 
 def test_an_in_house_amount_that_cannot_be_booked_is_refused(amount: str, currency: str) -> None:
     body = f'{{"transaction_id": "t", "status": "PENDING", "amount": {amount}, "currency": "{currency}"}}'
     with pytest.raises((UnreadableError, MoneyError, ValidationError)):
-        read(in_house(body.encode()))
+        extract_facts(in_house(body.encode()))
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000, b"[]", b"null", b'{"status": "PENDING"}'])
 def test_an_in_house_body_that_is_none_is_refused(body: bytes) -> None:
     with pytest.raises((UnreadableError, MoneyError, ValidationError)):
-        read(in_house(body))
+        extract_facts(in_house(body))

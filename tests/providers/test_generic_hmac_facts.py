@@ -10,12 +10,12 @@ from contract.event import Event
 from contract.facts import Fact
 from contract.money import MoneyError
 from providers.facts import UnreadableError
-from providers.generic_hmac.facts import read
+from providers.generic_hmac.facts import extract_facts
 from tests.support.cases.base import NOW
 
 
 def told(body: bytes, type_: str = "payment.completed") -> list[Fact]:
-    return list(read(Event("a", "a", "hmac", "e_1", type_, "t_1", NOW, NOW, "body", body)))
+    return list(extract_facts(Event("a", "a", "hmac", "e_1", type_, "t_1", NOW, NOW, "body", body)))
 
 
 def amount_of(amount: str, currency: str = "EUR") -> int:

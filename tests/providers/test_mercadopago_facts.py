@@ -14,7 +14,7 @@ from contract.event import Event
 from contract.facts import Fact
 from contract.money import MoneyError
 from providers.facts import UnreadableError
-from providers.mercadopago.facts import TYPES, read
+from providers.mercadopago.facts import TYPES, extract_facts
 from tests.support.cases.base import NOW
 from tests.support.recorded import recordings
 
@@ -29,12 +29,12 @@ def event(type_: str, body: bytes, headers: Mapping[str, str] = BRL) -> Event:
 
 
 def told(type_: str, order: Mapping[str, Any], headers: Mapping[str, str] = BRL) -> list[Fact]:
-    return list(read(event(type_, json.dumps({"data": {"id": "ORD1", **order}}).encode(), headers)))
+    return list(extract_facts(event(type_, json.dumps({"data": {"id": "ORD1", **order}}).encode(), headers)))
 
 
 def test_without_a_currency_nothing_is_told_and_no_body_is_read() -> None:
     for type_ in TYPES:
-        assert list(read(event(type_, b"not read", {"data.id": "ORD1"}))) == []
+        assert list(extract_facts(event(type_, b"not read", {"data.id": "ORD1"}))) == []
 
 
 def test_the_currency_decides_what_an_amount_is() -> None:
@@ -90,7 +90,7 @@ VALUES = st.recursive(
 @given(type_=st.sampled_from(sorted(TYPES)), body=st.binary() | VALUES.map(lambda each: json.dumps(each).encode()))
 def test_any_body_is_read_or_refused_where_the_currency_is_known(type_: str, body: bytes) -> None:
     with pytest.raises(DOCUMENTED_ERRORS):
-        read(event(type_, body))
+        extract_facts(event(type_, body))
 
 
 @settings(deadline=None, max_examples=300)
@@ -110,4 +110,4 @@ def test_any_order_is_read_or_refused(type_: str, order: dict[str, Any]) -> None
 
 def test_the_recorded_orders_tell_nothing_without_the_setting() -> None:
     for recording in recordings("mercadopago"):
-        assert list(read(replace(recording.event(), headers={}))) == []
+        assert list(extract_facts(replace(recording.event(), headers={}))) == []

@@ -15,7 +15,9 @@ from tests.support.cases.base import NOW
 
 
 def read_body(type_: str, body: object) -> Sequence[Fact]:
-    return mollie.read(Event("m", "m", "mollie", "e", type_, "tr_1", NOW, NOW, "body", json.dumps(body).encode()))
+    return mollie.extract_facts(
+        Event("m", "m", "mollie", "e", type_, "tr_1", NOW, NOW, "body", json.dumps(body).encode())
+    )
 
 
 def read(type_: str, value: object = "10.00", currency: str = "EUR", id_: str = "tr_1", **more: Any) -> Sequence[Fact]:

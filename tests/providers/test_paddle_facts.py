@@ -29,7 +29,7 @@ NOTHING = [
 
 def read(type_: str, data: object) -> Sequence[Fact]:
     body = json.dumps({"event_id": "evt_1", "event_type": type_, "data": data}).encode()
-    return paddle.read(Event("p", "p", "paddle", "evt_1", type_, "txn_1", NOW, NOW, "body", body))
+    return paddle.extract_facts(Event("p", "p", "paddle", "evt_1", type_, "txn_1", NOW, NOW, "body", body))
 
 
 def transaction(type_: str, grand_total: object = "4500", currency: str = "EUR", **totals: object) -> Sequence[Fact]:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from providers.base import PayloadError
-from providers.payload import BATCH_EVENTS_MAX, array_items, digest_id, inside, some_name, some_time
+from providers.payload import BATCH_EVENTS_MAX, array_items, digest_id, first_id, first_timestamp, get_path
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**20), 10**20) | st.floats(allow_nan=False) | st.text(max_size=8),
@@ -107,7 +107,7 @@ def test_json_and_nothing_else_is_cut(items: list[Any], around: Any, edits: list
     for start, length, inserted in edits:
         text = text[:start] + inserted + text[start + length :]
     try:
-        expected = inside(json.loads(text), "events")
+        expected = get_path(json.loads(text), "events")
     except ValueError:
         expected = None
     if isinstance(expected, list):
@@ -129,7 +129,7 @@ def test_json_and_nothing_else_is_cut(items: list[Any], around: Any, edits: list
     ],
 )
 def test_a_name_is_a_text_or_a_whole_number(candidates: tuple[object, ...], name: str | None) -> None:
-    assert some_name(*candidates) == name
+    assert first_id(*candidates) == name
 
 
 @pytest.mark.parametrize(
@@ -143,14 +143,14 @@ def test_a_name_is_a_text_or_a_whole_number(candidates: tuple[object, ...], name
     ],
 )
 def test_a_time_is_what_can_be_read_as_one(candidates: tuple[object, ...], time: datetime | None) -> None:
-    assert some_time(*candidates) == time
+    assert first_timestamp(*candidates) == time
 
 
 def test_what_is_inside() -> None:
-    assert inside({"a": {"b": 5}}, "a", "b") == 5
-    assert inside({"a": {"b": 5}}) == {"a": {"b": 5}}
+    assert get_path({"a": {"b": 5}}, "a", "b") == 5
+    assert get_path({"a": {"b": 5}}) == {"a": {"b": 5}}
     for value, path in (({"a": 5}, ("a", "b")), ([], ("a",)), (None, ("a",)), ({}, ("a", "b"))):
-        assert inside(value, *path) is None
+        assert get_path(value, *path) is None
 
 
 def test_a_published_digest_agrees() -> None:

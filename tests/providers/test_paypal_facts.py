@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from contract.event import Event
 from contract.facts import Fact
 from contract.money import MoneyError
-from providers.paypal.facts import TYPES, read
+from providers.paypal.facts import TYPES, extract_facts
 from tests.support.cases.base import NOW
 from tests.support.recorded import Recording, recordings
 
@@ -18,7 +18,7 @@ RECORDED = {each.name: each for each in recordings("paypal")}
 
 def told(type_: str, resource: object, about: str = "C1") -> list[Fact]:
     body = json.dumps({"event_type": type_, "resource": resource}).encode()
-    return list(read(Event("a", "a", "paypal", "t_1", type_, about, NOW, NOW, "weak", body)))
+    return list(extract_facts(Event("a", "a", "paypal", "t_1", type_, about, NOW, NOW, "weak", body)))
 
 
 def usd(value: str) -> dict[str, str]:
@@ -27,7 +27,7 @@ def usd(value: str) -> dict[str, str]:
 
 def of(recording: Recording) -> tuple[str, list[Fact]]:
     event = recording.event()
-    return event.resource, list(read(event))
+    return event.resource, list(extract_facts(event))
 
 
 def test_an_order_and_its_capture_tell_of_one_movement() -> None:

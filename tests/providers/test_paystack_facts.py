@@ -26,7 +26,7 @@ DISPUTE: dict[str, Any] = {"id": 7, "refund_amount": 4000, "currency": "NGN", "t
 
 def read(type_: str, data: object) -> Sequence[Fact]:
     body = json.dumps({"event": type_, "data": data}).encode()
-    return paystack.read(Event("p", "p", "paystack", "e", type_, "ref_1", NOW, NOW, "body", body))
+    return paystack.extract_facts(Event("p", "p", "paystack", "e", type_, "ref_1", NOW, NOW, "body", body))
 
 
 def charged(amount: object, currency: str = "NGN") -> Sequence[Fact]:

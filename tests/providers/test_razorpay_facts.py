@@ -21,7 +21,7 @@ PAID = [name for name, tell in razorpay.TYPES.items() if tell is razorpay.TYPES[
 
 def read(type_: str, **members: dict[str, Any]) -> Sequence[Fact]:
     body = json.dumps({"event": type_, "payload": {name: {"entity": entity} for name, entity in members.items()}})
-    return razorpay.read(Event("r", "r", "razorpay", "e", type_, "pay_1", NOW, NOW, "body", body.encode()))
+    return razorpay.extract_facts(Event("r", "r", "razorpay", "e", type_, "pay_1", NOW, NOW, "body", body.encode()))
 
 
 @pytest.mark.parametrize("type_", ["payment.captured", *PAID])

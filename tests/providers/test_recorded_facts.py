@@ -6,7 +6,7 @@ import pytest
 
 from consumers.handlers.payments import builtin
 from contract.accounts import PostingRules
-from providers import READERS
+from providers import FACT_EXTRACTORS
 from sql.audit import audit
 from tests.support.consuming import Workers
 from tests.support.recorded import Recording, recordings
@@ -19,7 +19,7 @@ every_recording = pytest.mark.parametrize(
 
 @every_recording
 def test_the_facts(recording: Recording) -> None:
-    told = READERS[recording.provider](recording.event())
+    told = FACT_EXTRACTORS[recording.provider](recording.event())
     assert [[fact.kind, fact.amount, fact.currency, fact.object] for fact in told] == recording.content["facts"]
 
 
@@ -38,7 +38,7 @@ TRANSFERS = """
     SELECT movement, debit_account, credit_account, amount, currency
     FROM transfers WHERE namespace = $1 ORDER BY movement
 """
-TRUST = builtin({provider: PostingRules(trust="all") for provider in READERS})
+TRUST = builtin({provider: PostingRules(trust="all") for provider in FACT_EXTRACTORS})
 
 
 async def test_the_rows(workers: Workers) -> None:

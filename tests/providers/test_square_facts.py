@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from contract.facts import Fact
-from providers.square.facts import read
+from providers.square.facts import extract_facts
 from tests.support.recorded import recordings
 
 RECORDED = {recording.name: recording for recording in recordings("square")}
@@ -21,7 +21,7 @@ def told(name: str, without: str = "", **changes: Any) -> list[Fact]:
     (about,) = body["data"]["object"].values()
     about.update(changes)
     about.pop(without, None)
-    return list(read(replace(event, body=json.dumps(body).encode())))
+    return list(extract_facts(replace(event, body=json.dumps(body).encode())))
 
 
 def kinds(facts: list[Fact]) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 from contract.event import Event
 from contract.facts import Fact
 from contract.money import BIGINT_MAX, MoneyError
-from providers.stripe.facts import TYPES, read
+from providers.stripe.facts import TYPES, extract_facts
 from tests.support.recorded import recordings
 
 RECORDED = {recording.name: recording for recording in recordings("stripe")}
@@ -18,7 +18,7 @@ RECORDED = {recording.name: recording for recording in recordings("stripe")}
 def told(name: str, type_: str | None = None, **changes: Any) -> list[Fact]:
     """What a recorded event tells once its object is changed."""
     event, body = changed(name, **changes)
-    return list(read(replace(event, type=type_ or event.type, body=json.dumps(body).encode())))
+    return list(extract_facts(replace(event, type=type_ or event.type, body=json.dumps(body).encode())))
 
 
 def changed(name: str, **changes: Any) -> tuple[Event, Any]:
@@ -64,7 +64,7 @@ def test_a_refund_counts_once_the_balance_does(
 def test_a_refund_without_the_word_on_the_balance_counts() -> None:
     event, body = changed("refund_created")
     del body["data"]["object"]["balance_transaction"]
-    assert kinds(list(read(replace(event, body=json.dumps(body).encode())))) == ["refunded"]
+    assert kinds(list(extract_facts(replace(event, body=json.dumps(body).encode())))) == ["refunded"]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import json
 
-from providers.base import Draft, PayloadError, Proof, Provider, Request, SignatureError, SourceSettings
+from providers.base import ParsedEvent, PayloadError, Proof, Provider, Request, SignatureError, SourceSettings
 
 
 class MultiEvent(Provider):
@@ -15,14 +15,14 @@ class MultiEvent(Provider):
             raise SignatureError("mismatch", "another key")
         return Proof(secret_number=1, signed="body")
 
-    def parse(self, request: Request) -> list[Draft]:
+    def parse(self, request: Request) -> list[ParsedEvent]:
         try:
             ids = json.loads(request.body)
         except ValueError:
             raise PayloadError("it is not JSON") from None
         if ids == "bug":
             raise ZeroDivisionError("nobody thought of this")
-        return [Draft(event_id=each, type="t", resource="r", occurred_at=None) for each in ids]
+        return [ParsedEvent(event_id=each, type="t", resource="r", occurred_at=None) for each in ids]
 
 
 def multi_event(kind: type[MultiEvent] = MultiEvent) -> Provider:

@@ -1,0 +1,80 @@
+"""Checkout.com's events (https://www.checkout.com/docs/workflows/webhook-event-types)."""
+
+from typing import Any
+
+from providers.models import Currency, Id, Lenient, MinorUnits, Model
+
+
+class Subject(Model):
+    """The object of an event. Captures, voids and refunds have the payment's id; a dispute names its payment."""
+
+    id: Any = None
+    payment_id: Any = None
+
+
+class Event(Model):
+    """An event of any type. Its time is `created_on` or `timestamp`, depending on the type."""
+
+    id: str
+    type: str
+    created_on: Any = None
+    timestamp: Any = None
+    data: Lenient[Subject] = None
+
+
+class Money(Subject):
+    """An amount, in the minor units of Checkout.com."""
+
+    amount: MinorUnits
+    currency: Currency
+
+
+class Balances(Model):
+    """The totals of a payment so far."""
+
+    total_authorized: MinorUnits
+    total_refunded: MinorUnits = 0
+    available_to_capture: MinorUnits = 0
+
+
+class Payment(Money):
+    """A payment, or a payout, which alone has a destination."""
+
+    balances: Balances | None = None
+    destination: Any = None
+
+    @property
+    def is_payout(self) -> bool:
+        """Whether money is sent, not taken."""
+        return self.destination is not None
+
+
+class Action(Payment):
+    """A payment with the capture or the refund that the event reports."""
+
+    action_id: Id
+
+
+class Dispute(Money):
+    """A dispute."""
+
+    id: Id
+    resolved_reason: str | None = None
+
+
+class PaymentEvent(Event):
+    """An event about a payment."""
+
+    data: Payment
+
+
+class ActionEvent(Event):
+    """An event about a capture or a refund."""
+
+    data: Action
+
+
+class DisputeEvent(Event):
+    """An event about a dispute."""
+
+    data: Dispute
