@@ -15,7 +15,7 @@ from consumers.handlers import Handlers, HandlersError, load
 from consumers.handlers.payments import builtin
 from consumers.health import Progress, serve
 from consumers.hooks import Hooks, no_hooks
-from consumers.lease import SlotsExhaustedError
+from consumers.lease import LeasesExhaustedError
 from consumers.logs import configure
 from consumers.metrics import Metrics
 from consumers.service import Service
@@ -66,7 +66,7 @@ def main(argv: list[str], hooks: Hooks = no_hooks) -> int:
     configure(settings.log_level)
     try:
         uvloop.run(work(settings, handlers, hooks))
-    except SlotsExhaustedError as error:
+    except LeasesExhaustedError as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0

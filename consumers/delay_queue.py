@@ -1,4 +1,4 @@
-"""Entries a worker keeps in its hands until it is their time: nothing here is lost, for they are still pending."""
+"""Entries that wait in a worker's memory for their next try. None can be lost: in Redis they are still pending."""
 
 import heapq
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from consumers.entry import Entry
 
 
 @dataclass(order=True, slots=True)
-class _Parked:
+class _Delayed:
     due_s: float
     order: int
     entry: Entry = field(compare=False)
@@ -18,14 +18,14 @@ class _Parked:
 
 
 class DelayQueue:
-    """Waiting entries by the monotonic second they are due. `attempt_counts`: the next try is another delivery."""
+    """Entries ordered by the monotonic second they are due. `attempt_counts`: the next try is another delivery."""
 
     def __init__(self) -> None:
-        self._heap: list[_Parked] = []
+        self._heap: list[_Delayed] = []
         self._entry_ids: set[str] = set()
         self._order = count()
         self.size_bytes = 0
-        """What all that wait take in memory."""
+        """The memory that the entries' values take."""
 
     def __len__(self) -> int:
         return len(self._heap)
@@ -35,37 +35,37 @@ class DelayQueue:
 
     @property
     def entry_ids(self) -> frozenset[str]:
-        """The ids of all that wait."""
+        """The ids of all delayed entries."""
         return frozenset(self._entry_ids)
 
     @property
     def next_due_s(self) -> float | None:
-        """When the first of them is due, or None."""
+        """When the first entry is due, or None where the queue is empty."""
         return self._heap[0].due_s if self._heap else None
 
-    def park(self, entries: Iterable[Entry], due_s: float, *, attempt_counts: bool = False) -> None:
-        """Keeps entries until `due_s`."""
+    def add(self, entries: Iterable[Entry], due_s: float, *, attempt_counts: bool = False) -> None:
+        """Keep entries until `due_s`."""
         for entry in entries:
-            heapq.heappush(self._heap, _Parked(due_s, next(self._order), entry, attempt_counts))
+            heapq.heappush(self._heap, _Delayed(due_s, next(self._order), entry, attempt_counts))
             self._entry_ids.add(entry.entry_id)
             self.size_bytes += entry.size_bytes
 
     def take_due(self, now_s: float, limit: int, bytes_max: float = inf) -> tuple[list[Entry], list[Entry]]:
-        """Up to `limit` entries that are due: those tried again for free, and those whose attempt counts.
+        """Remove and return up to `limit` due entries: those whose next try does not count, and those whose does.
 
-        The one that reaches `bytes_max` is the last.
+        The entry that reaches `bytes_max` is the last one.
         """
         free: list[Entry] = []
         counted: list[Entry] = []
         bytes_left = bytes_max
         while self._heap and self._heap[0].due_s <= now_s and len(free) + len(counted) < limit and bytes_left > 0:
-            parked = heapq.heappop(self._heap)
-            self._entry_ids.discard(parked.entry.entry_id)
-            self.size_bytes -= parked.entry.size_bytes
-            bytes_left -= parked.entry.size_bytes
-            (counted if parked.attempt_counts else free).append(parked.entry)
+            delayed = heapq.heappop(self._heap)
+            self._entry_ids.discard(delayed.entry.entry_id)
+            self.size_bytes -= delayed.entry.size_bytes
+            bytes_left -= delayed.entry.size_bytes
+            (counted if delayed.attempt_counts else free).append(delayed.entry)
         return free, counted
 
     def take_all(self) -> tuple[list[Entry], list[Entry]]:
-        """Everything, due or not, in the same two lists."""
+        """Remove and return all entries, due or not, in the same two lists."""
         return self.take_due(inf, len(self._heap))

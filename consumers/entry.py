@@ -1,4 +1,4 @@
-"""An entry as it was read: the envelope, or why it is none."""
+"""A stream entry: a decoded event, or the error that made it undecodable."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from contract.event import EnvelopeError, Event, from_fields
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One stream entry and how often it was delivered. `fields` are kept as they are, for the dead letters."""
+    """One stream entry and its delivery count. `fields` are kept unchanged, for the dead letters."""
 
     entry_id: str
     deliveries: int
@@ -16,14 +16,19 @@ class Entry:
     fields: Mapping[bytes, bytes] = field(repr=False)
 
     @property
+    def resource_key(self) -> tuple[str, str]:
+        """Namespace and resource: entries with the same key exclude each other."""
+        return self.event.namespace, self.event.resource
+
+    @property
     def size_bytes(self) -> int:
-        """What its values take in memory."""
+        """The memory that its values take."""
         return sum(map(len, self.fields.values()))
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """An entry that is no envelope of this version."""
+    """An entry that is not an envelope of this version."""
 
     entry_id: str
     deliveries: int
@@ -32,12 +37,12 @@ class Unreadable:
 
     @property
     def size_bytes(self) -> int:
-        """What its values take in memory."""
+        """The memory that its values take."""
         return sum(map(len, self.fields.values()))
 
 
 def read_entry(entry_id: bytes, deliveries: int, fields: Mapping[bytes, bytes]) -> Entry | Unreadable:
-    """Decodes one entry. Never raises: what cannot be read becomes `Unreadable`."""
+    """Decode one entry. Never raises: an undecodable one becomes `Unreadable`."""
     try:
         return Entry(entry_id.decode(), deliveries, from_fields(fields), fields)
     except EnvelopeError as problem:

@@ -1,4 +1,4 @@
-"""Where a worker's entries come from: dead workers' first, then what is due again, then what is new."""
+"""Reads a worker's entries: first those of dead workers, then those due again, then new ones."""
 
 import random
 import time
@@ -19,28 +19,28 @@ log = structlog.get_logger()
 
 
 class Fetcher:
-    """Reads for one worker, within the limits of its hands."""
+    """Reads batches for one worker, and adds each to its entries in flight, within the limits for those."""
 
-    def __init__(self, stream: Stream, slot: Lease, hands: InFlight, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, stream: Stream, lease: Lease, in_flight: InFlight, settings: Settings, metrics: Metrics) -> None:
         self._stream = stream
-        self._slot = slot
-        self._hands = hands
+        self._lease = lease
+        self._in_flight = in_flight
         self._settings = settings
         self._metrics = metrics
-        self._take_over_at_s = 0.0
+        self._reclaim_at_s = 0.0
 
     @property
-    def is_walk_due(self) -> bool:
-        """Whether it is time to look for what dead workers left behind; also the time for housekeeping."""
-        return time.monotonic() >= self._take_over_at_s
+    def is_reclaim_due(self) -> bool:
+        """Whether it is time to look for entries of dead workers."""
+        return time.monotonic() >= self._reclaim_at_s
 
-    async def gather(self, *, read_new: bool) -> list[Entry | Unreadable] | None:
-        """The next batch: what dead workers left behind, else what is due again and, if wanted, what is new.
+    async def next_batch(self, *, read_new: bool) -> list[Entry | Unreadable] | None:
+        """Return entries of dead workers if there are any, else entries that are due again and, if wanted, new ones.
 
-        Waits for new entries until a parked one is due, or BLOCK_MS. None where the hands are too full to read any.
+        Waits for new entries until a delayed one is due, or BLOCK_MS. None where too many entries are delayed already.
         """
-        if taken := await self._take_over():
-            return taken
+        if reclaimed := await self._reclaim():
+            return reclaimed
         due = await self._take_due()
         bytes_left = self._settings.batch_bytes_max - _bytes_of(due)
         room = self._room(len(due)) if bytes_left > 0 else 0
@@ -49,72 +49,74 @@ class Fetcher:
         if room <= 0:
             return None
         block_ms = None if due else max(1, int(self.until_due_s() * 1000))
-        read = await self._stream.read(self._slot.consumer, room, bytes_left, block_ms)
-        self._hands.take_up(read)
-        return [*due, *read]
+        new = await self._stream.read(self._lease.consumer, room, bytes_left, block_ms)
+        self._in_flight.add(new)
+        return [*due, *new]
 
-    async def read_ahead(self) -> list[Entry | Unreadable]:
-        """The batch after the present one, as far as it waits already, read while that one is being committed.
+    async def prefetch(self) -> list[Entry | Unreadable]:
+        """Return new entries without waiting for any, while the present batch is being committed.
 
-        Nothing where something else has to go first, so that neither retries nor dead workers' entries starve.
+        Returns none where other entries go first, so that neither retries nor dead workers' entries starve.
         """
-        if self.is_walk_due or self.until_due_s() == 0:
+        if self.is_reclaim_due or self.until_due_s() == 0:
             return []
         room = self._room(0)
         if room <= 0:
             return []
-        read = await self._stream.read(self._slot.consumer, room, self._settings.batch_bytes_max, None)
-        self._hands.take_up(read)
-        return read
+        new = await self._stream.read(self._lease.consumer, room, self._settings.batch_bytes_max, None)
+        self._in_flight.add(new)
+        return new
+
+    def until_due_s(self) -> float:
+        """Return the time until the first delayed entry is due, at most as long as a read may block."""
+        longest_s = self._settings.block_ms / 1000
+        due_s = self._in_flight.delayed.next_due_s
+        return longest_s if due_s is None else min(longest_s, max(0.0, due_s - time.monotonic()))
 
     def _room(self, taken: int) -> int:
-        """How many entries may still be taken into a batch of `taken`."""
-        if self._hands.parking.size_bytes >= self._settings.parked_bytes_max:
+        """Return how many entries may be added to a batch of `taken`."""
+        delayed = self._in_flight.delayed
+        if delayed.size_bytes >= self._settings.parked_bytes_max:
             return 0
-        return min(self._settings.batch_size - taken, self._settings.parked_max - len(self._hands.parking))
+        return min(self._settings.batch_size - taken, self._settings.parked_max - len(delayed))
 
     async def _take_due(self) -> list[Entry]:
-        """Parked entries whose time has come; where the attempt counts, Redis counts it first."""
-        free, counted = self._hands.parking.take_due(
+        """Return delayed entries that are due. Where the attempt counts, Redis counts it first."""
+        free, counted = self._in_flight.delayed.take_due(
             time.monotonic(), self._settings.batch_size, self._settings.batch_bytes_max
         )
-        self._hands.take_up(free)
+        self._in_flight.add(free)
         again = [replace(entry, deliveries=entry.deliveries + 1) for entry in counted]
-        self._hands.take_up(again)
-        kept = await self._stream.count_attempt(self._slot.consumer, again)
-        self._hands.put_down(without(again, kept))
+        self._in_flight.add(again)
+        kept = await self._stream.count_attempt(self._lease.consumer, again)
+        self._in_flight.remove(without(again, kept))
         return [*free, *kept]
 
-    async def _take_over(self) -> list[Entry | Unreadable]:
-        """Entries of workers that died. A walk of the pending list that found none is followed by a pause."""
+    async def _reclaim(self) -> list[Entry | Unreadable]:
+        """Return entries of workers that died. A walk of the pending list that finds none is followed by a pause."""
         room = self._room(0)
-        if room <= 0 or time.monotonic() < self._take_over_at_s:
+        if room <= 0 or not self.is_reclaim_due:
             return []
-        taken = await self._stream.take_over(
-            self._slot.consumer,
+        reclaimed = await self._stream.reclaim(
+            self._lease.consumer,
             self._settings.claim_idle_ms,
             room,
             quarantine_after(self._settings.max_attempts),
             self._settings.batch_bytes_max,
         )
-        entries = [entry for entry in taken.entries if entry.entry_id not in self._hands.parking]
-        self._hands.take_up(entries)
-        if taken.gone:
-            self._metrics.gone(len(taken.gone))
+        entries = [entry for entry in reclaimed.entries if entry.entry_id not in self._in_flight.delayed]
+        self._in_flight.add(entries)
+        if reclaimed.gone:
+            self._metrics.gone(len(reclaimed.gone))
             log.critical("entries were pending but are gone from the stream: somebody trimmed or deleted them; "
-                         "compare with the provider's list of events", entries=taken.gone)  # fmt: skip
+                         "compare with the provider's list of events", entries=reclaimed.gone)  # fmt: skip
         if entries:
             self._metrics.reclaimed(len(entries))
-            log.info("took over entries their worker left behind", entries=len(entries))
+            log.info("reclaimed entries of a worker that died or was stopped", entries=len(entries))
         else:
-            self._take_over_at_s = time.monotonic() + self._settings.claim_idle_ms / 3000 * random.uniform(0.5, 1)  # noqa: S311 - jitter
+            pause_s = self._settings.claim_idle_ms / 3000 * random.uniform(0.5, 1)  # noqa: S311 - jitter
+            self._reclaim_at_s = time.monotonic() + pause_s
         return entries
-
-    def until_due_s(self) -> float:
-        """How long nothing is due: until the first parked entry is, or as long as a read may block."""
-        longest_s = self._settings.block_ms / 1000
-        due_s = self._hands.parking.next_due_s
-        return longest_s if due_s is None else min(longest_s, max(0.0, due_s - time.monotonic()))
 
 
 def _bytes_of(entries: Iterable[Entry | Unreadable]) -> int:

@@ -1,4 +1,4 @@
-"""The named moments of the ritual: no_hooks in production, where the fault tests wait, stop and kill."""
+"""The named steps of a batch. Production does nothing at them; the fault tests wait, stop and kill there."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -6,7 +6,8 @@ from typing import Literal
 Hook = Literal["read", "locked", "claimed", "applied", "committed", "acked"]
 
 Hooks = Callable[[Hook], None]
+"""Called with the name of each step, as soon as the worker has done it."""
 
 
 def no_hooks(hook: Hook) -> None:
-    """Lets every moment pass."""
+    """Do nothing."""

@@ -1,4 +1,4 @@
-"""What a worker holds: entries of the present batch, and entries that wait for their time."""
+"""The entries a worker holds: those of the present batch, and those that wait for their retry."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -8,43 +8,43 @@ from consumers.entry import Entry, Unreadable
 
 
 class InFlight:
-    """Every entry a worker has read is in hand, parked, or done with: settled, or buried."""
+    """Every entry a worker has read and neither acknowledged nor dead-lettered."""
 
     def __init__(self) -> None:
-        self.parking = DelayQueue()
-        self._in_hand: dict[str, Entry] = {}
+        self.delayed = DelayQueue()
+        self._batch: dict[str, Entry] = {}
 
     @property
-    def in_hand(self) -> list[Entry]:
-        """The entries of the present batch that nothing has become of yet."""
-        return list(self._in_hand.values())
+    def batch(self) -> list[Entry]:
+        """The entries of the present batch that have no outcome yet."""
+        return list(self._batch.values())
 
     @property
     def entry_ids(self) -> list[str]:
-        """The ids of all entries held, in hand or parked."""
-        return [*self._in_hand, *self.parking.entry_ids]
+        """The ids of all entries, in the batch or delayed."""
+        return [*self._batch, *self.delayed.entry_ids]
 
     @property
     def resources(self) -> set[tuple[str, str]]:
-        """What the entries in hand are about: pairs of namespace and resource."""
-        return {(entry.event.namespace, entry.event.resource) for entry in self._in_hand.values()}
+        """The namespace and resource of each entry in the batch."""
+        return {entry.resource_key for entry in self._batch.values()}
 
-    def take_up(self, entries: Iterable[Entry | Unreadable]) -> None:
-        """Holds entries as part of the present batch. One that is no envelope is not held: it stays pending."""
-        self._in_hand.update((entry.entry_id, entry) for entry in entries if isinstance(entry, Entry))
+    def add(self, entries: Iterable[Entry | Unreadable]) -> None:
+        """Add entries to the present batch. An undecodable one is skipped: it stays pending until dead-lettered."""
+        self._batch.update((entry.entry_id, entry) for entry in entries if isinstance(entry, Entry))
 
-    def put_down(self, entries: Iterable[Entry | Unreadable]) -> None:
-        """Lets go of entries that are done with, or somebody else's."""
+    def remove(self, entries: Iterable[Entry | Unreadable]) -> None:
+        """Remove entries that are finished, or that another worker has now."""
         for entry in entries:
-            self._in_hand.pop(entry.entry_id, None)
+            self._batch.pop(entry.entry_id, None)
 
-    def park(self, entries: Sequence[Entry], wait_s: float, *, attempt_counts: bool = False) -> None:
-        """Moves entries out of the batch, until `wait_s` from now."""
-        self.put_down(entries)
-        self.parking.park(entries, time.monotonic() + wait_s, attempt_counts=attempt_counts)
+    def delay(self, entries: Sequence[Entry], wait_s: float, *, attempt_counts: bool = False) -> None:
+        """Move entries from the batch to the delay queue, due in `wait_s`."""
+        self.remove(entries)
+        self.delayed.add(entries, time.monotonic() + wait_s, attempt_counts=attempt_counts)
 
 
 def without(entries: Iterable[Entry], others: Iterable[Entry]) -> list[Entry]:
-    """The entries that are not among the others."""
+    """Return the entries that are not among the others."""
     ids = {entry.entry_id for entry in others}
     return [entry for entry in entries if entry.entry_id not in ids]

@@ -1,4 +1,4 @@
-"""A worker's slot and heartbeat: a name that is stable, and proof that its owner lives."""
+"""A worker's lease and heartbeat: a stable name, and proof that its owner lives."""
 
 import asyncio
 import re
@@ -17,26 +17,22 @@ from contract.keys import Keys
 
 log = structlog.get_logger()
 
-SLOTS_MAX = 1024
+LEASES_MAX = 1024
 """The most workers of one installation."""
 
 _PREFIX = "worker-"
 _NAME = re.compile(rb"worker-([1-9][0-9]{0,8})")
 
 
-class SlotsExhaustedError(Exception):
-    """Every slot has a living owner."""
-
-
-class SlotLostError(Exception):
-    """Another worker has this one's name: it was stopped for longer than the slot's life."""
+class LeasesExhaustedError(Exception):
+    """Every worker name has a living owner."""
 
 
 class Lease:
-    """The lowest free slot, leased under a token and renewed by a heartbeat, with all that the worker holds.
+    """The lowest free worker number, leased under a token and renewed by a heartbeat.
 
-    The consumer's name is the slot's, so that a worker that is started again finds the name it had, and a crowd of
-    short-lived workers leaves none behind. Use it as an async context manager around the work.
+    The consumer's name contains the number, so that a restarted worker gets the same name back, and many short-lived
+    workers do not leave many names. Call `acquire` first, run `keep_alive` as a task, and `release` at the end.
     """
 
     def __init__(self, scripts: Scripts, stream: Stream, keys: Keys, settings: Settings) -> None:
@@ -47,25 +43,26 @@ class Lease:
         self.number = 0
         self.token = ""
         self.lost = asyncio.Event()
+        """Set once another worker may have this one's name: it was stopped for longer than the lease's life."""
 
     @property
     def consumer(self) -> str:
         """The name in the consumer group: `worker-1`, `worker-2`, …"""
         return f"{_PREFIX}{self.number}"
 
-    async def lease(self) -> Self:
-        """Takes the lowest slot without an owner. Raises SlotsExhaustedError, RedisError."""
-        for number in range(1, SLOTS_MAX + 1):
+    async def acquire(self) -> Self:
+        """Lease the lowest number without an owner. Raises LeasesExhaustedError, RedisError."""
+        for number in range(1, LEASES_MAX + 1):
             token = f"{_PREFIX}{number}:{secrets.token_hex(8)}"
             (is_ours,) = await self._scripts.acquire_locks([self._keys.slot(number)], token, self._settings.slot_ttl_ms)
             if is_ours:
                 self.number, self.token = number, token
                 self.lost.clear()
                 return self
-        raise SlotsExhaustedError(f"all {SLOTS_MAX} worker slots have a living owner; this worker cannot start")
+        raise LeasesExhaustedError(f"all {LEASES_MAX} worker names have a living owner; this worker cannot start")
 
-    async def keep(self, locks: Locks, entry_ids: Callable[[], Iterable[str]]) -> None:
-        """Beats until cancelled or until the slot is lost: renews the slot, the locks and the entries in hand."""
+    async def keep_alive(self, locks: Locks, entry_ids: Callable[[], Iterable[str]]) -> None:
+        """Renew the lease, the locks and the entries in flight until cancelled, or until the lease is lost."""
         while not self.lost.is_set():
             await asyncio.sleep(self._settings.heartbeat_s)
             try:
@@ -88,15 +85,15 @@ class Lease:
                 self.lost.set()
 
     async def forget_dead_consumers(self) -> None:
-        """Removes names without entries whose slot has no owner: of workers that crashed or were scaled down."""
+        """Remove the names of workers that crashed or were scaled down: they have no entries and no living owner."""
         for name in await self._stream.idle_consumers():
             of_a_worker = _NAME.fullmatch(name)
             if of_a_worker and (number := int(of_a_worker[1])) != self.number:
                 await self._scripts.forget_consumer(f"{_PREFIX}{number}", number)
 
-    async def give_up(self) -> None:
-        """Leaves: frees the slot, and the name with it unless entries are still pending under it."""
+    async def release(self) -> None:
+        """Give the lease back, and remove the name from the group unless it still has pending entries."""
         try:
             await self._scripts.forget_consumer(self.consumer, self.number, self.token)
         except RedisError as error:
-            log.warning("slot not given up; it expires by itself", consumer=self.consumer, error=str(error))
+            log.warning("lease not released; it expires by itself", consumer=self.consumer, error=str(error))

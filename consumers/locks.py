@@ -1,4 +1,4 @@
-"""The resource locks in Redis: they keep workers out of each other's way. What keeps results right is in Postgres."""
+"""The resource locks in Redis. They keep workers from waiting for each other; Postgres keeps the results right."""
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -13,7 +13,7 @@ log = structlog.get_logger()
 
 
 class Locks:
-    """The locks one worker holds, under one token. They are renewed by its heartbeat while they are in `held`."""
+    """The locks one worker holds, under one token. The heartbeat renews those in `held`."""
 
     def __init__(self, scripts: Scripts, keys: Keys, token: str, ttl_ms: int) -> None:
         self._scripts = scripts
@@ -24,21 +24,21 @@ class Locks:
 
     @asynccontextmanager
     async def hold(self, resources: Iterable[tuple[str, str]]) -> AsyncIterator[set[tuple[str, str]]]:
-        """Takes the locks of `(namespace, resource)` pairs in one step; yields those that are ours, and releases them.
+        """Acquire locks in one step, yield the `(namespace, resource)` pairs that could be locked, and release them.
 
-        Raises RedisError when they cannot be taken. A failed release is logged: the locks expire.
+        Raises RedisError if they cannot be acquired. A failed release is logged: the locks expire.
         """
         wanted = sorted(set(resources))
         names = [self._keys.lock(namespace, resource) for namespace, resource in wanted]
-        taken = await self._scripts.acquire_locks(names, self.token, self._ttl_ms) if names else []
-        self.held = frozenset(name for name, is_ours in zip(names, taken, strict=True) if is_ours)
+        acquired = await self._scripts.acquire_locks(names, self.token, self._ttl_ms) if names else []
+        self.held = frozenset(name for name, is_ours in zip(names, acquired, strict=True) if is_ours)
         try:
-            yield {pair for pair, is_ours in zip(wanted, taken, strict=True) if is_ours}
+            yield {pair for pair, is_ours in zip(wanted, acquired, strict=True) if is_ours}
         finally:
             await self._release()
 
     def hand_over(self) -> list[str]:
-        """The names of the locks held, for somebody who releases them; they are not renewed any more."""
+        """Return the names of the locks held, for the ack that releases them. They are not renewed any more."""
         names, self.held = sorted(self.held), frozenset()
         return names
 

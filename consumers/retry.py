@@ -1,4 +1,4 @@
-"""What to do about a failure, as pure functions: judge it, and say how long to wait."""
+"""Decisions about entries that could not be applied: retry, wait, or dead-letter. Pure functions."""
 
 import random
 from dataclasses import dataclass
@@ -8,23 +8,27 @@ import asyncpg
 from pydantic import ValidationError
 from redis.exceptions import RedisError
 
+from consumers.entry import Entry, Unreadable
 from consumers.handlers import HandlerFailed, Reject, Retry
+from consumers.settings import Settings
 
 INFRASTRUCTURE = (RedisError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
-"""What Redis, Postgres and the wires to them raise; a time-out is an OSError."""
+"""The errors that Redis, Postgres and the connections to them raise. A TimeoutError is an OSError."""
 
 REASON_CHARS_MAX = 500
 """How much of an error's text is kept as the reason."""
 
 QUARANTINE_AFTER_DELIVERIES = 3
-"""Past so many deliveries an entry may be what brings its workers down: it is taken over, and tried, alone."""
+"""Above this delivery count an entry is processed alone, so that a poison message cannot take healthy ones to the
+dead letters."""
 
 DELIVERIES_ALONE_MIN = 2
-"""Even where one attempt is allowed: whoever died with others in one batch is tried alone before it is given up."""
+"""The deliveries every entry gets, even where one attempt is allowed: the first may have failed because of another
+entry in the same batch."""
 
-Kind = Literal["outage", "conflict", "permanent", "failed"]
-"""`outage`: nothing can be applied now, wait. `conflict`: only this transaction, e.g. a deadlock. Neither counts as an
-attempt. `permanent`: this event can never be applied. `failed`: it may be, and the attempt counts."""
+FailureKind = Literal["outage", "conflict", "permanent", "failed"]
+"""`outage`: nothing can be applied now. `conflict`: only this transaction failed, e.g. by a deadlock. Neither counts as
+an attempt. `permanent`: this event can never be applied. `failed`: a retry may succeed, and the attempt counts."""
 
 _OUTAGE_CLASSES = frozenset({
     "08",  # connection
@@ -40,57 +44,137 @@ _OUTAGE_CLASSES = frozenset({
 _CONFLICT_CLASSES = frozenset({"40", "55"})  # serialization failure, deadlock; lock not available
 _QUERY_CANCELED = "57014"  # the statement's time limit, not an operator
 _BAD_DATA_CLASSES = frozenset({"22", "23"})  # data that Postgres cannot hold, or that breaks a rule of the schema
-_OF_POSTGRES_ALONE = frozenset({"08", "26", "53", "57", "58", "XX"})  # cannot be the fault of a handler's own SQL
-_STATES_OF_POSTGRES_ALONE = frozenset({"25006", "25P03", "25P04"})  # read-only, idle or too long: ended by the server
+_SERVER_ONLY_CLASSES = frozenset({"08", "26", "53", "57", "58", "XX"})  # cannot be the fault of a handler's own SQL
+_SERVER_ONLY_STATES = frozenset({"25006", "25P03", "25P04"})  # read-only, idle or too long: ended by the server
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What kind of failure it is, in a sentence, and when a handler wants it tried again (None: the usual delay)."""
+class WaitOut:
+    """Redis or Postgres cannot work: keep everything in flight, count no attempt, and try again later."""
 
-    kind: Kind
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SplitBatch:
+    """A transaction of several entries failed: apply each of them alone, so that none holds back another."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RetryLater:
+    """Try the entry again after `wait_s`. `counts`: the next try is another attempt of MAX_ATTEMPTS."""
+
+    wait_s: float
+    counts: bool
+    kind: FailureKind
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """Write the entry to the dead letters, with the reason."""
+
+    reason: str
+
+
+Decision = WaitOut | SplitBatch | RetryLater | DeadLetter
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The kind of a failure, its reason as a sentence, and the delay a handler asked for (None: the usual one)."""
+
+    kind: FailureKind
     reason: str
     after_s: float | None = None
 
 
-def judge(error: Exception) -> Verdict:
-    """Tells outages and conflicts, which are nobody's fault, from events that cannot be applied."""
+def decide(error: Exception, attempt: int, batch_size: int, settings: Settings) -> Decision:
+    """Decide what to do about `batch_size` entries whose transaction failed. `attempt` is that of a single entry."""
+    failure = classify(error)
+    if failure.kind == "outage":
+        return WaitOut(failure.reason)
+    if batch_size > 1:
+        return SplitBatch(failure.reason)
+    if failure.kind == "permanent":
+        return DeadLetter(failure.reason)
+    counts = failure.kind == "failed"
+    if counts and attempt >= settings.max_attempts:
+        return DeadLetter(f"attempt {attempt} of {settings.max_attempts} failed: {failure.reason}")
+    wait_s = failure.after_s
+    if wait_s is None:
+        wait_s = delay_s(attempt, settings.retry_delay_ms, settings.retry_delay_max_ms)
+    return RetryLater(wait_s, counts, failure.kind, failure.reason)
+
+
+def decide_before_attempt(entry: Entry | Unreadable, attempts_max: int) -> DeadLetter | None:
+    """Decide about an entry before it is tried: dead-letter what cannot be decoded, and poison messages."""
+    if isinstance(entry, Unreadable):
+        return DeadLetter(str(entry.problem))
+    if is_poison(entry.deliveries, attempts_max):
+        return DeadLetter(
+            f"delivered {entry.deliveries} times without an outcome: each time its worker died or was stopped"
+        )
+    return None
+
+
+def is_poison(deliveries: int, attempts_max: int) -> bool:
+    """Return whether an entry was delivered so often without an outcome that it is not tried again."""
+    return deliveries > max(attempts_max, DELIVERIES_ALONE_MIN)
+
+
+def quarantine_after(attempts_max: int) -> int:
+    """Return the delivery count above which an entry is reclaimed alone: it gets one try before it is poison."""
+    return min(QUARANTINE_AFTER_DELIVERIES, max(attempts_max - 2, 0))
+
+
+def delay_s(attempt: int, first_ms: int, longest_ms: int) -> float:
+    """Return the wait after the `attempt`-th failure: it doubles up to a limit, with jitter down to a half."""
+    grown_ms = min(longest_ms, first_ms << min(max(attempt - 1, 0), 30))
+    return random.uniform(0.5, 1.0) * grown_ms / 1000  # noqa: S311 - jitter, not a secret
+
+
+def classify(error: Exception) -> Failure:
+    """Separate outages and conflicts, which no event caused, from events that cannot be applied."""
     if isinstance(error, HandlerFailed):
         cause = error.__cause__
-        if isinstance(cause, INFRASTRUCTURE) and not error.is_guest:  # the built-in projection's
-            return judge(cause)
-        return _judge_handler(error)
+        if isinstance(cause, INFRASTRUCTURE) and not error.is_guest:  # raised by the built-in projection
+            return classify(cause)
+        return _classify_handler_failure(error)
     if isinstance(error, asyncpg.PostgresError):
-        return Verdict(_kind_of(error), describe(error))
-    # What is left of our own: no connection, a time-out, Redis; or a bug this event found, which must not stop all.
-    return Verdict("outage" if isinstance(error, INFRASTRUCTURE) else "failed", describe(error))
+        return Failure(_kind_of(error), describe(error))
+    # Everything else: connection errors and timeouts are outages; any other exception is a bug that this event
+    # triggered, so only this event fails.
+    return Failure("outage" if isinstance(error, INFRASTRUCTURE) else "failed", describe(error))
 
 
-def _judge_handler(failure: HandlerFailed) -> Verdict:
+def _classify_handler_failure(failure: HandlerFailed) -> Failure:
     cause = failure.__cause__
     match cause:
         case Reject():
-            return Verdict("permanent", str(cause))
+            return Failure("permanent", str(cause))
         case Retry():
-            return Verdict("failed", str(cause), cause.after_s)
+            return Failure("failed", str(cause), cause.after_s)
         case ValidationError():
-            return Verdict("permanent", describe(cause))
-        case asyncpg.PostgresError() if _is_of_postgres_alone(cause.sqlstate or ""):
-            return Verdict(_kind_of(cause), describe(cause))
+            return Failure("permanent", describe(cause))
+        case asyncpg.PostgresError() if _is_server_only(cause.sqlstate or ""):
+            return Failure(_kind_of(cause), describe(cause))
         case asyncpg.DataError():
-            return Verdict("permanent", describe(cause))
+            return Failure("permanent", describe(cause))
         case RedisError():
-            return Verdict("outage", describe(cause))
+            return Failure("outage", describe(cause))
     if failure.connection_lost:
-        return Verdict("outage", f"Postgres closed the connection: {failure}")
-    return Verdict("failed", str(failure))
+        return Failure("outage", f"Postgres closed the connection: {failure}")
+    return Failure("failed", str(failure))
 
 
-def _is_of_postgres_alone(sqlstate: str) -> bool:
-    return sqlstate[:2] in _OF_POSTGRES_ALONE | _CONFLICT_CLASSES or sqlstate in _STATES_OF_POSTGRES_ALONE
+def _is_server_only(sqlstate: str) -> bool:
+    return sqlstate[:2] in _SERVER_ONLY_CLASSES | _CONFLICT_CLASSES or sqlstate in _SERVER_ONLY_STATES
 
 
-def _kind_of(error: asyncpg.PostgresError) -> Kind:
+def _kind_of(error: asyncpg.PostgresError) -> FailureKind:
     sqlstate = error.sqlstate or ""
     if sqlstate == _QUERY_CANCELED or sqlstate[:2] in _CONFLICT_CLASSES:
         return "conflict"
@@ -100,25 +184,9 @@ def _kind_of(error: asyncpg.PostgresError) -> Kind:
 
 
 def describe(error: BaseException) -> str:
-    """The error in one line, without the data it was about."""
+    """Return the error in one line, without the data that caused it."""
     if isinstance(error, ValidationError):
         problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in error.errors()[:3])
         return f"the body is not what its provider documents: {problems}"
     text = str(error).splitlines()[0][:REASON_CHARS_MAX] if str(error) else ""
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def quarantine_after(attempts_max: int) -> int:
-    """The number of deliveries past which an entry is taken over alone: before it could be given up with its mates."""
-    return min(QUARANTINE_AFTER_DELIVERIES, max(attempts_max - 2, 0))
-
-
-def is_poison(deliveries: int, attempts_max: int) -> bool:
-    """Whether an entry was delivered so often without an outcome that it is not tried again."""
-    return deliveries > max(attempts_max, DELIVERIES_ALONE_MIN)
-
-
-def delay_s(attempt: int, first_ms: int, longest_ms: int) -> float:
-    """The wait after the `attempt`-th failure: doubling, with jitter down to a half, up to a limit."""
-    grown_ms = min(longest_ms, first_ms << min(max(attempt - 1, 0), 30))
-    return random.uniform(0.5, 1.0) * grown_ms / 1000  # noqa: S311 - jitter, not a secret

@@ -1,4 +1,4 @@
-"""The Lua beside this file, each script with one typed method."""
+"""The scripts in `lua/`, with one typed method for each."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,34 +12,35 @@ _LUA = Path(__file__).parent / "lua"
 
 
 class Scripts:
-    """Calls the scripts of one partition. Each docstring is short: the contract is at the top of the .lua."""
+    """The scripts of one partition. Each one's contract is at the top of its .lua file."""
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._keys = keys
         self._scripts = {path.stem: redis.register_script(path.read_text()) for path in sorted(_LUA.glob("*.lua"))}
 
     async def make_group(self) -> bool:
-        """Whether it had to be made."""
+        """Return whether it had to be made."""
         return bool(await self._call("make_group", [self._keys.events, self._keys.epoch], GROUP))
 
     async def read(self, consumer: str, *, count: int, page: int, bytes_max: int) -> list[tuple[bytes, list[bytes]]]:
-        """New entries: ids and flat fields."""
+        """Return new entries: ids and flat fields."""
         reply = await self._call("read", [self._keys.events], GROUP, consumer, count, page, bytes_max)
         return cast("list[tuple[bytes, list[bytes]]]", reply)
 
     async def acquire_locks(self, locks: Sequence[str], token: str, ttl_ms: int) -> list[bool]:
-        """One answer per lock: is it ours now?"""
-        return [bool(taken) for taken in cast("list[int]", await self._call("acquire_locks", locks, token, ttl_ms))]
+        """Return for each lock whether the token owns it now."""
+        acquired = cast("list[int]", await self._call("acquire_locks", locks, token, ttl_ms))
+        return [bool(is_ours) for is_ours in acquired]
 
     async def release_locks(self, locks: Sequence[str], token: str) -> int:
-        """How many were ours."""
+        """Return how many the token owned."""
         return cast("int", await self._call("release_locks", locks, token))
 
     async def heartbeat(
         self, slot: int, consumer: str, token: str, *, slot_ttl_ms: int, lock_ttl_ms: int, locks: Sequence[str],
         entry_ids: Sequence[str],
     ) -> tuple[bool, int, int]:  # fmt: skip
-        """Whether the slot is still ours, and how many locks and entries are not."""
+        """Return whether the lease is still the worker's, and how many locks and entries are not."""
         slot_kept, locks_lost, entries_lost = await self._call(
             "heartbeat", [self._keys.events, self._keys.slot(slot), *locks],
             GROUP, consumer, token, slot_ttl_ms, lock_ttl_ms, *entry_ids,
@@ -49,32 +50,32 @@ class Scripts:
     async def reclaim(
         self, consumer: str, *, idle_ms_min: int, cursor: str, count: int, quarantine_after: int, bytes_max: int
     ) -> tuple[str, list[tuple[bytes, int, list[bytes]]], list[bytes]]:
-        """The next cursor, the entries taken over, and the ids that are gone from the stream."""
+        """Return the next cursor, the reclaimed entries, and the ids that are gone from the stream."""
         cursor_next, taken, gone = await self._call(
             "reclaim", [self._keys.events], GROUP, consumer, idle_ms_min, cursor, count, quarantine_after, bytes_max
         )
         return cursor_next.decode(), taken, gone
 
     async def count_attempt(self, consumer: str, attempts: Sequence[tuple[str, int]]) -> list[bool]:
-        """One answer per entry: may we try it, because no other consumer has it?"""
+        """Return for each entry whether it may be tried, because no other consumer has it."""
         flat = [value for pair in attempts for value in pair]
         return [bool(kept) for kept in await self._call("count_attempt", [self._keys.events], GROUP, consumer, *flat)]
 
     async def release_entries(self, consumer: str, idle_ms: int, attempts: Sequence[tuple[str, int]]) -> int:
-        """How many entries were given back."""
+        """Return how many entries were released."""
         flat = [value for pair in attempts for value in pair]
         return cast("int", await self._call("release_entries", [self._keys.events], GROUP, consumer, idle_ms, *flat))
 
-    async def record_failure(self, consumer: str, notes: Mapping[str, str]) -> int:
-        """How many notes were left, by entry: not about entries that another has taken over or settled."""
-        flat = [value for pair in notes.items() for value in pair]
+    async def record_failure(self, consumer: str, failures: Mapping[str, str]) -> int:
+        """Return how many were recorded: none of entries that another worker has reclaimed or acknowledged."""
+        flat = [value for pair in failures.items() for value in pair]
         keys = [self._keys.events, self._keys.failures]
         return cast("int", await self._call("record_failure", keys, GROUP, consumer, *flat))
 
     async def ack_committed(
         self, entry_ids: Sequence[str], markers: Sequence[str], committed_ttl_s: int, locks: Sequence[str], token: str
     ) -> int:
-        """How many entries were deleted."""
+        """Return how many entries were deleted."""
         keys = [self._keys.events, self._keys.failures, *markers, *locks]
         deleted = await self._call(
             "ack_committed", keys, GROUP, COMMITTED, committed_ttl_s, token, len(markers), *entry_ids
@@ -82,12 +83,12 @@ class Scripts:
         return cast("int", deleted)
 
     async def ack_dead_lettered(self, entry_id: str, marker: str | None) -> bool:
-        """Whether the marker was taken away."""
+        """Return whether the marker was deleted."""
         keys = [self._keys.events, self._keys.failures, *([marker] if marker else [])]
         return bool(await self._call("ack_dead_lettered", keys, GROUP, entry_id))
 
     async def forget_consumer(self, consumer: str, slot: int, token: str = "") -> bool:
-        """Whether the name is gone."""
+        """Return whether the name is gone."""
         keys = [self._keys.events, self._keys.slot(slot)]
         return bool(await self._call("forget_consumer", keys, GROUP, consumer, token))
 

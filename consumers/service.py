@@ -1,4 +1,4 @@
-"""One worker's life: lease a slot, work under it, give it up. After a lost slot it begins anew under another."""
+"""One worker's life: acquire a lease, work under it, release it. After a lost lease it starts again under another."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,6 +14,7 @@ from consumers.hooks import Hooks, no_hooks
 from consumers.lease import Lease
 from consumers.locks import Locks
 from consumers.metrics import Metrics
+from consumers.observers import Observers
 from consumers.retry import delay_s, describe
 from consumers.scripts import Scripts
 from consumers.settings import Settings
@@ -31,71 +32,67 @@ log = structlog.get_logger()
 
 
 class Service:
-    """A worker process' work, from start to `stop()`."""
+    """The work of a worker process, from start to `stop()`."""
 
     def __init__(
         self, settings: Settings, handlers: Handlers, metrics: Metrics, progress: Progress, hooks: Hooks = no_hooks
     ) -> None:
         self._settings = settings
         self._handlers = handlers
-        self._metrics = metrics
-        self._progress = progress
-        self._hooks = hooks
+        self._observers = Observers(metrics, progress, hooks)
         self._had_group = False
         self._stopping = asyncio.Event()
         self._on_stop: Callable[[], None] = lambda: None
 
     def stop(self) -> None:
-        """Stops reading; what is in hand is finished first, within `drain_timeout_s`."""
+        """Stop reading, and let `run` finish the entries in flight within `drain_timeout_s`."""
         self._stopping.set()
         self._on_stop()
 
     async def run(self) -> None:
-        """Works until stopped. Returns when nothing is left in hand, or the time to drain is over."""
+        """Work until stopped. Returns when no batch is in flight, or when the time to drain is over."""
         url, timeout_s = self._settings.redis_url, self._settings.redis_timeout_s
         redis = client(url, timeout_s=timeout_s, name=CLIENT_NAME)
         reader = client(url, timeout_s=timeout_s, name=CLIENT_NAME, blocks_ms=self._settings.block_ms)
         try:
             while not self._stopping.is_set():
-                await self._work_under_one_slot(redis, reader)
+                await self._work_under_one_lease(redis, reader)
         finally:
             await reader.aclose()
             await redis.aclose()
 
-    async def _work_under_one_slot(self, redis: Redis, reader: Redis) -> None:
+    async def _work_under_one_lease(self, redis: Redis, reader: Redis) -> None:
         keys = Keys(self._settings.key_prefix)
         scripts = Scripts(redis, keys)
         stream = Stream(reader, redis, scripts, keys)
-        slot = Lease(scripts, stream, keys, self._settings)
-        if not await self._begin(slot, stream):
+        lease = Lease(scripts, stream, keys, self._settings)
+        if not await self._begin(lease, stream):
             return
-        log.info("working", consumer=slot.consumer)
-        locks = Locks(scripts, keys, slot.token, self._settings.lock_ttl_ms)
-        async with await open_pool(self._settings, slot.consumer) as pool:
-            worker = Worker(
-                stream, locks, slot, pool, self._handlers, self._settings, self._metrics, self._progress, self._hooks
-            )
-            heartbeat = asyncio.create_task(slot.keep(locks, worker.entries_held))
+        log.info("working", consumer=lease.consumer)
+        locks = Locks(scripts, keys, lease.token, self._settings.lock_ttl_ms)
+        async with await open_pool(self._settings, lease.consumer) as pool:
+            worker = Worker(stream, locks, lease, pool, self._handlers, self._settings, self._observers)
+            heartbeat = asyncio.create_task(lease.keep_alive(locks, worker.entries_held))
             try:
                 await self._drive(worker)
             finally:
                 await end(heartbeat)
-        if slot.lost.is_set():
-            log.warning("the lease of this worker's name is gone: it was stopped for too long, or Redis was wiped; it "
-                        "begins anew", consumer=slot.consumer)  # fmt: skip
-        await slot.give_up()
+        if lease.lost.is_set():
+            log.warning("this worker lost its lease: it was stopped for too long, or Redis was wiped; it starts again "
+                        "under a new one", consumer=lease.consumer)  # fmt: skip
+        await lease.release()
 
-    async def _begin(self, slot: Lease, stream: Stream) -> bool:
-        """Makes sure of the group and then leases a slot, however long Redis takes. False when stopped meanwhile."""
+    async def _begin(self, lease: Lease, stream: Stream) -> bool:
+        """Ensure the group and acquire a lease, however long Redis takes. Return False if stopped meanwhile."""
         failures = 0
         while not self._stopping.is_set():
             try:
-                self._tell_of_group(made=await stream.ensure_group())
-                await slot.lease()
+                self._report_new_group(is_new=await stream.ensure_group())
+                await lease.acquire()
             except (RedisError, OSError) as error:
                 failures += 1
                 wait_s = delay_s(failures, self._settings.outage_delay_ms, self._settings.outage_delay_max_ms)
-                self._progress.waiting_for(describe(error))
+                self._observers.progress.waiting_for(describe(error))
                 log.warning("cannot start working; it is tried again", reason=describe(error), wait_s=round(wait_s, 3))
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), wait_s)
@@ -103,15 +100,15 @@ class Service:
                 return True
         return False
 
-    def _tell_of_group(self, *, made: bool) -> None:
-        """To make the group is the first worker's business; to have to make it again is an incident."""
-        if made and self._had_group:
-            self._metrics.group_recreated()
+    def _report_new_group(self, *, is_new: bool) -> None:
+        """Report a group that had to be made again. The first time it is normal: the first worker makes it."""
+        if is_new and self._had_group:
+            self._observers.metrics.group_recreated()
             log.critical(GROUP_WAS_GONE)
         self._had_group = True
 
     async def _drive(self, worker: Worker) -> None:
-        """Runs the worker; after `stop()` it has `drain_timeout_s` to finish."""
+        """Run the worker; after `stop()` it has `drain_timeout_s` to finish."""
         running = asyncio.create_task(worker.run())
         self._on_stop = worker.stop
         if self._stopping.is_set():
@@ -121,8 +118,8 @@ class Service:
             await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
             await asyncio.wait({running}, timeout=None if not stopping.done() else self._settings.drain_timeout_s)
             if not running.done():
-                log.warning("not finished in time; what is in hand is rolled back, and others take it over",
-                            drain_timeout_s=self._settings.drain_timeout_s)  # fmt: skip
+                log.warning("not finished in time; the open transaction is rolled back, and others take its entries "
+                            "over", drain_timeout_s=self._settings.drain_timeout_s)  # fmt: skip
         finally:
             stopping.cancel()
             await end(running)

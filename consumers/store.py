@@ -1,7 +1,8 @@
-"""What a worker tells Postgres, statement by statement. The transaction around them is the worker's."""
+"""The worker's statements in Postgres, and the transaction around them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -19,11 +20,11 @@ CONNECTIONS_MAX = 2
 PARTITION_MONTHS_AHEAD = 2
 REASON_CHARS_MAX = 2000
 TRACEBACK_CHARS_MAX = 50_000
-"""How much is kept of why an entry could not be applied; of a traceback its end, where the error is."""
+"""How much of a reason is kept, and of a traceback: its end, where the error is."""
 
 
 async def open_pool(settings: Settings, consumer: str) -> "asyncpg.Pool[Any]":
-    """A pool that connects when first used, with every limit set on both sides. Postgres may be down now."""
+    """Return a pool that connects when first used, with limits on both sides. Postgres may be down now."""
     return await asyncpg.create_pool(
         settings.database_url.get_secret_value(),
         min_size=0,
@@ -44,14 +45,27 @@ async def open_pool(settings: Settings, consumer: str) -> "asyncpg.Pool[Any]":
     )
 
 
+@asynccontextmanager
+async def exclusive_transaction(
+    pool: "asyncpg.Pool[Any]", entries: Sequence[Entry], acquire_timeout_s: float
+) -> AsyncIterator[Connection]:
+    """Open a transaction that excludes all others on the entries' resources, even if their Redis locks have expired."""
+    async with (
+        pool.acquire(timeout=acquire_timeout_s) as connection,
+        connection.transaction(isolation="read_committed"),
+    ):
+        await exclude_others(connection, entries)
+        yield connection
+
+
 async def exclude_others(connection: Connection, entries: Sequence[Entry]) -> None:
-    """Waits until no other transaction works on the entries' resources, and keeps others out until this one ends."""
+    """Wait until no other transaction works on the entries' resources, and exclude others until this one ends."""
     events = [entry.event for entry in entries]
     await connection.execute(EVENTS["lock_resources"], [e.namespace for e in events], [e.resource for e in events])
 
 
 async def claim(connection: Connection, entries: Sequence[Entry]) -> list[Entry]:
-    """Inserts the events that nobody has applied, with their payloads; returns the entries that are ours to apply."""
+    """Insert the events that nobody has applied, and return their entries: those are to be applied now."""
     events = [entry.event for entry in entries]
     rows = await connection.fetch(
         EVENTS["claim_events"],
@@ -71,7 +85,7 @@ async def claim(connection: Connection, entries: Sequence[Entry]) -> list[Entry]
 
 
 async def keep_payloads(connection: Connection, claimed: Sequence[Entry]) -> None:
-    """Keeps the signed bytes of claimed entries, and closes what dead letters their events had left open."""
+    """Keep the signed bytes of claimed entries, and close the open dead letters of their events."""
     if not claimed:
         return
     events = [entry.event for entry in claimed]
@@ -88,7 +102,7 @@ async def keep_payloads(connection: Connection, claimed: Sequence[Entry]) -> Non
 
 
 async def record_duplicates(connection: Connection, entries: Sequence[Entry]) -> None:
-    """Records entries whose event another entry has brought."""
+    """Record entries whose event was applied from another entry."""
     if not entries:
         return
     events = [entry.event for entry in entries]
@@ -103,8 +117,8 @@ async def record_duplicates(connection: Connection, entries: Sequence[Entry]) ->
 
 
 async def read_kept(connection: Connection, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Event]:
-    """Events that were applied, by namespace and event id, as they were. Where a payload is not kept any more, `body`
-    and `headers` are empty.
+    """Return applied events by namespace and event id. Where a payload is not kept any more, `body` and `headers` are
+    empty.
     """
     rows = await connection.fetch(
         EVENTS["find_kept"], [namespace for namespace, _ in wanted], [event_id for _, event_id in wanted]
@@ -119,7 +133,7 @@ def _event(row: "asyncpg.Record[Any]") -> Event:
 
 
 async def dead_letter(connection: Connection, entry: Entry | Unreadable, reason: str, traceback: str) -> bool:
-    """Writes an entry to the dead letters, whole. Tells whether it lies there now: not if its event is applied."""
+    """Write an entry to the dead letters. Return whether it is there now: not if its event was applied."""
     event = entry.event if isinstance(entry, Entry) else None
     await connection.execute(
         DEAD_LETTERS["bury"],
@@ -139,16 +153,16 @@ async def dead_letter(connection: Connection, entry: Entry | Unreadable, reason:
 
 
 async def find_dead_lettered(connection: Connection, entries: Sequence[Entry | Unreadable]) -> set[str]:
-    """The ids of those entries that lie in the dead letters."""
+    """Return the ids of those entries that are in the dead letters."""
     ids = [entry.entry_id for entry in entries]
     return {row[0] for row in await connection.fetch(DEAD_LETTERS["find_buried"], ids)}
 
 
 async def ensure_partitions(connection: Connection) -> None:
-    """Makes the payloads' partitions of the coming months, long before the first row needs one."""
+    """Create the payloads' partitions of the coming months, long before the first row needs one."""
     await connection.execute(EVENTS["ensure_payload_partitions"], PARTITION_MONTHS_AHEAD)
 
 
 def _storable(text: str) -> str:
-    """Text that Postgres can hold, whatever an exception says of itself."""
+    """Return the text without characters that Postgres cannot hold."""
     return text.encode(errors="backslashreplace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")

@@ -1,4 +1,4 @@
-"""The consumer's side of the stream: read, take over, acknowledge. The only place that does."""
+"""The only module that reads, reclaims and acknowledges stream entries."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -17,24 +17,24 @@ from contract.keys import GROUP, Keys
 log = structlog.get_logger()
 
 WALK_PAGES_MAX = 100
-"""Pages of the pending list looked at in one walk, before new entries get their turn."""
+"""Pages of the pending list examined in one walk, before new entries are read."""
 
 ENTRIES_READ_AT_ONCE = 50
-"""Entries read before they are weighed: each may be as large as the gateway's body limit."""
+"""Entries read before their bytes are summed: each may be as large as the gateway's body limit."""
 
 GROUP_WAS_GONE = (
     "the stream or its group was gone: Redis was wiped or restored; the group reads from the beginning, and Postgres "
-    "tells what was applied. Run `make audit`, and compare with the providers' lists of events"
+    "knows what was applied. Run `make audit`, and compare with the providers' lists of events"
 )
-"""What a worker says that had worked with the group before."""
+"""Logged by a worker that had worked with the group before."""
 
 WaitingKind = Literal["retry", "infrastructure"]
-"""Why an entry waits: its own failure, which counts as an attempt, or what is nobody's fault."""
+"""Why an entry waits: its own failure, which counts as an attempt, or an outage or conflict, which does not."""
 
 
 @dataclass(frozen=True, slots=True)
-class TakenOver:
-    """What one walk over the pending list brought: entries, and ids that are pending but gone from the stream."""
+class Reclaimed:
+    """The result of one walk over the pending list: entries, and ids that are pending but gone from the stream."""
 
     entries: list[Entry | Unreadable]
     gone: list[str]
@@ -43,8 +43,8 @@ class TakenOver:
 class Stream:
     """One partition's stream, as the consumer named in each call sees it.
 
-    `reader` blocks and so has a longer socket time-out than `scripts`' client. Every method raises RedisError when the
-    server cannot be reached or refuses; NOGROUP is a ResponseError that `group_is_missing` tells.
+    `reader` blocks, and so has a longer socket time-out than the client of `scripts`. Every method raises RedisError if
+    the server cannot be reached or refuses; for a missing group see `group_is_missing`.
     """
 
     def __init__(self, reader: Redis, redis: Redis, scripts: Scripts, keys: Keys) -> None:
@@ -53,17 +53,17 @@ class Stream:
         self._scripts = scripts
         self._keys = keys
         self._cursor = "-"
-        # redis-py would build a list of dicts for every caller's taste; entries are read from the plain reply.
+        # Entries are decoded from the plain reply: the dicts that redis-py builds would only cost time.
         reader.set_response_callback("XREADGROUP", _plain)  # type: ignore[arg-type] # any callable will do
 
     async def ensure_group(self) -> bool:
-        """Makes the group, from the very first entry (`0`, never `$`), if it is not there. Tells whether it made it."""
+        """Make the group if it is missing, from the first entry (`0`, never `$`). Return whether it was made."""
         return await self._scripts.make_group()
 
     async def read(self, consumer: str, count: int, bytes_max: int, block_ms: int | None) -> list[Entry | Unreadable]:
-        """Up to `count` new entries, of which the one that reaches `bytes_max` is on the last page read.
+        """Return up to `count` new entries. The page on which `bytes_max` is reached is the last.
 
-        Where there is none it waits up to `block_ms` for the first ones, or not at all where that is None.
+        If there are none, wait up to `block_ms` for the first ones, or not at all where that is None.
         """
         entries = await self._scripts.read(consumer, count=count, page=ENTRIES_READ_AT_ONCE, bytes_max=bytes_max)
         if not entries and block_ms is not None:
@@ -74,10 +74,10 @@ class Stream:
             entries = reply[0][1] if reply else []
         return [read_entry(entry_id, 1, _pairs(fields)) for entry_id, fields in entries]
 
-    async def take_over(
+    async def reclaim(
         self, consumer: str, idle_ms_min: int, count: int, quarantine_after: int, bytes_max: int
-    ) -> TakenOver:
-        """Up to `count` entries whose owner let them lie for `idle_ms_min`, found by walking the whole pending list.
+    ) -> Reclaimed:
+        """Return up to `count` entries that were idle for `idle_ms_min`, by walking the whole pending list.
 
         An entry delivered more often than `quarantine_after` comes alone, and one that reaches `bytes_max` last.
         """
@@ -92,17 +92,17 @@ class Stream:
             )
             if taken or gone or self._cursor == "-":
                 entries = [read_entry(entry_id, deliveries, _pairs(fields)) for entry_id, deliveries, fields in taken]
-                return TakenOver(entries, [entry_id.decode() for entry_id in gone])
-        return TakenOver([], [])
+                return Reclaimed(entries, [entry_id.decode() for entry_id in gone])
+        return Reclaimed([], [])
 
     async def count_attempt(self, consumer: str, entries: Sequence[Entry]) -> list[Entry]:
-        """Counts one more delivery of each entry, and returns those that no other consumer has taken over."""
+        """Count one more delivery of each entry, and return those that no other consumer has reclaimed."""
         attempts = [(entry.entry_id, entry.deliveries) for entry in entries]
         kept = await self._scripts.count_attempt(consumer, attempts) if attempts else []
         return [entry for entry, is_kept in zip(entries, kept, strict=True) if is_kept]
 
     async def release_entries(self, consumer: str, entries: Sequence[Entry], idle_ms: int) -> None:
-        """Returns entries that were not tried, as if this delivery had not been."""
+        """Make entries that were not tried available to others, and do not count this delivery."""
         if entries:
             attempts = [(entry.entry_id, entry.deliveries - 1) for entry in entries]
             await self._scripts.release_entries(consumer, idle_ms, attempts)
@@ -110,12 +110,12 @@ class Stream:
     async def ack_committed(
         self, entries: Sequence[Entry], committed_ttl_s: int, locks: Sequence[str] = (), token: str = ""
     ) -> None:
-        """Acknowledges and deletes committed entries, marks their events committed, releases locks, in one step."""
+        """Acknowledge and delete committed entries, mark their events committed, release locks, in one step."""
         markers = [self._keys.seen(entry.event.namespace, entry.event.event_id) for entry in entries]
         await self._scripts.ack_committed([entry.entry_id for entry in entries], markers, committed_ttl_s, locks, token)
 
     async def ack_dead_lettered(self, entry: Entry | Unreadable) -> None:
-        """Acknowledges and deletes an entry that lies in the dead letters, and lets its event be delivered again."""
+        """Acknowledge and delete an entry that is in the dead letters, and let its event be delivered again."""
         marker = self._keys.seen(entry.event.namespace, entry.event.event_id) if isinstance(entry, Entry) else None
         await self._scripts.ack_dead_lettered(entry.entry_id, marker)
 
@@ -123,25 +123,25 @@ class Stream:
         self, consumer: str, entries: Sequence[Entry], kind: WaitingKind, reason: str, delay_s: float,
         since: datetime | None = None,
     ) -> None:  # fmt: skip
-        """Leaves word of why the consumer's entries wait, and since when nothing works, for whoever looks at them."""
+        """Record why the consumer's entries wait and, in an outage, since when, for `make pending`."""
         now = datetime.now(UTC)
-        note = {
+        failure = {
             "kind": kind,
             "reason": reason,
             "at": now.isoformat(),
             "retry_at": (now + timedelta(seconds=delay_s)).isoformat(),
             "since": since.isoformat() if since else None,
         }
-        notes = {entry.entry_id: json.dumps({**note, "attempt": entry.deliveries}) for entry in entries}
-        await self._scripts.record_failure(consumer, notes)
+        failures = {entry.entry_id: json.dumps({**failure, "attempt": entry.deliveries}) for entry in entries}
+        await self._scripts.record_failure(consumer, failures)
 
     async def idle_consumers(self) -> list[bytes]:
-        """The names in the group that have no pending entry, be they ours or not."""
+        """Return the names in the group that have no pending entry, workers' names or not."""
         return [c["name"] for c in await self._redis.xinfo_consumers(self._keys.events, GROUP) if not c["pending"]]
 
 
 def group_is_missing(error: Exception) -> bool:
-    """Whether Redis answered that the stream or its group is not there: it was wiped, or never held any."""
+    """Return whether Redis answered that the stream or its group does not exist: it was wiped, or is new."""
     return isinstance(error, ResponseError) and "NOGROUP" in str(error)
 
 

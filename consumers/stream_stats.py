@@ -1,4 +1,4 @@
-"""How much waits in the stream, and for how long: one cheap call, for the gauges and for `status`."""
+"""The length and age of the backlog, read in one cheap call, for the gauges and for `make status`."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from contract.keys import GROUP, Keys
 log = structlog.get_logger()
 
 EVERY_S = 5.0
-"""How often each worker measures for the gauges."""
+"""How often each worker updates its gauges."""
 
 _SCRIPT = Path(__file__).with_suffix(".lua").read_text()
 _LAG_UNKNOWN = -1
@@ -23,7 +23,7 @@ _LAG_UNKNOWN = -1
 
 @dataclass(frozen=True, slots=True)
 class GroupState:
-    """The consumer group: what it has read, and what it has read but not settled."""
+    """The consumer group: its lag, and its entries that were read but not acknowledged."""
 
     last_delivered_id: str
     lag: int
@@ -35,7 +35,7 @@ class GroupState:
 
 @dataclass(frozen=True, slots=True)
 class StreamState:
-    """The stream: its length is the backlog, since entries leave it once committed."""
+    """The stream. Its length is the backlog, because entries are deleted once committed."""
 
     length: int
     entries_added: int
@@ -46,28 +46,28 @@ class StreamState:
 
 @dataclass(frozen=True, slots=True)
 class StreamStats:
-    """The state at one moment of the server's clock. `stream` is None where nothing was ever published."""
+    """The state at `now_ms` of the server's clock. `stream` is None where nothing was ever published."""
 
     now_ms: int
     stream: StreamState | None
 
     @property
     def group(self) -> GroupState | None:
-        """None where no worker has ever started, or where the group was lost with the data."""
+        """The group, or None where no worker has ever started or the group was lost with the data."""
         return self.stream.group if self.stream else None
 
     def age_ms(self, entry_id: str) -> int:
-        """How long ago the entry was added, by the server's clock."""
+        """Return how long ago the entry was added, by the server's clock."""
         return max(0, self.now_ms - int(entry_id.partition("-")[0]))
 
     @property
     def oldest_age_ms(self) -> int:
-        """How long the oldest entry has waited; 0 where none does."""
+        """How long the oldest entry has waited; 0 for an empty stream."""
         return self.age_ms(self.stream.oldest_id) if self.stream and self.stream.oldest_id else 0
 
 
 async def read_stream_stats(redis: Redis, keys: Keys) -> StreamStats:
-    """Looks once."""
+    """Read the state now."""
     reply = cast("list[Any]", await redis.register_script(_SCRIPT)(keys=[keys.events], args=[GROUP]))
     if len(reply) == 1:
         return StreamStats(reply[0], None)
@@ -78,11 +78,11 @@ async def read_stream_stats(redis: Redis, keys: Keys) -> StreamStats:
     )
 
 
-async def poll_stream_stats(redis: Redis, keys: Keys, show: Callable[[StreamStats], None]) -> None:
-    """Measures again and again until cancelled. Where Redis does not answer, what was shown last stays."""
+async def poll_stream_stats(redis: Redis, keys: Keys, report: Callable[[StreamStats], None]) -> None:
+    """Report the state periodically until cancelled. While Redis does not answer, nothing is reported."""
     while True:
         try:
-            show(await read_stream_stats(redis, keys))
+            report(await read_stream_stats(redis, keys))
         except RedisError as error:
             log.warning("the backlog could not be measured; it is tried again", error=str(error), again_s=EVERY_S)
         await asyncio.sleep(EVERY_S)
@@ -93,7 +93,7 @@ def _group(reply: list[Any], length: int) -> GroupState:
     unknown = lag == _LAG_UNKNOWN
     return GroupState(
         last_delivered_id=last_delivered_id.decode(),
-        # Entries leave the stream when they leave the pending list, so what is not pending was not read yet.
+        # Entries are acknowledged and deleted in one step, so those that are not pending were not read yet.
         lag=max(0, length - pending) if unknown else lag,
         lag_is_estimated=unknown,
         pending=pending,

@@ -59,7 +59,7 @@ async def test_a_worker_whose_hands_are_full_reads_no_more(workers: Workers) -> 
 def test_what_waits_is_weighed() -> None:
     heavy = [Entry(f"{n}-0", 1, contract_event(f"evt_{n}"), {b"body": BODY}) for n in range(3)]
     parking = DelayQueue()
-    parking.park(heavy, 1.0)
+    parking.add(heavy, 1.0)
     assert parking.size_bytes == 3 * len(BODY)
     assert parking.take_due(2.0, 10, bytes_max=len(BODY)) == (heavy[:1], [])
     assert parking.take_due(2.0, 10) == (heavy[1:], [])

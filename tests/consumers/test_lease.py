@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from consumers import lease as slots
-from consumers.lease import Lease, SlotsExhaustedError
+from consumers.lease import Lease, LeasesExhaustedError
 from consumers.locks import Locks
 from consumers.scripts import Scripts
 from consumers.settings import Settings
@@ -21,19 +21,19 @@ AcquireLease = Callable[[], Awaitable[Lease]]
 
 
 @pytest.fixture
-async def lease(redis: Redis, keys: Keys, settings: Settings) -> AcquireLease:
-    """Leases one more slot."""
+async def acquire(redis: Redis, keys: Keys, settings: Settings) -> AcquireLease:
+    """Acquires one more lease."""
     scripts = Scripts(redis, keys)
     await scripts.make_group()
     quick = settings.model_copy(update=QUICK)
-    return lambda: Lease(scripts, Stream(redis, redis, scripts, keys), keys, quick).lease()
+    return lambda: Lease(scripts, Stream(redis, redis, scripts, keys), keys, quick).acquire()
 
 
 @asynccontextmanager
-async def kept(slot: Lease, redis: Redis, keys: Keys) -> AsyncIterator[None]:
-    """With its heartbeat, while the block lasts."""
-    locks = Locks(Scripts(redis, keys), keys, slot.token, QUICK["lock_ttl_ms"])
-    task = asyncio.create_task(slot.keep(locks, list))
+async def kept(lease: Lease, redis: Redis, keys: Keys) -> AsyncIterator[None]:
+    """Runs the heartbeat while the block lasts."""
+    locks = Locks(Scripts(redis, keys), keys, lease.token, QUICK["lock_ttl_ms"])
+    task = asyncio.create_task(lease.keep_alive(locks, list))
     try:
         yield
     finally:
@@ -41,29 +41,29 @@ async def kept(slot: Lease, redis: Redis, keys: Keys) -> AsyncIterator[None]:
         await asyncio.wait({task})
 
 
-async def test_the_lowest_free_slot_is_leased(redis: Redis, keys: Keys, lease: AcquireLease) -> None:
-    first, second, third = [await lease() for _ in range(3)]
-    assert [slot.consumer for slot in (first, second, third)] == ["worker-1", "worker-2", "worker-3"]
+async def test_the_lowest_free_number_is_leased(redis: Redis, keys: Keys, acquire: AcquireLease) -> None:
+    first, second, third = [await acquire() for _ in range(3)]
+    assert [lease.consumer for lease in (first, second, third)] == ["worker-1", "worker-2", "worker-3"]
     assert (await redis.get(keys.slot(2))) == second.token.encode()
     assert second.token.startswith("worker-2:")
-    await second.give_up()
-    again = await lease()
+    await second.release()
+    again = await acquire()
     assert again.number == 2
     assert again.token != second.token
 
 
-async def test_there_are_only_so_many(lease: AcquireLease, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slots, "SLOTS_MAX", 2)
-    assert [(await lease()).number for _ in range(2)] == [1, 2]
-    with pytest.raises(SlotsExhaustedError, match="all 2 worker slots"):
-        await lease()
+async def test_the_number_of_leases_has_a_limit(acquire: AcquireLease, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slots, "LEASES_MAX", 2)
+    assert [(await acquire()).number for _ in range(2)] == [1, 2]
+    with pytest.raises(LeasesExhaustedError, match="all 2 worker names"):
+        await acquire()
 
 
-async def test_a_lease_lives_as_long_as_its_heart_beats(redis: Redis, keys: Keys, lease: AcquireLease) -> None:
-    slot = await lease()
+async def test_a_lease_lives_as_long_as_its_heartbeat_runs(redis: Redis, keys: Keys, acquire: AcquireLease) -> None:
+    lease = await acquire()
     await redis.pexpire(keys.slot(1), 10_000)
-    async with kept(slot, redis, keys):
-        await until(lambda: is_renewed(redis, keys), what="a beat has set the lease's life")
+    async with kept(lease, redis, keys):
+        await until(lambda: is_renewed(redis, keys), what="a heartbeat has set the lease's life")
     await until(lambda: lacks(redis, keys.slot(1)), what="the lease has expired")
 
 
@@ -77,48 +77,48 @@ async def lacks(redis: Redis, key: str) -> bool:
 
 @pytest.mark.parametrize("other", ["worker-1:other", None])
 async def test_a_lost_lease_is_noticed_and_not_taken_back(
-    redis: Redis, keys: Keys, lease: AcquireLease, other: str | None
+    redis: Redis, keys: Keys, acquire: AcquireLease, other: str | None
 ) -> None:
-    slot = await lease()
-    async with kept(slot, redis, keys):
+    lease = await acquire()
+    async with kept(lease, redis, keys):
         if other:
             await redis.set(keys.slot(1), other)
         else:
             await redis.delete(keys.slot(1))
-        await until(slot.lost.is_set, what="the loss is noticed")
+        await until(lease.lost.is_set, what="the loss is noticed")
     assert await redis.get(keys.slot(1)) == (other.encode() if other else None)
-    await slot.give_up()
+    await lease.release()
     assert await redis.get(keys.slot(1)) == (other.encode() if other else None)
 
 
-async def test_a_heart_goes_on_beating_after_an_error(redis: Redis, keys: Keys, lease: AcquireLease) -> None:
-    """The stream is no stream for a while: the script fails. Then all is well again."""
-    slot = await lease()
-    locks = Locks(Scripts(redis, keys), keys, slot.token, QUICK["lock_ttl_ms"])
+async def test_the_heartbeat_continues_after_an_error(redis: Redis, keys: Keys, acquire: AcquireLease) -> None:
+    """The stream's key is a string for a while, so the script fails. Then it is a stream again."""
+    lease = await acquire()
+    locks = Locks(Scripts(redis, keys), keys, lease.token, QUICK["lock_ttl_ms"])
     await redis.delete(keys.events)
     await redis.set(keys.events, "not a stream")
-    task = asyncio.create_task(slot.keep(locks, lambda: ["1-1"]))
+    task = asyncio.create_task(lease.keep_alive(locks, lambda: ["1-1"]))
     await redis.pexpire(keys.slot(1), 10_000)
     await until(lambda: is_renewed(redis, keys), what="the lease is renewed even so")
     await redis.delete(keys.events)
     await Scripts(redis, keys).make_group()
     await redis.pexpire(keys.slot(1), 10_000)
-    await until(lambda: is_renewed(redis, keys), what="the next beats")
+    await until(lambda: is_renewed(redis, keys), what="the next heartbeats succeed")
     assert not task.done()
     task.cancel()
     await asyncio.wait({task})
 
 
-async def test_a_name_is_given_up_with_its_slot(redis: Redis, keys: Keys, lease: AcquireLease) -> None:
-    slot = await lease()
-    await redis.xgroup_createconsumer(keys.events, GROUP, slot.consumer)
-    await slot.give_up()
+async def test_a_released_lease_removes_its_name(redis: Redis, keys: Keys, acquire: AcquireLease) -> None:
+    lease = await acquire()
+    await redis.xgroup_createconsumer(keys.events, GROUP, lease.consumer)
+    await lease.release()
     assert await redis.xinfo_consumers(keys.events, GROUP) == []
     assert not await redis.exists(keys.slot(1))
 
 
-async def test_giving_up_where_the_group_is_gone_is_no_error(redis: Redis, keys: Keys, lease: AcquireLease) -> None:
-    slot = await lease()
+async def test_a_release_without_a_group_is_no_error(redis: Redis, keys: Keys, acquire: AcquireLease) -> None:
+    lease = await acquire()
     await redis.delete(keys.events)
-    await slot.give_up()
+    await lease.release()
     assert not await redis.exists(keys.slot(1))

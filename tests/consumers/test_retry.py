@@ -1,5 +1,6 @@
-"""Failures judged, and how long to wait: pure, so told by tables."""
+"""The decisions about failures, as tables: pure functions, so no server is needed."""
 
+import random
 import ssl
 
 import asyncpg
@@ -10,18 +11,29 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from consumers.entry import Entry, Unreadable
 from consumers.handlers import HandlerFailed, Reject, Retry
 from consumers.handlers.exceptions import RETRY_AFTER_S_MAX, TransactionEndedError
 from consumers.retry import (
     QUARANTINE_AFTER_DELIVERIES,
     REASON_CHARS_MAX,
-    Kind,
+    DeadLetter,
+    Decision,
+    FailureKind,
+    RetryLater,
+    SplitBatch,
+    WaitOut,
+    classify,
+    decide,
+    decide_before_attempt,
     delay_s,
     describe,
     is_poison,
-    judge,
     quarantine_after,
 )
+from contract.event import EnvelopeError
+from tests.support.events import contract_event
+from tests.support.stream_states import settings_for
 
 
 class Body(BaseModel):
@@ -29,24 +41,24 @@ class Body(BaseModel):
 
 
 def sql_error(sqlstate: str, text: str = "what Postgres says") -> asyncpg.PostgresError:
-    """As asyncpg makes it of a server's message."""
+    """Return the error that asyncpg makes of a server's message."""
     return asyncpg.PostgresError.new({"C": sqlstate, "M": text, "S": "ERROR"})
 
 
-def of_handler(cause: Exception, *, connection_lost: bool = False, is_guest: bool = True) -> HandlerFailed:
+def from_handler(cause: Exception, *, connection_lost: bool = False, is_guest: bool = True) -> HandlerFailed:
     failure = HandlerFailed(cause, connection_lost=connection_lost, is_guest=is_guest)
     failure.__cause__ = cause
     return failure
 
 
-def not_valid() -> ValidationError:
+def validation_error() -> ValidationError:
     with pytest.raises(ValidationError) as raised:
         Body.model_validate({"amount": "a secret amount"})
     return raised.value
 
 
-SQLSTATES: list[tuple[str, Kind, Kind]] = [
-    # SQLSTATE, of our own statement, of a handler's
+SQLSTATES: list[tuple[str, FailureKind, FailureKind]] = [
+    # SQLSTATE, in the worker's own statement, in a handler's
     ("08000", "outage", "outage"),
     ("08006", "outage", "outage"),
     ("0A000", "outage", "failed"),
@@ -80,20 +92,20 @@ SQLSTATES: list[tuple[str, Kind, Kind]] = [
 ]
 
 
-@pytest.mark.parametrize(("sqlstate", "ours", "_"), SQLSTATES)
-def test_an_error_of_our_own_sql(sqlstate: str, ours: Kind, _: Kind) -> None:
-    assert judge(sql_error(sqlstate)).kind == ours
-    assert judge(of_handler(sql_error(sqlstate), is_guest=False)).kind == ours  # the built-in projection's
+@pytest.mark.parametrize(("sqlstate", "kind", "_"), SQLSTATES)
+def test_an_error_in_the_worker_s_own_sql(sqlstate: str, kind: FailureKind, _: FailureKind) -> None:
+    assert classify(sql_error(sqlstate)).kind == kind
+    assert classify(from_handler(sql_error(sqlstate), is_guest=False)).kind == kind  # the built-in projection
 
 
-def test_time_that_runs_out_counts_only_against_a_user_s_handler() -> None:
-    assert judge(of_handler(TimeoutError())).kind == "failed"
-    assert judge(of_handler(TimeoutError(), is_guest=False)).kind == "outage"
+def test_a_timeout_counts_as_an_attempt_only_in_a_user_s_handler() -> None:
+    assert classify(from_handler(TimeoutError())).kind == "failed"
+    assert classify(from_handler(TimeoutError(), is_guest=False)).kind == "outage"
 
 
-@pytest.mark.parametrize(("sqlstate", "_", "handlers"), SQLSTATES)
-def test_an_error_of_a_handlers_sql(sqlstate: str, _: Kind, handlers: Kind) -> None:
-    assert judge(of_handler(sql_error(sqlstate))).kind == handlers
+@pytest.mark.parametrize(("sqlstate", "_", "kind"), SQLSTATES)
+def test_an_error_in_a_handler_s_sql(sqlstate: str, _: FailureKind, kind: FailureKind) -> None:
+    assert classify(from_handler(sql_error(sqlstate))).kind == kind
 
 
 @pytest.mark.parametrize(
@@ -107,39 +119,99 @@ def test_an_error_of_a_handlers_sql(sqlstate: str, _: Kind, handlers: Kind) -> N
         (asyncpg.ConnectionDoesNotExistError("closed in the middle of operation"), "outage"),
         (asyncpg.TooManyConnectionsError("too many"), "outage"),
         (RedisConnectionError("refused"), "outage"),
-        (TypeError("a bug that one event found"), "failed"),
+        (TypeError("a bug that one event triggered"), "failed"),
         (KeyError("another"), "failed"),
         (asyncpg.DataError("invalid input for query argument $1"), "permanent"),
     ],
 )
-def test_what_is_not_an_answer_of_postgres(error: Exception, kind: Kind) -> None:
-    assert judge(error).kind == kind
+def test_an_error_that_postgres_did_not_send(error: Exception, kind: FailureKind) -> None:
+    assert classify(error).kind == kind
 
 
 @pytest.mark.parametrize(
     ("failure", "kind", "after_s"),
     [
-        (of_handler(Reject("never")), "permanent", None),
-        (of_handler(Retry("later")), "failed", None),
-        (of_handler(Retry("later", after=7.5)), "failed", 7.5),
-        (of_handler(not_valid()), "permanent", None),
-        (of_handler(RedisTimeoutError("the handler's own Redis")), "outage", None),
-        (of_handler(TransactionEndedError("COMMIT")), "failed", None),
-        (of_handler(ValueError("a bug")), "failed", None),
-        (of_handler(TimeoutError()), "failed", None),
-        (of_handler(asyncpg.InterfaceError("another operation is in progress")), "failed", None),
-        (of_handler(asyncpg.InterfaceError("closed"), connection_lost=True), "outage", None),
-        (of_handler(OSError("the handler's own disk")), "failed", None),
+        (from_handler(Reject("never")), "permanent", None),
+        (from_handler(Retry("later")), "failed", None),
+        (from_handler(Retry("later", after=7.5)), "failed", 7.5),
+        (from_handler(validation_error()), "permanent", None),
+        (from_handler(RedisTimeoutError("the handler's own Redis")), "outage", None),
+        (from_handler(TransactionEndedError("COMMIT")), "failed", None),
+        (from_handler(ValueError("a bug")), "failed", None),
+        (from_handler(TimeoutError()), "failed", None),
+        (from_handler(asyncpg.InterfaceError("another operation is in progress")), "failed", None),
+        (from_handler(asyncpg.InterfaceError("closed"), connection_lost=True), "outage", None),
+        (from_handler(OSError("the handler's own disk")), "failed", None),
     ],
 )
-def test_what_a_handler_raises(failure: HandlerFailed, kind: Kind, after_s: float | None) -> None:
-    verdict = judge(failure)
-    assert (verdict.kind, verdict.after_s) == (kind, after_s)
-    assert verdict.reason
+def test_an_error_that_a_handler_raises(failure: HandlerFailed, kind: FailureKind, after_s: float | None) -> None:
+    classified = classify(failure)
+    assert (classified.kind, classified.after_s) == (kind, after_s)
+    assert classified.reason
+
+
+POISONED = from_handler(ValueError("a bug"))
+
+
+@pytest.mark.parametrize(
+    ("error", "attempt", "batch_size", "decision"),
+    [
+        # An outage interrupts every batch, and never counts.
+        (RedisConnectionError("refused"), 1, 1, WaitOut("ConnectionError: refused")),
+        (RedisConnectionError("refused"), 99, 500, WaitOut("ConnectionError: refused")),
+        (sql_error("57P01"), 99, 1, WaitOut("AdminShutdownError: what Postgres says")),
+        # Anything else in a batch is found by trying its entries one by one.
+        (POISONED, 1, 2, SplitBatch("ValueError: a bug")),
+        (POISONED, 99, 2, SplitBatch("ValueError: a bug")),
+        (from_handler(Reject("never")), 1, 2, SplitBatch("never")),
+        (sql_error("40P01"), 1, 2, SplitBatch("DeadlockDetectedError: what Postgres says")),
+        # A single entry that failed is tried again until its last attempt.
+        (POISONED, 1, 1, RetryLater(0.1, True, "failed", "ValueError: a bug")),
+        (POISONED, 2, 1, RetryLater(0.2, True, "failed", "ValueError: a bug")),
+        (POISONED, 4, 1, RetryLater(0.5, True, "failed", "ValueError: a bug")),
+        (POISONED, 5, 1, DeadLetter("attempt 5 of 5 failed: ValueError: a bug")),
+        (POISONED, 6, 1, DeadLetter("attempt 6 of 5 failed: ValueError: a bug")),
+        # A handler chooses its own delay, but not more attempts.
+        (from_handler(Retry("later", after=7.5)), 1, 1, RetryLater(7.5, True, "failed", "later")),
+        (from_handler(Retry("now", after=0)), 1, 1, RetryLater(0, True, "failed", "now")),
+        (from_handler(Retry("later", after=7.5)), 5, 1, DeadLetter("attempt 5 of 5 failed: later")),
+        # A conflict is tried again for ever, because no event caused it.
+        (sql_error("40P01"), 1, 1, RetryLater(0.1, False, "conflict", "DeadlockDetectedError: what Postgres says")),
+        (sql_error("40P01"), 99, 1, RetryLater(0.5, False, "conflict", "DeadlockDetectedError: what Postgres says")),
+        # An event that can never be applied is not tried again.
+        (from_handler(Reject("never")), 1, 1, DeadLetter("never")),
+    ],
+)
+def test_the_decision_about_a_failed_transaction(
+    error: Exception, attempt: int, batch_size: int, decision: Decision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(random, "uniform", lambda _, longest: longest)
+    limits = {"max_attempts": 5, "retry_delay_ms": 100, "retry_delay_max_ms": 500}
+    settings = settings_for("redis://x", "postgresql://x", "test", **limits)
+    assert decide(error, attempt, batch_size, settings) == decision
+
+
+EVENT = contract_event()
+
+
+@pytest.mark.parametrize(
+    ("entry", "decision"),
+    [
+        (Entry("1-1", 1, EVENT, {}), None),
+        (Entry("1-1", 5, EVENT, {}), None),
+        (
+            Entry("1-1", 6, EVENT, {}),
+            DeadLetter("delivered 6 times without an outcome: each time its worker died or was stopped"),
+        ),
+        (Unreadable("1-1", 1, EnvelopeError("no version"), {}), DeadLetter("no version")),
+    ],
+)
+def test_the_decision_about_an_entry_before_it_is_tried(entry: Entry | Unreadable, decision: Decision | None) -> None:
+    assert decide_before_attempt(entry, 5) == decision
 
 
 @pytest.mark.parametrize("after", [float("nan"), float("inf"), -1, -0.001, RETRY_AFTER_S_MAX + 1, 1e300])
-def test_a_retry_at_no_time_is_the_handlers_bug(after: float) -> None:
+def test_a_retry_at_an_impossible_time_is_the_handler_s_bug(after: float) -> None:
     with pytest.raises(ValueError, match="is not between 0"):
         Retry("later", after=after)
 
@@ -156,12 +228,12 @@ def test_a_retry_at_no_time_is_the_handlers_bug(after: float) -> None:
         (ValueError("x" * 100_000), f"ValueError: {'x' * REASON_CHARS_MAX}"),
     ],
 )
-def test_an_error_in_one_line(error: Exception, text: str) -> None:
+def test_an_error_is_described_in_one_line(error: Exception, text: str) -> None:
     assert describe(error) == text
 
 
-def test_a_body_is_described_without_what_is_in_it() -> None:
-    text = describe(not_valid())
+def test_an_invalid_body_is_described_without_its_data() -> None:
+    text = describe(validation_error())
     assert "amount" in text
     assert "secret" not in text
 
@@ -182,8 +254,8 @@ def test_an_odd_attempt_has_a_delay(attempt: int) -> None:
 
 
 @pytest.mark.parametrize("attempts_max", [1, 2, 3, 4, 10])
-def test_whoever_died_in_a_crowd_is_tried_alone_before_it_is_given_up(attempts_max: int) -> None:
-    """Walks an innocent entry through a crash-looping batch: it must come alone once while it is not hopeless."""
+def test_an_entry_is_tried_alone_before_it_counts_as_poison(attempts_max: int) -> None:
+    """A healthy entry in a batch that kills its workers: it must be tried alone once before it counts as poison."""
     deliveries, alone = 1, False
     while not alone:
         alone = deliveries > quarantine_after(attempts_max)

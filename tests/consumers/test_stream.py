@@ -1,4 +1,4 @@
-"""The consumer's side of the stream: what was read, taken over, and told apart."""
+"""Reading and reclaiming entries, decoding them, and recognising a lost group."""
 
 from collections.abc import AsyncIterator
 from functools import partial
@@ -21,7 +21,7 @@ from tests.support.events import contract_event
 
 OLD_MS = 60_000
 BYTES_MAX = 1_000_000
-SUSPECT = 3
+QUARANTINE_AFTER = 3
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ async def test_bytes_stay_bytes(stream: stream_states.Stream, consumer_side: Str
     assert entry.fields == {b"\xff": b"\xfe\x00", b"v": b"1"}
 
 
-async def test_all_that_is_left_is_found_page_by_page(
+async def test_reclaiming_walks_the_whole_pending_list_page_by_page(
     redis: Redis, keys: Keys, stream: stream_states.Stream, consumer_side: Stream
 ) -> None:
     ids = [await stream.publish(contract_event(f"evt_{i}")) for i in range(10)]
@@ -63,14 +63,14 @@ async def test_all_that_is_left_is_found_page_by_page(
     found: list[str] = []
     gone: list[str] = []
     for _ in range(10):
-        taken = await consumer_side.take_over("worker-2", 1000, 3, SUSPECT, 10_000)
-        found += [entry.entry_id for entry in taken.entries]
-        gone += taken.gone
+        reclaimed = await consumer_side.reclaim("worker-2", 1000, 3, QUARANTINE_AFTER, 10_000)
+        found += [entry.entry_id for entry in reclaimed.entries]
+        gone += reclaimed.gone
     assert found == [entry_id for entry_id in ids if entry_id not in (ids[4], ids[9])]
     assert gone == [ids[4], ids[9]]
 
 
-async def test_a_lost_group_is_told_apart(redis: Redis, keys: Keys, consumer_side: Stream) -> None:
+async def test_a_lost_group_is_recognised(redis: Redis, keys: Keys, consumer_side: Stream) -> None:
     await redis.delete(keys.events)
     with pytest.raises(ResponseError) as raised:
         await consumer_side.read("worker-1", 1, BYTES_MAX, None)
@@ -93,7 +93,7 @@ ODD = st.one_of(
 
 
 @given(st.dictionaries(st.sampled_from(NAMES), st.one_of(st.none(), ODD), max_size=4))
-def test_whatever_is_in_an_entry_it_is_read_or_unreadable(changes: dict[str, bytes | None]) -> None:
+def test_an_entry_with_any_content_is_decoded_or_unreadable(changes: dict[str, bytes | None]) -> None:
     flat = to_fields(contract_event())
     fields = {
         str(name).encode(): value.encode() if isinstance(value, str) else value

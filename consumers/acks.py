@@ -1,0 +1,87 @@
+"""What follows a commit: the acknowledgement in Redis, and the counts."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import structlog
+from redis.exceptions import RedisError
+
+from consumers.entry import Entry, Unreadable
+from consumers.handlers import Outcome
+from consumers.in_flight import InFlight
+from consumers.locks import Locks
+from consumers.observers import Observers
+from consumers.retry import describe
+from consumers.settings import Settings
+from consumers.stream import Stream
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class CommitResult:
+    """The result of one transaction.
+
+    `applied`: entries whose event it applied. `duplicates`: entries whose event was applied before. `dead`: entries
+    that are already in the dead letters, because another worker put them there before this one could acknowledge them.
+    """
+
+    applied: list[Entry] = field(default_factory=list)
+    duplicates: list[Entry] = field(default_factory=list)
+    dead: list[Entry] = field(default_factory=list)
+    outcome: Outcome = field(default_factory=Outcome)
+
+    @property
+    def entries(self) -> list[Entry]:
+        """All entries of the transaction."""
+        return [*self.applied, *self.duplicates, *self.dead]
+
+
+class Acks:
+    """Acknowledges entries whose fate is committed in Postgres: applied, a duplicate, or dead."""
+
+    def __init__(
+        self, stream: Stream, locks: Locks, in_flight: InFlight, settings: Settings, observers: Observers
+    ) -> None:
+        self._stream = stream
+        self._locks = locks
+        self._in_flight = in_flight
+        self._settings = settings
+        self._observers = observers
+
+    async def ack_committed(self, committed: CommitResult, locks: Sequence[str] = ()) -> None:
+        """Acknowledge a commit and release its locks. Raises RedisError.
+
+        If it fails nothing is lost: the entries are read again, and recognised as applied.
+        """
+        self._count(committed)
+        entries = [*committed.applied, *committed.duplicates]
+        try:
+            await self._stream.ack_committed(entries, self._settings.committed_ttl_s, locks, self._locks.token)
+            for entry in committed.dead:
+                await self.ack_dead_lettered(entry)
+        except RedisError as error:
+            log.warning("applied but not acknowledged; the entries will be read again and skipped",
+                        entries=len(entries), error=describe(error))  # fmt: skip
+            raise
+        self._observers.hooks("acked")
+
+    async def ack_dead_lettered(self, entry: Entry | Unreadable) -> None:
+        """Acknowledge an entry that is in the dead letters. Raises RedisError."""
+        await self._stream.ack_dead_lettered(entry)
+        self._in_flight.remove([entry])
+
+    def _count(self, committed: CommitResult) -> None:
+        self._observers.progress.made("a commit")
+        metrics = self._observers.metrics
+        for source, count in Counter(entry.event.source for entry in committed.applied).items():
+            metrics.applied(source, count)
+        for source, count in Counter(entry.event.source for entry in committed.duplicates).items():
+            metrics.duplicates(source, count)
+        for source, count in committed.outcome.held_back.items():
+            metrics.held_back(source, count)
+        for source, count in committed.outcome.conflicts.items():
+            metrics.conflicts(source, count)
+            log.error("events contradict each other about money; nothing is overwritten, and that payment's money "
+                      "stops until somebody decides (make resolve)", source=source, conflicts=count)  # fmt: skip

@@ -1,0 +1,16 @@
+"""What watches a worker at work."""
+
+from dataclasses import dataclass
+
+from consumers.health import Progress
+from consumers.hooks import Hooks, no_hooks
+from consumers.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Observers:
+    """A worker's counters, its record of progress, and the tests' hooks."""
+
+    metrics: Metrics
+    progress: Progress
+    hooks: Hooks = no_hooks
