@@ -78,10 +78,14 @@ class Control:
 
     def restarts(self, name: Name) -> int:
         """How often a process of this program ended by itself and was started again."""
-        return int(self._call("options", name=name)["options"]["restarts"])
+        return int(self._call("options", name=name)["options"]["restarts"][0])
+
+    def stop(self, name: Name, timeout_s: float) -> None:
+        """Stop a program's processes and wait until they are gone."""
+        self._call("stop", timeout_s, name=name, waiting=True)
 
     def quit(self) -> None:
-        """Asks the manager to stop everything in order, then itself; returns at once."""
+        """Ask the manager to stop what still runs, then itself. Returns at once."""
         self._call("quit")
 
     def _running(self, name: Name) -> list[Running]:

@@ -62,8 +62,13 @@ class Embedded(Stack):
         pid = self._control.pid
         if pid is None:
             return False
+        limit_s = self._settings.stop_timeout_s + SERVER_STOP_TIMEOUT_S
+        watched = self._control.names()
+        # One after the other, so that the servers outlive the programs that need them.
+        for name in reversed(ORDER):
+            if name in watched:
+                self._control.stop(name, limit_s)
         self._control.quit()
-        limit_s = 2 * self._settings.stop_timeout_s + 2 * SERVER_STOP_TIMEOUT_S
         deadline = time.monotonic() + limit_s
         while self._control.pid == pid:
             if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""Becomes a program of the stack: its output goes to its log file, and it is told to stop if its manager dies.
+"""Replaces itself by a program of the stack, whose output goes to its log file and which ends with its manager.
 
 Run as a plain script without the packages around it (`python -I -S launch.py …`), so that it takes a few milliseconds
 and no environment can break it. `usage: launch.py LOG_FILE DEATH_SIGNAL MANAGER_PID PROGRAM [ARGUMENT …]`
@@ -6,16 +6,21 @@ and no environment can break it. `usage: launch.py LOG_FILE DEATH_SIGNAL MANAGER
 
 import ctypes
 import os
+import signal
 import sys
+import time
 
 PR_SET_PDEATHSIG = 1
 """prctl(2): the signal this process gets when its parent dies. Linux only; elsewhere `make down` is what stops it."""
 
 LOG_MODE = 0o600
 
+START_DELAY = "LAUNCH_START_DELAY_S"
+"""The environment variable with the seconds to wait before the program starts."""
+
 
 def main(log_file: str, death_signal: int, manager_pid: int, argv: list[str]) -> None:
-    """Never returns: executes `argv` in place of this process."""
+    """Execute `argv` in place of this process. Never returns."""
     log = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, LOG_MODE)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -23,6 +28,8 @@ def main(log_file: str, death_signal: int, manager_pid: int, argv: list[str]) ->
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, death_signal)
         if os.getppid() != manager_pid:
             sys.exit("the process manager died before this program started; it is not started")
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # stopped while it waits, it ends without a traceback
+    time.sleep(float(os.environ.pop(START_DELAY, "0")))
     os.execvp(argv[0], argv)  # noqa: S606 -- without a shell is the point
 
 

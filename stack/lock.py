@@ -1,4 +1,4 @@
-"""A pid file that tells the truth: its owner holds a lock on it, which the system drops when the owner dies."""
+"""A pid file whose owner holds a lock on it, so that a file left by a dead process is recognised."""
 
 import fcntl
 import os
@@ -29,8 +29,8 @@ class Lock:
             self.held = self._try()
         return self
 
-    def sign(self) -> None:
-        """Leaves our pid in the file, for those who find it locked."""
+    def write_pid(self) -> None:
+        """Write our pid into the file, for those who find it locked."""
         os.truncate(self._file, 0)
         os.pwrite(self._file, str(os.getpid()).encode(), 0)
 

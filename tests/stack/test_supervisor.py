@@ -1,33 +1,35 @@
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from stack import logs
-from stack.supervisor import RESPAWN_DELAY_S_MAX, respawn_delay_s, rotate, was_killed
+from stack.supervisor import START_DELAY_S_MAX, START_UP_S, failed_to_start, rotate, start_delay_s
 
 
 def test_a_crash_loop_slows_down_and_never_gives_up() -> None:
-    delays = [respawn_delay_s(deaths) for deaths in range(12)]
+    delays = [start_delay_s(failed) for failed in range(12)]
     assert delays[:5] == [0, 0, 1, 2, 4]
     assert delays == sorted(delays)
-    assert delays[-1] == RESPAWN_DELAY_S_MAX
+    assert delays[-1] == START_DELAY_S_MAX
 
 
 @pytest.mark.parametrize(
-    ("ending", "killed"),
-    [("os.kill(os.getpid(), signal.SIGKILL)", True), ("os.kill(os.getpid(), signal.SIGTERM)", False),
-     ("sys.exit(1)", False), ("", False)],
-)  # fmt: skip
-def test_who_was_killed_is_told_from_who_died(ending: str, killed: bool) -> None:
-    process = subprocess.Popen([sys.executable, "-c", f"import os, signal, sys; {ending}"])
-    _, status = os.waitpid(process.pid, 0)
-    process.returncode = -signal.SIGKILL  # it is waited for
-    assert was_killed(status) is killed
-    assert not was_killed(None)
+    ("age_s", "exit_code", "others_run", "failed"),
+    [
+        (START_UP_S - 1, -signal.SIGKILL, True, False),
+        (START_UP_S - 1, -signal.SIGKILL, False, True),
+        (START_UP_S - 1, -signal.SIGTERM, True, True),
+        (START_UP_S - 1, 1, True, True),
+        (START_UP_S - 1, 0, True, True),
+        (START_UP_S - 1, None, True, True),
+        (START_UP_S, 1, True, False),
+    ],
+)
+def test_a_killed_worker_of_several_did_not_fail_to_start(
+    age_s: float, exit_code: int | None, others_run: bool, failed: bool
+) -> None:
+    assert failed_to_start(age_s, exit_code, others_run) is failed
 
 
 def test_a_log_is_moved_aside_above_its_limit_while_its_writer_goes_on(tmp_path: Path) -> None:
