@@ -1,4 +1,4 @@
-"""X.509: that a certificate was issued to a name, by someone we trust, for a time."""
+"""X.509 certificates: reading them, and checking that one was issued to a name and leads to a trusted root."""
 
 import ssl
 import warnings
@@ -11,11 +11,11 @@ from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 CERTIFICATES_MAX = 8
-"""Certificates in one document: one, and those that lead from it to a root."""
+"""The most certificates in one document: the signer's and the chain up to a root."""
 
 
 def read_certificates(pem: bytes) -> tuple[x509.Certificate, ...]:
-    """The certificates of a PEM text, at least one. Raises ValueError."""
+    """Return the certificates of a PEM text, at least one. Raise ValueError."""
     found = tuple(x509.load_pem_x509_certificates(pem))
     if len(found) > CERTIFICATES_MAX:
         raise ValueError(f"there are more than {CERTIFICATES_MAX} certificates")
@@ -23,7 +23,7 @@ def read_certificates(pem: bytes) -> tuple[x509.Certificate, ...]:
 
 
 def common_name(certificate: x509.Certificate) -> str:
-    """The one common name of its subject, "" where there is not one."""
+    """Return the common name of the subject; "" unless there is exactly one."""
     try:
         (attribute,) = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
     except ValueError:
@@ -32,7 +32,10 @@ def common_name(certificate: x509.Certificate) -> str:
 
 
 def is_trusted(chain: Sequence[x509.Certificate], name: str, at: datetime, anchors: Store) -> bool:
-    """Whether the first one was issued to the DNS name and leads, by the others, to an anchor, all valid then."""
+    """Return whether the first certificate was issued to the DNS name and leads, through the others, to an anchor.
+
+    All of them must be valid at the given time.
+    """
     leaf, *others = chain
     policy = PolicyBuilder().store(anchors).time(at.astimezone(UTC).replace(tzinfo=None))
     try:
@@ -43,7 +46,7 @@ def is_trusted(chain: Sequence[x509.Certificate], name: str, at: datetime, ancho
 
 
 def anchors(own: Iterable[x509.Certificate] | None, bundled: str) -> Store:
-    """The operator's own, else the system's and those of a file of this package."""
+    """Return the trusted roots: the operator's own, else the system's and those of a file in this package."""
     if own is not None:
         return Store(list(own))
     shipped = resources.files("providers").joinpath(bundled).read_bytes()
@@ -54,10 +57,10 @@ def anchors(own: Iterable[x509.Certificate] | None, bundled: str) -> Store:
 def _system_roots() -> tuple[x509.Certificate, ...]:
     roots = []
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # some old roots break rules that are younger than they are
+        warnings.simplefilter("ignore")  # some old roots break newer rules
         for der in ssl.create_default_context().get_ca_certs(binary_form=True):
             try:
                 roots.append(x509.load_der_x509_certificate(der))
             except ValueError:
-                continue  # one that cannot be read is not trusted, and is no reason not to trust the others
+                continue  # an unreadable root is not trusted; the others still are
     return tuple(roots)

@@ -1,6 +1,7 @@
-"""Signatures that a sender makes with a private key of its own, and settings that hold its public one.
+"""Signatures made with the sender's private key, and the settings for its public key.
 
-A public key is no secret. It stands in a source's table under a name of its own, one or a list, or among `secrets`.
+A public key is not a secret. In sources.toml it has a setting of its own, one key or a list; it may also be listed in
+`secrets`.
 """
 
 import binascii
@@ -26,7 +27,7 @@ from providers.signing import PUBLIC_KEY_SIGNATURES_MAX, exact_base64
 RSA_BITS_MIN = 2048
 
 RETRY_TOLERANCE_S_MAX = 30 * 86_400
-"""For senders whose retries, over days, may keep the time they were first signed at."""
+"""Enough for senders whose retries, over days, may keep the time of their first signature."""
 
 OptionalTolerance = Annotated[int, Field(strict=True, ge=1, le=RETRY_TOLERANCE_S_MAX)] | None
 
@@ -38,25 +39,25 @@ _PEM = re.compile(r"-----BEGIN PUBLIC KEY-----([^-]*)-----END PUBLIC KEY-----")
 
 
 class PublicSettings(SourceSettings):
-    """The table of a provider that shares no secret: `secrets` may be left out for a setting of another name."""
+    """The table of a provider that signs with a private key: another setting may replace `secrets`."""
 
     secrets: tuple[Secret, ...] = ()
 
 
-def one_at_least(given: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-    """Refuses a table that has neither this setting nor `secrets`."""
+def require_one(given: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+    """Return the setting. Raise ValueError where the table has neither it nor `secrets`."""
     if not given and not info.data.get("secrets", True):
-        raise ValueError("there is none, and no secrets instead")
+        raise ValueError("it is missing, and there are no secrets instead")
     return given
 
 
-def all_of(given: tuple[str, ...], secrets: tuple[Secret, ...]) -> list[str]:
-    """The values of such a setting, and those among `secrets`, in this order."""
+def with_secrets(given: tuple[str, ...], secrets: tuple[Secret, ...]) -> list[str]:
+    """Return the values of such a setting, followed by those in `secrets`."""
     return [*given, *(secret.reveal() for secret in secrets)]
 
 
 def rsa_key(text: str) -> RSAPublicKey:
-    """The key in a PEM text, or in the base64 between its lines. Raises ValueError."""
+    """Return the key of a PEM text, or of the base64 between its first and last line. Raise ValueError."""
     match = _PEM.fullmatch(text.strip(" \t\r\n"))
     written = re.sub("[ \t\r\n]", "", match[1] if match else text)
     try:
@@ -69,9 +70,10 @@ def rsa_key(text: str) -> RSAPublicKey:
 
 
 def rsa_sha256_key(keys: Sequence[RSAPublicKey], messages: Sequence[bytes], signatures: Sequence[bytes]) -> int:
-    """The number (from 1) of the pair of key and message that one of the signatures, in base64, is made of.
+    """Return the number (from 1) of the first pair of key and message that one of the base64 signatures verifies.
 
-    Either list may have one item only, which then belongs to all of the other. Raises SignatureError.
+    Pairs are numbered key by key; callers pass one key or one message, so the number is that of the other list.
+    Raise SignatureError.
     """
     if len(signatures) > PUBLIC_KEY_SIGNATURES_MAX:
         raise SignatureError("malformed", f"there are more than {PUBLIC_KEY_SIGNATURES_MAX} signatures")
@@ -104,31 +106,31 @@ class _Jwks(Model):
 
 
 Es512Keys = Mapping[str, ec.EllipticCurvePublicKey]
-"""Public keys on P-521 by their key id."""
+"""Public keys on the curve P-521, by key id."""
 
 
 def es512_keys(jwks: bytes) -> Es512Keys:
-    """Those of the keys of a JSON Web Key Set that are on P-521; other kinds are passed over. Raises ValueError."""
+    """Return the keys of a JSON Web Key Set that are on P-521; others are ignored. Raise ValueError if none is."""
     keys = {}
     for jwk in _Jwks.model_validate_json(jwks).keys:
         if (jwk.kty, jwk.crv) == ("EC", "P-521") and jwk.kid:
             x, y = (int.from_bytes(_coordinate(text)) for text in (jwk.x, jwk.y))
             keys[jwk.kid] = ec.EllipticCurvePublicNumbers(x, y, ec.SECP521R1()).public_key()
     if not keys:
-        raise ValueError("there is no key on P-521 among them")
+        raise ValueError("it has no key on P-521")
     return keys
 
 
 def _coordinate(text: str) -> bytes:
-    """Some writers leave out leading zeros, which the standard does not allow."""
+    """Decode a coordinate. Some senders omit leading zeros, which the standard does not allow; that is accepted."""
     number = from_base64url(text.encode())
     if number is None or len(number) > P521_BYTES:
-        raise ValueError("a coordinate of a key is not one")
+        raise ValueError(f"a key has a coordinate that is not base64url of at most {P521_BYTES} bytes")
     return number
 
 
-def is_es512(key: ec.EllipticCurvePublicKey, message: bytes, signature: bytes) -> bool:
-    """Whether a signature, as JWS has it (r and s in 66 bytes each), is the key's."""
+def verifies_es512(key: ec.EllipticCurvePublicKey, message: bytes, signature: bytes) -> bool:
+    """Return whether the key made the signature: r and s of 66 bytes each, as in a JWS."""
     if len(signature) != 2 * P521_BYTES:
         return False
     r, s = int.from_bytes(signature[:P521_BYTES]), int.from_bytes(signature[P521_BYTES:])
@@ -140,12 +142,12 @@ def is_es512(key: ec.EllipticCurvePublicKey, message: bytes, signature: bytes) -
 
 
 def to_base64url(data: bytes) -> bytes:
-    """Without padding, as JWS has it."""
+    """Return base64url without padding, as in a JWS."""
     return urlsafe_b64encode(data).rstrip(b"=")
 
 
 def from_base64url(text: bytes) -> bytes | None:
-    """The bytes that are written so and no otherwise, None where there are none."""
+    """Return the decoded bytes, or None where the text is not the one base64url text of those bytes."""
     try:
         decoded = urlsafe_b64decode(text + b"=" * (-len(text) % 4))
     except (binascii.Error, ValueError):

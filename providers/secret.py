@@ -10,9 +10,9 @@ HIDDEN = "Secret(hidden)"
 
 @final
 class Secret:
-    """One signing secret. Only `reveal` shows it: no repr, message, dump or pickle does.
+    """One signing secret. Only `reveal` returns its text; no repr, error message, dump or pickle contains it.
 
-    Raises ValueError where there is nothing to hide: empty, or white space only.
+    Raise ValueError for an empty text, or one of white space only.
     """
 
     __slots__ = ("_text",)
@@ -27,18 +27,18 @@ class Secret:
         self._text = text
 
     def reveal(self) -> str:
-        """The secret itself."""
+        """Return the secret's text."""
         return self._text
 
     def __repr__(self) -> str:
         return HIDDEN
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a secret is not written anywhere, so it cannot be pickled or copied")
+        raise TypeError("a secret must not be written anywhere, so it cannot be pickled or copied")
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: type[Any], _handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Built from a string; written out as the hidden form in every kind of dump."""
+        """Validate from a string; dump as the hidden form, in Python and in JSON."""
         return core_schema.no_info_plain_validator_function(
             _from_input, serialization=core_schema.plain_serializer_function_ser_schema(lambda _secret: HIDDEN)
         )
@@ -48,5 +48,5 @@ def _from_input(value: object) -> Secret:
     if isinstance(value, Secret):
         return value
     if not isinstance(value, str):
-        raise ValueError("a secret is not text")  # noqa: TRY004 - pydantic turns a ValueError into its own
+        raise ValueError("a secret is not text")  # noqa: TRY004 - pydantic turns a ValueError into a ValidationError
     return Secret(value)

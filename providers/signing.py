@@ -1,4 +1,7 @@
-"""Signatures over bytes: the only module that imports hmac. Whatever a request holds, only SignatureError is raised."""
+"""Signatures over bytes; the only module that imports hmac.
+
+Whatever a request holds, SignatureError is the only error that verifying it raises.
+"""
 
 import base64
 import binascii
@@ -17,50 +20,53 @@ Encode = Callable[[bytes], bytes]
 """How a digest is written in a header."""
 
 Mac = Callable[[bytes, bytes], bytes]
-"""How a digest is made of a key and a message."""
+"""How a digest is computed from a key and a message."""
 
 UNIX_S_DIGITS_MAX = 11
-"""Digits of a signed timestamp: enough until the year 5138."""
+"""The most digits of a signed timestamp: enough until the year 5138."""
 
 PREPARED_KEYS_MAX = 1024
-"""Keys that are kept ready to sign with: more than any installation has secrets."""
+"""Prepared keys in the cache; no installation has as many secrets."""
 
 PUBLIC_KEY_SIGNATURES_MAX = 8
-"""Signatures of one request that are tried with public keys: each costs a stranger nothing and us a tenth of a ms."""
+"""The most signatures of one request that are tried with public keys.
+
+Making one up costs the sender nothing; checking it costs us about 0.1 ms.
+"""
 
 
 def lower_hex(digest: bytes) -> bytes:
-    """As Stripe and most others write it."""
+    """Encode as lower-case hexadecimal, like Stripe and most other senders."""
     return digest.hex().encode()
 
 
 def upper_hex(digest: bytes) -> bytes:
-    """As a few in-house senders write it."""
+    """Encode as upper-case hexadecimal, like a few in-house senders."""
     return digest.hex().upper().encode()
 
 
 def padded_base64(digest: bytes) -> bytes:
-    """Standard base64 with its padding, one text per digest."""
+    """Encode as standard base64 with padding, which has exactly one text per digest."""
     return base64.b64encode(digest)
 
 
 def hmac_sha256(key: bytes, message: bytes) -> bytes:
-    """The digest a sender puts into its header."""
+    """Return the HMAC-SHA256 of the message."""
     return _hmac(key, message, "sha256")
 
 
 def hmac_sha1(key: bytes, message: bytes) -> bytes:
-    """As old senders have it; an HMAC does not suffer from SHA-1's collisions."""
+    """Return the HMAC-SHA1 of the message. Collisions of SHA-1 do not weaken an HMAC."""
     return _hmac(key, message, "sha1")
 
 
 def hmac_sha512(key: bytes, message: bytes) -> bytes:
-    """As Paystack has it."""
+    """Return the HMAC-SHA512 of the message."""
     return _hmac(key, message, "sha512")
 
 
 def _hmac(key: bytes, message: bytes, digest: str) -> bytes:
-    """What `hmac.digest` gives, without preparing the key and finding the algorithm again for every request."""
+    """Return what `hmac.digest` returns, from a prepared key: preparing it costs more than hashing a small body."""
     mac = _prepared(key, digest).copy()
     mac.update(message)
     return mac.digest()
@@ -72,24 +78,25 @@ def _prepared(key: bytes, digest: str) -> hmac.HMAC:
 
 
 def sha256_behind_key(key: bytes, message: bytes) -> bytes:
-    """PagBank's: a plain digest of key and message, with a hyphen between."""
+    """Return the plain SHA-256 of key, hyphen and message (PagBank)."""
     return hashlib.sha256(key + b"-" + message).digest()
 
 
 def key_itself(key: bytes, message: bytes) -> bytes:  # noqa: ARG001 - nothing is signed
-    """Flutterwave's before v4: the secret is sent along, whatever the message is."""
+    """Return the key: Flutterwave before v4 sends the secret itself, whatever the message is."""
     return key
 
 
 def signing_key(
     keys: Sequence[bytes], message: bytes, signatures: Sequence[bytes], *encodings: Encode, mac: Mac = hmac_sha256
 ) -> int:
-    """The number (from 1) of the first key under which one of the signatures is the digest of the message.
+    """Return the number (from 1) of the first key that one of the signatures was made with.
 
-    The written forms are compared, in constant time: decoding would let several texts stand for one signature, so that
-    a header with a flipped bit could still pass. Raises SignatureError("mismatch").
+    The encoded texts are compared, in constant time. Decoding them would let several texts mean one signature, so that
+    a header with a flipped bit could pass. Raise SignatureError("mismatch"); ValueError for an empty key.
     """
-    assert all(keys), "an empty key would let anyone sign"
+    if not all(keys):
+        raise ValueError("a signing key is empty, so anyone could sign")
     for number, key in enumerate(keys, start=1):
         digest = mac(key, message)
         for encode in encodings:
@@ -101,9 +108,9 @@ def signing_key(
 
 
 def ed25519_key(keys: Mapping[int, Ed25519PublicKey], message: bytes, signatures: Sequence[bytes]) -> int | None:
-    """The number of the first public key that one of the signatures, in base64, verifies under. None if there is none.
+    """Return the number of the first public key that verifies one of the base64 signatures, or None.
 
-    Raises SignatureError("malformed") where there are more signatures than anyone would send.
+    Raise SignatureError("malformed") for more signatures than any sender sends.
     """
     if len(signatures) > PUBLIC_KEY_SIGNATURES_MAX:
         raise SignatureError("malformed", f"there are more than {PUBLIC_KEY_SIGNATURES_MAX} signatures")
@@ -120,9 +127,9 @@ def _ed25519(key: Ed25519PublicKey, message: bytes, signature: bytes) -> bool:
 
 
 def exact_base64(text: bytes) -> bytes | None:
-    """The bytes that are written so and no otherwise, None where there are none.
+    """Return the decoded bytes, or None where the text is not the one base64 text of those bytes.
 
-    A lax decoder lets several texts stand for one signature, so that a header with a flipped bit could still pass.
+    A lax decoder lets several texts mean one signature, so that a header with a flipped bit could pass.
     """
     try:
         decoded = base64.b64decode(text, validate=True)
@@ -132,14 +139,17 @@ def exact_base64(text: bytes) -> bytes | None:
 
 
 def unix_s(text: bytes) -> int:
-    """A signed timestamp: ASCII digits only, since what is signed is this very text."""
+    """Return a signed timestamp in Unix seconds. Only ASCII digits are accepted, because this very text is signed.
+
+    Raise SignatureError("malformed").
+    """
     if not (text.isdigit() and len(text) <= UNIX_S_DIGITS_MAX):
         raise SignatureError("malformed", "the signed timestamp is not a number of seconds")
     return int(text)
 
 
 def check_clock(signed_at_s: int, received_at: datetime, tolerance_s: int) -> None:
-    """Refuse what was signed too long before, or after, it was received."""
+    """Raise SignatureError where a request was signed more than `tolerance_s` before, or after, it was received."""
     age_s = received_at.timestamp() - signed_at_s
     if age_s > tolerance_s:
         raise SignatureError(
@@ -152,7 +162,10 @@ def check_clock(signed_at_s: int, received_at: datetime, tolerance_s: int) -> No
 
 
 def key_from_base64(text: str) -> bytes:
-    """The key a secret holds in base64, whose padding may be missing. Raises ValueError without naming the secret."""
+    """Return the key that a secret holds in base64, with or without padding.
+
+    Raise ValueError, whose text does not contain the secret.
+    """
     unpadded = text.rstrip("=")
     try:
         key = base64.b64decode(unpadded + "=" * (-len(unpadded) % 4), validate=True)
@@ -164,7 +177,7 @@ def key_from_base64(text: str) -> bytes:
 
 
 def key_from_hex(text: str) -> bytes:
-    """The key a secret holds in hexadecimal digits. Raises ValueError without naming the secret."""
+    """Return the key that a secret holds in hexadecimal. Raise ValueError, whose text does not contain the secret."""
     try:
         return binascii.unhexlify(text)
     except (binascii.Error, ValueError):

@@ -30,7 +30,7 @@ from providers.base import (
 )
 from providers.models import Model
 from providers.payload import first_timestamp, get_path, read_json
-from providers.public_keys import OneOrMore, one_at_least
+from providers.public_keys import OneOrMore, require_one
 from providers.secret import Secret
 
 ID = "webhook-id"
@@ -80,7 +80,7 @@ class StandardSettings(TimedSettings):
     @field_validator("public_key")
     @classmethod
     def _are_public_keys(cls, given: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        for text in one_at_least(given, info):
+        for text in require_one(given, info):
             _public_key(text)
         return given
 

@@ -30,11 +30,11 @@ from providers.public_keys import (
     OneOrMore,
     OptionalTolerance,
     PublicSettings,
-    all_of,
     es512_keys,
     from_base64url,
-    is_es512,
     to_base64url,
+    verifies_es512,
+    with_secrets,
 )
 
 HEADER = "Tl-Signature"
@@ -71,7 +71,7 @@ class TrueLayerSettings(PublicSettings):
     @field_validator("jwks")
     @classmethod
     def _are_keys(cls, given: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        for text in all_of(given, info.data.get("secrets", ())):
+        for text in with_secrets(given, info.data.get("secrets", ())):
             try:
                 es512_keys(text.encode())
             except ValueError:
@@ -112,7 +112,7 @@ class TrueLayer(Provider):
     def __init__(self, settings: TrueLayerSettings, fetch: Fetch | None = None) -> None:
         super().__init__(settings)
         self.keyring = Keyring(es512_keys, fetch)
-        self._own_keys = [es512_keys(text.encode()) for text in all_of(settings.jwks, settings.secrets)]
+        self._own_keys = [es512_keys(text.encode()) for text in with_secrets(settings.jwks, settings.secrets)]
         self._jku = JKU[settings.environment]
         self._settings = settings
         self._tolerance_s = settings.tolerance_s
@@ -139,7 +139,7 @@ class TrueLayer(Provider):
         messages = (
             b"%b %b\n%b%b" % (method, path, lines, request.body) for path in _paths(self._settings, request.target)
         )
-        if not any(is_es512(key, b"%b.%b" % (head, to_base64url(each)), decoded) for each in messages):
+        if not any(verifies_es512(key, b"%b.%b" % (head, to_base64url(each)), decoded) for each in messages):
             raise SignatureError("mismatch", "the key it names did not sign this method, path, headers and body")
         self._check_clock(request)
         return Proof(secret_number=number, signed="body")

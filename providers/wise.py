@@ -18,7 +18,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from providers.base import ParsedEvent, PayloadError, Proof, Provider, Request, SignatureError, SourceSettings
 from providers.models import Model
 from providers.payload import first_id, first_timestamp, get_path, header_text, read_json
-from providers.public_keys import OneOrMore, PublicSettings, all_of, one_at_least, rsa_key, rsa_sha256_key
+from providers.public_keys import OneOrMore, PublicSettings, require_one, rsa_key, rsa_sha256_key, with_secrets
 
 HEADER = "X-Signature-SHA256"
 KEPT = ("X-Delivery-Id", "X-Test-Notification")
@@ -34,7 +34,7 @@ class WiseSettings(PublicSettings):
     @field_validator("public_key")
     @classmethod
     def _are_keys(cls, given: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        for text in all_of(one_at_least(given, info), info.data.get("secrets", ())):
+        for text in with_secrets(require_one(given, info), info.data.get("secrets", ())):
             rsa_key(text)
         return given
 
@@ -53,7 +53,7 @@ class Wise(Provider):
 
     def __init__(self, settings: WiseSettings) -> None:
         super().__init__(settings)
-        self._keys = [rsa_key(text) for text in all_of(settings.public_key, settings.secrets)]
+        self._keys = [rsa_key(text) for text in with_secrets(settings.public_key, settings.secrets)]
         self._profile_ids = settings.profile_ids
 
     async def authenticate(self, request: Request) -> Proof:

@@ -30,7 +30,14 @@ from providers.certificates import anchors, common_name, is_trusted, read_certif
 from providers.keyring import Fetch, Keyring, pinned_url
 from providers.models import Model
 from providers.payload import first_id, first_timestamp, get_path, header_text, read_json, time_from_iso
-from providers.public_keys import OneOrMore, OptionalTolerance, PublicSettings, all_of, one_at_least, rsa_sha256_key
+from providers.public_keys import (
+    OneOrMore,
+    OptionalTolerance,
+    PublicSettings,
+    require_one,
+    rsa_sha256_key,
+    with_secrets,
+)
 
 TRANSMISSION_ID = "PAYPAL-TRANSMISSION-ID"
 TIME = "PAYPAL-TRANSMISSION-TIME"
@@ -56,7 +63,7 @@ class PayPalSettings(PublicSettings):
     @field_validator("webhook_id")
     @classmethod
     def _are_ids(cls, given: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        ids = all_of(one_at_least(given, info), info.data.get("secrets", ()))
+        ids = with_secrets(require_one(given, info), info.data.get("secrets", ()))
         if not all(map(_WEBHOOK_ID.fullmatch, ids)):
             raise ValueError("one is not the id of a webhook")
         if SIMULATOR in ids:
@@ -91,7 +98,7 @@ class PayPal(Provider):
     def __init__(self, settings: PayPalSettings, fetch: Fetch | None = None) -> None:
         super().__init__(settings)
         self.keyring = Keyring(read_certificates, fetch)
-        self._webhook_ids = [each.encode() for each in all_of(settings.webhook_id, settings.secrets)]
+        self._webhook_ids = [each.encode() for each in with_secrets(settings.webhook_id, settings.secrets)]
         own = settings.trusted_certificates
         self._anchors = anchors(None if own is None else read_certificates(own.encode()), "paypal/paypal.pem")
         self._tolerance_s = settings.tolerance_s

@@ -314,8 +314,8 @@ async def test_what_names_no_capture_or_several_is_about_itself(resource: object
 @pytest.mark.parametrize(
     ("table", "problem"),
     [
-        ({}, "there is none"),
-        ({"webhook_id": []}, "there is none"),
+        ({}, "it is missing"),
+        ({"webhook_id": []}, "it is missing"),
         ({"webhook_id": ""}, "not the id of a webhook"),
         ({"webhook_id": "a|b"}, "not the id of a webhook"),
         ({"webhook_id": "WEBHOOK_ID"}, "simulator"),
