@@ -1,7 +1,6 @@
 """`python -m consumers`: run one worker. With arguments it is `python -m operations`, whose commands once were here."""
 
 import asyncio
-import gc
 import os
 import signal
 import sys
@@ -16,18 +15,15 @@ from consumers.handlers.payments import builtin
 from consumers.health import Progress, serve
 from consumers.hooks import Hooks, no_hooks
 from consumers.lease import LeasesExhaustedError
-from consumers.logs import configure
 from consumers.metrics import Metrics
 from consumers.service import Service
 from consumers.settings import Settings
 from contract.accounts import PostingRulesError
+from runtime import logs
+from runtime.gc_tuning import tune_gc
 from runtime.sources_file import read_posting_rules
 
 EXIT_SETTINGS = 2
-
-GC_THRESHOLDS = (50_000, 20, 20)
-"""Allocations between two looks for reference cycles. A batch makes none; Python's own 700 would look at all entries in
-hand, again and again."""
 
 
 def read_settings() -> Settings:
@@ -42,9 +38,7 @@ async def work(settings: Settings, handlers: Handlers, hooks: Hooks = no_hooks) 
     service = Service(settings, handlers, metrics, progress, hooks)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, service.stop)
-    gc.collect()
-    gc.freeze()  # what was made at the start stays for ever
-    gc.set_threshold(*GC_THRESHOLDS)
+    tune_gc()
     async with serve(settings, metrics, progress):
         await service.run()
 
@@ -63,7 +57,7 @@ def main(argv: list[str], hooks: Hooks = no_hooks) -> int:
     except (HandlersError, PostingRulesError) as error:
         sys.stderr.write(f"the worker cannot start: {error}\n")
         return EXIT_SETTINGS
-    configure(settings.log_level)
+    logs.configure(settings.log_level)
     try:
         uvloop.run(work(settings, handlers, hooks))
     except LeasesExhaustedError as error:

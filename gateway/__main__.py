@@ -18,13 +18,13 @@ import uvloop
 from dotenv import dotenv_values
 from pydantic import ValidationError
 
-from gateway import logs
 from gateway.check import command as check
 from gateway.processes import Supervisor
 from gateway.settings import Settings, problems
 from gateway.sources import SourcesError, load_sources
 from gateway.tls import TlsError, tls_context
 from providers.base import Provider
+from runtime import logs
 
 SETTINGS_ARE_WRONG = 2
 METRICS_DIR = "PROMETHEUS_MULTIPROC_DIR"

@@ -1,17 +1,17 @@
-"""Ending a task of ours for certain."""
+"""Background tasks and their end."""
 
 import asyncio
 from typing import Any
 
 CANCEL_AGAIN_S = 0.5
-"""After so long a task that still runs is cancelled again."""
+"""A cancelled task that still runs after this time is cancelled again."""
 
 
 async def end(task: "asyncio.Task[Any]") -> None:
-    """Cancels a task until it has ended. Raises what it raised, if that is not the cancellation.
+    """Cancel a task until it has ended. Raise what it raised, other than the cancellation.
 
-    One cancellation may get lost: in Python 3.11 `wait_for`, which redis-py uses, swallows one that comes at the moment
-    when what it waits for is done.
+    One cancellation may be lost: in Python 3.11 `wait_for`, which redis-py uses, swallows one that arrives while its
+    result does.
     """
     while not task.done():
         task.cancel()

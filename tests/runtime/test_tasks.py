@@ -1,4 +1,4 @@
-"""A task that is told to end does end."""
+"""A task that is ended does end."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from runtime.tasks import end
 
 
 async def stubborn(cancellations: int) -> None:
-    """Swallows so many cancellations, as `wait_for` of Python 3.11 does with one that comes at the wrong moment."""
+    """Swallow this many cancellations, as `wait_for` of Python 3.11 does with one that arrives with its result."""
     while True:
         try:
             await asyncio.Event().wait()
@@ -26,7 +26,7 @@ async def test_a_task_ends_even_if_it_swallows_a_cancellation(cancellations: int
     assert task.cancelled()
 
 
-async def test_what_a_task_raised_is_raised() -> None:
+async def test_the_exception_of_a_task_is_raised() -> None:
     async def fails() -> None:
         raise ZeroDivisionError
 
