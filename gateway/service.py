@@ -1,7 +1,6 @@
 """The gateway of one process: its parts are put together, started, and stopped in the order that loses nothing."""
 
 import asyncio
-import gc
 import logging
 import signal
 import socket
@@ -20,15 +19,16 @@ from gateway.app import AccessLog, make_application
 from gateway.commit_waiter import CommitWaiter
 from gateway.connection import Connections
 from gateway.health import Health
-from gateway.logs import RefusalLog
 from gateway.metrics import NO_SOURCE, Metrics
 from gateway.processes import STOP_SIGNALS
 from gateway.publisher import Publisher
 from gateway.redis_writer import RedisUnavailableError, RedisWriter
+from gateway.refusal_log import RefusalLog
 from gateway.settings import Settings
 from gateway.webhook import Webhook
 from providers.base import Provider
 from runtime.durability import Guarantee
+from runtime.gc_tuning import tune_gc
 from runtime.tasks import end
 
 LISTEN_BACKLOG = 4096
@@ -36,10 +36,6 @@ LISTEN_BACKLOG = 4096
 
 CUT_OFF_S = 0.1
 """How long a request that was not finished in time still gets."""
-
-GC_THRESHOLDS = (20_000, 20, 20)
-"""Allocations between two searches for reference cycles. A request makes hardly any cycle; Python's own threshold of
-700 would look at all requests under way again and again."""
 
 log = structlog.get_logger()
 
@@ -193,7 +189,7 @@ async def serve(
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     gateway = Gateway(settings, sources, metrics)
     await gateway.start(sock, tls)
-    _tune_gc()
+    tune_gc()
     host, port = sock.getsockname()[:2]
     log.info("the gateway listens", host=host, port=port, tls=tls is not None, sources=sorted(sources))
     await stopping.wait()
@@ -203,10 +199,3 @@ async def serve(
     finished = await gateway.stop()
     log.info("the gateway has stopped", finished=finished)
     return finished
-
-
-def _tune_gc() -> None:
-    """Leave what was made at the start, and stays, out of every full collection."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)

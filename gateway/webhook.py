@@ -12,11 +12,11 @@ from aiohttp import web
 from contract.keys import Keys
 from gateway.body import RefusedError, check_encoding, read_body
 from gateway.commit_waiter import CommitWaiter, requested_wait_s
-from gateway.logs import RefusalLog
 from gateway.metrics import Metrics
 from gateway.problem import answer, json_answer, problem, retry_later
 from gateway.publisher import BacklogFullError, Publisher, Receipt
 from gateway.redis_writer import RedisUnavailableError
+from gateway.refusal_log import RefusalLog
 from gateway.settings import Settings
 from providers.base import Delivery, Headers, PayloadError, Provider, Request, SignatureError, UnavailableError
 

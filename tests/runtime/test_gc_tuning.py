@@ -10,7 +10,7 @@ PROGRAM = (
 )
 
 
-def test_what_was_made_at_the_start_is_not_collected_again() -> None:
+def test_objects_of_the_start_are_not_collected_again() -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
     thresholds, _, frozen = done.stdout.strip().rpartition(" ")
     assert thresholds == str(THRESHOLDS)
