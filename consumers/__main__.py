@@ -32,9 +32,15 @@ def read_settings() -> Settings:
     return Settings(_env_file=(Path(data_dir) / "stack.env", ".env"))  # type: ignore[call-arg] # the rest is read
 
 
+def metrics_folder() -> Path | None:
+    """Return the folder in which the workers of a host count together, or None where each counts for itself."""
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    return Path(folder) if folder else None
+
+
 async def work(settings: Settings, handlers: Handlers, hooks: Hooks = no_hooks) -> None:
     """One worker, until SIGTERM or SIGINT."""
-    metrics, progress = Metrics(), Progress()
+    metrics, progress = Metrics(metrics_folder()), Progress()
     service = Service(settings, handlers, metrics, progress, hooks)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, service.stop)

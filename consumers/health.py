@@ -1,4 +1,4 @@
-"""Liveness is progress, not a running loop: what the worker says of itself, and the end of one that is stuck."""
+"""A worker's health: its progress, the watchdog that ends a stuck worker, and the HTTP server for probes."""
 
 import asyncio
 import faulthandler
@@ -12,7 +12,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from consumers.metrics import Metrics
-from consumers.metrics_files import FolderBusyError
+from consumers.metrics_folder import FolderBusyError
 from consumers.settings import Settings
 from consumers.stream_stats import poll_stream_stats
 from contract.keys import Keys
@@ -23,16 +23,16 @@ EXIT_STUCK = 70
 """The exit code of a worker that ended itself because it made no progress; its supervisor starts another."""
 
 CHECKS_PER_LIMIT = 10
-"""How often the watchdog looks within the time that a worker may go without progress."""
+"""How often the watchdog checks within the time that a worker may go without progress."""
 
 HARD_LIMIT_FACTOR = 2
-"""After so many times the limit a worker is ended even if it lets no other thread run (exit code 1)."""
+"""After this many times the limit a worker is ended even if no other thread can run (exit code 1)."""
 
 STDERR = 2
 
 
 class Progress:
-    """What the worker last got done, and what it waits for. Written by the worker, read by the watchdog's thread."""
+    """The worker's last progress, and what it waits for. Written by the worker, read by the watchdog's thread."""
 
     def __init__(self) -> None:
         self._made_at_s = time.monotonic()
@@ -41,43 +41,43 @@ class Progress:
         self._count = 0
 
     def made(self, what: str) -> None:
-        """Something was done: a batch, or a read that found nothing."""
+        """Record progress: a batch, or a read that found nothing."""
         self._made_at_s = time.monotonic()
         self._last = what
         self._reason = None
         self._count += 1
 
     def waiting_for(self, reason: str) -> None:
-        """Redis or Postgres was tried just now, in vain. That counts as life: say it at each attempt, never between."""
+        """Record a failed attempt to reach Redis or Postgres. Counts as progress; call once per attempt."""
         self._made_at_s = time.monotonic()
         self._reason = reason
 
     @property
     def age_s(self) -> float:
-        """Since the last sign of life."""
+        """The time since the last progress."""
         return time.monotonic() - self._made_at_s
 
     @property
     def last(self) -> str:
-        """What was done last."""
+        """The last progress."""
         return self._last
 
     @property
     def reason(self) -> str | None:
-        """What the worker waits for; None while it works."""
+        """The error the worker waits out; None while it works."""
         return self._reason
 
     @property
     def ready(self) -> bool:
-        """Whether it has reached its infrastructure, and still does."""
+        """Whether the worker has reached Redis and Postgres, and still does."""
         return self._count > 0 and self._reason is None
 
 
 @asynccontextmanager
 async def serve(settings: Settings, metrics: Metrics, progress: Progress) -> AsyncIterator[int]:
-    """Watches the worker and answers /healthz, /readyz and /metrics meanwhile. Gives the port, 0 where none is set.
+    """Watch the worker, and answer /healthz, /readyz and /metrics. Yields the port, 0 where none is set.
 
-    All workers of a host share the port; each answers for itself on /healthz, and for all of them on /metrics.
+    All workers of a host share the port. Each answers /healthz and /readyz for itself, and /metrics for all of them.
     """
     with Watchdog(progress, settings.progress_limit_s, metrics.progress):
         if settings.metrics_port == 0:
@@ -94,9 +94,9 @@ async def serve(settings: Settings, metrics: Metrics, progress: Progress) -> Asy
 
 
 class Watchdog:
-    """A thread that ends the process when it makes no progress, after writing down where every thread stands.
+    """A thread that ends the process when it makes no progress, after writing every thread's traceback.
 
-    `report` is told the age of the last progress at each look.
+    `report` is called with the age of the last progress at each check.
     """
 
     def __init__(self, progress: Progress, limit_s: float, report: Callable[[float], None]) -> None:
@@ -116,7 +116,7 @@ class Watchdog:
 
     def _watch(self) -> None:
         while not self._stop.is_set():
-            # This one ends the process even when a handler's C code lets no thread run, this one included.
+            # The C library's timer ends the process even when a handler's C code lets no Python thread run.
             faulthandler.dump_traceback_later(self._limit_s * HARD_LIMIT_FACTOR, exit=True, file=STDERR)
             self._stop.wait(self._limit_s / CHECKS_PER_LIMIT)
             if self._progress.age_s > self._limit_s and not self._stop.is_set():
@@ -125,10 +125,10 @@ class Watchdog:
 
 
 def _end(progress: Progress, limit_s: float) -> None:
-    # Nothing that may wait for a lock: the thread that holds it may be the stuck one.
+    # Nothing here may wait for a lock: the stuck thread may hold it.
     text = (
         f"No progress for {progress.age_s:.1f} s (PROGRESS_LIMIT_S is {limit_s:g}); the last was: {progress.last}. "
-        f"This worker ends itself with code {EXIT_STUCK}; others take over what it had. Where its threads stand:\n"
+        f"This worker ends itself with code {EXIT_STUCK}; others take its entries over. Tracebacks of its threads:\n"
     )
     os.write(STDERR, text.encode())
     faulthandler.dump_traceback(file=STDERR, all_threads=True)

@@ -1,4 +1,4 @@
-"""What a worker counts, alone and together with the other workers of its host."""
+"""A worker's metrics, alone and together with the other workers of its host."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from consumers.metrics import LABEL_VALUES_MAX, Metrics
-from consumers.metrics_files import LOCK_TIMEOUT_S
+from consumers.metrics_folder import LOCK_TIMEOUT_S
 from consumers.stream_stats import GroupState, StreamState, StreamStats
 from stack.ports import HOST, free_port
 from tests.support.child import Child
@@ -25,14 +25,14 @@ LIMIT_S = 60
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """What PROMETHEUS_MULTIPROC_DIR names."""
+    """The folder that PROMETHEUS_MULTIPROC_DIR names."""
     (tmp_path / "shared").mkdir()
     return tmp_path / "shared"
 
 
 @pytest.fixture
 def start(tmp_path: Path, folder: Path) -> Iterator[Start]:
-    """Starts stand-in workers that count five events each; they are killed at the end."""
+    """Return a function that starts a stand-in worker, which counts five events. All are killed at the end."""
     children: list[Child] = []
 
     def launch(port: int) -> Child:
@@ -94,7 +94,7 @@ def test_every_count_has_its_name() -> None:
     assert {name: found[name] for name in expected} == expected
 
 
-def test_what_was_measured_is_shown() -> None:
+def test_the_stream_stats_are_shown() -> None:
     metrics = Metrics()
     group = GroupState("5-0", 7, lag_is_estimated=False, pending=3, oldest_pending_id="2-0", oldest_pending_idle_ms=500)
     metrics.stream_stats(StreamStats(10_000, StreamState(10, 99, "9-0", "2000-0", group)))
@@ -118,23 +118,23 @@ def test_a_label_has_no_more_values_than_its_limit() -> None:
     assert found['events_applied_total{source="other"}'] == 10
 
 
-async def test_workers_count_together_and_the_dead_are_put_away(start: Start, folder: Path) -> None:
+async def test_workers_count_together_and_a_dead_worker_s_gauges_disappear(start: Start, folder: Path) -> None:
     port = free_port()
     workers = [start(port) for _ in range(3)]
     await until(lambda: sees(port, 3, 3 * EVENTS), what="all three are counted on the one port")
     workers[0].kill()
-    await until(lambda: sees(port, 2, 3 * EVENTS), what="the dead one counts no more, what it did stays")
+    await until(lambda: sees(port, 2, 3 * EVENTS), what="the dead worker is not counted, its events are")
     start(port)
     await until(lambda: sees(port, 3, 4 * EVENTS), what="the new one counts too")
     for worker in workers[1:]:
         worker.kill()
-    await until(lambda: sees(port, 1, 4 * EVENTS), what="only the new one lives")
-    assert files(folder, "*.alive") == 1
-    assert files(folder, "counter_*.db") == 2
+    await until(lambda: sees(port, 1, 4 * EVENTS), what="only the new one is alive")
+    assert files(folder, "*.alive") == 3, "as many as ran at once, though four have run"
+    assert files(folder, "counter_*.db") == 3
     assert files(folder, "gauge_live*.db") == 3
 
 
-async def test_a_worker_killed_again_and_again_leaves_no_growth(start: Start, folder: Path) -> None:
+async def test_a_worker_that_is_killed_repeatedly_does_not_grow_the_folder(start: Start, folder: Path) -> None:
     port = free_port()
     for number in range(1, 5):
         worker = start(port)
@@ -161,4 +161,4 @@ async def test_a_frozen_worker_that_holds_the_folder_stops_no_other(start: Start
         assert await until(answer, what=f"an answer after {LOCK_TIMEOUT_S} s") == 503
     finally:
         holder.kill()
-    await until(lambda: sees(port, 1, EVENTS), what="the numbers are there once the folder is free")
+    await until(lambda: sees(port, 1, EVENTS), what="the metrics are served once the folder is free")

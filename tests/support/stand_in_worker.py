@@ -1,12 +1,14 @@
-"""A worker without work: it counts, answers for its health, and gets stuck as told.
+"""A worker without work: it counts, answers its health checks, and gets stuck in the given way.
 
-A program of its own, started by its path: `stand_in_worker.py <how> <port> <progress limit, s> <events to count>`.
+A program, started by its path: `stand_in_worker.py <how> <port> <progress limit, s> <events to count>`.
 """
 
 import asyncio
+import os
 import re
 import sys
 import threading
+from pathlib import Path
 
 from consumers.health import Progress, serve
 from consumers.metrics import Metrics
@@ -24,7 +26,8 @@ async def work(how: str, port: int, limit_s: float, events: int) -> None:
             "progress_limit_s": limit_s,
         }
     )
-    metrics, progress = Metrics(), Progress()
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    metrics, progress = Metrics(Path(folder) if folder else None), Progress()
     metrics.applied("stripe", events)
     metrics.batch(events, 0.01)
     async with serve(settings, metrics, progress):
@@ -39,7 +42,7 @@ async def work(how: str, port: int, limit_s: float, events: int) -> None:
 
 
 def pulse(progress: Progress, how: str) -> None:
-    """A sign of life, again and again."""
+    """Record progress, or an outage, periodically."""
     if how == "in an outage":
         progress.waiting_for("Redis: connection refused")
     else:
