@@ -11,10 +11,14 @@ from consumers.entry import Entry, Unreadable
 from consumers.handlers import Connection
 from consumers.settings import Settings
 from contract.event import Event
-from sql import load
+from sql import columns, load
 
 EVENTS = load("events")
 DEAD_LETTERS = load("dead_letters")
+
+_EVENT_COLUMNS = (
+    "namespace", "event_id", "source", "provider", "type", "resource", "signed", "occurred_at", "received_at",
+)  # fmt: skip
 
 CONNECTIONS_MAX = 2
 PARTITION_MONTHS_AHEAD = 2
@@ -61,24 +65,14 @@ async def exclusive_transaction(
 async def exclude_others(connection: Connection, entries: Sequence[Entry]) -> None:
     """Wait until no other transaction works on the entries' resources, and exclude others until this one ends."""
     events = [entry.event for entry in entries]
-    await connection.execute(EVENTS["lock_resources"], [e.namespace for e in events], [e.resource for e in events])
+    await connection.execute(*EVENTS.bind("lock_resources", **columns(events, "namespace", "resource")))
 
 
 async def claim(connection: Connection, entries: Sequence[Entry]) -> list[Entry]:
     """Insert the events that nobody has applied, and return their entries: those are to be applied now."""
     events = [entry.event for entry in entries]
     rows = await connection.fetch(
-        EVENTS["claim_events"],
-        [event.namespace for event in events],
-        [event.event_id for event in events],
-        [event.source for event in events],
-        [event.provider for event in events],
-        [entry.entry_id for entry in entries],
-        [event.type for event in events],
-        [event.resource for event in events],
-        [event.signed for event in events],
-        [event.occurred_at for event in events],
-        [event.received_at for event in events],
+        *EVENTS.bind("claim_events", **columns(entries, "entry_id"), **columns(events, *_EVENT_COLUMNS))
     )
     ours = {row[0] for row in rows}
     return [entry for entry in entries if entry.entry_id in ours]
@@ -89,16 +83,12 @@ async def keep_payloads(connection: Connection, claimed: Sequence[Entry]) -> Non
     if not claimed:
         return
     events = [entry.event for entry in claimed]
-    namespaces, event_ids = [event.namespace for event in events], [event.event_id for event in events]
+    keys = columns(events, "namespace", "event_id")
+    headers = [json.dumps(dict(event.headers)) if event.headers else "{}" for event in events]
     await connection.execute(
-        EVENTS["insert_payloads"],
-        namespaces,
-        event_ids,
-        [event.received_at for event in events],
-        [json.dumps(dict(event.headers)) if event.headers else "{}" for event in events],
-        [event.body for event in events],
+        *EVENTS.bind("insert_payloads", **keys, **columns(events, "received_at", "body"), headers=headers)
     )
-    await connection.execute(DEAD_LETTERS["settle_dead_letters"], namespaces, event_ids)
+    await connection.execute(*DEAD_LETTERS.bind("settle_dead_letters", **keys))
 
 
 async def record_duplicates(connection: Connection, entries: Sequence[Entry]) -> None:
@@ -107,12 +97,11 @@ async def record_duplicates(connection: Connection, entries: Sequence[Entry]) ->
         return
     events = [entry.event for entry in entries]
     await connection.execute(
-        EVENTS["record_duplicates"],
-        [entry.entry_id for entry in entries],
-        [event.namespace for event in events],
-        [event.event_id for event in events],
-        [event.source for event in events],
-        [event.received_at for event in events],
+        *EVENTS.bind(
+            "record_duplicates",
+            **columns(entries, "entry_id"),
+            **columns(events, "namespace", "event_id", "source", "received_at"),
+        )
     )
 
 
@@ -121,7 +110,11 @@ async def read_kept(connection: Connection, wanted: Sequence[tuple[str, str]]) -
     empty.
     """
     rows = await connection.fetch(
-        EVENTS["find_kept"], [namespace for namespace, _ in wanted], [event_id for _, event_id in wanted]
+        *EVENTS.bind(
+            "find_kept",
+            namespace=[namespace for namespace, _ in wanted],
+            event_id=[event_id for _, event_id in wanted],
+        )
     )
     return {(row["namespace"], row["event_id"]): _event(row) for row in rows}
 
@@ -136,18 +129,20 @@ async def dead_letter(connection: Connection, entry: Entry | Unreadable, reason:
     """Write an entry to the dead letters. Return whether it is there now: not if its event was applied."""
     event = entry.event if isinstance(entry, Entry) else None
     await connection.execute(
-        DEAD_LETTERS["bury"],
-        entry.entry_id,
-        event and event.namespace,
-        event and event.event_id,
-        event and event.source,
-        event and event.type,
-        event and event.resource,
-        _storable(reason[:REASON_CHARS_MAX]),
-        _storable(traceback[-TRACEBACK_CHARS_MAX:]),
-        entry.deliveries,
-        list(entry.fields.keys()),
-        list(entry.fields.values()),
+        *DEAD_LETTERS.bind(
+            "bury",
+            entry_id=entry.entry_id,
+            namespace=event and event.namespace,
+            event_id=event and event.event_id,
+            source=event and event.source,
+            type=event and event.type,
+            resource=event and event.resource,
+            reason=_storable(reason[:REASON_CHARS_MAX]),
+            traceback=_storable(traceback[-TRACEBACK_CHARS_MAX:]),
+            attempts=entry.deliveries,
+            field_names=list(entry.fields.keys()),
+            field_values=list(entry.fields.values()),
+        )
     )
     return bool(await find_dead_lettered(connection, [entry]))
 
@@ -155,12 +150,12 @@ async def dead_letter(connection: Connection, entry: Entry | Unreadable, reason:
 async def find_dead_lettered(connection: Connection, entries: Sequence[Entry | Unreadable]) -> set[str]:
     """Return the ids of those entries that are in the dead letters."""
     ids = [entry.entry_id for entry in entries]
-    return {row[0] for row in await connection.fetch(DEAD_LETTERS["find_buried"], ids)}
+    return {row[0] for row in await connection.fetch(*DEAD_LETTERS.bind("find_buried", entry_ids=ids))}
 
 
 async def ensure_partitions(connection: Connection) -> None:
     """Create the payloads' partitions of the coming months, long before the first row needs one."""
-    await connection.execute(EVENTS["ensure_payload_partitions"], PARTITION_MONTHS_AHEAD)
+    await connection.execute(*EVENTS.bind("ensure_payload_partitions", months_ahead=PARTITION_MONTHS_AHEAD))
 
 
 def _storable(text: str) -> str:

@@ -174,7 +174,7 @@ async def _write(connection: Connection, namespace: str, decision: Decision, kee
             is_first = await connection.fetchval(CONFLICTS["book_told"], conflict.id)
             (decision.booked if is_first else decision.corrected).append(conflict.movement)
             first += [conflict] if is_first else []
-        await connection.execute(CONFLICTS["decide_conflict"], conflict.id, keep)
+        await connection.execute(*CONFLICTS.bind("decide_conflict", id=conflict.id, decision=keep))
     kept = await read_kept(connection, [(namespace, conflict.event_id) for conflict in first])
     return [(kept[namespace, conflict.event_id], conflict.fact) for conflict in first]
 

@@ -107,13 +107,13 @@ async def replay(redis: Redis, keys: Keys, connection: "Connection", letter: Dea
             if outcome in _IN_STREAM and not await is_flushed(one_connection):
                 outcome = Outcome.UNPROVEN
         if outcome not in OPEN_AFTER:
-            await connection.execute(DEAD_LETTERS["close_dead_letter"], letter.id, "replayed")
+            await connection.execute(*DEAD_LETTERS.bind("close_dead_letter", id=letter.id, state="replayed"))
     return Result(letter.id, letter.event, outcome, entry_id)
 
 
 async def discard(connection: "Connection", letter: DeadLetter) -> Result:
     """Gives the event up: it will not be applied unless its provider sends it again."""
-    closed = await connection.fetchval(DEAD_LETTERS["close_dead_letter"], letter.id, "discarded")
+    closed = await connection.fetchval(*DEAD_LETTERS.bind("close_dead_letter", id=letter.id, state="discarded"))
     return Result(letter.id, letter.event, Outcome.CLOSED_BEFORE if closed is None else Outcome.DISCARDED)
 
 

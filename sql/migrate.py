@@ -48,7 +48,7 @@ async def migrate(connection: asyncpg.Connection, *, lock_wait_s: float, folder:
             await pogo.apply(connection, folder, schema_name=SCHEMA, logger=_LOG)
         except BadMigrationError as error:
             raise MigrationError(f"{error}: {error.__cause__ or 'no cause given'}") from error
-        await connection.execute(_EVENTS["ensure_payload_partitions"], PARTITION_MONTHS_AHEAD)
+        await connection.execute(*_EVENTS.bind("ensure_payload_partitions", months_ahead=PARTITION_MONTHS_AHEAD))
         return [m.name for m in await status(connection, folder) if m.applied_at and m.name not in before]
 
 
@@ -56,7 +56,7 @@ async def status(connection: asyncpg.Connection, folder: Path = MIGRATIONS) -> l
     """Every migration there is, in files or in the database, in the order of their names."""
     applied: dict[str, datetime] = {}
     if await connection.fetchval(_HISTORY["has_migrations"]):
-        applied = dict(await connection.fetch(_HISTORY["list_applied_migrations"], SCHEMA))
+        applied = dict(await connection.fetch(*_HISTORY.bind("list_applied_migrations", schema=SCHEMA)))
     files = _files(folder)
     return [Migration(name, applied.get(name), known=name in files) for name in sorted(files | applied.keys())]
 

@@ -13,7 +13,7 @@ from ledger.conflicts import hold_back, settle_contradicted, settle_unbooked
 from ledger.transfers import DISPUTE_KINDS, MOVES, Lot, lots_of, rows_of, told
 from providers import FACT_EXTRACTORS
 from providers.facts import UnreadableError
-from sql import load
+from sql import columns, load
 
 PAYMENTS = load("payments")
 DISPUTES = load("disputes")
@@ -101,17 +101,19 @@ async def _merge_disputes(connection: Connection, batch: Sequence[Told]) -> None
     disputed = [(event, fact) for event, facts in batch for fact in facts if fact.kind in DISPUTE_KINDS]
     if not disputed:
         return
-    namespaces, payments = [event.namespace for event, _ in disputed], [event.resource for event, _ in disputed]
+    payments = {
+        "namespace": [event.namespace for event, _ in disputed], "payment_id": [event.resource for event, _ in disputed]
+    }  # fmt: skip
+    facts = [fact for _, fact in disputed]
     await connection.execute(
-        DISPUTES["merge_disputes"],
-        namespaces,
-        [fact.object for _, fact in disputed],
-        payments,
-        [fact.currency for _, fact in disputed],
-        [fact.amount for _, fact in disputed],
-        [fact.kind for _, fact in disputed],
+        *DISPUTES.bind(
+            "merge_disputes",
+            **payments,
+            **columns(facts, "currency", "amount", "kind"),
+            dispute_id=[fact.object for fact in facts],
+        )
     )
-    await connection.execute(DISPUTES["restate_disputed"], namespaces, payments)
+    await connection.execute(*DISPUTES.bind("restate_disputed", **payments))
 
 
 async def _new_states(
@@ -122,14 +124,11 @@ async def _new_states(
     if not states:
         return []
     namespaces = [event.namespace for event, _ in states]
-    known = {
-        tuple(row)
-        for query, names in (
-            (PAYMENTS["find_known_states"], [event.resource for event, _ in states]),
-            (DISPUTES["find_known_dispute_states"], [fact.object for _, fact in states]),
-        )
-        for row in await connection.fetch(query, namespaces, names)
-    }
+    payments, disputes = [event.resource for event, _ in states], [fact.object for _, fact in states]
+    of_payments = PAYMENTS.bind("find_known_states", namespace=namespaces, payment_id=payments)
+    of_disputes = DISPUTES.bind("find_known_dispute_states", namespace=namespaces, dispute_id=disputes)
+    rows = [*await connection.fetch(*of_payments), *await connection.fetch(*of_disputes)]
+    known = {tuple(row) for row in rows}
     return list(_first_of_each(states, known))
 
 

@@ -112,7 +112,9 @@ class PostgresLook:
 
     async def _read_duplicates(self, events: set[Subject]) -> None:
         async def read(start: tuple[int, int], end: tuple[int, int]) -> None:
-            for row in await self._connection.fetch(WHY["scan_duplicates"], start, end, *_columns(events)):
+            namespaces, event_ids = _columns(events)
+            scan = WHY.bind("scan_duplicates", first_page=start, end_page=end, namespace=namespaces, event_id=event_ids)
+            for row in await self._connection.fetch(*scan):
                 self._found.event(Subject(row["namespace"], row["event_id"])).duplicates.append(_made(Duplicate, row))
 
         if await self._pages("duplicates", read):

@@ -1,7 +1,7 @@
 -- What contradicts, what waits for a decision, and the decision.
 
 -- name: find_unsettled :many
--- Of movements that were told ($1 namespace, $2 movement, $3 amount, $4 currency, $5 payment): those that are not
+-- Of movements that were told (`namespace` namespace, `movement` movement, `amount` amount, `currency` currency, `payment_id` payment): those that are not
 -- booked, or were booked with another amount or currency, or for another payment; and what stands of each now, after
 -- decisions. `position` counts from 1. The limit keeps a plan made while the table was small from reading all of it.
 SELECT
@@ -16,7 +16,7 @@ SELECT
         WHERE decision = 'told' AND conflicts.namespace = told.namespace AND conflicts.movement = told.movement
         ORDER BY decided_at DESC, id DESC LIMIT 1
     ), transfers.currency) AS currency
-FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[]) WITH ORDINALITY
+FROM unnest(:namespace::text[], :movement::text[], :amount::bigint[], :currency::text[], :payment_id::text[]) WITH ORDINALITY
     AS told (namespace, movement, amount, currency, payment_id, position)
 LEFT JOIN LATERAL (
     SELECT amount, currency, payment_id
@@ -31,15 +31,15 @@ ORDER BY told.position;
 -- name: find_stopped :many
 -- Which of these payments' money is stopped by an open conflict.
 SELECT DISTINCT namespace, payment_id
-FROM unnest($1::text[], $2::text[]) AS batch (namespace, payment_id)
+FROM unnest(:namespace::text[], :payment_id::text[]) AS batch (namespace, payment_id)
 JOIN conflicts USING (namespace, payment_id)
 WHERE decision IS NULL;
 
 -- name: find_contradicted :many
 -- Payments of a batch that were told in two currencies, and have no conflict yet that says so; with the currency they
--- have, where it is another than the one just told ($3).
+-- have, where it is another than the one just told (`currency`).
 SELECT DISTINCT ON (namespace, payment_id) namespace, payment_id, nullif(payments.currency, batch.currency) AS known
-FROM unnest($1::text[], $2::text[], $3::text[]) AS batch (namespace, payment_id, currency)
+FROM unnest(:namespace::text[], :payment_id::text[], :currency::text[]) AS batch (namespace, payment_id, currency)
 JOIN payments USING (namespace, payment_id)
 WHERE contradicted AND NOT EXISTS (
     SELECT FROM conflicts
@@ -53,7 +53,7 @@ INSERT INTO conflicts (
     namespace, payment_id, movement, booked_amount, booked_currency, told_amount, told_currency, debit_account,
     credit_account, event_id
 )
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+VALUES (:namespace, :payment_id, :movement, :booked_amount, :booked_currency, :told_amount, :told_currency, :debit_account, :credit_account, :event_id)
 ON CONFLICT (namespace, movement, payment_id, told_amount, told_currency) DO NOTHING
 RETURNING id;
 
@@ -66,8 +66,8 @@ INSERT INTO held_back (
 )
 SELECT DISTINCT ON (namespace, event_id, kind, object) *
 FROM unnest(
-    $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::text[],
-    $10::text[], $11::text[], $12::text[]
+    :namespace::text[], :event_id::text[], :payment_id::text[], :source::text[], :reason::text[], :kind::text[], :object::text[], :amount::bigint[], :currency::text[],
+    :movement::text[], :debit_account::text[], :credit_account::text[]
 ) AS fact (
     namespace, event_id, payment_id, source, reason, kind, object, amount, currency, movement, debit_account,
     credit_account
@@ -95,7 +95,7 @@ SELECT
 FROM conflicts
 WHERE decision IS NULL
 ORDER BY id
-LIMIT $1;
+LIMIT :limit;
 
 -- name: count_held_back :many
 -- What is held back now, by source and reason.
@@ -109,12 +109,12 @@ ORDER BY source, reason;
 -- The open ones that an operator means by a number or a payment's id.
 SELECT id, namespace, payment_id
 FROM conflicts
-WHERE decision IS NULL AND (id::text = $1 OR payment_id = $1)
+WHERE decision IS NULL AND (id::text = :wanted OR payment_id = :wanted)
 ORDER BY id;
 
 -- name: find_decision :one
 -- What was decided about a conflict, and when; no row where there is no such number or nothing was decided.
-SELECT decision, decided_at FROM conflicts WHERE id::text = $1 AND decision IS NOT NULL;
+SELECT decision, decided_at FROM conflicts WHERE id::text = :wanted AND decision IS NOT NULL;
 
 -- name: read_open_conflicts :many
 -- Which of these are still open, with what was told, and for which payment the movement is booked, if it is. To be asked
@@ -122,12 +122,12 @@ SELECT decision, decided_at FROM conflicts WHERE id::text = $1 AND decision IS N
 SELECT id, movement, told_amount, told_currency, conflicts.event_id, transfers.payment_id AS booked_for
 FROM conflicts
 LEFT JOIN transfers USING (namespace, movement)
-WHERE id = ANY ($1::bigint[]) AND decision IS NULL
+WHERE id = ANY (:ids::bigint[]) AND decision IS NULL
 ORDER BY id;
 
 -- name: find_still_open :many
 -- The conflicts of one payment that are open.
-SELECT id FROM conflicts WHERE namespace = $1 AND payment_id = $2 AND decision IS NULL ORDER BY id;
+SELECT id FROM conflicts WHERE namespace = :namespace AND payment_id = :payment_id AND decision IS NULL ORDER BY id;
 
 -- name: book_told :one
 -- Books what a conflict says was told, because somebody decided that it is right. Where the movement is booked, what
@@ -135,7 +135,7 @@ SELECT id FROM conflicts WHERE namespace = $1 AND payment_id = $2 AND decision I
 -- between the accounts of the telling, as their names may hold it. Tells whether the movement is booked now for the
 -- first time. To be asked before the decision is written.
 WITH told AS (
-    SELECT * FROM conflicts WHERE id = $1
+    SELECT * FROM conflicts WHERE id = :id
 ),
 names AS (
     SELECT namespace, movement, NULL::timestamptz AS decided_at, 0 AS id FROM told
@@ -177,21 +177,21 @@ SELECT EXISTS (SELECT FROM told JOIN booked USING (namespace, movement)) AS is_b
 -- Writes the decision; where what was told is right, the movement's other open conflicts say from now on that it is
 -- booked. By the clock and not by the transaction's start, so that the later of two decisions is the later one.
 WITH decided AS (
-    UPDATE conflicts SET decision = $2, decided_at = clock_timestamp()
-    WHERE id = $1 AND decision IS NULL
+    UPDATE conflicts SET decision = :decision, decided_at = clock_timestamp()
+    WHERE id = :id AND decision IS NULL
     RETURNING namespace, movement, told_amount, told_currency, decision
 )
 UPDATE conflicts
 SET booked_amount = decided.told_amount, booked_currency = decided.told_currency
 FROM decided
-WHERE decided.decision = 'told' AND conflicts.decision IS NULL AND conflicts.id <> $1
+WHERE decided.decision = 'told' AND conflicts.decision IS NULL AND conflicts.id <> :id
   AND conflicts.namespace = decided.namespace AND conflicts.movement = decided.movement;
 
 -- name: release_waiting :many
 -- Releases the movements of one payment that waited for a decision, in the order in which they were held back.
 WITH released AS (
     UPDATE held_back SET released_at = now()
-    WHERE namespace = $1 AND payment_id = $2 AND reason = 'conflict' AND released_at IS NULL
+    WHERE namespace = :namespace AND payment_id = :payment_id AND reason = 'conflict' AND released_at IS NULL
     RETURNING *
 )
 SELECT event_id, kind, object, amount, currency, movement, debit_account, credit_account
@@ -199,20 +199,20 @@ FROM released
 ORDER BY held_at, event_id, kind, object;
 
 -- name: list_unsigned :many
--- One page of a source's events with facts that were held back as unsigned, the oldest first: those after one ($2, $3,
--- $4; from the start where $2 is null), at most so many ($5).
+-- One page of a source's events with facts that were held back as unsigned, the oldest first: those after one (`after_held_at`, `after_namespace`,
+-- `after_event_id`; from the start where `after_held_at` is null), at most so many (`limit`).
 SELECT DISTINCT held_at, namespace, event_id, payment_id
 FROM held_back
-WHERE reason = 'unsigned' AND source = $1 AND released_at IS NULL
-  AND ($2::timestamptz IS NULL OR (held_at, namespace, event_id) > ($2, $3::text, $4::text))
+WHERE reason = 'unsigned' AND source = :source AND released_at IS NULL
+  AND (:after_held_at::timestamptz IS NULL OR (held_at, namespace, event_id) > (:after_held_at, :after_namespace::text, :after_event_id::text))
 ORDER BY held_at, namespace, event_id
-LIMIT $5;
+LIMIT :limit;
 
 -- name: release_unsigned :many
 -- Releases what of these events was held back as unsigned, unless somebody else was faster; returns its events.
 WITH released AS (
     UPDATE held_back SET released_at = now()
-    FROM unnest($1::text[], $2::text[]) AS batch (namespace, event_id)
+    FROM unnest(:namespace::text[], :event_id::text[]) AS batch (namespace, event_id)
     WHERE held_back.namespace = batch.namespace AND held_back.event_id = batch.event_id
       AND reason = 'unsigned' AND released_at IS NULL
     RETURNING held_back.namespace, held_back.event_id

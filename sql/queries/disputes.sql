@@ -7,7 +7,7 @@ SELECT
     namespace, dispute_id, min(payment_id), min(currency), max(amount),
     bool_or(kind = 'dispute_opened'), bool_or(kind = 'dispute_won'), bool_or(kind = 'dispute_lost'),
     bool_or(kind = 'funds_withdrawn'), bool_or(kind = 'funds_reinstated')
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[])
+FROM unnest(:namespace::text[], :dispute_id::text[], :payment_id::text[], :currency::text[], :amount::bigint[], :kind::text[])
     AS told (namespace, dispute_id, payment_id, currency, amount, kind)
 GROUP BY namespace, dispute_id
 ORDER BY namespace, dispute_id
@@ -33,7 +33,7 @@ FROM (
             namespace, payment_id, bool_or(lost) AS lost,
             max(CASE WHEN NOT lost AND (won OR reinstated) THEN 0 ELSE amount END) AS amount
         FROM disputes
-        WHERE (namespace, payment_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))
+        WHERE (namespace, payment_id) IN (SELECT * FROM unnest(:namespace::text[], :payment_id::text[]))
         GROUP BY namespace, payment_id, regexp_replace(dispute_id, ':2$', '')
     ) AS each
     GROUP BY namespace, payment_id
@@ -43,7 +43,7 @@ WHERE payments.namespace = sums.namespace AND payments.payment_id = sums.payment
 -- name: find_known_dispute_states :many
 -- Which states these disputes were known to be in.
 SELECT DISTINCT namespace, dispute_id, state
-FROM unnest($1::text[], $2::text[]) AS batch (namespace, dispute_id)
+FROM unnest(:namespace::text[], :dispute_id::text[]) AS batch (namespace, dispute_id)
 JOIN disputes USING (namespace, dispute_id)
 CROSS JOIN LATERAL (
     VALUES ('dispute_opened', opened), ('dispute_won', won), ('dispute_lost', lost)

@@ -6,7 +6,7 @@
 SELECT count(pg_advisory_xact_lock(key))
 FROM (
     SELECT DISTINCT hashtextextended(namespace || ':' || resource, 0) AS key
-    FROM unnest($1::text[], $2::text[]) AS batch (namespace, resource)
+    FROM unnest(:namespace::text[], :resource::text[]) AS batch (namespace, resource)
     ORDER BY key
 ) AS keys;
 
@@ -16,8 +16,8 @@ FROM (
 INSERT INTO events (namespace, event_id, source, provider, entry_id, type, resource, signed, occurred_at, received_at)
 SELECT namespace, event_id, source, provider, entry_id, type, resource, signed, occurred_at, received_at
 FROM unnest(
-    $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-    $9::timestamptz[], $10::timestamptz[]
+    :namespace::text[], :event_id::text[], :source::text[], :provider::text[], :entry_id::text[], :type::text[], :resource::text[], :signed::text[],
+    :occurred_at::timestamptz[], :received_at::timestamptz[]
 ) AS batch (namespace, event_id, source, provider, entry_id, type, resource, signed, occurred_at, received_at)
 WHERE NOT EXISTS (SELECT FROM dead_letters WHERE dead_letters.entry_id = batch.entry_id)
 ORDER BY namespace, event_id
@@ -28,7 +28,7 @@ RETURNING entry_id;
 -- Keeps the signed bytes of the events just claimed.
 INSERT INTO payloads (namespace, event_id, received_at, headers, body)
 SELECT namespace, event_id, received_at, headers, body
-FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::jsonb[], $5::bytea[])
+FROM unnest(:namespace::text[], :event_id::text[], :received_at::timestamptz[], :headers::jsonb[], :body::bytea[])
     AS batch (namespace, event_id, received_at, headers, body);
 
 -- name: record_duplicates :exec
@@ -36,7 +36,7 @@ FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::jsonb[], $5::bytea[])
 -- not a duplicate, and is left out; so is one that lies in the dead letters.
 INSERT INTO duplicates (entry_id, namespace, event_id, source, received_at)
 SELECT batch.entry_id, batch.namespace, batch.event_id, batch.source, batch.received_at
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[])
+FROM unnest(:entry_id::text[], :namespace::text[], :event_id::text[], :source::text[], :received_at::timestamptz[])
     AS batch (entry_id, namespace, event_id, source, received_at)
 JOIN events USING (namespace, event_id)
 WHERE events.entry_id <> batch.entry_id
@@ -58,13 +58,13 @@ DELETE FROM unfinished WHERE transaction_id = pg_current_xact_id() RETURNING tru
 
 -- name: ensure_payload_partitions :exec
 -- Makes the partitions of this month and the next ones, where they are missing.
-SELECT ensure_payload_partitions($1::integer);
+SELECT ensure_payload_partitions(:months_ahead::integer);
 
 -- name: find_kept :many
 -- Events that were applied, with the bytes that were signed; without, where their partition was dropped.
 SELECT
     source, namespace, provider, event_id, type, resource, occurred_at, received_at, signed, payloads.body,
     payloads.headers
-FROM unnest($1::text[], $2::text[]) AS batch (namespace, event_id)
+FROM unnest(:namespace::text[], :event_id::text[]) AS batch (namespace, event_id)
 JOIN events USING (namespace, event_id)
 LEFT JOIN payloads USING (namespace, event_id, received_at);

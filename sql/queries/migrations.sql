@@ -14,4 +14,4 @@ SELECT to_regclass('public._pogo_migration') IS NOT NULL AS has_migrations;
 
 -- name: list_applied_migrations :many
 -- What was applied and when, the oldest first.
-SELECT migration_id, applied FROM public._pogo_migration WHERE schema_name = $1 ORDER BY applied, migration_id;
+SELECT migration_id, applied FROM public._pogo_migration WHERE schema_name = :schema ORDER BY applied, migration_id;

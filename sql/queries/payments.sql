@@ -9,8 +9,8 @@
 WITH told AS (
     SELECT *
     FROM unnest(
-        $1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::integer[], $8::timestamptz[],
-        $9::text[], $10::integer[], $11::bigint[], $12::text[], $13::text[], $14::text[]
+        :namespace::text[], :payment_id::text[], :provider::text[], :currency::text[], :amount::bigint[], :refunds_total::bigint[], :flags::integer[], :occurred_at::timestamptz[],
+        :movement::text[], :stakes::integer[], :moved::bigint[], :debit_account::text[], :credit_account::text[], :event_id::text[]
     ) AS fact (
         namespace, payment_id, provider, currency, amount, refunds_total, flags, occurred_at,
         movement, stakes, moved, debit_account, credit_account, event_id
@@ -76,7 +76,7 @@ SELECT
 -- name: find_known_states :many
 -- Which states these payments were known to be in.
 SELECT DISTINCT namespace, payment_id, state
-FROM unnest($1::text[], $2::text[]) AS batch (namespace, payment_id)
+FROM unnest(:namespace::text[], :payment_id::text[]) AS batch (namespace, payment_id)
 JOIN payments USING (namespace, payment_id)
 CROSS JOIN LATERAL (
     VALUES ('authorized', authorized), ('failed', failed), ('canceled', canceled)
@@ -87,7 +87,7 @@ WHERE is_known;
 -- Sums up again what was told of payments in whose facts there is a conflict, so that their rows do not depend on which
 -- of two events was first: of a movement the larger amount counts, until somebody decides; movements that wait count.
 WITH touched AS (
-    SELECT DISTINCT namespace, payment_id FROM unnest($1::text[], $2::text[]) AS batch (namespace, payment_id)
+    SELECT DISTINCT namespace, payment_id FROM unnest(:namespace::text[], :payment_id::text[]) AS batch (namespace, payment_id)
 ),
 amounts AS (
     SELECT namespace, payment_id, movement, coalesce((

@@ -14,55 +14,55 @@ WITH RECURSIVE known AS (
 SELECT namespace FROM known WHERE namespace IS NOT NULL;
 
 -- name: find_subjects :many
--- What is meant by an id ($2, an event's, entry's, payment's or dispute's) or these movements ($3), in these namespaces
--- ($1): events, payments, and entries that were no envelope.
-SELECT 'event' AS kind, namespace, event_id AS id FROM events WHERE namespace = ANY ($1::text[]) AND event_id = $2
+-- What is meant by an id (`id`, an event's, entry's, payment's or dispute's) or these movements (`movements`), in these namespaces
+-- (`namespaces`): events, payments, and entries that were no envelope.
+SELECT 'event' AS kind, namespace, event_id AS id FROM events WHERE namespace = ANY (:namespaces::text[]) AND event_id = :id
 UNION
-SELECT 'event', namespace, event_id FROM duplicates WHERE namespace = ANY ($1) AND entry_id = $2
+SELECT 'event', namespace, event_id FROM duplicates WHERE namespace = ANY (:namespaces) AND entry_id = :id
 UNION
 SELECT
     CASE WHEN event_id IS NULL THEN 'entry' ELSE 'event' END, coalesce(namespace, ''), coalesce(event_id, entry_id)
 FROM dead_letters
-WHERE entry_id = $2 OR event_id = $2
+WHERE entry_id = :id OR event_id = :id
 UNION
-SELECT 'payment', namespace, resource FROM dead_letters WHERE resource = $2
+SELECT 'payment', namespace, resource FROM dead_letters WHERE resource = :id
 UNION
-SELECT 'payment', namespace, payment_id FROM payments WHERE namespace = ANY ($1) AND payment_id = $2
+SELECT 'payment', namespace, payment_id FROM payments WHERE namespace = ANY (:namespaces) AND payment_id = :id
 UNION
-SELECT 'payment', namespace, payment_id FROM transfers WHERE namespace = ANY ($1) AND payment_id = $2
+SELECT 'payment', namespace, payment_id FROM transfers WHERE namespace = ANY (:namespaces) AND payment_id = :id
 UNION
-SELECT 'payment', namespace, payment_id FROM transfers WHERE namespace = ANY ($1) AND movement = ANY ($3::text[])
+SELECT 'payment', namespace, payment_id FROM transfers WHERE namespace = ANY (:namespaces) AND movement = ANY (:movements::text[])
 UNION
-SELECT 'payment', namespace, payment_id FROM conflicts WHERE namespace = ANY ($1) AND movement = ANY ($3)
+SELECT 'payment', namespace, payment_id FROM conflicts WHERE namespace = ANY (:namespaces) AND movement = ANY (:movements)
 UNION
-SELECT 'payment', namespace, payment_id FROM held_back WHERE namespace = ANY ($1) AND payment_id = $2
+SELECT 'payment', namespace, payment_id FROM held_back WHERE namespace = ANY (:namespaces) AND payment_id = :id
 UNION
 SELECT 'payment', namespace, payment_id
 FROM conflicts
 JOIN held_back USING (namespace, payment_id)
-WHERE namespace = ANY ($1) AND held_back.movement = ANY ($3)
+WHERE namespace = ANY (:namespaces) AND held_back.movement = ANY (:movements)
 UNION
-SELECT 'payment', namespace, payment_id FROM disputes WHERE namespace = ANY ($1) AND dispute_id = $2;
+SELECT 'payment', namespace, payment_id FROM disputes WHERE namespace = ANY (:namespaces) AND dispute_id = :id;
 
 -- name: find_events_of_payments :many
 -- The events of payments that some other table names: those that moved money, or should have.
 SELECT namespace, event_id
 FROM transfers
-JOIN unnest($1::text[], $2::text[]) AS batch (namespace, payment_id) USING (namespace, payment_id)
+JOIN unnest(:namespace::text[], :payment_id::text[]) AS batch (namespace, payment_id) USING (namespace, payment_id)
 UNION
 SELECT namespace, event_id
 FROM conflicts
-JOIN unnest($1, $2) AS batch (namespace, payment_id) USING (namespace, payment_id)
+JOIN unnest(:namespace, :payment_id) AS batch (namespace, payment_id) USING (namespace, payment_id)
 UNION
 SELECT namespace, event_id
 FROM held_back
-JOIN unnest($1, $2) AS batch (namespace, payment_id) USING (namespace, payment_id)
+JOIN unnest(:namespace, :payment_id) AS batch (namespace, payment_id) USING (namespace, payment_id)
 UNION
 SELECT dead_letters.namespace, event_id
 FROM dead_letters
-JOIN unnest($1, $2) AS batch (namespace, payment_id)
+JOIN unnest(:namespace, :payment_id) AS batch (namespace, payment_id)
     ON batch.namespace = dead_letters.namespace AND payment_id = resource
-LIMIT $3;
+LIMIT :limit;
 
 -- name: count_pages :one
 -- How large the two tables are that have no index by what is asked here: it would cost every insert more than it is
@@ -72,38 +72,38 @@ SELECT
     pg_relation_size('duplicates') / current_setting('block_size')::bigint AS duplicates;
 
 -- name: scan_events :many
--- Events about a payment, or from an entry ($3), in some pages of the table: from ($1) up to ($2).
+-- Events about a payment, or from an entry (`id`), in some pages of the table: from (`first_page`) up to (`end_page`).
 SELECT namespace, event_id, resource
 FROM events
-WHERE ctid >= $1 AND ctid < $2 AND (resource = $3 OR entry_id = $3);
+WHERE ctid >= :first_page AND ctid < :end_page AND (resource = :id OR entry_id = :id);
 
 -- name: scan_duplicates :many
--- Duplicates of events ($3 namespaces, $4 ids) in some pages of the table: from ($1) up to ($2).
+-- Duplicates of events (`namespace` namespaces, `event_id` ids) in some pages of the table: from (`first_page`) up to (`end_page`).
 SELECT entry_id, duplicates.namespace, duplicates.event_id, source, received_at, recorded_at
 FROM duplicates
-JOIN unnest($3::text[], $4::text[]) AS batch (namespace, event_id) USING (namespace, event_id)
-WHERE duplicates.ctid >= $1 AND duplicates.ctid < $2;
+JOIN unnest(:namespace::text[], :event_id::text[]) AS batch (namespace, event_id) USING (namespace, event_id)
+WHERE duplicates.ctid >= :first_page AND duplicates.ctid < :end_page;
 
 -- name: find_oldest_in_pages :one
 -- How far back in time a scan of events has come: when the oldest of some pages was committed.
-SELECT min(committed_at) AS committed_at FROM events WHERE ctid >= $1 AND ctid < $2;
+SELECT min(committed_at) AS committed_at FROM events WHERE ctid >= :first_page AND ctid < :end_page;
 
 -- name: read_events :many
 -- Events with the bytes that were kept of them, null where their partition was dropped.
 SELECT
     source, namespace, provider, event_id, entry_id, type, resource, signed, occurred_at, received_at, committed_at,
     body, headers
-FROM unnest($1::text[], $2::text[]) AS batch (namespace, event_id)
+FROM unnest(:namespace::text[], :event_id::text[]) AS batch (namespace, event_id)
 JOIN events USING (namespace, event_id)
 LEFT JOIN payloads USING (namespace, event_id, received_at)
 ORDER BY committed_at, namespace, event_id;
 
 -- name: read_dead_letters :many
--- The dead letters of events, open or not, and those of entries that were no envelope ($3).
+-- The dead letters of events, open or not, and those of entries that were no envelope (`entry_ids`).
 SELECT id, entry_id, namespace, event_id, source, type, resource, state, reason, attempts, died_at, state_changed_at
 FROM dead_letters
-LEFT JOIN unnest($1::text[], $2::text[]) AS batch (namespace, event_id) USING (namespace, event_id)
-WHERE batch.event_id IS NOT NULL OR (dead_letters.event_id IS NULL AND entry_id = ANY ($3::text[]))
+LEFT JOIN unnest(:namespace::text[], :event_id::text[]) AS batch (namespace, event_id) USING (namespace, event_id)
+WHERE batch.event_id IS NOT NULL OR (dead_letters.event_id IS NULL AND entry_id = ANY (:entry_ids::text[]))
 ORDER BY id;
 
 -- name: read_payments :many
@@ -112,15 +112,15 @@ SELECT
     namespace, payment_id, provider, status, currency, amount, captured, refunded, disputed, contradicted,
     first_occurred_at, last_occurred_at
 FROM payments
-JOIN unnest($1::text[], $2::text[]) AS batch (namespace, payment_id) USING (namespace, payment_id);
+JOIN unnest(:namespace::text[], :payment_id::text[]) AS batch (namespace, payment_id) USING (namespace, payment_id);
 
 -- name: read_transfers :many
 -- The movements that were booked of payments.
 SELECT namespace, payment_id, movement, debit_account, credit_account, amount, currency, event_id, booked_at
 FROM transfers
-JOIN unnest($1::text[], $2::text[]) AS batch (namespace, payment_id) USING (namespace, payment_id)
+JOIN unnest(:namespace::text[], :payment_id::text[]) AS batch (namespace, payment_id) USING (namespace, payment_id)
 ORDER BY booked_at, movement
-LIMIT $3;
+LIMIT :limit;
 
 -- name: read_conflicts :many
 -- The conflicts of payments, open or decided.
@@ -128,23 +128,23 @@ SELECT
     id, namespace, payment_id, movement, booked_amount, booked_currency, told_amount, told_currency, event_id, found_at,
     decision, decided_at
 FROM conflicts
-JOIN unnest($1::text[], $2::text[]) AS batch (namespace, payment_id) USING (namespace, payment_id)
+JOIN unnest(:namespace::text[], :payment_id::text[]) AS batch (namespace, payment_id) USING (namespace, payment_id)
 ORDER BY id
-LIMIT $3;
+LIMIT :limit;
 
 -- name: read_held_back :many
 -- What was told of payments and held back, released since or not.
 SELECT
     namespace, event_id, payment_id, source, reason, kind, object, amount, currency, movement, held_at, released_at
 FROM held_back
-JOIN unnest($1::text[], $2::text[]) AS batch (namespace, payment_id) USING (namespace, payment_id)
+JOIN unnest(:namespace::text[], :payment_id::text[]) AS batch (namespace, payment_id) USING (namespace, payment_id)
 ORDER BY held_at, event_id, kind, object
-LIMIT $3;
+LIMIT :limit;
 
 -- name: read_disputes :many
 -- The disputes of payments.
 SELECT namespace, dispute_id, payment_id, currency, amount, opened, won, lost, withdrawn, reinstated
 FROM disputes
-JOIN unnest($1::text[], $2::text[]) AS batch (namespace, payment_id) USING (namespace, payment_id)
+JOIN unnest(:namespace::text[], :payment_id::text[]) AS batch (namespace, payment_id) USING (namespace, payment_id)
 ORDER BY dispute_id
-LIMIT $3;
+LIMIT :limit;
