@@ -16,14 +16,17 @@ COPY ledger ledger
 COPY operations operations
 COPY sql sql
 COPY sources.toml .
-# A checkout made with a strict umask is readable for its owner only; the image runs as somebody else.
+# The version is read from it.
+COPY pyproject.toml .
+# A checkout made with a strict umask can be read by its owner only; the image runs as another user.
 RUN chmod -R a+rX . && python -m compileall -q contract runtime providers gateway consumers ledger operations sql
 
 FROM python:3.13-slim
-ENV PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+# PYTHONPATH, so that the programs start from any folder of an image built on this one.
+ENV PATH=/venv/bin:$PATH PYTHONPATH=/app PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 WORKDIR /app
 COPY --from=build /venv /venv
 COPY --from=build /app /app
-# A number, so that `runAsNonRoot` can be checked without reading the image.
+# A number, so that Kubernetes' `runAsNonRoot` can check it without reading the image.
 USER 10001:10001
 CMD ["python", "-m", "gateway"]

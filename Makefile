@@ -13,6 +13,7 @@ MINUTES ?= 10
 JSON ?=
 CONFLICT ?=
 AS_JSON := $(if $(JSON),--json)
+VERSION = $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
 # Whoever sets it would compile every file of ours again at each start of a program.
@@ -87,8 +88,8 @@ prove: .venv/dev ## thousands of payments' histories, then the fault suite at le
 schema: .venv/dev ## write sql/schema.sql again, after a new migration
 	@$(PY) -m tests.support.schema
 
-image: ## build the container image
-	docker build --tag payment-webhooks .
+image: ## build the container image, tagged with the version
+	docker build --tag payment-webhooks --tag payment-webhooks:$(VERSION) --tag payment-webhooks:$(basename $(VERSION)) .
 
 lock: ## pin every dependency again with its hashes (UPGRADE=1: to the newest versions)
 	@rm -rf .lock-venv && $(PYTHON) -m venv .lock-venv && .lock-venv/bin/python -m pip install --quiet uv

@@ -55,12 +55,22 @@ class Gateway(Child):
 class Programs:
     """Starts programs and ends them with the test. `folder` holds their logs and their working directory.
 
-    `root` is the checkout whose code runs; `under` is a command in front of Python, such as a profiler.
+    `root` is the checkout whose code runs; `under` is a command in front of Python, such as a profiler; `python` is
+    the interpreter, such as one of another environment.
     """
 
-    def __init__(self, folder: Path, *, shows_logs: bool = True, root: Path = ROOT, under: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        shows_logs: bool = True,
+        root: Path = ROOT,
+        under: Sequence[str] = (),
+        python: str = sys.executable,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
+        self._python = python
         self._root = root
         self._under = under
         self.shows_logs = shows_logs
@@ -132,7 +142,7 @@ class Programs:
     async def run(self, module: str, env: Mapping[str, str], *arguments: str) -> tuple[int, str, str]:
         """Runs a command to its end: exit code, standard output, standard error."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", module, *arguments,
+            self._python, "-m", module, *arguments,
             env=self._env(env), cwd=self.folder, stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
@@ -147,7 +157,7 @@ class Programs:
 
     def _launch(self, child: Child, module: str, env: Mapping[str, str], arguments: tuple[str, ...]) -> None:
         self.children.append(child)
-        argv = dying_with_parent([*self._under, sys.executable, "-m", module, *arguments])
+        argv = dying_with_parent([*self._under, self._python, "-m", module, *arguments])
         child.launch(argv, self._env(env), self.folder)
 
     def _named(self, module: str) -> tuple[str, Path]:

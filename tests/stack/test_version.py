@@ -1,0 +1,22 @@
+"""The version is written in pyproject.toml; everything else that names it agrees."""
+
+import re
+import subprocess
+from pathlib import Path
+
+from runtime.version import version
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_changelog_begins_with_this_version() -> None:
+    headings = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert headings[0] == version()
+
+
+def test_the_image_is_tagged_with_the_version_and_its_release_line() -> None:
+    shown = subprocess.run(["make", "--dry-run", "image"], cwd=ROOT, capture_output=True, text=True, check=True)
+    tags = re.findall(r"--tag (\S+)", shown.stdout)
+    line = version().rpartition(".")[0]
+    assert tags == ["payment-webhooks", f"payment-webhooks:{version()}", f"payment-webhooks:{line}"]
+    assert f"FROM payment-webhooks:{line}\n" in (ROOT / "docs" / "examples" / "shop" / "Dockerfile").read_text()
