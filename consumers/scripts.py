@@ -37,15 +37,15 @@ class Scripts:
         return cast("int", await self._call("release_locks", locks, token))
 
     async def heartbeat(
-        self, slot: int, consumer: str, token: str, *, slot_ttl_ms: int, lock_ttl_ms: int, locks: Sequence[str],
+        self, lease: int, consumer: str, token: str, *, slot_ttl_ms: int, lock_ttl_ms: int, locks: Sequence[str],
         entry_ids: Sequence[str],
     ) -> tuple[bool, int, int]:  # fmt: skip
         """Return whether the lease is still the worker's, and how many locks and entries are not."""
-        slot_kept, locks_lost, entries_lost = await self._call(
-            "heartbeat", [self._keys.events, self._keys.slot(slot), *locks],
+        lease_kept, locks_lost, entries_lost = await self._call(
+            "heartbeat", [self._keys.events, self._keys.slot(lease), *locks],
             GROUP, consumer, token, slot_ttl_ms, lock_ttl_ms, *entry_ids,
         )  # fmt: skip
-        return bool(slot_kept), locks_lost, entries_lost
+        return bool(lease_kept), locks_lost, entries_lost
 
     async def reclaim(
         self, consumer: str, *, idle_ms_min: int, cursor: str, count: int, quarantine_after: int, bytes_max: int
@@ -87,9 +87,9 @@ class Scripts:
         keys = [self._keys.events, self._keys.failures, *([marker] if marker else [])]
         return bool(await self._call("ack_dead_lettered", keys, GROUP, entry_id))
 
-    async def forget_consumer(self, consumer: str, slot: int, token: str = "") -> bool:
+    async def forget_consumer(self, consumer: str, lease: int, token: str = "") -> bool:
         """Return whether the name is gone."""
-        keys = [self._keys.events, self._keys.slot(slot)]
+        keys = [self._keys.events, self._keys.slot(lease)]
         return bool(await self._call("forget_consumer", keys, GROUP, consumer, token))
 
     async def _call(self, name: str, keys: Sequence[str], *args: str | bytes | int) -> Any:  # noqa: ANN401 - Lua's reply

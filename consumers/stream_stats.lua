@@ -1,5 +1,5 @@
 #!lua flags=no-writes
--- How much waits in the stream, and for how long, in one look. Bodies stay in Redis.
+-- Reads the length and age of the backlog in one call, without the entries' bodies.
 --
 -- KEYS     1  the stream
 -- ARGV     1  the group

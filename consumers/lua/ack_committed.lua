@@ -1,17 +1,17 @@
 #!lua flags=allow-oom
--- What follows a commit, in one step: acknowledge the entries, delete them, mark their events as committed, and release
--- the locks that are still the owner's.
+-- Acknowledges a commit in one step: acknowledge and delete the entries, mark their events as committed, and release
+-- the locks that the owner still holds.
 --
 -- KEYS     1    the stream
 --          2    the failures hash
 --          3…n  the duplicate marker of each entry's event, then the locks
 -- ARGV     1    the group
---          2    what a marker holds once committed
+--          2    the marker's value once committed
 --          3    the marker's life from now on, s
 --          4    the owner's token
 --          5    the number of markers among the keys
 --          6…m  the entries' ids; a few thousand at most, which is what Lua can unpack
--- Returns  the number of entries deleted now (fewer than given where one was settled before).
+-- Returns  the number of entries deleted now, without those that were deleted before.
 
 local markers = tonumber(ARGV[5])
 local deleted = 0

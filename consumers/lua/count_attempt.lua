@@ -1,12 +1,13 @@
 #!lua flags=allow-oom
--- Counts one more delivery of entries a worker kept in its hands, before it tries them again.
+-- Counts one more delivery of delayed entries, before the worker tries them again.
 --
 -- KEYS     1    the stream
 -- ARGV     1    the group
 --          2    the consumer's name
---          3…n  pairs: an entry's id, its number of deliveries with the coming one
--- Returns  an integer per pair: 1 where the entry is still the consumer's, 0 where another took it over, 2 where it is
---          nobody's: settled meanwhile, or lost with the group or from the stream. Trying it is safe: Postgres knows.
+--          3…n  pairs: an entry's id, its number of deliveries including the coming one
+-- Returns  an integer per pair: 1 where the entry is still the consumer's, 0 where another has reclaimed it, 2 where
+--          nobody has it: acknowledged meanwhile, or lost with the group or the stream. Trying it is safe, because
+--          Postgres knows what was applied.
 
 local kept = {}
 for i = 3, #ARGV, 2 do

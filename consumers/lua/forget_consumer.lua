@@ -2,10 +2,10 @@
 -- Removes a consumer's name from the group, unless it still has entries or a living owner.
 --
 -- KEYS     1  the stream
---          2  the slot the name belongs to
+--          2  the lease that belongs to the name
 -- ARGV     1  the group
 --          2  the consumer's name
---          3  the token of an owner that leaves and gives its slot up with the name; '' if there is none
+--          3  the token of an owner that releases its lease together with the name; '' for any other caller
 -- Returns  1 if the name is gone, 0 if it had to stay.
 
 if ARGV[3] ~= '' and redis.call('GET', KEYS[2]) == ARGV[3] then

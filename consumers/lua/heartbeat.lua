@@ -1,18 +1,18 @@
 #!lua flags=allow-oom
--- Renews all that a worker holds: its slot, its locks, and its entries' idle time. What was lost meanwhile is left to
--- its new owner: a worker that was stopped for long must not steal it back. With its slot it has lost its name, and so
--- all its entries: the name may be another worker's now.
+-- Renews everything a worker holds: its lease, its locks, and its entries' idle time. What it has lost meanwhile stays
+-- with the new owner: a worker that was stopped for long must not steal it back. With its lease a worker has lost its
+-- name, and so all its entries, because the name may be another worker's now.
 --
 -- KEYS     1    the stream
---          2    the worker's slot
+--          2    the worker's lease
 --          3…n  the locks it believes to hold
 -- ARGV     1    the group
 --          2    the consumer's name
 --          3    the worker's token
---          4    the slot's life, ms
+--          4    the lease's life, ms
 --          5    a lock's life, ms
---          6…m  ids of the entries in its hands
--- Returns  {1 if the slot is still its own else 0, number of locks lost, number of entries lost}.
+--          6…m  ids of the entries in flight
+-- Returns  {1 if the lease is still its own else 0, number of locks lost, number of entries lost}.
 
 local function renew(key, life_ms)
     if redis.call('GET', key) == ARGV[3] then
@@ -21,12 +21,12 @@ local function renew(key, life_ms)
     return 0
 end
 
-local slot_kept = renew(KEYS[2], ARGV[4])
+local lease_kept = renew(KEYS[2], ARGV[4])
 local locks_lost = 0
 for i = 3, #KEYS do
     locks_lost = locks_lost + 1 - renew(KEYS[i], ARGV[5])
 end
-if slot_kept == 0 then
+if lease_kept == 0 then
     return { 0, locks_lost, #ARGV - 5 }
 end
 local entries_lost = 0
@@ -38,4 +38,4 @@ for i = 6, #ARGV do
         redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, ARGV[i], 'JUSTID')
     end
 end
-return { slot_kept, locks_lost, entries_lost }
+return { lease_kept, locks_lost, entries_lost }

@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
--- Makes the group, from the very first entry, and the stream where there is none: then a new epoch begins, with the
--- next entry that is added. Allowed when memory is short: without a group nothing would ever be freed.
+-- Makes the group if it is missing, from the very first entry, and the stream with it. A new stream begins a new epoch,
+-- with the next entry that is added. Allowed when memory is short: without a group nothing would ever be freed.
 --
 -- KEYS     1  the stream
 --          2  the epoch: the id of the first entry of this stream
 -- ARGV     1  the group
--- Returns  1 if it was made, 0 if it was there.
+-- Returns  1 if it was made, 0 if it existed.
 
 if redis.call('EXISTS', KEYS[1]) == 0 then
     redis.call('DEL', KEYS[2])

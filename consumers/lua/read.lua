@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- Reads new entries, page by page, until there are enough of them or they weigh enough: how large an entry is is known
--- only once it is read. One call, so that Redis' disk is waited for once.
+-- Reads new entries, page by page, until their number or their bytes are enough: how large an entry is is known only
+-- once it is read. It is one call, so that the reply waits for Redis' disk only once.
 --
 -- KEYS     1  the stream
 -- ARGV     1  the group

@@ -1,18 +1,18 @@
 #!lua flags=allow-oom
--- Gives entries back that were not tried: another worker may take them at once, and the delivery does not count.
+-- Releases entries that were not tried: another worker may reclaim them at once, and the delivery is not counted.
 --
 -- KEYS     1    the stream
 -- ARGV     1    the group
 --          2    the consumer's name
 --          3    the idle time to leave them with, ms
 --          4…n  pairs: an entry's id, its number of deliveries without this one
--- Returns  the number of entries given back.
+-- Returns  the number of entries released.
 
-local returned = 0
+local released = 0
 for i = 4, #ARGV, 2 do
     if #redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1, ARGV[2]) == 1 then
         redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, ARGV[i], 'IDLE', ARGV[3], 'RETRYCOUNT', ARGV[i + 1], 'JUSTID')
-        returned = returned + 1
+        released = released + 1
     end
 end
-return returned
+return released

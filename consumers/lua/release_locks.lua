@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
--- Releases locks, but only those the owner still holds. Allowed when memory is short: it frees some.
+-- Releases those locks that the owner still holds. Allowed when memory is short: it frees some.
 --
 -- KEYS     1…n  the lock of each resource; a few thousand at most, which is what Lua can unpack
 -- ARGV     1    the owner's token
--- Returns  the number of locks that were the owner's.
+-- Returns  the number of locks released.
 
 local ours = {}
 for i, token in ipairs(redis.call('MGET', unpack(KEYS))) do
