@@ -3,7 +3,7 @@
 import json
 import re
 from decimal import Decimal, InvalidOperation
-from typing import Annotated, TypeVar
+from typing import Annotated, NoReturn, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -79,6 +79,10 @@ def loads_decimal(body: bytes) -> object:
     Raise UnreadableError.
     """
     try:
-        return json.loads(body.decode(), parse_float=Decimal, parse_int=Decimal)
+        return json.loads(body.decode(), parse_float=Decimal, parse_int=Decimal, parse_constant=_refuse)
     except (ValueError, InvalidOperation, RecursionError) as error:
         raise UnreadableError(f"the body is not the JSON its provider documents: {type(error).__name__}") from error
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")

@@ -11,7 +11,8 @@ from typing import Generic, TypeVar, cast
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from providers.base import PayloadError, Request
-from providers.models import Model
+from providers.facts import UnreadableError
+from providers.models import Model, loads_decimal
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -63,10 +64,12 @@ class Reader(Generic[ReadT]):
             raise PayloadError(_explain(error)) from None
 
 
-def read_values(model: type[ModelT], values: object) -> ModelT:
-    """The model of a body that had to be decoded by other means. Raises PayloadError likewise."""
+def read_decimal_json(model: type[ModelT], body: bytes) -> ModelT:
+    """Return the model of a JSON body whose numbers are Decimals. Raise PayloadError likewise."""
     try:
-        return model.model_validate(values)
+        return model.model_validate(loads_decimal(body))
+    except UnreadableError as error:
+        raise PayloadError(str(error)) from None
     except ValidationError as error:
         raise PayloadError(_explain(error)) from None
 

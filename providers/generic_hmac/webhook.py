@@ -1,32 +1,30 @@
 """The `hmac` provider, for senders of your own: `X-Signature: <hex HMAC-SHA256 of the body>`, and a body we define.
 
 Any other sender that signs the raw body can be described in sources.toml: its header, digest and key, and where the
-event's id, type, resource and time are. Once one of these four is set, the body need not be the one defined here.
+event's id, type, resource and time are. With one of these four set, the body may have any other format.
 
-There is no signed time, so what keeps a captured request from being applied again is that its event id is known.
+No time is signed. A captured request is not applied again, because its event id is known.
 """
 
-import json
-import re
 from collections.abc import Callable
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
-from typing import Annotated, ClassVar, Literal, NoReturn
+from decimal import Decimal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from providers import signing
-from providers.base import ParsedEvent, PayloadError, Proof, Provider, Request, SourceSettings
+from providers.base import ParsedEvent, Proof, Provider, Request, SourceSettings
 from providers.field_paths import Places, Reader, header_name
-from providers.models import Model
-from providers.payload import read_values, time_from_iso, time_from_unix
+from providers.generic_hmac.models import Event
+from providers.payload import read_decimal_json, time_from_iso, time_from_unix
 from providers.raw_body import Scheme
 from providers.secret import Secret
 
 HEADER = "X-Signature"
 
 PREFIX_PATTERN = "^[!-~]{0,64}$"
-"""What may stand before a signature, such as `sha256=`."""
+"""The text before a signature, such as `sha256=`."""
 
 MACS: dict[str, signing.Mac] = {
     "sha1": signing.hmac_sha1,
@@ -43,26 +41,9 @@ KEYS: dict[str, Callable[[str], bytes]] = {
     "base64": signing.key_from_base64,
 }
 
-AMOUNT_WHOLE_DIGITS_MAX = 15
-AMOUNT_DECIMALS_MAX = 6
-"""Both bound what an exponent could blow up, and keep a sum in any currency's minor units within a bigint."""
-
-_DECIMAL_TEXT = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?")
-
-
-class _Event(Model):
-    """The body as DESIGN of the `hmac` source has it. No number of it was ever a float."""
-
-    transaction_id: str
-    status: Literal["COMPLETED", "FAILED", "PENDING"]
-    amount: "_Amount"
-    currency: Annotated[str, Field(pattern="^[A-Za-z]{3}$")]
-    timestamp: Decimal | str | None = None
-    event_id: str | None = None
-
 
 class HmacSettings(SourceSettings):
-    """Its table in sources.toml. What is left out is as the in-house format has it."""
+    """Its table in sources.toml. The defaults are those of the in-house format."""
 
     header: Annotated[str, AfterValidator(header_name)] = HEADER
     values: Literal["all", "first"] = "all"
@@ -106,17 +87,17 @@ class GenericHmac(Provider):
         self._reader = Reader(*(place or () for place in places)) if any(places) else None
 
     async def authenticate(self, request: Request) -> Proof:
-        """Any value of the header, in lower or in upper case, made with any of the secrets."""
+        """Accept any value of the header, in lower or in upper case, made with any of the secrets."""
         values = request.headers.get_all(self._scheme.header)
         return self._scheme.prove(self._keys, request.body, values[:1] if self._first_only else values)
 
     def parse(self, request: Request) -> list[ParsedEvent]:
-        """The one event: from where its parts are, or in the in-house format."""
+        """Return the one event: read by the source's field paths, or in the in-house format."""
         return [self._reader.draft(request)] if self._reader else self._in_house(request)
 
     def _in_house(self, request: Request) -> list[ParsedEvent]:
-        """`payment.completed`, `.failed` or `.pending`, about its transaction."""
-        event = read_values(_Event, _decode(request.body))
+        """Return a `payment.completed`, `.failed` or `.pending`, about its transaction."""
+        event = read_decimal_json(Event, request.body)
         return [
             ParsedEvent(
                 event_id=f"{event.transaction_id}:{event.status}" if event.event_id is None else event.event_id,
@@ -129,39 +110,6 @@ class GenericHmac(Provider):
 
 def _key(key_encoding: str, secret: Secret) -> bytes:
     return KEYS[key_encoding](secret.reveal())
-
-
-def _decode(body: bytes) -> object:
-    """The JSON value with every number as a Decimal: pydantic's own JSON reader would take them through a float."""
-    try:
-        return json.loads(body.decode(), parse_float=Decimal, parse_int=Decimal, parse_constant=_refuse)
-    except (ValueError, InvalidOperation, RecursionError):
-        raise PayloadError("the body is not JSON in UTF-8, or is nested or a number is large beyond reason") from None
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")
-
-
-def _from_text(amount: object) -> object:
-    if not isinstance(amount, str):
-        return amount
-    if not _DECIMAL_TEXT.fullmatch(amount):
-        raise ValueError("not a decimal number")
-    return Decimal(amount)
-
-
-def _within_limits(amount: Decimal) -> Decimal:
-    decimals = -int(amount.as_tuple().exponent)
-    if amount < 0 or amount.adjusted() >= AMOUNT_WHOLE_DIGITS_MAX or decimals > AMOUNT_DECIMALS_MAX:
-        raise ValueError(
-            f"not an amount from 0 with at most {AMOUNT_WHOLE_DIGITS_MAX} digits before the point "
-            f"and {AMOUNT_DECIMALS_MAX} after it"
-        )
-    return amount
-
-
-_Amount = Annotated[Decimal, BeforeValidator(_from_text), AfterValidator(_within_limits)]
 
 
 def _time(timestamp: Decimal | str | None) -> datetime | None:

@@ -3,29 +3,29 @@
 Source: mercadopago.com/developers, "Webhooks", and the validator of the mercadopago package. The manifest is
 `id:<data.id of the query>;request-id:<x-request-id header>;ts:<ts>;`, without the parts that are absent.
 
-* Hence `signed = reference`: what is proven is that Mercado Pago spoke of this data.id at that time. The type, the
-  time and anything else in the body could be anyone's: fetch the payment by the event's resource before money moves.
-* So the event's id is made of the manifest. The id in the body is not signed: with it, a captured request could come
-  again as any other event, and even take a later one's place.
-* ts is in milliseconds, or in seconds in older examples; what is too large for seconds is milliseconds.
+* Hence `signed = reference`: the signature proves that Mercado Pago sent this data.id at that time. The type, the
+  time and the rest of the body can be forged: fetch the payment by the event's resource before money moves.
+* So the event's id is made of the manifest. The id in the body is not signed: with it, a captured request could be sent
+  again as any other event, and even take the place of a later one.
+* ts is in milliseconds, or in seconds in older examples; a number too large for seconds is in milliseconds.
 * The documentation says that data.id may come in upper case and is signed in lower case; the package signs it as it
-  came. Both are tried. The resource is in lower case then, so that one payment has one name.
-* No tolerance is documented, nor whether a retry is signed anew. Without `tolerance_s` any age passes, and what keeps a
-  captured request from being applied again is that its event id is known.
+  came. Both are tried. The resource is then in lower case, so that one payment has one name.
+* No tolerance is documented, nor whether a retry is signed anew. Without `tolerance_s` any age passes; a captured
+  request is not applied again, because its event id is known.
 
-QR-code notifications and the old IPN are not signed, and refused.
+QR-code notifications and the old IPN are not signed, and are refused.
 """
 
 import contextlib
 import re
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 from urllib.parse import parse_qsl
 
 from pydantic import Field
 
 from providers import signing
 from providers.base import TOLERANCE_S_MAX, ParsedEvent, Proof, Provider, Request, SignatureError, SourceSettings
-from providers.models import Model
+from providers.mercadopago.models import Event
 from providers.payload import UNIX_S_MAX, first_timestamp, read_json
 
 HEADER = "x-signature"
@@ -49,15 +49,7 @@ class MercadoPagoSettings(SourceSettings):
 
     tolerance_s: Annotated[int, Field(strict=True, ge=1, le=TOLERANCE_S_MAX)] | None = None
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None = None
-    """The account's. Notifications of orders have amounts and no currency, so their reader is told this one."""
-
-
-class _Event(Model):
-    """None of it is signed."""
-
-    action: str = ""
-    type: str = ""
-    date_created: Any = None
+    """The account's currency. Notifications of orders have amounts without one."""
 
 
 class MercadoPago(Provider):
@@ -73,7 +65,7 @@ class MercadoPago(Provider):
         self._headers = {CURRENCY: settings.currency} if settings.currency else {}
 
     async def authenticate(self, request: Request) -> Proof:
-        """Any v1 by any of the secrets, over either form of the id, made within the tolerance if there is one."""
+        """Accept any v1 by any of the secrets, over either form of the id, and within the tolerance if it is set."""
         timestamp, signatures = _parts(request.headers.get_all(HEADER))
         data_id, request_id = _data_id(request), _request_id(request)
         number = self._prove(
@@ -84,8 +76,8 @@ class MercadoPago(Provider):
         return Proof(secret_number=number, signed="reference")
 
     def parse(self, request: Request) -> list[ParsedEvent]:
-        """The one event."""
-        event = read_json(_Event, request.body)
+        """Return the one event."""
+        event = read_json(Event, request.body)
         timestamp, _ = _parts(request.headers.get_all(HEADER))
         data_id = _data_id(request)
         about = _one_name(data_id)
@@ -94,7 +86,7 @@ class MercadoPago(Provider):
             ParsedEvent(
                 event_id=event_id,
                 type=event.action or event.type or TYPE_UNKNOWN,
-                # What is notified of is the payment itself, whatever happened to it: all its events share this.
+                # The payment's own id, so that all events of the payment share a resource.
                 resource=about or event_id,
                 occurred_at=first_timestamp(event.date_created, int(timestamp)),
                 headers={**({DATA_ID: data_id} if data_id else {}), **self._headers},
@@ -102,7 +94,7 @@ class MercadoPago(Provider):
         ]
 
     def _prove(self, manifests: list[bytes], signatures: list[bytes]) -> int:
-        """The number of the secret that signed one of the manifests."""
+        """Return the number of the secret that signed one of the manifests."""
         *others, last = manifests
         for manifest in others:
             with contextlib.suppress(SignatureError):
@@ -111,7 +103,7 @@ class MercadoPago(Provider):
 
 
 def _parts(values: list[bytes]) -> tuple[bytes, list[bytes]]:
-    """The timestamp and the v1 signatures. A repeated header means what one header with a comma between would."""
+    """Return the timestamp and the v1 signatures. Repeated headers are read as one, joined by a comma."""
     if not any(values):
         raise SignatureError("missing", f"there is no {HEADER} header")
     items = [item.strip().partition(b"=") for item in b",".join(values).split(b",")]
@@ -125,7 +117,7 @@ def _parts(values: list[bytes]) -> tuple[bytes, list[bytes]]:
 
 
 def _data_id(request: Request) -> str:
-    """What the query names, "" where it names nothing."""
+    """Return data.id of the query, "" where it is absent."""
     try:
         query = parse_qsl(request.target.partition("?")[2], keep_blank_values=True, max_num_fields=QUERY_FIELDS_MAX)
     except ValueError:
@@ -134,7 +126,7 @@ def _data_id(request: Request) -> str:
 
 
 def _request_id(request: Request) -> str:
-    """The header, "" where there is none."""
+    """Return the x-request-id header, "" where it is absent."""
     values = request.headers.get_all(REQUEST_ID)
     return _name(REQUEST_ID, [value.decode(errors="replace") for value in values])
 
@@ -148,7 +140,7 @@ def _name(what: str, values: list[str]) -> str:
 
 
 def _one_name(data_id: str) -> str:
-    """In lower case, if it came in upper case; an id in both cases is as it is."""
+    """Return an upper-case id in lower case, and an id in mixed case unchanged."""
     return data_id if any(map(str.islower, data_id)) else data_id.lower()
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from contract.event import Event
 from providers.base import PayloadError, SignatureError
-from providers.generic_hmac import webhook as generic_hmac
+from providers.generic_hmac import models
+from providers.payload import read_decimal_json
 from tests.support.cases.base import Signed
 from tests.support.cases.generic_hmac import GenericHmacCase
 
@@ -32,8 +33,7 @@ def with_json(field: str, raw: str) -> str:
 
 def amount_read(raw: str) -> Decimal:
     """The amount as the provider's model has it, to compare with the text it was made from."""
-    values = generic_hmac._decode(with_json("amount", raw).encode())
-    return generic_hmac._Event.model_validate(values).amount
+    return read_decimal_json(models.Event, with_json("amount", raw).encode()).amount
 
 
 async def test_the_event_id_is_the_transaction_and_its_status() -> None:

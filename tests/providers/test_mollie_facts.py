@@ -1,7 +1,7 @@
 """Mollie: captures that tell for themselves, "simple" payloads, and amounts that are text in major units."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -14,20 +14,19 @@ from providers.mollie import facts as mollie
 from tests.support.cases.base import NOW
 
 
-def read_body(type_: str, body: object) -> Sequence[Fact]:
-    return mollie.extract_facts(
-        Event("m", "m", "mollie", "e", type_, "tr_1", NOW, NOW, "body", json.dumps(body).encode())
-    )
+def read_body(type_: str, body: Mapping[str, object]) -> Sequence[Fact]:
+    content = json.dumps({"id": "e", "type": type_, **body}).encode()
+    return mollie.extract_facts(Event("m", "m", "mollie", "e", type_, "tr_1", NOW, NOW, "body", content))
 
 
 def read(type_: str, value: object = "10.00", currency: str = "EUR", id_: str = "tr_1", **more: Any) -> Sequence[Fact]:
     entity = {"id": id_, "amount": {"value": value, "currency": currency}, **more}
-    return read_body(type_, {"id": "e", "type": type_, "_embedded": {"entity": entity}})
+    return read_body(type_, {"_embedded": {"entity": entity}})
 
 
 @pytest.mark.parametrize("type_", mollie.TYPES)
 @pytest.mark.parametrize("body", [{}, {"entityId": "tr_1"}, {"_embedded": None}])
-def test_a_simple_payload_tells_nothing(type_: str, body: object) -> None:
+def test_a_simple_payload_tells_nothing(type_: str, body: dict[str, object]) -> None:
     assert list(read_body(type_, body)) == []
 
 

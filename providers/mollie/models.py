@@ -1,0 +1,63 @@
+"""Mollie's events: docs.mollie.com/reference/webhooks-new."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field
+
+from providers.models import Currency, Id, Lenient, MajorUnits, Model
+
+
+class Subject(Model):
+    """The object of an event. What belongs to a payment names it."""
+
+    payment_id: Any = Field(default=None, alias="paymentId")
+
+
+class Embedded(Model):
+    """The object itself."""
+
+    entity: Lenient[Subject] = None
+
+
+class Event(Model):
+    """An event of any type. `_embedded` is absent where the webhook is set up to send simple payloads."""
+
+    id: str
+    type: str
+    entity_id: Any = Field(default=None, alias="entityId")
+    created_at: Any = Field(default=None, alias="createdAt")
+    embedded: Lenient[Embedded] = Field(default=None, alias="_embedded")
+
+
+class Amount(Model):
+    """An amount as decimal text in major units."""
+
+    value: MajorUnits
+    currency: Currency
+
+
+class Entity(Subject):
+    """The common parts of a payment, a capture, a refund and a chargeback."""
+
+    id: Id
+    amount: Amount
+    capture_mode: str | None = Field(default=None, alias="captureMode")
+    links: Mapping[str, Any] = Field(default={}, alias="_links")
+
+    @property
+    def has_captures(self) -> bool:
+        """Whether a payment was authorized first, and each of its captures is an object with events of its own."""
+        return self.capture_mode == "manual" or "captures" in self.links
+
+
+class EmbeddedEntity(Embedded):
+    """The object that has an amount."""
+
+    entity: Entity
+
+
+class EntityEvent(Event):
+    """An event about a payment, a capture, a refund or a chargeback."""
+
+    embedded: EmbeddedEntity | None = Field(default=None, alias="_embedded")
