@@ -3,30 +3,29 @@
 Source: developer.paypal.com/braintree/docs/guides/webhooks, and the webhook gateways of the braintree package.
 
 * bt_signature is `<public key>|<hex HMAC-SHA1>` pairs joined by `&`. The key is the SHA-1 of the private key; what is
-  signed is the text of bt_payload, with a line end that some forms lose. The form has to be taken apart to get there.
-* An API key is a pair: `public_key` has the public one of each secret, in their order. A public key is only a name: a
-  pair of another name is not tried.
-* There is no event id: it is made of bt_payload, without the line ends, so that either form of it is the same event.
-  The event is kept with bt_payload as it was signed, which is base64 of XML.
-* GET `?bt_challenge=<20 to 32 hex digits>` asks for `<public key>|<hex HMAC-SHA1 of it>`. Nothing else is signed for a
-  stranger; and what is, is no payload, since no XML is written in hex digits alone.
+  signed is the text of bt_payload, with a line end that some forms lose. The form has to be read before the signature.
+* An API key is a pair: `public_key` lists the public key of each secret, in their order. A public key is only a name:
+  pairs of other names are not tried.
+* There is no event id. It is made of bt_payload without the line end, so that either form of it is the same event. The
+  event is kept with bt_payload as it was signed, which is base64 of XML.
+* GET `?bt_challenge=<20 to 32 hex digits>` asks for `<public key>|<hex HMAC-SHA1 of it>`. Nothing else is signed for
+  a stranger; and a signed challenge cannot be used as a payload, because hex digits alone are not XML in base64.
 """
 
-import base64
-import binascii
 import contextlib
 import hashlib
 import re
+from functools import partial
 from typing import ClassVar
 from urllib.parse import unquote_to_bytes
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element
 
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import fromstring
 from pydantic import ValidationInfo, field_validator
 
 from providers import signing
 from providers.base import Answer, ParsedEvent, PayloadError, Proof, Provider, Request, SignatureError, SourceSettings
+from providers.braintree.models import NEWEST_CHARGE, SUBJECT, read_notification, text_at
+from providers.facts import UnreadableError
 from providers.payload import digest_id, first_timestamp
 from providers.public_keys import OneOrMore
 
@@ -40,7 +39,6 @@ _CHALLENGE = re.compile("bt_challenge=([a-f0-9]{20,32})")
 _PUBLIC_KEY = re.compile("[!-%'-{}~]{1,255}")
 """Printable, without the `&` and `|` that separate pairs and their halves."""
 
-CHARGE = "subscription/transactions/transaction/id"
 ABOUT = (
     "transaction/refunded-transaction-id",
     "transaction/id",
@@ -50,7 +48,7 @@ ABOUT = (
     "*/token",
     "*/merchant-public-id",
 )
-"""Where a notification's subject names the payment it is about, in this order; else what it is about."""
+"""The paths at which a notification's subject names its payment, in this order, or else itself."""
 
 
 class BraintreeSettings(SourceSettings):
@@ -79,36 +77,18 @@ class Braintree(Provider):
         super().__init__(settings)
         self._keys = [hashlib.sha1(secret.reveal().encode()).digest() for secret in settings.secrets]  # noqa: S324
         self._public_keys = [public_key.encode() for public_key in settings.public_key]
-        self._proven: tuple[bytes, bytes] | None = None
-        """The latest body and what was signed in it, so that the form is not taken apart and proven again."""
 
     async def authenticate(self, request: Request) -> Proof:
-        """Any pair whose public key is one of the source's, made with its private key."""
+        """Accept any pair whose public key is one of the source's, made with its private key."""
         number, payload = self._prove(request)
-        self._proven = request.body, payload
-        return Proof(secret_number=number, signed="body")
+        return Proof(secret_number=number, signed="body", parse=partial(_parse, payload))
 
     def parse(self, request: Request) -> list[ParsedEvent]:
-        """The one event."""
-        proven, self._proven = self._proven, None
-        payload = proven[1] if proven and proven[0] is request.body else self._prove(request)[1]
-        notification = _xml(payload)
-        kind = _text(notification, "kind")
-        if kind is None:
-            raise PayloadError("kind: missing in the notification")
-        event_id = digest_id(payload.rstrip(b"\n"))
-        return [
-            ParsedEvent(
-                event_id=event_id,
-                type=kind,
-                resource=_resource(notification, kind) or event_id,
-                occurred_at=first_timestamp(_text(notification, "timestamp")),
-                body=payload,
-            )
-        ]
+        """Return the one event. Raise SignatureError as well: only a valid signature says which text was signed."""
+        return _parse(self._prove(request)[1])
 
     def challenge(self, request: Request) -> Answer:
-        """The proof that this endpoint has the first private key."""
+        """Return the proof that this endpoint has the first private key."""
         asked = _CHALLENGE.fullmatch(request.target.partition("?")[2])
         if not asked:
             raise SignatureError("malformed", "the query is not one bt_challenge of 20 to 32 hex digits")
@@ -116,7 +96,7 @@ class Braintree(Provider):
         return Answer(200, "text/plain", self._public_keys[0] + b"|" + signing.lower_hex(digest))
 
     def _prove(self, request: Request) -> tuple[int, bytes]:
-        """The number of the secret, and the text that it signed."""
+        """Return the number of the secret, and the text that it signed."""
         form = _form(request.body)
         payloads, signatures = form.get(PAYLOAD, []), form.get(SIGNATURE, [])
         if not payloads or not any(signatures):
@@ -134,7 +114,7 @@ class Braintree(Provider):
 
 
 def _form(body: bytes) -> dict[bytes, list[bytes]]:
-    """The fields of a form, whatever bytes they hold."""
+    """Return the fields of a form as bytes, by their names. Raise SignatureError for too many."""
     items = body.split(b"&", FORM_FIELDS_MAX)
     if len(items) > FORM_FIELDS_MAX:
         raise SignatureError("malformed", f"the form has more than {FORM_FIELDS_MAX} fields")
@@ -144,28 +124,33 @@ def _form(body: bytes) -> dict[bytes, list[bytes]]:
     return form
 
 
-def _xml(payload: bytes) -> Element:
-    """The notification. Document types, and with them entities, are refused."""
+def _parse(payload: bytes) -> list[ParsedEvent]:
+    """Return the one event of what was signed. Raise PayloadError."""
     try:
-        decoded = base64.b64decode(payload.replace(b"\n", b""), validate=True)
-        root: Element = fromstring(decoded, forbid_dtd=True)
-    except (binascii.Error, ParseError, DefusedXmlException, LookupError, ValueError):
+        notification = read_notification(payload)
+    except UnreadableError:
         raise PayloadError("bt_payload is not XML in base64") from None
-    return root
-
-
-def _text(element: Element, place: str) -> str | None:
-    text = element.findtext(place)
-    return text.strip() or None if text else None
+    kind = text_at(notification, "kind")
+    if kind is None:
+        raise PayloadError("kind: missing in the notification")
+    event_id = digest_id(payload.rstrip(b"\n"))
+    return [
+        ParsedEvent(
+            event_id=event_id,
+            type=kind,
+            resource=_resource(notification, kind) or event_id,
+            occurred_at=first_timestamp(text_at(notification, "timestamp")),
+            body=payload,
+        )
+    ]
 
 
 def _resource(notification: Element, kind: str) -> str | None:
-    """The transaction: refunds and disputes name theirs, so that all its events lock and merge together.
+    """Return the transaction: refunds and disputes name theirs, so that all its events lock and merge together.
 
-    So does a local payment once it is paid; its own id, which no refund and no dispute names, is told until then.
-
-    A charge of a subscription is about the newest of its transactions, which is the first; what else happens to a
-    subscription is about the subscription.
+    A local payment names its transaction once it is paid. Until then its resource is its own id, which no refund and no
+    dispute names. A charge of a subscription is about the newest transaction; all other events of a subscription are
+    about the subscription.
     """
-    places = (CHARGE, *ABOUT) if kind.startswith("subscription_charged") else ABOUT
-    return next(filter(None, (_text(notification, f"subject/{place}") for place in places)), None)
+    paths = (f"{NEWEST_CHARGE}/id", *ABOUT) if kind.startswith("subscription_charged") else ABOUT
+    return next(filter(None, (text_at(notification, f"{SUBJECT}/{path}") for path in paths)), None)

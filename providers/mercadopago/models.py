@@ -1,4 +1,4 @@
-"""Mercado Pago's notifications. Nothing in them is signed. Amounts are decimal text in major units, without currency."""
+"""Mercado Pago's notifications. Nothing in them is signed. Amounts are decimal text in major units."""
 
 from collections.abc import Sequence
 from typing import Any

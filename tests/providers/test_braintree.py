@@ -137,12 +137,12 @@ async def test_a_form_that_lost_the_last_line_end_is_the_same_event() -> None:
     assert await outcome_of(CASE, posted(form(payload + b"\n", signature))) == "mismatch"
 
 
-def test_the_name_of_a_pair_decides_which_secret_is_tried() -> None:
+async def test_the_name_of_a_pair_decides_which_secret_is_tried() -> None:
     payload, signature = sample(KIND.TransactionSettled)
     digest = signature.partition(b"|")[2]
     for name in (b"public_key_1", b"", b"PUBLIC_KEY_0"):
         with pytest.raises(SignatureError):
-            CASE.source(*CASE.secrets)._prove(posted(form(payload, name + b"|" + digest)).request())  # type: ignore[attr-defined]
+            await CASE.source(*CASE.secrets).authenticate(posted(form(payload, name + b"|" + digest)).request())
 
 
 async def test_one_of_several_pairs_is_enough() -> None:

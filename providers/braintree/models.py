@@ -1,0 +1,92 @@
+"""Braintree's notifications: base64 of XML, amounts as decimal text in major units.
+
+Source: the sample notifications of the braintree package (webhook_testing_gateway.py).
+"""
+
+import base64
+import binascii
+from typing import TYPE_CHECKING
+from xml.etree.ElementTree import ParseError
+
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import fromstring
+from pydantic import Field
+
+from providers.facts import UnreadableError
+from providers.models import Currency, Id, MajorUnits, Model
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+SUBJECT = "subject"
+
+NEWEST_CHARGE = "subscription/transactions/transaction"
+"""The newest transaction of a subscription comes first."""
+
+
+class Money(Model):
+    """An object with an amount."""
+
+    id: Id
+    amount: MajorUnits
+    currency: Currency = Field(alias="currency-iso-code")
+
+
+class Transaction(Money):
+    """A transaction, that is a sale or a refund."""
+
+    type: str | None = None
+    status: str | None = None
+
+    @property
+    def is_refund(self) -> bool:
+        """Whether it pays another transaction back."""
+        return self.type == "credit"
+
+
+class Dispute(Money):
+    """A dispute of any kind."""
+
+    kind: str | None = None
+    amount: MajorUnits = Field(alias="amount-disputed")
+
+
+def read_notification(payload: bytes) -> "Element":
+    """Return the root of the XML. Raise UnreadableError, also for document types, and with them entities."""
+    try:
+        decoded = base64.b64decode(payload.replace(b"\n", b""), validate=True)
+        root: Element = fromstring(decoded, forbid_dtd=True)
+    except (binascii.Error, ParseError, DefusedXmlException, LookupError, ValueError) as error:
+        raise UnreadableError(f"the payload is not XML in base64: {type(error).__name__}") from error
+    return root
+
+
+def text_at(element: "Element", path: str) -> str | None:
+    """Return the text at a path, None where it is absent or blank."""
+    text = element.findtext(path)
+    return text.strip() or None if text else None
+
+
+def element_at(element: "Element", path: str) -> "Element":
+    """Return the element at a path. Raise UnreadableError where it is absent."""
+    found = element.find(path)
+    if found is None:
+        raise UnreadableError(f"the notification has no {path}")
+    return found
+
+
+def read_transaction(subject: "Element", path: str) -> Transaction:
+    """Return the transaction at a path. Raise ValidationError or UnreadableError."""
+    return Transaction.model_validate(_texts(element_at(subject, path)))
+
+
+def read_dispute(subject: "Element") -> Dispute:
+    """Return the dispute. Before 2017 there was one amount, the disputed one. Raise likewise."""
+    texts = _texts(element_at(subject, "dispute"))
+    return Dispute.model_validate({"amount-disputed": texts.get("amount"), **texts})
+
+
+def _texts(element: "Element") -> dict[str, str]:
+    """Return the texts of an object's own fields, without those that are blank or hold objects."""
+    texts = ((child.tag, (child.text or "").strip()) for child in element)
+    return {name: text for name, text in texts if text}
