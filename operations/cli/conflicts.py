@@ -6,7 +6,7 @@ from consumers.handlers import HandlerFailed, Handlers, HandlersError, load
 from consumers.handlers.payments import Payments, builtin
 from contract.accounts import PostingRules, PostingRulesError
 from operations import conflicts as resolve
-from operations.cli import conflict_tables as report
+from operations.cli import resolve as report
 from operations.cli.command import EXIT_WRONG, LONG_TIMEOUT_S, Command, fail
 from operations.conflicts import CONFLICTS, AmbiguousError, Cursor, Page
 from runtime.sources_file import read_posting_rules

@@ -14,15 +14,15 @@ from rich.console import Console
 
 from consumers.settings import Settings
 from operations import status
-from operations.cli import tables as report
+from operations.cli import pending as report
 from operations.cli.command import EXIT_UNREACHABLE, EXIT_WRONG, LONG_TIMEOUT_S, Command, fail
 from operations.cli.conflicts import release_held_back, resolve_conflicts, show_conflicts
-from operations.cli.dead_letters import discard_letter, replay_letters, show_dead
+from operations.cli.dead import discard_letter, replay_letters, show_dead
 from operations.cli.why import show_why
 from operations.conflicts import Keep
 from operations.pending import list_waiting
 from operations.pending_reason import Limits
-from operations.reconciliation import CHECKS, Sums, account
+from operations.stream_accounting import CHECKS, Sums, account
 from sql.audit import INVARIANTS, Finding, audit
 from sql.connect import UnreachableError
 from sql.report import findings_json, print_findings

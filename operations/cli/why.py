@@ -11,7 +11,7 @@ from operations.cli.why_json import answer_json, head_json
 from operations.cli.why_text import Answer, print_answer
 from operations.pending_reason import Limits
 from operations.why.diagnosis import STUCK, Stuck, judge, look_at_money
-from operations.why.facts import read_facts
+from operations.why.event_facts import read_facts
 from operations.why.model import Found, Meant
 from operations.why.postgres_source import SCAN_S, SCANS, PostgresLook
 from operations.why.query import read_wanted

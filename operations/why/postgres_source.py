@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from contract.accounts import PostingRules
 from contract.event import Event
-from operations.why.facts import NOT_KEPT, read_facts
+from operations.why.event_facts import NOT_KEPT, read_facts
 from operations.why.model import (
     Applied,
     Conflict,

@@ -13,7 +13,7 @@ import asyncpg
 from redis.asyncio import Redis
 
 from contract.keys import GROUP, Keys
-from operations.reconciliation import account
+from operations.stream_accounting import account
 from sql.audit import audit
 from sql.connect import connect
 from tests.support.history import ExpectedPayment, History

@@ -18,7 +18,7 @@ from consumers.metrics import Metrics
 from consumers.service import Service
 from consumers.settings import Settings
 from contract.keys import GROUP, Keys
-from operations.reconciliation import account
+from operations.stream_accounting import account
 from sql.audit import audit
 from tests.support.stream_states import Stream
 from tests.support.wait import until

@@ -9,7 +9,7 @@ from rich.table import Table
 from consumers.entry import Entry
 from operations.dead_letters import OPEN_AFTER, DeadLetter, Outcome, Result
 from operations.pending import Waiting, WaitingPage
-from operations.reconciliation import Sums
+from operations.stream_accounting import Sums
 from operations.units import duration, printable
 
 REASON_SHOWN_CHARS = 200

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 
-from operations.cli import tables as report
+from operations.cli import pending as report
 from operations.cli.command import EXIT_WRONG, LONG_TIMEOUT_S, Command, fail
 from operations.dead_letters import (
     DEAD_LETTERS,
