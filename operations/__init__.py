@@ -1,1 +1,4 @@
-"""What a person does: pending entries, dead letters, conflicts, audit. `cli` shows it on a terminal."""
+"""What an operator asks and does: pending entries, dead letters, conflicts, held-back facts, audit, status, `why`.
+
+The modules here return typed results and print nothing; `cli` parses arguments and shows the results on a terminal.
+"""

@@ -1,4 +1,4 @@
-"""Acting on dead letters: putting their entries into the stream again, or giving them up."""
+"""Dead letters: list them, replay their entries into the stream, or discard them."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -18,35 +18,38 @@ if TYPE_CHECKING:
 
     from sql.connect import Connection
 
-LETTERS_AT_ONCE = 50
-"""Dead letters read at a time: each holds a whole entry, which may be as large as the gateway's body limit."""
+DEAD_LETTERS_AT_ONCE = 50
+"""Dead letters read at a time. Each holds a whole entry, which may be as large as the gateway's body limit."""
 
 DEAD_LETTERS = load("dead_letters")
 
 _REPLAY = (Path(__file__).parent / "lua" / "replay.lua").read_text()
 
 
-class Outcome(StrEnum):
-    """What became of one dead letter."""
+class DeadLetterOutcome(StrEnum):
+    """The outcome of replaying or discarding one dead letter. The first four are what `replay.lua` returns."""
 
     ADDED = "added"
     COMMITTED = "committed"
     WAITING = "waiting"
-    IN_HAND = "in hand"
+    NOT_ACKED_YET = "in hand"
     UNPROVEN = "in the stream, not proven to be on disk"
     CLOSED_BEFORE = "closed before"
     DISCARDED = "discarded"
 
 
-OPEN_AFTER = frozenset({Outcome.IN_HAND, Outcome.UNPROVEN})
-"""Where the letter had to stay open."""
+OPEN_AFTER = frozenset({DeadLetterOutcome.NOT_ACKED_YET, DeadLetterOutcome.UNPROVEN})
+"""Outcomes that leave the dead letter open."""
 
-_IN_STREAM = frozenset({Outcome.ADDED, Outcome.WAITING})
+FAILED = OPEN_AFTER | {DeadLetterOutcome.CLOSED_BEFORE}
+"""Outcomes in which the operator's command was not carried out."""
+
+_IN_STREAM = frozenset({DeadLetterOutcome.ADDED, DeadLetterOutcome.WAITING})
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """One open dead letter. `namespace` and `event_id` are None where its entry was not an envelope."""
+class DeadLetterSummary:
+    """One open dead letter as a list shows it. `event_id` is None if its entry was not an envelope."""
 
     id: int
     entry_id: str
@@ -56,77 +59,97 @@ class DeadLetter:
     type: str | None
     resource: str | None
     reason: str
-    traceback: str
     attempts: int
     died_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter(DeadLetterSummary):
+    """One open dead letter in full, with the fields of its entry."""
+
+    traceback: str
     fields: tuple[bytes, ...]
 
     @property
     def event(self) -> str:
-        """What to call it."""
+        """The event's full name."""
         return f"{self.namespace}/{self.event_id}" if self.namespace and self.event_id else "(not an envelope)"
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """What was done with one letter; `entry_id` is the entry that carries its event now, where one does."""
+class DeadLetterResult:
+    """The outcome for one dead letter. `entry_id` is the entry that carries its event now, if one does."""
 
-    letter_id: int
+    dead_letter_id: int
     event: str
-    outcome: Outcome
+    outcome: DeadLetterOutcome
     entry_id: str | None = None
 
 
-async def find(connection: "Connection", wanted: str) -> list[DeadLetter]:
-    """The open letters meant by a letter's number, an entry id or an event id; a letter's own number comes first."""
-    rows = await connection.fetch(DEAD_LETTERS["find_dead_letters"], wanted, 0, LETTERS_AT_ONCE)
-    letters = [_letter(row) for row in rows]
-    return [letter for letter in letters if str(letter.id) == wanted] or letters
+async def list_dead_letters(connection: "Connection", *, limit: int) -> tuple[int, list[DeadLetterSummary]]:
+    """Return how many are open, and the oldest `limit` of them."""
+    total = await connection.fetchval(DEAD_LETTERS["count_open_dead_letters"])
+    rows = await connection.fetch(DEAD_LETTERS["list_dead_letters"], limit)
+    return total, [DeadLetterSummary(**row) for row in rows]
 
 
-async def all_open(connection: "Connection") -> AsyncIterator[DeadLetter]:
-    """Every open letter, the oldest first, in pages."""
+async def find_dead_letters(connection: "Connection", id_text: str) -> list[DeadLetter]:
+    """Return the open dead letters with this number, entry id or event id. A matching number wins over the others."""
+    rows = await connection.fetch(DEAD_LETTERS["find_dead_letters"], id_text, 0, DEAD_LETTERS_AT_ONCE)
+    found = [_dead_letter(row) for row in rows]
+    return [each for each in found if str(each.id) == id_text] or found
+
+
+async def iterate_open(connection: "Connection") -> AsyncIterator[DeadLetter]:
+    """Yield every open dead letter, the oldest first, read in pages."""
     after = 0
-    while rows := await connection.fetch(DEAD_LETTERS["find_dead_letters"], None, after, LETTERS_AT_ONCE):
+    while rows := await connection.fetch(DEAD_LETTERS["find_dead_letters"], None, after, DEAD_LETTERS_AT_ONCE):
         for row in rows:
-            yield _letter(row)
+            yield _dead_letter(row)
         after = rows[-1]["id"]
 
 
-async def replay(redis: Redis, keys: Keys, connection: "Connection", letter: DeadLetter, *, seen_ttl_s: int) -> Result:
-    """Puts the letter's entry into the stream again, unless its event is there or committed, and closes the letter.
+async def replay(
+    redis: Redis, keys: Keys, connection: "Connection", dead_letter: DeadLetter, *, seen_ttl_s: int
+) -> DeadLetterResult:
+    """Add the dead letter's entry to the stream, unless its event is there or committed, and close the dead letter.
 
-    A crash at any point leaves the letter open, or the event's marker in Redis: replaying again adds nothing twice. The
-    letter is closed only once the stream is known to hold the event on disk; a worker that applies it closes it too.
+    A crash at any point leaves the dead letter open, or the event's marker in Redis, so that replaying again never adds
+    the event twice. The dead letter is closed only once the stream is known to hold the event on disk; the worker that
+    applies the event closes it too.
     """
+    id_, event = dead_letter.id, dead_letter.event
     async with connection.transaction():
-        if await connection.fetchval(DEAD_LETTERS["hold_dead_letter"], letter.id) is None:
-            return Result(letter.id, letter.event, Outcome.CLOSED_BEFORE)
+        if await connection.fetchval(DEAD_LETTERS["hold_dead_letter"], id_) is None:
+            return DeadLetterResult(id_, event, DeadLetterOutcome.CLOSED_BEFORE)
         async with redis.client() as one_connection:
-            outcome, entry_id = await _add_again(one_connection, keys, letter, seen_ttl_s)
+            outcome, entry_id = await _add_to_stream(one_connection, keys, dead_letter, seen_ttl_s)
             if outcome in _IN_STREAM and not await is_flushed(one_connection):
-                outcome = Outcome.UNPROVEN
+                outcome = DeadLetterOutcome.UNPROVEN
         if outcome not in OPEN_AFTER:
-            await connection.execute(*DEAD_LETTERS.bind("close_dead_letter", id=letter.id, state="replayed"))
-    return Result(letter.id, letter.event, outcome, entry_id)
+            await connection.execute(*DEAD_LETTERS.bind("close_dead_letter", id=id_, state="replayed"))
+    return DeadLetterResult(id_, event, outcome, entry_id)
 
 
-async def discard(connection: "Connection", letter: DeadLetter) -> Result:
-    """Gives the event up: it will not be applied unless its provider sends it again."""
-    closed = await connection.fetchval(*DEAD_LETTERS.bind("close_dead_letter", id=letter.id, state="discarded"))
-    return Result(letter.id, letter.event, Outcome.CLOSED_BEFORE if closed is None else Outcome.DISCARDED)
+async def discard(connection: "Connection", dead_letter: DeadLetter) -> DeadLetterResult:
+    """Close the dead letter without replaying it. Its event is applied only if the provider sends it again."""
+    closed = await connection.fetchval(*DEAD_LETTERS.bind("close_dead_letter", id=dead_letter.id, state="discarded"))
+    outcome = DeadLetterOutcome.CLOSED_BEFORE if closed is None else DeadLetterOutcome.DISCARDED
+    return DeadLetterResult(dead_letter.id, dead_letter.event, outcome)
 
 
-async def _add_again(redis: Redis, keys: Keys, letter: DeadLetter, seen_ttl_s: int) -> tuple[Outcome, str | None]:
+async def _add_to_stream(
+    redis: Redis, keys: Keys, dead_letter: DeadLetter, seen_ttl_s: int
+) -> tuple[DeadLetterOutcome, str | None]:
     names = [keys.events, keys.epoch]
-    if letter.namespace and letter.event_id:
-        names.append(keys.seen(letter.namespace, letter.event_id))
-    arguments: list[str | bytes | int] = [letter.entry_id, COMMITTED, seen_ttl_s, *letter.fields]
+    if dead_letter.namespace and dead_letter.event_id:
+        names.append(keys.seen(dead_letter.namespace, dead_letter.event_id))
+    arguments: list[str | bytes | int] = [dead_letter.entry_id, COMMITTED, seen_ttl_s, *dead_letter.fields]
     outcome, entry_id = await redis.register_script(_REPLAY)(keys=names, args=arguments, client=redis)
-    return Outcome(outcome.decode()), entry_id.decode() or None
+    return DeadLetterOutcome(outcome.decode()), entry_id.decode() or None
 
 
-def _letter(row: "asyncpg.Record[Any]") -> DeadLetter:
+def _dead_letter(row: "asyncpg.Record[Any]") -> DeadLetter:
     values = dict(row)
     pairs = zip(values.pop("field_names"), values.pop("field_values"), strict=True)
     return DeadLetter(**values, fields=tuple(part for pair in pairs for part in pair))

@@ -1,4 +1,4 @@
-"""Why an entry waits, in one sentence. Pure: everything it needs was read before."""
+"""The reason why a pending entry waits, in one sentence. Pure: the caller has read everything it needs."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,14 +7,15 @@ from typing import Literal
 from pydantic import BaseModel
 
 from consumers.entry import Entry, Unreadable
+from consumers.settings import Settings
 from operations.units import duration, printable
 
 REASON_CHARS_MAX = 300
-"""How much of an exception's text is shown."""
+"""Characters shown of an exception's text."""
 
 
-class Failure(BaseModel):
-    """What a worker noted when an entry could not be applied yet."""
+class RecordedFailure(BaseModel):
+    """The note that a worker leaves in Redis when an entry could not be applied yet."""
 
     kind: Literal["retry", "infrastructure"]
     reason: str
@@ -22,15 +23,15 @@ class Failure(BaseModel):
     attempt: int
     retry_at: datetime | None
     since: datetime | None = None
-    """When an outage of Redis or Postgres was first met, where it is one."""
+    """Start of the outage of Redis or Postgres; None for other failures."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
-    """One entry of the pending list, with all that tells why it is there.
+class PendingEntry:
+    """One entry of the pending list, with everything that explains why it is there.
 
-    `entry` is None where the stream has it no more. `consumer_lives` tells whether the consumer's slot is leased, None
-    for a name that is not one of our workers'. `lock_holder` is the name in the resource's lock, None if it is free.
+    `entry` is None if the stream no longer has it. `consumer_lives`: the consumer's slot is leased; None if the name is
+    not a worker's. `lock_holder` is the consumer that holds the payment's lock, None if the lock is free.
     """
 
     entry_id: str
@@ -39,37 +40,42 @@ class Pending:
     idle_ms: int
     deliveries: int
     entry: Entry | Unreadable | None
-    failure: Failure | None
+    failure: RecordedFailure | None
     lock_holder: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """The worker's settings that a sentence refers to."""
+class WorkerLimits:
+    """The two worker settings that the sentences mention."""
 
     claim_idle_ms: int
     max_attempts: int
 
+    @classmethod
+    def of(cls, settings: Settings) -> "WorkerLimits":
+        """Take them from a worker's settings."""
+        return cls(settings.claim_idle_ms, settings.max_attempts)
 
-def why(pending: Pending, limits: Limits, now: datetime) -> str:
-    """The sentence. What happens next is in it wherever it is known."""
+
+def pending_reason(pending: PendingEntry, limits: WorkerLimits, now: datetime) -> str:
+    """Return the sentence. It includes what happens next wherever that is known."""
     if pending.entry is None:
-        return "the entry is gone from the stream (incident): somebody deleted or trimmed it before it was committed"
+        return "the entry is gone from the stream (incident): it was deleted or trimmed before it was committed"
     failure = pending.failure
     if failure and failure.retry_at and failure.retry_at > now:
-        return _failed(failure, limits, f"tried again in {duration((failure.retry_at - now).total_seconds() * 1000)}")
-    if pending.consumer_lives is False:
-        return _sentence(_left_behind(pending, limits), failure, limits)
-    return _sentence(_in_hand(pending, limits), failure, limits)
+        wait = duration((failure.retry_at - now).total_seconds() * 1000)
+        return _failure_sentence(failure, limits, f"tried again in {wait}")
+    state = _abandoned(pending, limits) if pending.consumer_lives is False else _in_flight(pending, limits)
+    return f"{state}; {_failure_sentence(failure, limits, 'due now')}" if failure else state
 
 
-def _left_behind(pending: Pending, limits: Limits) -> str:
+def _abandoned(pending: PendingEntry, limits: WorkerLimits) -> str:
     left_ms = limits.claim_idle_ms - pending.idle_ms
     when = f"in {duration(left_ms)}" if left_ms > 0 else "when it looks next, if one runs"
     return f"{pending.consumer} is gone (no slot lease); claimed by another worker {when}"
 
 
-def _in_hand(pending: Pending, limits: Limits) -> str:
+def _in_flight(pending: PendingEntry, limits: WorkerLimits) -> str:
     if pending.lock_holder == pending.consumer:
         return f"in work by {pending.consumer}"
     if pending.lock_holder and isinstance(pending.entry, Entry):
@@ -84,11 +90,7 @@ def _in_hand(pending: Pending, limits: Limits) -> str:
     return f"read by {pending.consumer}, not in work yet"
 
 
-def _sentence(state: str, failure: Failure | None, limits: Limits) -> str:
-    return state if failure is None else f"{state}; {_failed(failure, limits, 'due now')}"
-
-
-def _failed(failure: Failure, limits: Limits, next_try: str) -> str:
+def _failure_sentence(failure: RecordedFailure, limits: WorkerLimits, next_try: str) -> str:
     reason = printable(failure.reason)[:REASON_CHARS_MAX]
     if failure.kind == "infrastructure":
         since = f" down since {failure.since:%Y-%m-%d %H:%M:%S} UTC" if failure.since else ""

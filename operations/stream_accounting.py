@@ -1,7 +1,11 @@
-"""Is every entry that ever entered the stream accounted for? Exact on a live system, by the order of its looks."""
+"""Checks that every entry ever added to the stream is recorded in Postgres or still in the stream.
+
+Exact on a running system, because of the order of its reads. Named apart from reconciliation, which compares our books
+with the providers' reports.
+"""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,13 +20,13 @@ if TYPE_CHECKING:
     from sql.connect import Connection
 
 IDS_AT_ONCE = 1000
-"""Entry ids of one look at the stream: Redis does nothing else meanwhile."""
+"""Entry ids per script call. Redis is blocked during each call."""
 
-IDS_PER_QUESTION = 100_000
-"""Entry ids of one question to Postgres, which reads its tables once for each."""
+IDS_PER_QUERY = 100_000
+"""Entry ids per query to Postgres, which reads its tables once per query."""
 
 CHECKS = 5
-"""How many things about the stream are checked, beside Postgres' own invariants."""
+"""Number of checks made here, in addition to the invariants of Postgres."""
 
 CONSERVATION = load("conservation")
 
@@ -30,27 +34,27 @@ _ENTRY_IDS = (Path(__file__).parent / "lua" / "entry_ids.lua").read_text()
 
 
 @dataclass(frozen=True, slots=True)
-class Sums:
-    """Entries of this stream: all ever added, those Postgres recorded, those that wait without a fate yet."""
+class EntryCounts:
+    """Entries of this stream: all ever added, those recorded in Postgres, and those in the stream not yet recorded."""
 
     added: int
     recorded: int
     waiting: int
 
     @property
-    def agree(self) -> bool:
-        """Whether none is missing and none is counted twice."""
+    def balanced(self) -> bool:
+        """True if no entry is missing and none is counted twice."""
         return self.added == self.recorded + self.waiting
 
 
-async def account(
+async def account_for_entries(
     redis: Redis, keys: Keys, connection: "Connection", *, timeout_s: float
-) -> tuple[Sums | None, list[Finding]]:
-    """The sums, and what is wrong with the stream. No sums where there is no stream, or none that can be counted.
+) -> tuple[EntryCounts | None, list[Finding]]:
+    """Return the counts and everything wrong with the stream. No counts if there is no stream, or no epoch.
 
-    The order matters: what was added is read first; then what still lies in the stream; then what workers have in
-    hand; and last, in one snapshot, what Postgres recorded. An entry that is committed meanwhile is recorded before it
-    leaves the stream, so it is found in at least one place, and counted in one.
+    The order of the reads matters: first the number of entries added, then the entries in the stream, then the pending
+    ones, and last, in one snapshot, what Postgres recorded. An entry committed meanwhile is recorded before it leaves
+    the stream, so it is found in at least one place, and counted in exactly one.
     """
     stream = (await read_stream_stats(redis, keys)).stream
     if stream is None:
@@ -61,29 +65,29 @@ async def account(
     delivered = _up_to(in_stream, stream.group.last_delivered_id) if stream.group else []
 
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        lost_delivery = await _unrecorded(connection, [i for i in delivered if i not in pending], timeout_s)
-        sums = await _sums(connection, stream, epoch.decode(), in_stream, timeout_s) if epoch else None
+        not_pending = [entry_id for entry_id in delivered if entry_id not in pending]
+        lost = await _find_unrecorded(connection, not_pending, timeout_s)
+        counts = await _count(connection, stream, epoch.decode(), in_stream, timeout_s) if epoch else None
     gone = sorted(pending.difference(in_stream), key=_as_number)
-    return sums, _findings(stream, sums, gone, lost_delivery)
+    return counts, _findings(stream, counts, gone, lost)
 
 
-def _findings(stream: StreamState, sums: Sums | None, gone: list[str], lost_delivery: list[str]) -> list[Finding]:
+def _findings(stream: StreamState, counts: EntryCounts | None, gone: list[str], lost: list[str]) -> list[Finding]:
     found = [
         _finding("pending_but_gone", "A pending entry is in the stream until it is committed.", gone),
-        _finding("delivered_but_not_pending", "An entry that was read stays pending until it is committed.",
-                 lost_delivery),
-    ]  # fmt: skip
-    if sums is None:
+        _finding("delivered_but_not_pending", "An entry that was read stays pending until it is committed.", lost),
+    ]
+    if counts is None:
         why = "The stream has an epoch, its first entry's id; without it the entries cannot be counted."
         found.append(Finding("epoch_missing", why, 1, [{"entries_added": stream.entries_added}]))
-    elif not sums.agree:
-        why = "Every entry that was ever added is recorded in Postgres or waits in the stream."
-        row = {"added": sums.added, "recorded": sums.recorded, "waiting": sums.waiting,
-               "missing": sums.added - sums.recorded - sums.waiting}  # fmt: skip
-        found.append(Finding("entries_do_not_add_up", why, abs(row["missing"]), [row]))
-    if stream.group is None and sums and sums.recorded:
-        why = "The group that workers read with is not lost: this stream was read before, and now has none."
-        found.append(Finding("group_missing", why, 1, [{"group": GROUP, "recorded": sums.recorded}]))
+    elif not counts.balanced:
+        why = "Every entry ever added is recorded in Postgres or is still in the stream."
+        missing = counts.added - counts.recorded - counts.waiting
+        row = asdict(counts) | {"missing": missing}
+        found.append(Finding("entries_do_not_add_up", why, abs(missing), [row]))
+    if stream.group is None and counts and counts.recorded:
+        why = "A stream that was read before has its consumer group; this one lost it."
+        found.append(Finding("group_missing", why, 1, [{"group": GROUP, "recorded": counts.recorded}]))
     return [finding for finding in found if finding.total]
 
 
@@ -91,19 +95,19 @@ def _finding(name: str, why: str, entry_ids: list[str]) -> Finding:
     return Finding(name, why, len(entry_ids), [{"entry_id": entry_id} for entry_id in entry_ids[:ROWS_SHOWN_MAX]])
 
 
-async def _sums(
+async def _count(
     connection: "Connection", stream: StreamState, epoch: str, in_stream: list[str], timeout_s: float
-) -> Sums:
+) -> EntryCounts:
     recorded = await connection.fetchval(
         CONSERVATION["count_recorded_entries"], epoch, stream.last_id, timeout=timeout_s
     )
     waiting = 0
     for page in _pages(in_stream):
         waiting += await connection.fetchval(CONSERVATION["count_unrecorded_entries"], page, timeout=timeout_s)
-    return Sums(stream.entries_added, recorded, waiting)
+    return EntryCounts(stream.entries_added, recorded, waiting)
 
 
-async def _unrecorded(connection: "Connection", entry_ids: list[str], timeout_s: float) -> list[str]:
+async def _find_unrecorded(connection: "Connection", entry_ids: list[str], timeout_s: float) -> list[str]:
     found: list[str] = []
     for page in _pages(entry_ids):
         rows = await connection.fetch(CONSERVATION["find_unrecorded_entries"], page, timeout=timeout_s)
@@ -142,4 +146,4 @@ def _as_number(entry_id: str) -> tuple[int, int]:
 
 
 def _pages(entry_ids: list[str]) -> list[list[str]]:
-    return [entry_ids[start : start + IDS_PER_QUESTION] for start in range(0, len(entry_ids), IDS_PER_QUESTION)]
+    return [entry_ids[start : start + IDS_PER_QUERY] for start in range(0, len(entry_ids), IDS_PER_QUERY)]

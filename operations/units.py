@@ -1,11 +1,15 @@
-"""Numbers and text as a tired person reads them."""
+"""Durations, sizes and text for a terminal.
+
+Written here because `humanize` gives other texts: it rounds durations to one unit ("3 days") or spells them out
+("3 days and 4 hours"), where a table cell needs `3 d 4 h`.
+"""
 
 _STEPS = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1000, "s"))
 _BYTES = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def duration(ms: float) -> str:
-    """The two largest units: `3 d 4 h`, `2 min 5 s`, `4 s`, `250 ms`."""
+    """Return the two largest units: `3 d 4 h`, `2 min 5 s`, `4 s`, `250 ms`."""
     if ms < 1000:
         return f"{max(0, int(ms))} ms"
     parts = []
@@ -19,7 +23,7 @@ def duration(ms: float) -> str:
 
 
 def size(count: float) -> str:
-    """`512 B`, `1.3 MiB`."""
+    """Return a number of bytes as `512 B` or `1.3 MiB`."""
     for unit in _BYTES[:-1]:
         if count < 1024:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
@@ -28,5 +32,5 @@ def size(count: float) -> str:
 
 
 def printable(text: str) -> str:
-    """Text from elsewhere without what a terminal would obey; line breaks stay."""
+    """Replace control characters, which a terminal would obey, in text from outside. Line breaks stay."""
     return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)

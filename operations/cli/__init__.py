@@ -1,1 +1,1 @@
-"""The command line's face of `operations`."""
+"""The command line: each command has a file that adds its arguments, calls `operations`, and shows the result."""

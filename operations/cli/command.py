@@ -1,82 +1,71 @@
-"""One run of a subcommand: its arguments, where it prints, and the way to both servers."""
+"""One run of a command: its arguments, the servers, and where it prints."""
 
 import argparse
-import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
 
-import asyncpg
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 from rich.console import Console
 
 from consumers.settings import Settings
-from contract.keys import Keys
-from runtime.redis_connection import client as redis_client
-from sql.connect import UnreachableError
-from sql.connect import connect as connect_postgres
-
-if TYPE_CHECKING:
-    from sql.connect import Connection
+from operations.servers import Servers
 
 EXIT_WRONG = 1
+EXIT_SETTINGS = 2
 EXIT_UNREACHABLE = 3
 
-LONG_TIMEOUT_S = 600.0
-"""For commands that read or replay all there is, such as one question of the audit to a large database."""
+ROWS_SHOWN = 50
+"""Rows that a list shows without --limit."""
+
+ROWS_SHOWN_MAX = 10_000
+"""The largest --limit."""
 
 
 class Command:
-    """One run: its arguments, where it prints, and the way to both servers."""
+    """One run: its arguments, the servers, and where it prints."""
 
     def __init__(self, arguments: argparse.Namespace, settings: Settings, console: Console) -> None:
         self.arguments = arguments
         self.settings = settings
         self.console = console
-        self.keys = Keys(settings.key_prefix)
-
-    @asynccontextmanager
-    async def redis(self) -> AsyncIterator[Redis]:
-        """A client, closed at the end. Raises UnreachableError for whatever Redis does not do."""
-        client = redis_client(
-            self.settings.redis_url, timeout_s=self.settings.redis_timeout_s, name="payments-operations"
-        )
-        try:
-            yield client
-        except RedisError as error:
-            raise UnreachableError(f"Redis does not answer as it should: {_reason(error)}") from error
-        finally:
-            await client.aclose()
-
-    @asynccontextmanager
-    async def postgres(self, timeout_s: float | None = None) -> AsyncIterator["Connection"]:
-        """A connection, closed at the end; `timeout_s` is for all that is done with it. Raises UnreachableError."""
-        settings = self.settings
-        url = settings.database_url.get_secret_value()
-        try:
-            async with connect_postgres(url, timeout_s=settings.acquire_timeout_s) as connection:
-                async with asyncio.timeout(timeout_s or settings.statement_timeout_s):
-                    yield connection
-        except TimeoutError as error:
-            raise UnreachableError("PostgreSQL does not answer in time") from error
-        except asyncpg.UndefinedTableError as error:
-            raise UnreachableError(f"PostgreSQL has no tables yet ({error}): `python -m sql migrate`") from error
-        except (OSError, asyncpg.InterfaceError, asyncpg.PostgresError) as error:
-            raise UnreachableError(f"PostgreSQL does not answer as it should: {_reason(error)}") from error
+        self.servers = Servers(settings)
 
     def print_json(self, document: dict[str, Any]) -> None:
-        """To stdout, as one document."""
+        """Write one document to stdout."""
         self.console.file.write(json.dumps(document, indent=2, default=str) + "\n")
+
+    def print_more(self, total: int, shown: int) -> None:
+        """Print how many rows --limit left out, if it left out any."""
+        if total > shown:
+            self.console.print(f"… and {total - shown} more; --limit shows more of them.")
+
+
+class Subcommand(NamedTuple):
+    """A command as `main` lists it: its help line, its arguments besides --json, and what runs it."""
+
+    help: str
+    add_arguments: Callable[[argparse.ArgumentParser], object]
+    run: Callable[[Command], Awaitable[int]]
+
+
+def add_limit(parser: argparse.ArgumentParser) -> None:
+    """Add --limit, for commands that print a list."""
+    parser.add_argument("--limit", type=_limit, default=ROWS_SHOWN, help=f"rows to list, {ROWS_SHOWN} if absent")
+
+
+def no_arguments(_: argparse.ArgumentParser) -> None:
+    """Add nothing, for commands without arguments of their own."""
 
 
 def fail(sentence: str, code: int = EXIT_WRONG) -> int:
-    """Says why on stderr, and gives the exit code."""
+    """Write the reason to stderr and return the exit code."""
     sys.stderr.write(sentence + "\n")
     return code
 
 
-def _reason(error: Exception) -> str:
-    return str(error).rstrip(".") or type(error).__name__
+def _limit(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= ROWS_SHOWN_MAX:
+        raise argparse.ArgumentTypeError(f"{number} is not between 1 and {ROWS_SHOWN_MAX}")
+    return number

@@ -1,96 +1,84 @@
-"""`dead`, `replay` and `discard`."""
+"""`dead`: the open dead letters, or one in full."""
 
-from collections.abc import AsyncIterator
+import argparse
+from dataclasses import asdict
+from typing import Any
 
-from operations.cli import pending as report
-from operations.cli.command import EXIT_WRONG, LONG_TIMEOUT_S, Command, fail
-from operations.dead_letters import (
-    DEAD_LETTERS,
-    OPEN_AFTER,
-    DeadLetter,
-    Outcome,
-    Result,
-    all_open,
-    discard,
-    find,
-    replay,
-)
+from rich.console import Console
+from rich.table import Table
 
-ALL = "all"
+from operations.cli.command import Command, Subcommand, add_limit, fail
+from operations.dead_letters import DeadLetter, DeadLetterSummary, find_dead_letters, list_dead_letters
+from operations.units import printable
+
+REASON_SHOWN_CHARS = 200
+"""Characters of the reason in a table; `dead ID` shows all of it."""
 
 
 async def show_dead(command: Command) -> int:
-    """The open dead letters, or one in full."""
-    if command.arguments.id:
-        return await _show_letters(command)
-    async with command.postgres() as connection:
-        total = await connection.fetchval(DEAD_LETTERS["count_open_dead_letters"])
-        letters = await connection.fetch(DEAD_LETTERS["list_dead_letters"], command.arguments.limit)
+    """Show the open dead letters, or those that an id matches in full."""
+    async with command.servers.postgres() as connection:
+        if command.arguments.id:
+            return _show_in_full(command, await find_dead_letters(connection, command.arguments.id))
+        total, dead_letters = await list_dead_letters(connection, limit=command.arguments.limit)
     if command.arguments.json:
-        command.print_json({"open": total, "dead_letters": [dict(letter) for letter in letters]})
+        command.print_json({"open": total, "dead_letters": [asdict(each) for each in dead_letters]})
+    elif dead_letters:
+        command.console.print(_table(dead_letters))
+        command.print_more(total, len(dead_letters))
+        command.console.print("`dead ID` shows one in full, `replay ID` adds it to the stream again, `discard ID` "
+                              "closes it for good.")  # fmt: skip
     else:
-        report.print_dead(command.console, letters, total)
+        command.console.print("No dead letters are open.")
     return 0
 
 
-async def _show_letters(command: Command) -> int:
-    async with command.postgres() as connection:
-        letters = await find(connection, command.arguments.id)
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_limit(parser)
+    parser.add_argument("id", metavar="ID", nargs="?", help="number, entry id or event id")
+
+
+COMMAND = Subcommand("the open dead letters; with ID one of them in full", _add_arguments, show_dead)
+
+
+def no_dead_letter(id_text: str) -> int:
+    """Write that no open dead letter matches, and return the exit code."""
+    return fail(f"There is no open dead letter with the number, entry id or event id {id_text!r}.")
+
+
+def _show_in_full(command: Command, dead_letters: list[DeadLetter]) -> int:
     if command.arguments.json:
-        command.print_json({"dead_letters": [report.letter_json(letter) for letter in letters]})
+        command.print_json({"dead_letters": [_json(each) for each in dead_letters]})
     else:
-        for letter in letters:
-            report.print_letter(command.console, letter)
-    return 0 if letters else _no_such_letter(command.arguments.id)
+        for each in dead_letters:
+            _print_in_full(command.console, each)
+    return 0 if dead_letters else no_dead_letter(command.arguments.id)
 
 
-async def replay_letters(command: Command) -> int:
-    """One letter, all that an event id means, or all."""
-    wanted = command.arguments.id
-    async with command.redis() as redis, command.postgres(LONG_TIMEOUT_S) as connection:
-        letters = all_open(connection) if wanted == ALL else _each(await find(connection, wanted))
-        results = []
-        async for letter in letters:
-            done = await replay(redis, command.keys, connection, letter, seen_ttl_s=command.settings.seen_ttl_s)
-            results.append(done)
-            _say(command, done)
-    if not results and wanted != ALL:
-        return _no_such_letter(wanted)
-    return _end(command, results)
+def _table(dead_letters: list[DeadLetterSummary]) -> Table:
+    table = Table("ID", "died", "event", "attempts", "reason", title="Dead letters", title_justify="left")
+    for each in dead_letters:
+        event = f"{each.namespace}/{each.event_id}\n{each.type}\n{each.resource}"
+        if each.event_id is None:
+            event = f"not an envelope\n{each.entry_id}"
+        reason = printable(each.reason)[:REASON_SHOWN_CHARS]
+        table.add_row(str(each.id), f"{each.died_at:%Y-%m-%d %H:%M:%S}", event, str(each.attempts), reason)
+    return table
 
 
-async def discard_letter(command: Command) -> int:
-    """Exactly one letter: what is given up is named, not guessed."""
-    async with command.postgres() as connection:
-        letters = await find(connection, command.arguments.id)
-        if not letters:
-            return _no_such_letter(command.arguments.id)
-        if len(letters) > 1:
-            numbers = ", ".join(str(letter.id) for letter in letters)
-            return fail(f"{command.arguments.id} means several dead letters: {numbers}. Nothing was done; name one.")
-        done = await discard(connection, letters[0])
-    _say(command, done)
-    return _end(command, [done])
+def _print_in_full(console: Console, dead_letter: DeadLetter) -> None:
+    console.print(
+        f"Dead letter {dead_letter.id}: {dead_letter.event}, type {dead_letter.type}, resource {dead_letter.resource}"
+    )
+    console.print(
+        f"entry {dead_letter.entry_id} of source {dead_letter.source}, died {dead_letter.died_at:%Y-%m-%d %H:%M:%S %Z}"
+    )
+    console.print(f"after {dead_letter.attempts} attempts: {printable(dead_letter.reason)}\n")
+    console.print(printable(dead_letter.traceback))
 
 
-def _say(command: Command, result: Result) -> None:
-    if not command.arguments.json:
-        command.console.print(report.result_sentence(result))
-
-
-def _end(command: Command, results: list[Result]) -> int:
-    if command.arguments.json:
-        command.print_json({"results": [report.result_json(result) for result in results]})
-    elif not results:
-        command.console.print("No dead letters are open.")
-    undone = OPEN_AFTER | {Outcome.CLOSED_BEFORE}
-    return EXIT_WRONG if any(result.outcome in undone for result in results) else 0
-
-
-async def _each(letters: list[DeadLetter]) -> AsyncIterator[DeadLetter]:
-    for letter in letters:
-        yield letter
-
-
-def _no_such_letter(wanted: str) -> int:
-    return fail(f"There is no open dead letter with the number, entry id or event id {wanted!r}.", EXIT_WRONG)
+def _json(dead_letter: DeadLetter) -> dict[str, Any]:
+    """Return all but the entry's fields, whose body may hold personal data."""
+    document = asdict(dead_letter)
+    del document["fields"]
+    return document

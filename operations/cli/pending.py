@@ -1,33 +1,59 @@
-"""Pending entries, dead letters and the audit, as a tired person reads them and as a script does."""
+"""`pending`: the entries that were read and not committed yet, and why each waits."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from consumers.entry import Entry
-from operations.dead_letters import OPEN_AFTER, DeadLetter, Outcome, Result
-from operations.pending import Waiting, WaitingPage
-from operations.stream_accounting import Sums
-from operations.units import duration, printable
-
-REASON_SHOWN_CHARS = 200
-"""How much of a dead letter's reason a table shows; `dead ID` shows all of it."""
+from operations.cli.command import Command, Subcommand, add_limit
+from operations.pending import ExplainedEntry, PendingPage, list_pending
+from operations.pending_reason import WorkerLimits
+from operations.units import duration
 
 
-def print_pending(console: Console, page: WaitingPage) -> None:
-    """One row per pending entry, the oldest first; or that nothing is pending, and what is."""
-    group, stream = page.stats.group, page.stats.stream
-    if page.waiting:
-        table = Table("entry, age", "event", "held by", "why it waits", title="Pending", title_justify="left")
-        for waiting in page.waiting:
-            table.add_row(*_pending_row(waiting))
-        console.print(table)
-    if group and group.pending > len(page.waiting):
-        console.print(f"… and {group.pending - len(page.waiting)} more; --limit shows more of them.")
-    if not page.waiting:
-        console.print("Nothing is pending.")
+async def show_pending(command: Command) -> int:
+    """Show the pending entries, the oldest first."""
+    servers, limits = command.servers, WorkerLimits.of(command.settings)
+    async with servers.redis() as redis:
+        page = await list_pending(redis, servers.keys, limits, limit=command.arguments.limit)
+    if command.arguments.json:
+        command.print_json(pending_json(page))
+    else:
+        _print_entries(command, page)
+        _print_unread(command.console, page)
+    return 0
+
+
+COMMAND = Subcommand(
+    "entries that were read and not committed, the oldest first, and why they wait", add_limit, show_pending
+)
+
+
+def pending_json(page: PendingPage) -> dict[str, Any]:
+    """Return the entries and the counts; times in seconds."""
+    stream, group = page.stats.stream, page.stats.group
+    return {
+        "pending": group.pending if group else 0,
+        "unread": group.lag if group else stream.length if stream else 0,
+        "entries": [_entry_json(entry) for entry in page.entries],
+    }
+
+
+def _print_entries(command: Command, page: PendingPage) -> None:
+    if not page.entries:
+        command.console.print("Nothing is pending.")
+        return
+    table = Table("entry, age", "event", "held by", "why it waits", title="Pending", title_justify="left")
+    for entry in page.entries:
+        table.add_row(*_row(entry))
+    command.console.print(table)
+    if page.stats.group:
+        command.print_more(page.stats.group.pending, len(page.entries))
+
+
+def _print_unread(console: Console, page: PendingPage) -> None:
+    stream, group = page.stats.stream, page.stats.group
     if stream and stream.length and group is None:
         console.print(f"{stream.length} entries wait, and no worker has ever read this stream: is one running?")
     if group and group.lag:
@@ -35,108 +61,23 @@ def print_pending(console: Console, page: WaitingPage) -> None:
         console.print(f"{about}{group.lag} entries in the stream were not read by any worker yet.")
 
 
-def pending_json(page: WaitingPage) -> dict[str, Any]:
-    """What `pending --json` prints; times in seconds."""
-    group = page.stats.group
-    return {
-        "pending": group.pending if group else 0,
-        "unread": group.lag if group else page.stats.stream.length if page.stats.stream else 0,
-        "entries": [_waiting_json(waiting) for waiting in page.waiting],
-    }
-
-
-def print_dead(console: Console, letters: Sequence[Mapping[str, Any]], total: int) -> None:
-    """One row per open dead letter, the oldest first."""
-    if not letters:
-        console.print("No dead letters are open.")
-        return
-    table = Table("ID", "died", "event", "attempts", "reason", title="Dead letters", title_justify="left")
-    for letter in letters:
-        table.add_row(str(letter["id"]), f"{letter['died_at']:%Y-%m-%d %H:%M:%S}", _letter_event(letter),
-                      str(letter["attempts"]), printable(letter["reason"])[:REASON_SHOWN_CHARS])  # fmt: skip
-    console.print(table)
-    if total > len(letters):
-        console.print(f"… and {total - len(letters)} more; --limit shows more of them.")
-    console.print("One in full: dead ID. Into the stream again: replay ID. Given up: discard ID.")
-
-
-def print_letter(console: Console, letter: DeadLetter) -> None:
-    """One dead letter with its traceback."""
-    console.print(f"Dead letter {letter.id}: {letter.event}, type {letter.type}, resource {letter.resource}")
-    console.print(f"entry {letter.entry_id} of source {letter.source}, died {letter.died_at:%Y-%m-%d %H:%M:%S %Z}")
-    console.print(f"after {letter.attempts} attempts: {printable(letter.reason)}\n")
-    console.print(printable(letter.traceback))
-
-
-def letter_json(letter: DeadLetter) -> dict[str, Any]:
-    """A dead letter for a script: without its entry, whose body may be personal."""
-    names = ("id", "entry_id", "namespace", "event_id", "source", "type", "resource", "reason", "traceback",
-             "attempts", "died_at")  # fmt: skip
-    return {name: getattr(letter, name) for name in names}
-
-
-def result_sentence(result: Result) -> str:
-    """What happened to one letter, and what comes of it."""
-    what = f"Dead letter {result.letter_id} ({result.event})"
-    match result.outcome:
-        case Outcome.ADDED:
-            return f"{what} is in the stream again, as entry {result.entry_id}."
-        case Outcome.COMMITTED:
-            return f"{what} was committed from another entry already: nothing was added, the letter is closed."
-        case Outcome.WAITING:
-            return f"{what} is in the stream already, as entry {result.entry_id}: nothing was added, it is closed."
-        case Outcome.IN_HAND:
-            return f"{what} is still being put away by a worker: nothing was done; replay it in a moment."
-        case Outcome.UNPROVEN:
-            return (
-                f"{what} is in the stream, as entry {result.entry_id}, but this Redis could not prove that it is "
-                "on disk: the letter stays open until a worker has applied it."
-            )
-        case Outcome.CLOSED_BEFORE:
-            return f"{what} was closed by somebody else meanwhile: nothing was done."
-        case Outcome.DISCARDED:
-            return f"{what} is discarded: it will not be applied unless its provider sends it again."
-
-
-def result_json(result: Result) -> dict[str, Any]:
-    """The same for a script."""
-    return {
-        "id": result.letter_id,
-        "event": result.event,
-        "outcome": result.outcome.value,
-        "entry_id": result.entry_id,
-        "open": result.outcome in OPEN_AFTER,
-    }
-
-
-def sums_sentence(sums: Sums | None) -> str:
-    """The two sides of the account."""
-    if sums is None:
-        return "There is no stream to account for."
-    sign = "=" if sums.agree else "is not"
-    return (
-        f"{sums.added} entries were added to this stream, which {sign} {sums.recorded} recorded in Postgres + "
-        f"{sums.waiting} waiting."
-    )
-
-
-def _pending_row(waiting: Waiting) -> tuple[str, str, str, str]:
-    pending = waiting.pending
+def _row(explained: ExplainedEntry) -> tuple[str, str, str, str]:
+    pending = explained.pending
     if isinstance(pending.entry, Entry):
         event = pending.entry.event
-        described = f"{event.namespace}/{event.event_id}\n{event.type}\n{event.resource}"
+        event_text = f"{event.namespace}/{event.event_id}\n{event.type}\n{event.resource}"
     else:
-        described = "gone" if pending.entry is None else "not an envelope"
+        event_text = "gone" if pending.entry is None else "not an envelope"
     held = f"{pending.consumer}\nidle {duration(pending.idle_ms)}\n{pending.deliveries} deliveries"
-    return f"{pending.entry_id}\n{duration(waiting.age_ms)} old", described, held, waiting.why
+    return f"{pending.entry_id}\n{duration(explained.age_ms)} old", event_text, held, explained.why
 
 
-def _waiting_json(waiting: Waiting) -> dict[str, Any]:
-    pending = waiting.pending
+def _entry_json(explained: ExplainedEntry) -> dict[str, Any]:
+    pending = explained.pending
     event = pending.entry.event if isinstance(pending.entry, Entry) else None
     return {
         "entry_id": pending.entry_id,
-        "age_s": waiting.age_ms / 1000,
+        "age_s": explained.age_ms / 1000,
         "namespace": event.namespace if event else None,
         "event_id": event.event_id if event else None,
         "source": event.source if event else None,
@@ -146,11 +87,5 @@ def _waiting_json(waiting: Waiting) -> dict[str, Any]:
         "consumer_lives": pending.consumer_lives,
         "idle_s": pending.idle_ms / 1000,
         "deliveries": pending.deliveries,
-        "why": waiting.why,
+        "why": explained.why,
     }
-
-
-def _letter_event(letter: Mapping[str, Any]) -> str:
-    if letter["event_id"] is None:
-        return f"not an envelope\n{letter['entry_id']}"
-    return f"{letter['namespace']}/{letter['event_id']}\n{letter['type']}\n{letter['resource']}"

@@ -1,140 +1,122 @@
-"""Contradictions, what is held back, and decisions about both, as a tired person reads them and as a script does."""
+"""`resolve`: a person decides about one conflict, or about all of one payment."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any, get_args
 
 from rich.console import Console
-from rich.table import Table
 
-from contract.money import written
-from operations.conflicts import AmbiguousError, Conflict, Decision, Keep, Meant, Page
+from consumers.handlers import HandlerFailed, HandlersError
+from contract.accounts import PostingRulesError
+from operations.cli.command import EXIT_SETTINGS, Command, Subcommand, fail
+from operations.cli.conflicts import format_conflict_amount
+from operations.conflicts import (
+    AmbiguousError,
+    ConflictMatch,
+    Decision,
+    EarlierDecision,
+    Keep,
+    OpenConflict,
+    decide,
+    find_decision,
+    find_open_conflicts,
+)
+from operations.posting import Posting, failure_reason
+from operations.servers import LONG_TIMEOUT_S
 
-NOTHING = "nothing"
-
-NEXT_STEP = {
-    "conflict": "waits for a decision about its payment: resolve ID --keep booked|told (make resolve ID=… KEEP=…)",
-    "unsigned": 'not covered by a signature: trust = "all" in the source\'s settings lets it move money; then '
-    "release SOURCE (make release SOURCE=…)",
-}
-"""What to do about facts that are held back, by the reason."""
-
-
-def print_conflicts(console: Console, conflicts: Sequence[Mapping[str, Any]], total: int) -> None:
-    """One row per open conflict, the oldest first."""
-    if not conflicts:
-        console.print("No conflicts are open.")
-        return
-    table = Table(title="Conflicts", title_justify="left")
-    for name in ("ID", "since", "payment", "movement", "booked", "told", "told by", "waiting behind it"):
-        table.add_column(name, overflow="fold")  # ids are copied from here
-    for each in conflicts:
-        booked = each["booked_amount"]
-        table.add_row(
-            str(each["id"]),
-            f"{each['found_at']:%Y-%m-%d %H:%M:%S}",
-            f"{each['namespace']}/{each['payment_id']}",
-            each["movement"],
-            _amount(each["movement"], booked or 0, each["booked_currency"]) if each["booked_currency"] else NOTHING,
-            _amount(each["movement"], each["told_amount"], each["told_currency"]),
-            each["event_id"],
-            str(each["waiting"]),
-        )
-    console.print(table)
-    if total > len(conflicts):
-        console.print(f"… and {total - len(conflicts)} more; --limit shows more of them.")
-    console.print(
-        "The money of these payments is stopped until somebody decides. What was booked is right: resolve ID --keep "
-        "booked. What was told is right: resolve ID --keep told. (make resolve ID=… KEEP=…)"
-    )
+FORMER_NAMES = {"told": "reported"}
+"""Values of --keep of earlier versions, still accepted."""
 
 
-def print_held_back(console: Console, held_back: Sequence[Mapping[str, Any]]) -> None:
-    """How many facts, and what to do about them."""
-    if not held_back:
-        console.print("Nothing is held back.")
-        return
-    table = Table("source", "reason", "facts", "what to do", title="Held back", title_justify="left")
-    for row in held_back:
-        table.add_row(row["source"], row["reason"], str(row["facts"]), NEXT_STEP[row["reason"]])
-    console.print(table)
+async def resolve_conflicts(command: Command) -> int:
+    """Keep the booked or the reported money of one conflict, or of all conflicts of a payment."""
+    try:
+        handlers = Posting.read(command.settings).handlers
+    except (HandlersError, PostingRulesError) as error:
+        return fail(f"{error}. Nothing was decided.", EXIT_SETTINGS)
+    id_text, keep = command.arguments.id, command.arguments.keep
+    async with command.servers.postgres(LONG_TIMEOUT_S) as connection:
+        matches = await find_open_conflicts(connection, id_text)
+        try:
+            decision = await decide(connection, handlers, matches, keep, timeout_s=command.settings.handler_timeout_s)
+        except AmbiguousError as error:
+            return fail(_ambiguous_sentence(id_text, matches, error))
+        except HandlerFailed as error:
+            return fail(
+                f"Nothing was decided: {failure_reason(error)}. All changes were undone; mend it and try again."
+            )
+        earlier = None if decision.decided else await find_decision(connection, id_text)
+    if not decision.decided:
+        return fail(_no_conflict_sentence(id_text, earlier))
+    if command.arguments.json:
+        command.print_json(_json(decision, keep))
+    else:
+        _print_decision(command.console, decision, keep)
+    return 0
 
 
-def print_decision(console: Console, done: Decision, keep: Keep) -> None:
-    """One sentence for each conflict, then what was released, and what is left."""
-    for conflict in done.decided:
-        told = _amount(conflict.movement, conflict.told_amount, conflict.told_currency)
-        console.print(f"Conflict {conflict.id} ({conflict.movement}) is decided: {_what(done, conflict, keep, told)}")
-    if done.released:
-        console.print(f"{done.released} movements do not wait any more.")
-    if done.booked:
-        console.print(f"Booked now: {', '.join(done.booked)}.")
-    if done.open:
-        numbers = ", ".join(map(str, done.open))
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help="number of a conflict, or id of a payment")
+    parser.add_argument("--keep", type=_keep, choices=get_args(Keep), required=True, help="which of the two is right")
+
+
+def _keep(text: str) -> str:
+    if text in FORMER_NAMES:
+        sys.stderr.write(f"--keep {text} is deprecated and will be removed: use --keep {FORMER_NAMES[text]}.\n")
+    return FORMER_NAMES.get(text, text)
+
+
+COMMAND = Subcommand(
+    "decides about one conflict, or all of a payment, and books what waited for it", _add_arguments, resolve_conflicts
+)
+
+
+def _print_decision(console: Console, decision: Decision, keep: Keep) -> None:
+    """Print one sentence per conflict, then what was released, then what is still open."""
+    for conflict in decision.decided:
+        effect = _effect(decision, conflict, keep)
+        console.print(f"Conflict {conflict.id} ({conflict.movement}) is decided: {effect}")
+    if decision.released:
+        console.print(f"{decision.released} facts are not on hold any more.")
+    if decision.booked:
+        console.print(f"Booked now: {', '.join(decision.booked)}.")
+    if decision.open:
+        numbers = ", ".join(map(str, decision.open))
         console.print(f"The payment's money is still stopped: {numbers} open (conflicts shows them).")
     else:
         console.print("The payment's money moves again.")
 
 
-def decision_json(done: Decision, keep: Keep) -> dict[str, Any]:
-    """The same for a script."""
+def _effect(decision: Decision, conflict: OpenConflict, keep: Keep) -> str:
+    reported = format_conflict_amount(conflict.movement, conflict.told_amount, conflict.told_currency)
+    if conflict.is_currency_only:
+        return "acknowledged; nothing is booked for it."
+    if keep == "booked":
+        return f"the booked amount stays, {reported} is dismissed."
+    if conflict.movement in decision.corrected:
+        return f"the booked amount is reversed and {reported} is booked; handlers are not called a second time."
+    return f"{reported} is booked."
+
+
+def _json(decision: Decision, keep: Keep) -> dict[str, Any]:
     return {
         "keep": keep,
-        "decided": [conflict.id for conflict in done.decided],
-        "corrected": done.corrected,
-        "booked": done.booked,
-        "released": done.released,
-        "open": done.open,
+        "decided": [conflict.id for conflict in decision.decided],
+        "corrected": decision.corrected,
+        "booked": decision.booked,
+        "released": decision.released,
+        "open": decision.open,
     }
 
 
-def print_release(console: Console, source: str, total: Page) -> None:
-    """How much, and what came of it."""
-    if not total.released:
-        console.print(f"Nothing more is released of source {source!r}.")
-        return
-    console.print(f"{total.released} events of source {source!r} are released; {total.booked} movements were booked.")
-    if total.conflicts:
-        console.print(f"{total.conflicts} contradictions were found in them: conflicts shows them.")
+def _ambiguous_sentence(id_text: str, matches: Sequence[ConflictMatch], error: AmbiguousError) -> str:
+    numbers = ", ".join(str(match.id) for match in matches)
+    return f"{id_text} means the conflicts {numbers}: {error}. Nothing was decided; name one."
 
 
-def release_json(total: Page) -> dict[str, Any]:
-    """The same for a script."""
-    failed = [{"event_id": event_id, "reason": reason} for event_id, reason in total.failed]
-    return {"released": total.released, "booked": total.booked, "conflicts": total.conflicts, "failed": failed}
-
-
-def ambiguous_sentence(wanted: str, meant: Sequence[Meant], error: AmbiguousError) -> str:
-    """What to say instead."""
-    numbers = ", ".join(str(conflict.id) for conflict in meant)
-    return f"{wanted} means the conflicts {numbers}: {error}. Nothing was decided; name one."
-
-
-def no_conflict_sentence(wanted: str, earlier: Mapping[str, Any] | None) -> str:
-    """Whether there is none, or somebody was faster."""
+def _no_conflict_sentence(id_text: str, earlier: EarlierDecision | None) -> str:
     if earlier is None:
-        return f"There is no open conflict with the number or payment id {wanted!r}. Nothing was done."
-    when = f"{earlier['decided_at']:%Y-%m-%d %H:%M:%S}"
-    return f"Conflict {wanted} was decided already, on {when}: {earlier['decision']} is right. Nothing was done."
-
-
-def untrusted_sentence(source: str, sources_file: str, *, is_known: bool) -> str:
-    """Why nothing is released, and what to do first."""
-    why = 'its trust is "signed"' if is_known else f"{sources_file} has no such source"
-    return (
-        f'What was held back of source {source!r} stays so, as {why}. To let it move money, set trust = "all" under '
-        f"[{source}] in {sources_file}, restart the workers, and release it then."
-    )
-
-
-def _what(done: Decision, conflict: Conflict, keep: Keep, told: str) -> str:
-    if conflict.is_acknowledged:
-        return "acknowledged; nothing is booked for it."
-    if keep == "booked":
-        return f"what was booked stays, {told} is dismissed."
-    if conflict.movement in done.corrected:
-        return f"what was booked is undone, {told} is booked; handlers were told of it before and are not called again."
-    return f"{told} is booked."
-
-
-def _amount(movement: str, amount: int, currency: str) -> str:
-    return currency if movement.startswith("currency:") else written(amount, currency)
+        return f"There is no open conflict with the number or payment id {id_text!r}. Nothing was done."
+    when = f"{earlier.decided_at:%Y-%m-%d %H:%M:%S}"
+    return f"Conflict {id_text} was decided already, on {when}: the {earlier.keep} amount is right. Nothing was done."

@@ -1,77 +1,64 @@
-"""What was found, as a tired person reads it. Never a body: facts, ids and amounts."""
+"""`why` on a terminal. Shows facts, ids and amounts, and never a body."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 
 from contract.money import written
-from operations.why.diagnosis import Stuck, Verdict
-from operations.why.model import Dispute, EventFound, Found, PaymentFound, State
-from operations.why.timeline import Moment
+from operations.why.explain import Explanation
+from operations.why.model import DisputeRecord, EventDetails, PaymentDetails, PaymentState
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """All that is shown."""
-
-    found: Found
-    verdicts: Mapping[str, Verdict]
-    stuck: Sequence[Stuck]
-    timeline: Sequence[Moment]
-
-
-def print_answer(console: Console, answer: Answer) -> None:
-    """What is stuck first, then what happened, then what payments are now."""
-    _print_standings(console, answer)
-    for stuck in answer.stuck:
+def print_explanation(console: Console, explanation: Explanation) -> None:
+    """Print the events' states, then what is stuck, then the timeline, then the payments as they are now."""
+    _print_states(console, explanation)
+    for stuck in explanation.stuck:
         step = stuck.next or "none, it goes on by itself"
         console.print(f"{stuck.about} is stuck: {stuck.why}.\n  next step: {step}", style="bold")
     table = Table("time (UTC)", "event", "what", "", title="Timeline", title_justify="left")
-    for moment in answer.timeline:
-        table.add_row(
-            f"{moment.at:%Y-%m-%d %H:%M:%S.%f}"[:-3], moment.event, moment.what.replace("_", " "), moment.text
-        )
+    for entry in explanation.timeline:
+        table.add_row(f"{entry.at:%Y-%m-%d %H:%M:%S.%f}"[:-3], entry.event, entry.what.replace("_", " "), entry.text)
     console.print(table)
-    if payments := [payment for payment in answer.found.payments.values() if payment.state or payment.disputes]:
+    payments = [payment for payment in explanation.result.payments.values() if payment.state or payment.disputes]
+    if payments:
         console.print(_payments_table(payments))
-    for note in answer.found.notes:
+    for note in explanation.result.notes:
         console.print(f"Note: {note}.")
 
 
-def _print_standings(console: Console, answer: Answer) -> None:
-    """Where each event stands; of many, those that are done are only counted."""
-    events = list(answer.found.events.values())
-    done = [event for event in events if answer.verdicts[str(event.subject)].standing == "applied"]
-    if len(done) > 1:
-        console.print(f"{len(done)} events were applied.")
-        events = [event for event in events if event not in done]
+def _print_states(console: Console, explanation: Explanation) -> None:
+    """Print the state of each event. Applied events are only counted if there are several."""
+    events, diagnoses = list(explanation.result.events.values()), explanation.diagnoses
+    applied = [event for event in events if diagnoses[event.subject].state == "applied"]
+    if len(applied) > 1:
+        console.print(f"{len(applied)} events were applied.")
+        events = [event for event in events if event not in applied]
     for event in events:
-        console.print(f"{event.subject}: {_about(event)}{answer.verdicts[str(event.subject)].sentence}.")
+        console.print(f"{event.subject}: {_type_and_payment(event)}{diagnoses[event.subject].sentence}.")
 
 
-def _about(event: EventFound) -> str:
+def _type_and_payment(event: EventDetails) -> str:
     types = [event.applied.type] if event.applied else []
-    types += [entry.event.type for entry in event.entries]
-    types += [letter.type for letter in event.letters if letter.type]
+    types += [entry.event.type for entry in event.readable_entries]
+    types += [dead_letter.type for dead_letter in event.dead_letters if dead_letter.type]
     payment = event.payment
     return f"{types[0]} about {payment.id}, " if types and payment else ""
 
 
-def _payments_table(payments: Sequence[PaymentFound]) -> Table:
+def _payments_table(payments: Sequence[PaymentDetails]) -> Table:
     table = Table("payment", "status", "amount", "captured", "refunded", "disputed", "disputes",
                   title="Payments now", title_justify="left")  # fmt: skip
     for payment in payments:
         disputes = "\n".join(
-            f"{each.dispute_id} {written(each.amount, each.currency)}: {', '.join(_words(each))}"
+            f"{each.dispute_id} {written(each.amount, each.currency)}: {', '.join(_dispute_states(each))}"
             for each in payment.disputes
         )
         table.add_row(str(payment.subject), *_state_cells(payment.state), disputes)
     return table
 
 
-def _state_cells(state: State | None) -> list[str]:
+def _state_cells(state: PaymentState | None) -> list[str]:
     if state is None:
         return ["none yet", "", "", "", ""]
     amounts = (state.amount, state.captured, state.refunded, state.disputed)
@@ -79,5 +66,5 @@ def _state_cells(state: State | None) -> list[str]:
     return [status, *(written(amount, state.currency) for amount in amounts)]
 
 
-def _words(dispute: Dispute) -> list[str]:
+def _dispute_states(dispute: DisputeRecord) -> list[str]:
     return [name for name in ("opened", "won", "lost", "withdrawn", "reinstated") if getattr(dispute, name)]

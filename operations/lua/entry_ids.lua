@@ -1,11 +1,11 @@
 #!lua flags=no-writes
--- One page of the ids in the stream, without their fields, so that a long backlog can be counted.
+-- Reads one page of entry ids from the stream, without their fields, so that a long backlog can be counted.
 --
 -- KEYS     1  the stream
--- ARGV     1  the first id, or '(' and the last id of the page before
---          2  the last id to look at
---          3  the most ids to return
--- Returns  the ids in order; none at the end, and none where the stream does not exist.
+-- ARGV     1  the first id, or '(' and the last id of the previous page
+--          2  the last id to read
+--          3  the page size
+-- Returns  the ids in order; an empty array at the end, or if the stream does not exist.
 
 local ids = {}
 for i, entry in ipairs(redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[2], 'COUNT', ARGV[3])) do

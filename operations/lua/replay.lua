@@ -1,17 +1,17 @@
 #!lua
--- Puts the entry of a dead letter into the stream again, unless its event is there or committed already.
+-- Adds the entry of a dead letter to the stream again, unless its event is in the stream or committed already.
 --
 -- KEYS     1    the stream
 --          2    the epoch: the id of the first entry of this stream
---          3    the event's duplicate marker; absent where the entry named no event: it is then added in any case
--- ARGV     1    the dead entry's id
---          2    what a marker holds once committed
---          3    the marker's life, s
+--          3    the event's duplicate marker; absent for an entry that was not an envelope, which is always added
+-- ARGV     1    the id of the dead-lettered entry
+--          2    the value of a marker once its event is committed
+--          3    the marker's time to live, in seconds
 --          4…n  the entry's fields: name, value, name, value …
 -- Returns  {'added', the new id},
---          {'committed', ''} where the event is committed already,
---          {'waiting', its id} where another entry of the event is in the stream,
---          {'in hand', its id} where the dead entry itself has not left the stream yet: ask again later.
+--          {'committed', ''} if the event is committed already,
+--          {'waiting', its id} if another entry of the event is in the stream,
+--          {'in hand', its id} if the dead-lettered entry itself is still in the stream: try again later.
 
 local marker = KEYS[3]
 local known = marker and redis.call('GET', marker)
@@ -19,7 +19,7 @@ if known == ARGV[2] then
     return { 'committed', '' }
 end
 if known and #redis.call('XRANGE', KEYS[1], known, known) > 0 then
-    -- Changes nothing, but is a write: what proves this connection's writes to be on disk then covers the marker too.
+    -- Changes nothing, but is a write: WAITAOF on this connection then covers the marker too.
     redis.call('EXPIRE', marker, ARGV[3])
     return { known == ARGV[1] and 'in hand' or 'waiting', known }
 end

@@ -1,4 +1,4 @@
-"""Where an event stands and, where it is stuck, the reason and the next step. Pure: all was read before."""
+"""The state of an event and, if it is stuck, the reason and the next step. Pure: the caller has read everything."""
 
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -7,147 +7,161 @@ from typing import Literal
 
 from contract.keys import COMMITTED
 from contract.money import written
-from operations.pending_reason import REASON_CHARS_MAX, Limits
-from operations.pending_reason import why as why_pending
-from operations.units import duration, printable
-from operations.why.model import Conflict, EventFound, Found, HeldBack, Letter, PaymentFound, Waiting
+from operations.pending_reason import REASON_CHARS_MAX, WorkerLimits, pending_reason
+from operations.units import printable
+from operations.why.model import (
+    ConflictRecord,
+    DeadLetterRecord,
+    EventDetails,
+    HeldBackFact,
+    PaymentDetails,
+    SearchResult,
+    StreamEntry,
+)
 
-Standing = Literal["applied", "unacknowledged", "waiting", "unread", "dead", "discarded", "replayed", "lost", "unknown"]
+EventState = Literal[
+    "applied", "unacknowledged", "waiting", "unread", "dead", "discarded", "replayed", "lost", "unknown"
+]
 
-STUCK: frozenset[Standing] = frozenset({"waiting", "unread", "dead", "lost"})
-"""Where time or a person has to do something; the others are done, or cannot be told."""
+STUCK: frozenset[EventState] = frozenset({"waiting", "unread", "dead", "lost"})
+"""States that wait for time or for a person. The others are final, or unknown."""
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """Where an event stands, in a sentence; `next` is what a person can do, None where waiting is enough."""
+class Diagnosis:
+    """The state of an event, and a sentence about it. `next` is a person's next step, None if waiting is enough."""
 
-    standing: Standing
+    state: EventState
     sentence: str
     next: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Stuck:
-    """What waits: an event, or a payment's money."""
+    """An event or a payment's money that waits, why it waits, and a person's next step."""
 
     about: str
     why: str
     next: str | None
 
 
-def judge(event: EventFound, found: Found, limits: Limits, now: datetime) -> Verdict:
-    """Where it stands."""
+def diagnose(event: EventDetails, result: SearchResult, limits: WorkerLimits, now: datetime) -> Diagnosis:
+    """Return the state of an event."""
     if event.applied:
         return _applied(event)
-    if event.waiting:
-        return _waiting(event.waiting[-1], found, limits, now)
-    if event.letters:
-        return _letter(event.letters[-1])
-    if found.postgres:
-        return _of_marker_alone(event)
+    if event.in_stream:
+        return _in_stream(event.in_stream[-1], result, limits, now)
+    if event.dead_letters:
+        return _dead_letter(event.dead_letters[-1])
+    if result.postgres_problem:
+        return _by_marker_alone(event)
     if event.marker == COMMITTED.decode():
-        return Verdict("lost", "Redis says that it was committed, and Postgres does not know it: was the database "
-                               "restored from an old copy?", "make audit; have its provider send it again")  # fmt: skip
+        return Diagnosis(
+            "lost",
+            "Redis says that it was committed, but Postgres does not have it: was the database restored from an old "
+            "backup?",
+            "make audit; have its provider send it again",
+        )
     if event.marker:
-        return Verdict(
+        return Diagnosis(
             "lost",
             f"accepted as entry {event.marker}, which is neither in the stream nor recorded: it was deleted, or has "
             "just been applied",
             "ask again; if it stays so: make audit, and have its provider send it again",
         )
-    return Verdict("unknown", "Postgres names it, and has neither its row nor its entry")
+    return Diagnosis("unknown", "Postgres refers to it, but has neither its row nor its entry")
 
 
-def look_at_money(payment: PaymentFound, only_of: AbstractSet[str] | None = None) -> list[Stuck]:
-    """What of a payment's money is stopped or held back; of some events only, where not the payment was asked for."""
-    open_ones = [conflict for conflict in payment.conflicts if conflict.decision is None]
+def find_stuck_money(payment: PaymentDetails, only_events: AbstractSet[str] | None = None) -> list[Stuck]:
+    """Return the open conflicts of a payment, and its unsigned facts on hold, of `only_events` if given."""
     stuck = [
-        Stuck(str(payment.subject), _contradiction(each), f"make resolve ID={each.id} KEEP=booked, or KEEP=told")
-        for each in open_ones
-    ]
-    unsigned = [
-        fact for fact in payment.held_back
-        if fact.reason == "unsigned" and fact.released_at is None and (only_of is None or fact.event_id in only_of)
+        Stuck(str(payment.subject), _conflict_sentence(conflict),
+              f"make resolve ID={conflict.id} KEEP=booked, or KEEP=reported")
+        for conflict in payment.conflicts
+        if conflict.decision is None
     ]  # fmt: skip
+    unsigned = [
+        fact
+        for fact in payment.held_back
+        if fact.reason == "unsigned"
+        and fact.released_at is None
+        and (only_events is None or fact.event_id in only_events)
+    ]
     stuck.extend(
-        _unsigned(payment, source, [fact for fact in unsigned if fact.source == source])
+        _stuck_unsigned(payment, source, [fact for fact in unsigned if fact.source == source])
         for source in sorted({fact.source for fact in unsigned})
     )
     return stuck
 
 
-def _applied(event: EventFound) -> Verdict:
-    if event.waiting:
-        return Verdict(
+def _applied(event: EventDetails) -> Diagnosis:
+    if event.in_stream:
+        return Diagnosis(
             "unacknowledged",
             "applied; its entry is still in the stream, and will be read again and skipped",
         )
-    return Verdict("applied", "applied")
+    return Diagnosis("applied", "applied")
 
 
-def _waiting(waiting: Waiting, found: Found, limits: Limits, now: datetime) -> Verdict:
-    if waiting.pending:
-        is_stuck_worker = waiting.pending.consumer_lives is False and not found.workers
-        step = "no worker runs: make consumers N=2" if is_stuck_worker else None
-        return Verdict("waiting", why_pending(waiting.pending, limits, now) + _down(found), step)
-    if waiting.is_delivered:
-        return Verdict("waiting", "it was read and has just been settled", "ask again")
-    before = f"in the stream, and not read by any worker yet ({found.unread} such entries)"
-    if found.outage and found.outage.retry_at and found.outage.retry_at > now:
-        since = f" since {found.outage.since:%Y-%m-%d %H:%M:%S} UTC" if found.outage.since else ""
-        reason = printable(found.outage.reason)[:REASON_CHARS_MAX]
-        return Verdict("unread", f"{before}: the workers wait for Redis or Postgres{since}: {reason}")
-    if not found.workers:
-        return Verdict("unread", f"{before}: no worker runs{_down(found)}", "make consumers N=2")
-    return Verdict("unread", f"{before}: {found.workers} workers read them in their order{_down(found)}")
-
-
-def _down(found: Found) -> str:
-    return "; Postgres does not answer now, and nothing is applied until it does" if found.postgres else ""
-
-
-def _letter(letter: Letter) -> Verdict:
-    reason = printable(letter.reason)[:REASON_CHARS_MAX]
-    if letter.state == "open":
-        return Verdict(
-            "dead",
-            f"in the dead letters as number {letter.id}, after {letter.attempts} attempts: {reason}",
-            f"once the cause is gone: make replay ID={letter.id}; to give it up: make discard ID={letter.id}",
-        )
-    if letter.state == "discarded":
-        return Verdict("discarded", f"given up by a person, as dead letter {letter.id}: {reason}")
-    return Verdict(
-        "replayed",
-        f"dead letter {letter.id} was put into the stream again; its entry is not in what could be looked at, and "
-        "not recorded",
+def _in_stream(entry: StreamEntry, result: SearchResult, limits: WorkerLimits, now: datetime) -> Diagnosis:
+    if entry.pending:
+        needs_workers = entry.pending.consumer_lives is False and not result.workers
+        step = "no worker runs: make consumers N=2" if needs_workers else None
+        return Diagnosis("waiting", pending_reason(entry.pending, limits, now) + _postgres_is_down(result), step)
+    if entry.is_delivered:
+        return Diagnosis("waiting", "it was read and has just been acked", "ask again")
+    unread, outage = f"in the stream, and not read by any worker yet ({result.unread} such entries)", result.outage
+    if outage and outage.retry_at and outage.retry_at > now:
+        since = f" since {outage.since:%Y-%m-%d %H:%M:%S} UTC" if outage.since else ""
+        reason = printable(outage.reason)[:REASON_CHARS_MAX]
+        return Diagnosis("unread", f"{unread}: the workers wait for Redis or Postgres{since}: {reason}")
+    if not result.workers:
+        return Diagnosis("unread", f"{unread}: no worker runs{_postgres_is_down(result)}", "make consumers N=2")
+    return Diagnosis(
+        "unread", f"{unread}: {result.workers} workers read them in their order{_postgres_is_down(result)}"
     )
 
 
-def _of_marker_alone(event: EventFound) -> Verdict:
+def _postgres_is_down(result: SearchResult) -> str:
+    return "; Postgres does not answer now, and nothing is applied until it does" if result.postgres_problem else ""
+
+
+def _dead_letter(dead_letter: DeadLetterRecord) -> Diagnosis:
+    number, reason = dead_letter.id, printable(dead_letter.reason)[:REASON_CHARS_MAX]
+    if dead_letter.state == "open":
+        return Diagnosis(
+            "dead",
+            f"in the dead letters as number {number}, after {dead_letter.attempts} attempts: {reason}",
+            f"once the cause is gone: make replay ID={number}; to give it up: make discard ID={number}",
+        )
+    if dead_letter.state == "discarded":
+        return Diagnosis("discarded", f"discarded by a person, as dead letter {number}: {reason}")
+    return Diagnosis(
+        "replayed",
+        f"dead letter {number} was added to the stream again; its entry was not found in the part of the stream that "
+        "was searched, and is not recorded",
+    )
+
+
+def _by_marker_alone(event: EventDetails) -> Diagnosis:
     if event.marker == COMMITTED.decode():
-        return Verdict("applied", "applied, as its marker in Redis says; Postgres was not asked")
-    return Verdict("unknown", "not in the stream; Postgres, which would know what became of it, was not asked")
+        return Diagnosis("applied", "applied, as its marker in Redis says; Postgres was not asked")
+    return Diagnosis("unknown", "not in the stream; Postgres, which records what happened to it, was not asked")
 
 
-def _contradiction(conflict: Conflict) -> str:
+def _conflict_sentence(conflict: ConflictRecord) -> str:
     booked = "nothing is booked"
     if conflict.booked_amount is not None and conflict.booked_currency is not None:
         booked = f"{written(conflict.booked_amount, conflict.booked_currency)} is booked"
-    told = written(conflict.told_amount, conflict.told_currency)
-    about = f"of {conflict.movement} {booked}, and {conflict.event_id} tells {told}"
+    reported = written(conflict.told_amount, conflict.told_currency)
+    about = f"of {conflict.movement} {booked}, and {conflict.event_id} reports {reported}"
     return f"money stopped by conflict {conflict.id}: {about}"
 
 
-def _unsigned(payment: PaymentFound, source: str, facts: list[HeldBack]) -> Stuck:
-    told = ", ".join(f"{fact.kind} {written(fact.amount, fact.currency)}" for fact in facts)
+def _stuck_unsigned(payment: PaymentDetails, source: str, facts: list[HeldBackFact]) -> Stuck:
+    listed = ", ".join(f"{fact.kind} {written(fact.amount, fact.currency)}" for fact in facts)
     return Stuck(
         str(payment.subject),
-        f"held back, because the signature of source {source} does not cover what was told: {told}",
-        f'if it is to be believed: trust = "all" below [{source}] in sources.toml, then make release SOURCE={source}',
+        f"held back, because the signature of source {source} does not cover these facts: {listed}",
+        f'if they can be trusted: trust = "all" below [{source}] in sources.toml, then make release SOURCE={source}',
     )
-
-
-def age(since: datetime, until: datetime) -> str:
-    """How long it was between two times."""
-    return duration((until - since).total_seconds() * 1000)

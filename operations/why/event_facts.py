@@ -1,4 +1,4 @@
-"""What an event tells, read again from its bytes by the same readers as when it was applied."""
+"""The facts of an event, extracted again from its body by the same functions as when it was applied."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,12 +17,12 @@ NOT_READ = "events of this provider are recorded, and move no money"
 NOT_KEPT = "its bytes are not kept any more"
 
 
-def read_facts(event: Event, posting_rules: Mapping[str, PostingRules]) -> tuple[Sequence[Fact], str | None]:
-    """The facts, or why they cannot be told. A source's present settings count, not those of the day."""
+def read_event_facts(event: Event, rules: Mapping[str, PostingRules]) -> tuple[Sequence[Fact], str | None]:
+    """Return the facts, or why they cannot be extracted. Uses the source's present posting rules."""
     read = FACT_EXTRACTORS.get(event.provider)
     if read is None:
         return (), NOT_READ
     try:
-        return list(told(read(event), event, posting_rules.get(event.source, PostingRules()))), None
+        return list(told(read(event), event, rules.get(event.source, PostingRules()))), None
     except (MoneyError, UnreadableError, ValidationError) as error:
         return (), describe(error) if isinstance(error, ValidationError) else str(error)

@@ -1,4 +1,7 @@
-"""What was found about an id, as plain data: what Postgres recorded, and what Redis knows now."""
+"""Everything found about an id, as plain data: what Postgres recorded, and what Redis knows now.
+
+The fields of a row's class have the names of its columns; a `movement` is a transfer's key.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,11 +10,11 @@ from typing import NamedTuple
 
 from consumers.entry import Entry, Unreadable
 from contract.facts import Fact
-from operations.pending_reason import Failure, Pending
+from operations.pending_reason import PendingEntry, RecordedFailure
 
 
 class Subject(NamedTuple):
-    """An event or a payment. `id` is an entry's, and the namespace empty, for what was no envelope."""
+    """An event or a payment. For an entry that is not an envelope, `id` is the entry's, and the namespace is empty."""
 
     namespace: str
     id: str
@@ -21,22 +24,22 @@ class Subject(NamedTuple):
 
 
 @dataclass(slots=True)
-class Meant:
-    """What an id means. The events are also those of the payments, as far as they are known."""
+class Matches:
+    """The events and payments that the operator's id matches, and the other events of those payments."""
 
     events: set[Subject] = field(default_factory=set)
     payments: set[Subject] = field(default_factory=set)
 
     @property
-    def several(self) -> list[str]:
-        """The namespaces that know it, where there are several."""
+    def ambiguous_namespaces(self) -> list[str]:
+        """The namespaces of the matches if there are several, else empty."""
         namespaces = {subject.namespace for subject in self.events | self.payments}
         return sorted(namespaces) if len(namespaces) > 1 else []
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
-    """The row in events."""
+class AppliedEvent:
+    """A row of `events`."""
 
     source: str
     provider: str
@@ -50,8 +53,8 @@ class Applied:
 
 
 @dataclass(frozen=True, slots=True)
-class Duplicate:
-    """An entry whose event another one had brought."""
+class DuplicateEntry:
+    """A row of `duplicates`: an entry whose event was applied from another entry."""
 
     entry_id: str
     source: str
@@ -60,8 +63,8 @@ class Duplicate:
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
-    """A dead letter, open or not."""
+class DeadLetterRecord:
+    """A row of `dead_letters`, open or closed."""
 
     id: int
     entry_id: str
@@ -76,18 +79,18 @@ class Letter:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
-    """An entry that is in the stream now. `pending` is None where no worker has it."""
+class StreamEntry:
+    """An entry that is in the stream now. `pending` is None if no worker has it."""
 
     entry_id: str
     entry: Entry | Unreadable
-    pending: Pending | None
+    pending: PendingEntry | None
     is_delivered: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Transfer:
-    """A movement of money that was booked."""
+class BookedTransfer:
+    """A row of `transfers`."""
 
     movement: str
     debit_account: str
@@ -99,8 +102,8 @@ class Transfer:
 
 
 @dataclass(frozen=True, slots=True)
-class Conflict:
-    """Two events that contradict each other about one movement."""
+class ConflictRecord:
+    """A row of `conflicts`: an event that reports other money for a transfer than is booked, if any is."""
 
     id: int
     movement: str
@@ -115,8 +118,8 @@ class Conflict:
 
 
 @dataclass(frozen=True, slots=True)
-class HeldBack:
-    """A fact that may not move money, or might not until it was released."""
+class HeldBackFact:
+    """A row of `held_back`: a fact that may not move money, or could not until it was released."""
 
     event_id: str
     source: str
@@ -130,8 +133,8 @@ class HeldBack:
 
 
 @dataclass(frozen=True, slots=True)
-class Dispute:
-    """The row in disputes."""
+class DisputeRecord:
+    """A row of `disputes`."""
 
     dispute_id: str
     currency: str
@@ -144,8 +147,8 @@ class Dispute:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """The row in payments."""
+class PaymentState:
+    """A row of `payments`."""
 
     status: str
     currency: str
@@ -159,64 +162,71 @@ class State:
 
 
 @dataclass(slots=True)
-class EventFound:
-    """All that is known of one event. `marker` is None where Redis was not asked, "" where it has none."""
+class EventDetails:
+    """Everything known of one event. `marker` is None if Redis was not asked, "" if Redis has no marker."""
 
     subject: Subject
-    applied: Applied | None = None
+    applied: AppliedEvent | None = None
     facts: Sequence[Fact] = ()
     facts_problem: str | None = None
-    duplicates: list[Duplicate] = field(default_factory=list)
-    letters: list[Letter] = field(default_factory=list)
-    waiting: list[Waiting] = field(default_factory=list)
+    duplicates: list[DuplicateEntry] = field(default_factory=list)
+    dead_letters: list[DeadLetterRecord] = field(default_factory=list)
+    in_stream: list[StreamEntry] = field(default_factory=list)
     marker: str | None = None
 
     @property
-    def entries(self) -> list[Entry]:
-        """Those in the stream that can be read."""
-        return [each.entry for each in self.waiting if isinstance(each.entry, Entry)]
+    def readable_entries(self) -> list[Entry]:
+        """The entries in the stream that are envelopes."""
+        return [each.entry for each in self.in_stream if isinstance(each.entry, Entry)]
 
     @property
     def payment(self) -> Subject | None:
-        """The payment it is about, where that is known."""
+        """The event's payment, if it is known."""
         resources = [self.applied.resource] if self.applied else []
-        resources += [entry.event.resource for entry in self.entries]
-        resources += [letter.resource for letter in self.letters if letter.resource]
+        resources += [entry.event.resource for entry in self.readable_entries]
+        resources += [dead_letter.resource for dead_letter in self.dead_letters if dead_letter.resource]
         return Subject(self.subject.namespace, resources[0]) if resources else None
 
 
 @dataclass(slots=True)
-class PaymentFound:
-    """All that is known of one payment."""
+class PaymentDetails:
+    """Everything known of one payment."""
 
     subject: Subject
-    state: State | None = None
-    transfers: list[Transfer] = field(default_factory=list)
-    conflicts: list[Conflict] = field(default_factory=list)
-    held_back: list[HeldBack] = field(default_factory=list)
-    disputes: list[Dispute] = field(default_factory=list)
+    state: PaymentState | None = None
+    transfers: list[BookedTransfer] = field(default_factory=list)
+    conflicts: list[ConflictRecord] = field(default_factory=list)
+    held_back: list[HeldBackFact] = field(default_factory=list)
+    disputes: list[DisputeRecord] = field(default_factory=list)
 
 
 @dataclass(slots=True)
-class Found:
-    """All of it. `redis` and `postgres` say why one was not asked; `payments` are also those of the events."""
+class SearchResult:
+    """Everything found. `payments` includes those of the events.
 
-    wanted: str
-    events: dict[Subject, EventFound] = field(default_factory=dict)
-    payments: dict[Subject, PaymentFound] = field(default_factory=dict)
-    redis: str | None = None
-    postgres: str | None = None
+    `redis_problem` and `postgres_problem` say why that server was not asked. `ambiguous` has the namespaces if several
+    know the id; nothing else is read then.
+    """
+
+    id_text: str
+    events: dict[Subject, EventDetails] = field(default_factory=dict)
+    payments: dict[Subject, PaymentDetails] = field(default_factory=dict)
+    redis_problem: str | None = None
+    postgres_problem: str | None = None
     ambiguous: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    looked: list[str] = field(default_factory=list)
-    outage: Failure | None = None
+    """Sentences about what was searched in part only, or could not be read."""
+    searched: list[str] = field(default_factory=list)
+    outage: RecordedFailure | None = None
     workers: int = 0
+    """Running workers."""
     unread: int = 0
+    """Entries that no worker has read yet."""
 
-    def event(self, subject: Subject) -> EventFound:
-        """The one about this event, made where it is the first to be known."""
-        return self.events.setdefault(subject, EventFound(subject))
+    def event(self, subject: Subject) -> EventDetails:
+        """Return the details of this event, added if it is new."""
+        return self.events.setdefault(subject, EventDetails(subject))
 
-    def payment(self, subject: Subject) -> PaymentFound:
-        """The same for a payment."""
-        return self.payments.setdefault(subject, PaymentFound(subject))
+    def payment(self, subject: Subject) -> PaymentDetails:
+        """Return the details of this payment, added if it is new."""
+        return self.payments.setdefault(subject, PaymentDetails(subject))

@@ -1,4 +1,4 @@
-"""What Postgres recorded of an id. All of it is read in one snapshot."""
+"""Everything that Postgres recorded about an id, read in one snapshot."""
 
 import json
 import time
@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from contract.accounts import PostingRules
 from contract.event import Event
-from operations.why.event_facts import NOT_KEPT, read_facts
+from operations.why.event_facts import NOT_KEPT, read_event_facts
 from operations.why.model import (
-    Applied,
-    Conflict,
-    Dispute,
-    Duplicate,
-    Found,
-    HeldBack,
-    Letter,
-    Meant,
-    PaymentFound,
-    State,
+    AppliedEvent,
+    BookedTransfer,
+    ConflictRecord,
+    DeadLetterRecord,
+    DisputeRecord,
+    DuplicateEntry,
+    HeldBackFact,
+    Matches,
+    PaymentDetails,
+    PaymentState,
+    SearchResult,
     Subject,
-    Transfer,
 )
-from operations.why.query import Wanted
+from operations.why.query import IdQuery
 from sql import load
 
 if TYPE_CHECKING:
@@ -34,65 +34,65 @@ if TYPE_CHECKING:
 WHY = load("why")
 
 SCAN_S = 5.0
-"""How long a table without an index for this question is read, from its newest rows on."""
+"""How long a table without an index for this query is scanned, from its newest rows on."""
 
 SCANS = 2
-"""How many such tables there are."""
+"""Number of such tables."""
 
 SCAN_PAGES = 8192
-"""Pages of one such question: 64 MiB."""
+"""Pages per query of such a scan: 64 MiB."""
 
 ROWS_MAX = 500
-"""Rows shown of each table."""
+"""Rows shown per table."""
 
 EVENTS_MAX = 200
-"""Events of one payment that are shown; the bytes of each are read once more."""
+"""Events shown of one payment. The body of each is read and parsed again."""
 
 PREFETCH_ROWS = 10
-"""Events whose bytes are in memory at a time."""
+"""Events whose bodies are in memory at a time."""
 
 Row = TypeVar("Row")
 
 
-class PostgresLook:
-    """One look, in a transaction that sees one state and changes nothing."""
+class PostgresSource:
+    """Reads about one id, in a read-only transaction that sees one snapshot."""
 
-    def __init__(self, connection: "Connection", posting_rules: Mapping[str, PostingRules], found: Found) -> None:
+    def __init__(self, connection: "Connection", rules: Mapping[str, PostingRules], result: SearchResult) -> None:
         self._connection = connection
-        self._posting_rules = posting_rules
-        self._found = found
+        self._rules = rules
+        self._result = result
 
-    async def find(self, wanted: Sequence[Wanted], namespaces: set[str], meant: Meant) -> None:
-        """Adds what is meant: by keys, and where those do not tell, by reading the events."""
+    async def add_matches(self, queries: Sequence[IdQuery], namespaces: set[str], matches: Matches) -> None:
+        """Resolve the id by indexed lookups; if they find no event, scan the recent events."""
         known = {row["namespace"] for row in await self._connection.fetch(WHY["list_namespaces"])}
-        for each in wanted:
+        for query in queries:
             rows = await self._connection.fetch(
-                WHY["find_subjects"], each.within(namespaces | known), each.id, each.movements
+                WHY["find_subjects"], query.within(namespaces | known), query.id, query.transfer_keys
             )
             for kind, namespace, id_ in rows:
-                if each.namespace in (None, namespace):
-                    (meant.payments if kind == "payment" else meant.events).add(Subject(namespace, id_))
-        if meant.payments or not meant.events:
-            for id_ in sorted({payment.id for payment in meant.payments} or {each.id for each in wanted}):
-                await self._scan(id_, wanted, meant)
-        rows = await self._connection.fetch(WHY["find_events_of_payments"], *_columns(meant.payments), EVENTS_MAX)
-        meant.events.update(Subject(row["namespace"], row["event_id"]) for row in rows)
+                if query.namespace in (None, namespace):
+                    (matches.payments if kind == "payment" else matches.events).add(Subject(namespace, id_))
+        if matches.payments or not matches.events:
+            for id_ in sorted({payment.id for payment in matches.payments} or {query.id for query in queries}):
+                await self._scan_events(id_, queries, matches)
+        rows = await self._connection.fetch(WHY["find_events_of_payments"], *_columns(matches.payments), EVENTS_MAX)
+        matches.events.update(Subject(row["namespace"], row["event_id"]) for row in rows)
 
-    async def look(self, meant: Meant) -> None:
-        """Adds what is known of these events, and of the payments and those of the events."""
-        events = meant.events
+    async def read_details(self, matches: Matches) -> None:
+        """Read everything about these events, these payments, and the payments of the events into the result."""
+        events = matches.events
         await self._read_events(sorted(events)[:EVENTS_MAX])
         if len(events) > EVENTS_MAX:
-            self._found.notes.append(f"there are {len(events)} events; {EVENTS_MAX} of them are shown")
-        await self._read_letters(events)
+            self._result.notes.append(f"there are {len(events)} events; {EVENTS_MAX} of them are shown")
+        await self._read_dead_letters(events)
         await self._read_duplicates(events)
-        of_events = {event.payment for event in self._found.events.values() if event.payment}
-        await self._read_payments(meant.payments | of_events)
+        of_events = {event.payment for event in self._result.events.values() if event.payment}
+        await self._read_payments(matches.payments | of_events)
 
     async def _read_events(self, events: Sequence[Subject]) -> None:
         async for row in self._connection.cursor(WHY["read_events"], *_columns(events), prefetch=PREFETCH_ROWS):
-            event = self._found.event(Subject(row["namespace"], row["event_id"]))
-            event.applied = _made(Applied, row)
+            event = self._result.event(Subject(row["namespace"], row["event_id"]))
+            event.applied = _made(AppliedEvent, row)
             event.facts, event.facts_problem = self._facts(row)
 
     def _facts(self, row: "asyncpg.Record[Any]") -> tuple[Sequence[Any], str | None]:
@@ -100,62 +100,63 @@ class PostgresLook:
             return (), NOT_KEPT
         names = ("source", "namespace", "provider", "event_id", "type", "resource", "occurred_at", "received_at",
                  "signed", "body")  # fmt: skip
-        return read_facts(
-            Event(**{name: row[name] for name in names}, headers=json.loads(row["headers"])), self._posting_rules
-        )
+        event = Event(**{name: row[name] for name in names}, headers=json.loads(row["headers"]))
+        return read_event_facts(event, self._rules)
 
-    async def _read_letters(self, events: set[Subject]) -> None:
+    async def _read_dead_letters(self, events: set[Subject]) -> None:
         entry_ids = [event.id for event in events if not event.namespace]
         for row in await self._connection.fetch(WHY["read_dead_letters"], *_columns(events), entry_ids):
             subject = Subject(row["namespace"] or "", row["event_id"] or row["entry_id"])
-            self._found.event(subject).letters.append(_made(Letter, row))
+            self._result.event(subject).dead_letters.append(_made(DeadLetterRecord, row))
 
     async def _read_duplicates(self, events: set[Subject]) -> None:
         async def read(start: tuple[int, int], end: tuple[int, int]) -> None:
             namespaces, event_ids = _columns(events)
             scan = WHY.bind("scan_duplicates", first_page=start, end_page=end, namespace=namespaces, event_id=event_ids)
             for row in await self._connection.fetch(*scan):
-                self._found.event(Subject(row["namespace"], row["event_id"])).duplicates.append(_made(Duplicate, row))
+                self._result.event(Subject(row["namespace"], row["event_id"])).duplicates.append(
+                    _made(DuplicateEntry, row)
+                )
 
-        if await self._pages("duplicates", read):
-            self._found.notes.append(
-                f"not all duplicates were looked through within {SCAN_S:g} s; older ones may be missing"
+        if await self._scan_pages("duplicates", read):
+            self._result.notes.append(
+                f"not all duplicates were searched within {SCAN_S:g} s; older ones may be missing"
             )
-        for event in self._found.events.values():
+        for event in self._result.events.values():
             event.duplicates.sort(key=lambda duplicate: duplicate.recorded_at)
 
     async def _read_payments(self, payments: set[Subject]) -> None:
         columns = _columns(payments)
         for row in await self._connection.fetch(WHY["read_payments"], *columns):
-            self._payment(row).state = _made(State, row)
+            self._payment(row).state = _made(PaymentState, row)
         for name, kind, rows_of in _TABLES:
             rows = await self._connection.fetch(WHY[name], *columns, ROWS_MAX)
             for row in rows:
                 rows_of(self._payment(row)).append(_made(kind, row))
             if len(rows) == ROWS_MAX:
-                self._found.notes.append(f"{name.removeprefix('read_')}: the first {ROWS_MAX} are shown")
+                self._result.notes.append(f"{name.removeprefix('read_')}: the first {ROWS_MAX} are shown")
 
-    def _payment(self, row: "asyncpg.Record[Any]") -> PaymentFound:
-        return self._found.payment(Subject(row["namespace"], row["payment_id"]))
+    def _payment(self, row: "asyncpg.Record[Any]") -> PaymentDetails:
+        return self._result.payment(Subject(row["namespace"], row["payment_id"]))
 
-    async def _scan(self, id_: str, wanted: Sequence[Wanted], meant: Meant) -> None:
-        """Events that no other table names: of no money, or known by their entry alone."""
+    async def _scan_events(self, id_: str, queries: Sequence[IdQuery], matches: Matches) -> None:
+        """Find events that no other table names: those that moved no money, or are known by their entry alone."""
 
         async def read(start: tuple[int, int], end: tuple[int, int]) -> None:
             for namespace, event_id, resource in await self._connection.fetch(WHY["scan_events"], start, end, id_):
-                if not any(each.namespace in (None, namespace) for each in wanted):
+                if not any(query.namespace in (None, namespace) for query in queries):
                     continue
-                meant.events.add(Subject(namespace, event_id))
+                matches.events.add(Subject(namespace, event_id))
                 if resource == id_:
-                    meant.payments.add(Subject(namespace, id_))
+                    matches.payments.add(Subject(namespace, id_))
 
-        if first := await self._pages("events", read):
+        if first := await self._scan_pages("events", read):
             oldest = await self._connection.fetchval(WHY["find_oldest_in_pages"], (first, 0), (first + SCAN_PAGES, 0))
-            how_far = f"in {SCAN_S:g} s the events were looked through back to {oldest or 'some time ago'}"
-            self._found.notes.append(f"{how_far}; older ones that moved no money may be missing")
+            how_far = f"in {SCAN_S:g} s the events were searched back to {oldest or 'some time ago'}"
+            self._result.notes.append(f"{how_far}; older ones that moved no money may be missing")
 
-    async def _pages(self, table: str, read: Callable[[tuple[int, int], tuple[int, int]], Any]) -> int:
-        """Reads a table from its end towards its beginning; the first page that was read, 0 where all were."""
+    async def _scan_pages(self, table: str, read: Callable[[tuple[int, int], tuple[int, int]], Any]) -> int:
+        """Read a table from its end towards its beginning. Return the first page read, 0 if all pages were."""
         end: int = (await self._connection.fetchrow(WHY["count_pages"]))[table]
         deadline = time.monotonic() + SCAN_S
         while end > 0:
@@ -167,16 +168,16 @@ class PostgresLook:
         return 0
 
 
-_TABLES: tuple[tuple[str, type[Any], Callable[[PaymentFound], list[Any]]], ...] = (
-    ("read_transfers", Transfer, lambda payment: payment.transfers),
-    ("read_conflicts", Conflict, lambda payment: payment.conflicts),
-    ("read_held_back", HeldBack, lambda payment: payment.held_back),
-    ("read_disputes", Dispute, lambda payment: payment.disputes),
+_TABLES: tuple[tuple[str, type[Any], Callable[[PaymentDetails], list[Any]]], ...] = (
+    ("read_transfers", BookedTransfer, lambda payment: payment.transfers),
+    ("read_conflicts", ConflictRecord, lambda payment: payment.conflicts),
+    ("read_held_back", HeldBackFact, lambda payment: payment.held_back),
+    ("read_disputes", DisputeRecord, lambda payment: payment.disputes),
 )
 
 
 def _made(kind: type[Row], row: "asyncpg.Record[Any]") -> Row:
-    """The dataclass of a row that has all its columns, and maybe more."""
+    """Build the dataclass from a row, which may have more columns than it has fields."""
     return kind(**{field.name: row[field.name] for field in fields(kind)})  # type: ignore[arg-type]
 
 

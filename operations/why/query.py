@@ -1,4 +1,4 @@
-"""What an operator may mean by what was typed."""
+"""The operator's id, and the namespaces and transfer keys that it can stand for."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,29 +6,29 @@ from dataclasses import dataclass
 from contract.keys import NAMESPACE_PATTERN
 from ledger.transfers import MOVES
 
-MOVEMENT_NAMES = tuple(move.name for move in MOVES.values())
+TRANSFER_NAMES = tuple(move.name for move in MOVES.values())
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """An id, within one namespace where that was typed before it."""
+class IdQuery:
+    """An id, within one namespace if the operator named one."""
 
     id: str
     namespace: str | None = None
 
     @property
-    def movements(self) -> list[str]:
-        """The movements it may name: in full, or by the capture, refund or dispute alone."""
-        return [self.id, *(f"{name}:{self.id}" for name in MOVEMENT_NAMES)]
+    def transfer_keys(self) -> list[str]:
+        """The transfers that the id can name: in full, or by the capture, refund or dispute alone."""
+        return [self.id, *(f"{name}:{self.id}" for name in TRANSFER_NAMES)]
 
     def within(self, namespaces: Iterable[str]) -> list[str]:
-        """Where to look for it."""
+        """Return the namespaces to search."""
         return [self.namespace] if self.namespace else sorted(namespaces)
 
 
-def read_wanted(text: str) -> list[Wanted]:
-    """What it may mean: `a/b` is `b` in the namespace a, or an id with a slash in it."""
+def parse_query(text: str) -> list[IdQuery]:
+    """Return every reading of the text: `a/b` is `b` in the namespace a, or an id with a slash in it."""
     namespace, slash, rest = text.partition("/")
     if slash and rest and NAMESPACE_PATTERN.fullmatch(namespace):
-        return [Wanted(rest, namespace), Wanted(text)]
-    return [Wanted(text)]
+        return [IdQuery(rest, namespace), IdQuery(text)]
+    return [IdQuery(text)]

@@ -1,4 +1,4 @@
-"""What happened, in order of time. Pure."""
+"""The timeline: everything that happened to an event or payment and has a time. Pure."""
 
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
@@ -6,23 +6,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from consumers.entry import Entry
+from contract.facts import Fact
 from contract.money import written
 from ledger.transfers import MOVES
 from operations.pending_reason import REASON_CHARS_MAX
 from operations.units import duration, printable
-from operations.why.diagnosis import age
-from operations.why.model import EventFound, Found, PaymentFound, Waiting
+from operations.why.model import EventDetails, HeldBackFact, PaymentDetails, SearchResult, StreamEntry
 
-ORDER = ("accepted", "claimed", "failed", "dead", "replayed", "discarded", "committed", "duplicate", "told", "booked",
-         "conflict", "held_back", "decided", "released")  # fmt: skip
-"""Of what happened in one moment, what came first: a transaction has one time for all it did."""
+ORDER = ("accepted", "claimed", "failed", "dead", "replayed", "discarded", "committed", "duplicate", "reported",
+         "booked", "conflict", "held_back", "decided", "released")  # fmt: skip
+"""Order of entries with the same time: a transaction has one time for all its changes."""
 
-NOT_KEPT = "which worker did it, and at which attempt, is not kept"
+NOT_KEPT = "its worker and its attempt are not kept"
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """One thing that happened. `event` is the one it happened to, or that told of it."""
+class TimelineEntry:
+    """One thing that happened. `event` is the event it happened to, or that reported it."""
 
     at: datetime
     what: str
@@ -30,118 +30,134 @@ class Moment:
     text: str
 
 
-def tell(found: Found, now: datetime) -> list[Moment]:
-    """Everything that has a time, the oldest first."""
-    moments = [moment for event in found.events.values() for moment in _of_event(event, now)]
-    for payment in found.payments.values():
-        moments += _of_payment(payment, found)
-    return sorted(moments, key=lambda moment: (moment.at, ORDER.index(moment.what), moment.event))
+def build_timeline(result: SearchResult, now: datetime) -> list[TimelineEntry]:
+    """Return everything that has a time, the oldest first."""
+    timeline = [entry for event in result.events.values() for entry in _of_event(event, now)]
+    for payment in result.payments.values():
+        timeline += _of_payment(payment, result)
+    return sorted(timeline, key=lambda entry: (entry.at, ORDER.index(entry.what), entry.event))
 
 
-def _of_event(event: EventFound, now: datetime) -> Iterator[Moment]:
+def _of_event(event: EventDetails, now: datetime) -> Iterator[TimelineEntry]:
     name = str(event.subject)
-    for waiting in event.waiting:
-        if not (event.applied and event.applied.entry_id == waiting.entry_id):
-            yield _accepted(waiting, name)
-        yield from _in_hand(waiting, name, now)
-    for letter in event.letters:
-        entry_at = datetime.fromtimestamp(int(letter.entry_id.partition("-")[0]) / 1000, UTC)
-        yield Moment(
-            entry_at, "accepted", name, f"from {letter.source or 'an unreadable entry'}, as entry {letter.entry_id}"
-        )
-        yield Moment(letter.died_at, "dead", name, f"entry {letter.entry_id} went to the dead letters as number "
-                     f"{letter.id}, after {letter.attempts} attempts: {_short(letter.reason)}")  # fmt: skip
-        if letter.state_changed_at:
-            yield Moment(letter.state_changed_at, letter.state, name, f"dead letter {letter.id}")
+    for in_stream in event.in_stream:
+        if not (event.applied and event.applied.entry_id == in_stream.entry_id):
+            yield _accepted(in_stream, name)
+        yield from _in_flight(in_stream, name, now)
+    yield from _dead_letters(event, name)
     for duplicate in event.duplicates:
-        yield Moment(
-            duplicate.received_at, "accepted", name, f"again, from {duplicate.source}, as entry {duplicate.entry_id}"
-        )
-        yield Moment(duplicate.recorded_at, "duplicate", name,
-                     f"entry {duplicate.entry_id} was found to be applied already; it changed nothing")  # fmt: skip
+        again = f"again, from {duplicate.source}, as entry {duplicate.entry_id}"
+        yield TimelineEntry(duplicate.received_at, "accepted", name, again)
+        yield TimelineEntry(duplicate.recorded_at, "duplicate", name,
+                            f"entry {duplicate.entry_id} was applied already; it changed nothing")  # fmt: skip
     yield from _applied(event, name)
 
 
-def _applied(event: EventFound, name: str) -> Iterator[Moment]:
+def _dead_letters(event: EventDetails, name: str) -> Iterator[TimelineEntry]:
+    for dead_letter in event.dead_letters:
+        source = dead_letter.source or "an unreadable entry"
+        yield TimelineEntry(_added_at(dead_letter.entry_id), "accepted", name,
+                            f"from {source}, as entry {dead_letter.entry_id}")  # fmt: skip
+        yield TimelineEntry(dead_letter.died_at, "dead", name,
+                            f"entry {dead_letter.entry_id} went to the dead letters as number {dead_letter.id}, after "
+                            f"{dead_letter.attempts} attempts: {_short(dead_letter.reason)}")  # fmt: skip
+        if dead_letter.state_changed_at:
+            number = f"dead letter {dead_letter.id}"
+            yield TimelineEntry(dead_letter.state_changed_at, dead_letter.state, name, number)
+
+
+def _applied(event: EventDetails, name: str) -> Iterator[TimelineEntry]:
     applied = event.applied
     if applied is None:
         return
-    yield Moment(applied.received_at, "accepted", name, f"from {applied.source}, as entry {applied.entry_id}")
-    yield Moment(applied.committed_at, "committed", name,
-                 f"{age(applied.received_at, applied.committed_at)} after it was accepted; {NOT_KEPT}")  # fmt: skip
+    yield TimelineEntry(applied.received_at, "accepted", name, f"from {applied.source}, as entry {applied.entry_id}")
+    took = duration((applied.committed_at - applied.received_at).total_seconds() * 1000)
+    yield TimelineEntry(applied.committed_at, "committed", name, f"{took} after it was accepted; {NOT_KEPT}")
     for fact in event.facts:
-        of = f" ({fact.object})" if fact.object else ""
-        yield Moment(applied.committed_at, "told", name, f"{fact.kind}{of} {written(fact.amount, fact.currency)}")
+        yield TimelineEntry(applied.committed_at, "reported", name, _fact_text(fact))
 
 
-def _accepted(waiting: Waiting, name: str) -> Moment:
-    if isinstance(waiting.entry, Entry):
-        event = waiting.entry.event
-        return Moment(event.received_at, "accepted", name, f"from {event.source}, as entry {waiting.entry_id}")
-    at = datetime.fromtimestamp(int(waiting.entry_id.partition("-")[0]) / 1000, UTC)
-    return Moment(at, "accepted", name, f"as entry {waiting.entry_id}, which is no envelope")
+def _accepted(in_stream: StreamEntry, name: str) -> TimelineEntry:
+    if isinstance(in_stream.entry, Entry):
+        event = in_stream.entry.event
+        text = f"from {event.source}, as entry {in_stream.entry_id}"
+        return TimelineEntry(event.received_at, "accepted", name, text)
+    text = f"as entry {in_stream.entry_id}, which is not an envelope"
+    return TimelineEntry(_added_at(in_stream.entry_id), "accepted", name, text)
 
 
-def _in_hand(waiting: Waiting, name: str, now: datetime) -> Iterator[Moment]:
-    pending = waiting.pending
+def _in_flight(in_stream: StreamEntry, name: str, now: datetime) -> Iterator[TimelineEntry]:
+    pending = in_stream.pending
     if pending is None:
         return
-    yield Moment(now - timedelta(milliseconds=pending.idle_ms), "claimed", name,
-                 f"in the hands of {pending.consumer}, delivery {pending.deliveries}; it said so last "
-                 f"{duration(pending.idle_ms)} ago")  # fmt: skip
+    yield TimelineEntry(now - timedelta(milliseconds=pending.idle_ms), "claimed", name,
+                        f"held by {pending.consumer}, delivery {pending.deliveries}; last heartbeat "
+                        f"{duration(pending.idle_ms)} ago")  # fmt: skip
     if failure := pending.failure:
-        counted = (
+        attempt = (
             f"attempt {failure.attempt}" if failure.kind == "retry" else "infrastructure, not counted as an attempt"
         )
-        yield Moment(failure.at, "failed", name, f"{counted}: {_short(failure.reason)}")
+        yield TimelineEntry(failure.at, "failed", name, f"{attempt}: {_short(failure.reason)}")
 
 
-def _of_payment(payment: PaymentFound, found: Found) -> Iterator[Moment]:
-    """What the events that are shown told about it, even where another event had told it first."""
-    events = [event for event in found.events.values() if event.payment == payment.subject]
-    names = {event.subject.id for event in events}
-    movements = {
+def _of_payment(payment: PaymentDetails, result: SearchResult) -> Iterator[TimelineEntry]:
+    """Yield what the shown events did to the payment, and transfers they report that another event booked first."""
+    events = [event for event in result.events.values() if event.payment == payment.subject]
+    event_ids = {event.subject.id for event in events}
+    transfer_keys = {
         f"{MOVES[fact.kind].name}:{fact.object}" for event in events for fact in event.facts if fact.kind in MOVES
     }
-    yield from _booked(payment, names, movements)
-    yield from _not_booked(payment, names)
+    yield from _booked(payment, event_ids, transfer_keys)
+    yield from _conflicts(payment)
+    yield from _held_back(payment, event_ids)
 
 
-def _booked(payment: PaymentFound, names: AbstractSet[str], movements: AbstractSet[str]) -> Iterator[Moment]:
-    space = payment.subject.namespace
+def _booked(
+    payment: PaymentDetails, event_ids: AbstractSet[str], transfer_keys: AbstractSet[str]
+) -> Iterator[TimelineEntry]:
     for transfer in payment.transfers:
-        if transfer.event_id not in names and transfer.movement not in movements:
-            continue
-        yield Moment(transfer.booked_at, "booked", f"{space}/{transfer.event_id}",
-                     f"{transfer.movement}: {written(transfer.amount, transfer.currency)} "
-                     f"from {transfer.debit_account} to {transfer.credit_account}")  # fmt: skip
+        if transfer.event_id in event_ids or transfer.movement in transfer_keys:
+            yield TimelineEntry(transfer.booked_at, "booked", f"{payment.subject.namespace}/{transfer.event_id}",
+                                f"{transfer.movement}: {written(transfer.amount, transfer.currency)} "
+                                f"from {transfer.debit_account} to {transfer.credit_account}")  # fmt: skip
 
 
-def _not_booked(payment: PaymentFound, names: AbstractSet[str]) -> Iterator[Moment]:
-    space = payment.subject.namespace
+def _conflicts(payment: PaymentDetails) -> Iterator[TimelineEntry]:
     for conflict in payment.conflicts:
-        event = f"{space}/{conflict.event_id}"
-        told = f"{conflict.movement} is told as {written(conflict.told_amount, conflict.told_currency)}"
+        event = f"{payment.subject.namespace}/{conflict.event_id}"
+        reported = f"{conflict.movement} is reported as {written(conflict.told_amount, conflict.told_currency)}"
         booked = "nothing is booked"
         if conflict.booked_amount is not None and conflict.booked_currency is not None:
             booked = f"booked is {written(conflict.booked_amount, conflict.booked_currency)}"
-        yield Moment(conflict.found_at, "conflict", event, f"conflict {conflict.id}: {told}, and {booked}")
+        yield TimelineEntry(conflict.found_at, "conflict", event, f"conflict {conflict.id}: {reported}, and {booked}")
         if conflict.decided_at:
-            yield Moment(conflict.decided_at, "decided", event, f"conflict {conflict.id}: {conflict.decision} is right")
+            decided = f"conflict {conflict.id}: the {conflict.decision} amount is right"
+            yield TimelineEntry(conflict.decided_at, "decided", event, decided)
+
+
+def _held_back(payment: PaymentDetails, event_ids: AbstractSet[str]) -> Iterator[TimelineEntry]:
     for fact in payment.held_back:
-        if fact.event_id not in names:
+        if fact.event_id not in event_ids:
             continue
-        event, of = f"{space}/{fact.event_id}", f" ({fact.object})" if fact.object else ""
-        text = f"{fact.kind}{of} {written(fact.amount, fact.currency)}"
-        yield Moment(fact.held_at, "held_back", event, f"{text}: {_because(fact.reason)}")
+        event, text = f"{payment.subject.namespace}/{fact.event_id}", _fact_text(fact)
+        yield TimelineEntry(fact.held_at, "held_back", event, f"{text}: {_because(fact.reason)}")
         if fact.released_at:
-            yield Moment(fact.released_at, "released", event, text)
+            yield TimelineEntry(fact.released_at, "released", event, text)
+
+
+def _fact_text(fact: Fact | HeldBackFact) -> str:
+    object_ = f" ({fact.object})" if fact.object else ""
+    return f"{fact.kind}{object_} {written(fact.amount, fact.currency)}"
 
 
 def _because(reason: str) -> str:
     if reason == "unsigned":
         return "the signature does not cover it, and the source trusts only what is signed"
     return "the payment's money is stopped by a conflict"
+
+
+def _added_at(entry_id: str) -> datetime:
+    return datetime.fromtimestamp(int(entry_id.partition("-")[0]) / 1000, UTC)
 
 
 def _short(reason: str) -> str:

@@ -1,17 +1,14 @@
 """The commands as an operator runs them: what they say, and their exit codes."""
 
-import argparse
-
 import asyncpg
 import pytest
-from rich.console import Console
 
 from consumers import store
 from consumers.entry import Entry
 from consumers.settings import Settings
 from contract.keys import COMMITTED, GROUP
-from operations.cli.command import EXIT_UNREACHABLE, EXIT_WRONG, Command
-from operations.cli.main import ROWS_SHOWN_MAX
+from operations.cli.command import EXIT_UNREACHABLE, EXIT_WRONG, ROWS_SHOWN_MAX
+from operations.servers import Servers
 from sql.connect import UnreachableError
 from tests.support.events import contract_event
 from tests.support.servers import PostgresServer, ValkeyServer
@@ -109,10 +106,10 @@ async def test_a_server_that_hangs_in_the_middle_ends_the_command(
     settings: Settings, private_postgres: PostgresServer
 ) -> None:
     hasty = settings_for(settings.redis_url.get_secret_value(), private_postgres.url, settings.key_prefix, **HASTY)
-    command = Command(argparse.Namespace(json=False), hasty, Console())
+    servers = Servers(hasty)
 
     async def freeze_and_ask() -> None:
-        async with command.postgres() as connection:
+        async with servers.postgres() as connection:
             private_postgres.pause()
             await connection.fetchval("SELECT 1")
 
@@ -192,7 +189,7 @@ async def test_a_letter_that_must_stay_open_is_exit_1(
     await store.dead_letter(connection, (await stream.read("worker-1"))[0], "no", "")
     said = await say(settings, "replay", "all")
     assert said.code == EXIT_WRONG
-    assert "still being put away by a worker" in said.text
+    assert "still being acked by a worker" in said.text
 
 
 async def test_every_outcome_has_its_sentence(

@@ -12,8 +12,16 @@ from consumers import store
 from consumers.entry import Entry
 from contract.event import from_fields
 from contract.keys import COMMITTED, Keys
-from operations.dead_letters import LETTERS_AT_ONCE, Outcome, Result, all_open, discard, find, replay
-from operations.redis_server import is_flushed, look_at_server
+from operations.dead_letters import (
+    DEAD_LETTERS_AT_ONCE,
+    DeadLetterOutcome,
+    DeadLetterResult,
+    discard,
+    find_dead_letters,
+    iterate_open,
+    replay,
+)
+from operations.redis_server import is_flushed, read_redis_server
 from tests.support.events import contract_event
 from tests.support.servers import ValkeyServer
 from tests.support.stream_states import SEEN_TTL_S, Stream
@@ -21,24 +29,24 @@ from tests.support.stream_states import SEEN_TTL_S, Stream
 EVENT = contract_event("evt_dead", "pi_dead")
 
 
-async def bury_one(stream: Stream, connection: asyncpg.Connection) -> int:
+async def dead_letter_one(stream: Stream, connection: asyncpg.Connection) -> int:
     await stream.publish(EVENT)
     return await stream.bury(connection, (await stream.read("worker-1"))[0])
 
 
-async def replay_one(stream: Stream, connection: asyncpg.Connection, wanted: str) -> Result:
-    (letter,) = await find(connection, wanted)
-    return await replay(stream.redis, stream.keys, connection, letter, seen_ttl_s=SEEN_TTL_S)
+async def replay_one(stream: Stream, connection: asyncpg.Connection, wanted: str) -> DeadLetterResult:
+    (dead_letter,) = await find_dead_letters(connection, wanted)
+    return await replay(stream.redis, stream.keys, connection, dead_letter, seen_ttl_s=SEEN_TTL_S)
 
 
-async def state_of(connection: asyncpg.Connection, letter_id: int) -> Any:
-    return await connection.fetchval("SELECT state FROM dead_letters WHERE id = $1", letter_id)
+async def state_of(connection: asyncpg.Connection, number: int) -> Any:
+    return await connection.fetchval("SELECT state FROM dead_letters WHERE id = $1", number)
 
 
 async def test_a_letter_is_added_byte_for_byte_with_its_marker(stream: Stream, connection: asyncpg.Connection) -> None:
-    letter_id = await bury_one(stream, connection)
-    result = await replay_one(stream, connection, str(letter_id))
-    assert result.outcome is Outcome.ADDED
+    number = await dead_letter_one(stream, connection)
+    result = await replay_one(stream, connection, str(number))
+    assert result.outcome is DeadLetterOutcome.ADDED
     assert result.entry_id
     ((entry_id, fields),) = (await stream.entries()).items()
     assert entry_id == result.entry_id
@@ -46,37 +54,37 @@ async def test_a_letter_is_added_byte_for_byte_with_its_marker(stream: Stream, c
     marker = stream.keys.seen(EVENT.namespace, EVENT.event_id)
     assert await stream.redis.get(marker) == entry_id.encode()
     assert 0 < await stream.redis.ttl(marker) <= SEEN_TTL_S
-    assert await state_of(connection, letter_id) == "replayed"
+    assert await state_of(connection, number) == "replayed"
 
 
 async def test_a_stream_that_was_lost_begins_a_new_epoch(stream: Stream, connection: asyncpg.Connection) -> None:
-    letter_id = await bury_one(stream, connection)
+    number = await dead_letter_one(stream, connection)
     await stream.redis.delete(stream.keys.events, stream.keys.epoch)
-    result = await replay_one(stream, connection, str(letter_id))
+    result = await replay_one(stream, connection, str(number))
     assert await stream.redis.get(stream.keys.epoch) == str(result.entry_id).encode()
 
 
 async def test_an_epoch_that_exists_stays(stream: Stream, connection: asyncpg.Connection) -> None:
-    letter_id = await bury_one(stream, connection)
-    await replay_one(stream, connection, str(letter_id))
+    number = await dead_letter_one(stream, connection)
+    await replay_one(stream, connection, str(number))
     assert await stream.redis.get(stream.keys.epoch) == stream.ids[0].encode()
 
 
 async def test_an_event_that_waits_again_is_not_added(stream: Stream, connection: asyncpg.Connection) -> None:
-    letter_id = await bury_one(stream, connection)
+    number = await dead_letter_one(stream, connection)
     delivered_again = await stream.publish(EVENT)
-    result = await replay_one(stream, connection, str(letter_id))
-    assert (result.outcome, result.entry_id) == (Outcome.WAITING, delivered_again)
+    result = await replay_one(stream, connection, str(number))
+    assert (result.outcome, result.entry_id) == (DeadLetterOutcome.WAITING, delivered_again)
     assert await stream.redis.xlen(stream.keys.events) == 1
-    assert await state_of(connection, letter_id) == "replayed"
+    assert await state_of(connection, number) == "replayed"
 
 
 async def test_an_event_that_was_committed_is_not_added(stream: Stream, connection: asyncpg.Connection) -> None:
-    letter_id = await bury_one(stream, connection)
+    number = await dead_letter_one(stream, connection)
     await stream.redis.set(stream.keys.seen(EVENT.namespace, EVENT.event_id), COMMITTED)
-    assert (await replay_one(stream, connection, str(letter_id))).outcome is Outcome.COMMITTED
+    assert (await replay_one(stream, connection, str(number))).outcome is DeadLetterOutcome.COMMITTED
     assert await stream.redis.xlen(stream.keys.events) == 0
-    assert await state_of(connection, letter_id) == "replayed"
+    assert await state_of(connection, number) == "replayed"
 
 
 async def test_a_letter_whose_worker_died_before_the_ack_stays_open(
@@ -86,22 +94,22 @@ async def test_a_letter_whose_worker_died_before_the_ack_stays_open(
     (entry,) = await stream.read("worker-1")
     await store.dead_letter(connection, entry, "Reject: no", "Traceback")
     result = await replay_one(stream, connection, entry.entry_id)
-    assert result.outcome is Outcome.IN_HAND
-    assert await state_of(connection, (await find(connection, entry.entry_id))[0].id) == "open"
+    assert result.outcome is DeadLetterOutcome.NOT_ACKED_YET
+    assert await state_of(connection, (await find_dead_letters(connection, entry.entry_id))[0].id) == "open"
 
 
 async def test_a_marker_whose_entry_vanished_does_not_stop_a_replay(
     stream: Stream, connection: asyncpg.Connection
 ) -> None:
-    letter_id = await bury_one(stream, connection)
+    number = await dead_letter_one(stream, connection)
     await stream.redis.set(stream.keys.seen(EVENT.namespace, EVENT.event_id), "5-5")
-    assert (await replay_one(stream, connection, str(letter_id))).outcome is Outcome.ADDED
+    assert (await replay_one(stream, connection, str(number))).outcome is DeadLetterOutcome.ADDED
 
 
 async def test_what_is_no_envelope_is_added_without_a_marker(stream: Stream, connection: asyncpg.Connection) -> None:
     await stream.publish_fields(["v", "9", "body", b"\xff\x00"])
-    letter_id = await stream.bury(connection, (await stream.read("worker-1"))[0])
-    assert (await replay_one(stream, connection, str(letter_id))).outcome is Outcome.ADDED
+    number = await stream.bury(connection, (await stream.read("worker-1"))[0])
+    assert (await replay_one(stream, connection, str(number))).outcome is DeadLetterOutcome.ADDED
     (fields,) = (await stream.entries()).values()
     assert fields == {b"v": b"9", b"body": b"\xff\x00"}
     assert [key async for key in stream.redis.scan_iter(f"{stream.keys.seen('', '')[:-2]}*")] == []
@@ -109,61 +117,61 @@ async def test_what_is_no_envelope_is_added_without_a_marker(stream: Stream, con
 
 async def test_two_operators_add_it_once(stream: Stream, connection: asyncpg.Connection, database_url: str) -> None:
     await stream.publish_fields(["v", "9"])
-    letter_id = await stream.bury(connection, (await stream.read("worker-1"))[0])
+    number = await stream.bury(connection, (await stream.read("worker-1"))[0])
     other = await asyncpg.connect(database_url)
     try:
-        (letter,) = await find(connection, str(letter_id))
+        (dead_letter,) = await find_dead_letters(connection, str(number))
         results = await asyncio.gather(
-            *(replay(stream.redis, stream.keys, c, letter, seen_ttl_s=SEEN_TTL_S) for c in (connection, other))
+            *(replay(stream.redis, stream.keys, c, dead_letter, seen_ttl_s=SEEN_TTL_S) for c in (connection, other))
         )
     finally:
         await other.close()
-    assert sorted(result.outcome for result in results) == [Outcome.ADDED, Outcome.CLOSED_BEFORE]
+    assert sorted(result.outcome for result in results) == [DeadLetterOutcome.ADDED, DeadLetterOutcome.CLOSED_BEFORE]
     assert await stream.redis.xlen(stream.keys.events) == 1
 
 
 async def test_a_crash_between_the_stream_and_the_letter_adds_nothing_twice(
     stream: Stream, connection: asyncpg.Connection
 ) -> None:
-    letter_id = await bury_one(stream, connection)
-    await replay_one(stream, connection, str(letter_id))
-    await connection.execute("UPDATE dead_letters SET state = 'open' WHERE id = $1", letter_id)
-    assert (await replay_one(stream, connection, str(letter_id))).outcome is Outcome.WAITING
+    number = await dead_letter_one(stream, connection)
+    await replay_one(stream, connection, str(number))
+    await connection.execute("UPDATE dead_letters SET state = 'open' WHERE id = $1", number)
+    assert (await replay_one(stream, connection, str(number))).outcome is DeadLetterOutcome.WAITING
     assert await stream.redis.xlen(stream.keys.events) == 1
 
 
 async def test_a_letter_is_found_by_number_entry_and_event(stream: Stream, connection: asyncpg.Connection) -> None:
-    letter_id = await bury_one(stream, connection)
-    for wanted in (str(letter_id), stream.ids[0], EVENT.event_id):
-        assert [letter.id for letter in await find(connection, wanted)] == [letter_id]
-    assert await find(connection, "evt_unknown") == []
+    number = await dead_letter_one(stream, connection)
+    for wanted in (str(number), stream.ids[0], EVENT.event_id):
+        assert [each.id for each in await find_dead_letters(connection, wanted)] == [number]
+    assert await find_dead_letters(connection, "evt_unknown") == []
 
 
 async def test_a_number_means_the_letter_even_where_an_event_is_called_so(
     stream: Stream, connection: asyncpg.Connection
 ) -> None:
-    letter_id = await bury_one(stream, connection)
-    await stream.publish(contract_event(str(letter_id)))
+    number = await dead_letter_one(stream, connection)
+    await stream.publish(contract_event(str(number)))
     await stream.bury(connection, (await stream.read("worker-1"))[0])
-    assert [letter.id for letter in await find(connection, str(letter_id))] == [letter_id]
+    assert [each.id for each in await find_dead_letters(connection, str(number))] == [number]
 
 
 async def test_all_are_walked_in_pages(connection: asyncpg.Connection) -> None:
-    total = LETTERS_AT_ONCE + 3
+    total = DEAD_LETTERS_AT_ONCE + 3
     for number in range(total):
         event = contract_event(f"evt_{number}")
         await store.dead_letter(connection, Entry(f"{number + 1}-0", 1, event, {}), "no", "")
-    ids = [letter.id async for letter in all_open(connection)]
+    ids = [each.id async for each in iterate_open(connection)]
     assert len(ids) == total
     assert ids == sorted(ids)
 
 
 async def test_a_discarded_letter_is_closed_once(stream: Stream, connection: asyncpg.Connection) -> None:
-    letter_id = await bury_one(stream, connection)
-    (letter,) = await find(connection, str(letter_id))
-    assert (await discard(connection, letter)).outcome is Outcome.DISCARDED
-    assert (await discard(connection, letter)).outcome is Outcome.CLOSED_BEFORE
-    assert await state_of(connection, letter_id) == "discarded"
+    number = await dead_letter_one(stream, connection)
+    (dead_letter,) = await find_dead_letters(connection, str(number))
+    assert (await discard(connection, dead_letter)).outcome is DeadLetterOutcome.DISCARDED
+    assert (await discard(connection, dead_letter)).outcome is DeadLetterOutcome.CLOSED_BEFORE
+    assert await state_of(connection, number) == "discarded"
 
 
 @pytest.mark.parametrize(
@@ -178,7 +186,7 @@ async def test_only_what_is_on_disk_counts_as_flushed(
         await client.config_set("appendonly", appendonly)
         await client.set("written", "1")
         assert await is_flushed(client) is flushed
-        server = await look_at_server(client)
+        server = await read_redis_server(client)
         assert server.aof_enabled is (appendonly == "yes")
         assert bool(server.problems) is (appendonly == "no")
 
@@ -189,10 +197,10 @@ async def test_a_server_that_keeps_nothing_on_disk_leaves_the_letter_open(
     async with Redis.from_url(private_valkey.url) as client:
         await client.config_set("appendonly", "no")
         stream = Stream(client, keys)
-        letter_id = await bury_one(stream, connection)
-        assert (await replay_one(stream, connection, str(letter_id))).outcome is Outcome.UNPROVEN
-        assert await state_of(connection, letter_id) == "open"
-        assert (await replay_one(stream, connection, str(letter_id))).outcome is Outcome.UNPROVEN
+        number = await dead_letter_one(stream, connection)
+        assert (await replay_one(stream, connection, str(number))).outcome is DeadLetterOutcome.UNPROVEN
+        assert await state_of(connection, number) == "open"
+        assert (await replay_one(stream, connection, str(number))).outcome is DeadLetterOutcome.UNPROVEN
         assert await client.xlen(keys.events) == 1
 
 
@@ -219,4 +227,4 @@ async def test_without_waitaof_only_the_setting_proves_it(
         port=private_valkey.port, username="limited", password="", single_connection_client=True
     ) as client:
         assert await is_flushed(client) is flushed
-        assert (await look_at_server(client)).appendfsync == (None if "config" in forbidden else appendfsync)
+        assert (await read_redis_server(client)).appendfsync == (None if "config" in forbidden else appendfsync)

@@ -10,23 +10,24 @@ from consumers.entry import Entry, Unreadable, read_entry
 from consumers.stream_stats import read_stream_stats
 from contract.event import EnvelopeError
 from contract.keys import GROUP, Keys
-from operations.pending import ENTRIES_READ_AT_ONCE, list_consumers, list_waiting
-from operations.pending_reason import Failure, Limits, Pending, why
+from operations.group_consumers import list_consumers
+from operations.pending import ENTRIES_READ_AT_ONCE, list_pending
+from operations.pending_reason import PendingEntry, RecordedFailure, WorkerLimits, pending_reason
 from operations.units import duration, printable, size
 from tests.support.events import contract_event
 from tests.support.stream_states import Stream
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
-LIMITS = Limits(claim_idle_ms=15_000, max_attempts=10)
+LIMITS = WorkerLimits(claim_idle_ms=15_000, max_attempts=10)
 ENTRY = Entry("1-0", 1, contract_event(), {})
-IN_WORK = Pending(
+IN_WORK = PendingEntry(
     entry_id="1-0", consumer="worker-2", consumer_lives=True, idle_ms=10, deliveries=1, entry=ENTRY, failure=None,
     lock_holder="worker-2",
 )  # fmt: skip
 
 
-def failure(kind: str = "retry", retry_in_s: float = 4) -> Failure:
-    return Failure.model_validate(
+def failure(kind: str = "retry", retry_in_s: float = 4) -> RecordedFailure:
+    return RecordedFailure.model_validate(
         {
             "kind": kind,
             "reason": "ValueError: no",
@@ -67,13 +68,13 @@ def failure(kind: str = "retry", retry_in_s: float = 4) -> Failure:
         ),
     ],
 )
-def test_the_sentence_says_why_an_entry_waits(pending: Pending, sentence: str) -> None:
-    assert why(pending, LIMITS, NOW).startswith(sentence)
+def test_the_sentence_says_why_an_entry_waits(pending: PendingEntry, sentence: str) -> None:
+    assert pending_reason(pending, LIMITS, NOW).startswith(sentence)
 
 
 def test_what_a_terminal_would_obey_is_not_in_the_sentence() -> None:
     nasty = failure().model_copy(update={"reason": "\x1b[31mred\x07" + "x" * 1000})
-    sentence = why(replace(IN_WORK, failure=nasty), LIMITS, NOW)
+    sentence = pending_reason(replace(IN_WORK, failure=nasty), LIMITS, NOW)
     assert "\x1b" not in sentence
     assert "\x07" not in sentence
     assert len(sentence) < 400
@@ -83,7 +84,7 @@ async def test_nothing_is_there_before_the_first_event(redis: Redis, keys: Keys)
     stats = await read_stream_stats(redis, keys)
     assert stats.stream is None
     assert stats.oldest_age_ms == 0
-    assert (await list_waiting(redis, keys, LIMITS, limit=5)).waiting == []
+    assert (await list_pending(redis, keys, LIMITS, limit=5)).entries == []
     assert await list_consumers(redis, keys, stats) == []
 
 
@@ -92,7 +93,7 @@ async def test_a_stream_that_nobody_reads_has_no_group(stream: Stream) -> None:
     stats = await read_stream_stats(stream.redis, stream.keys)
     assert stats.stream
     assert (stats.stream.length, stats.stream.oldest_id, stats.group) == (1, entry_id, None)
-    assert (await list_waiting(stream.redis, stream.keys, LIMITS, limit=5)).waiting == []
+    assert (await list_pending(stream.redis, stream.keys, LIMITS, limit=5)).entries == []
 
 
 async def test_the_measure_counts_what_is_read_and_what_is_not(stream: Stream) -> None:
@@ -127,15 +128,15 @@ async def test_pending_entries_are_listed_with_their_reasons(stream: Stream) -> 
     await stream.lock(events[1], "worker-9")
     await stream.note(stream.ids[2], "retry", "ValueError: no", 3, 100)
     await stream.redis.xdel(stream.keys.events, stream.ids[4])
-    page = await list_waiting(stream.redis, stream.keys, LIMITS, limit=50)
-    assert [waiting.pending.entry_id for waiting in page.waiting] == stream.ids
-    reasons = [waiting.why for waiting in page.waiting]
+    page = await list_pending(stream.redis, stream.keys, LIMITS, limit=50)
+    assert [explained.pending.entry_id for explained in page.entries] == stream.ids
+    reasons = [explained.why for explained in page.entries]
     assert reasons[0] == "in work by worker-1"
     assert reasons[1] == "waits for the lock of stripe:pi_1 held by worker-9"
     assert reasons[2].startswith("attempt 3 of 10 failed, tried again in 1 min")
     assert reasons[3].startswith("worker-2 is gone (no slot lease); claimed by another worker in 1")
     assert reasons[4].startswith("the entry is gone")
-    assert isinstance(page.waiting[6].pending.entry, Unreadable)
+    assert isinstance(page.entries[6].pending.entry, Unreadable)
 
 
 async def test_a_long_list_is_walked_in_pages_up_to_the_limit(stream: Stream) -> None:
@@ -143,18 +144,18 @@ async def test_a_long_list_is_walked_in_pages_up_to_the_limit(stream: Stream) ->
     for number in range(total):
         await stream.publish(contract_event(f"evt_{number}"))
     await stream.read("worker-1", total)
-    page = await list_waiting(stream.redis, stream.keys, LIMITS, limit=total)
-    assert [waiting.pending.entry_id for waiting in page.waiting] == stream.ids
-    page = await list_waiting(stream.redis, stream.keys, LIMITS, limit=ENTRIES_READ_AT_ONCE + 1)
-    assert [waiting.pending.entry_id for waiting in page.waiting] == stream.ids[: ENTRIES_READ_AT_ONCE + 1]
+    page = await list_pending(stream.redis, stream.keys, LIMITS, limit=total)
+    assert [explained.pending.entry_id for explained in page.entries] == stream.ids
+    page = await list_pending(stream.redis, stream.keys, LIMITS, limit=ENTRIES_READ_AT_ONCE + 1)
+    assert [explained.pending.entry_id for explained in page.entries] == stream.ids[: ENTRIES_READ_AT_ONCE + 1]
 
 
 async def test_an_unreadable_note_hides_nothing(stream: Stream) -> None:
     await stream.publish(contract_event())
     await stream.read("worker-1")
     await stream.redis.hset(stream.keys.failures, stream.ids[0], "{not json")
-    page = await list_waiting(stream.redis, stream.keys, LIMITS, limit=5)
-    assert "an unreadable note" in page.waiting[0].why
+    page = await list_pending(stream.redis, stream.keys, LIMITS, limit=5)
+    assert "an unreadable note" in page.entries[0].why
 
 
 async def test_consumers_are_listed_with_who_lives(stream: Stream) -> None:

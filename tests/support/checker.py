@@ -13,7 +13,7 @@ import asyncpg
 from redis.asyncio import Redis
 
 from contract.keys import GROUP, Keys
-from operations.stream_accounting import account
+from operations.stream_accounting import account_for_entries
 from sql.audit import audit
 from sql.connect import connect
 from tests.support.history import ExpectedPayment, History
@@ -151,7 +151,7 @@ async def broken_rules(redis_url: str, database_url: str, key_prefix: str) -> li
         connect(database_url, timeout_s=CONNECT_TIMEOUT_S) as connection,
     ):
         findings = await audit(connection, timeout_s=AUDIT_TIMEOUT_S)
-        sums, more = await account(redis, Keys(key_prefix), connection, timeout_s=AUDIT_TIMEOUT_S)
+        sums, more = await account_for_entries(redis, Keys(key_prefix), connection, timeout_s=AUDIT_TIMEOUT_S)
         broken = [f"audit: {finding.name} ({finding.total}): {finding.rows[:3]}" for finding in [*findings, *more]]
         return broken if sums else [*broken, "audit: there are no sums"]
 

@@ -18,7 +18,7 @@ from consumers.metrics import Metrics
 from consumers.service import Service
 from consumers.settings import Settings
 from contract.keys import GROUP, Keys
-from operations.stream_accounting import account
+from operations.stream_accounting import account_for_entries
 from sql.audit import audit
 from tests.support.stream_states import Stream
 from tests.support.wait import until
@@ -132,7 +132,7 @@ class Workers:
     async def findings(self) -> Sequence[str]:
         """Every invariant that is broken, and every sum that does not agree."""
         found = await audit(self.connection)
-        _, more = await account(self.redis, self.keys, self.connection, timeout_s=AUDIT_TIMEOUT_S)
+        _, more = await account_for_entries(self.redis, self.keys, self.connection, timeout_s=AUDIT_TIMEOUT_S)
         return [f"{finding.name}: {finding.rows}" for finding in [*found, *more]]
 
     async def assert_settled(self) -> None:

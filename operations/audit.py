@@ -1,0 +1,34 @@
+"""The audit: the invariants of Postgres, and an account of every entry ever added to the stream."""
+
+from dataclasses import dataclass
+
+from operations.servers import LONG_TIMEOUT_S, Servers
+from operations.stream_accounting import CHECKS, EntryCounts, account_for_entries
+from sql.audit import INVARIANTS, Finding, audit
+from sql.connect import UnreachableError
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """Every broken rule, and how many rules were checked.
+
+    `redis_problem` says why the stream could not be checked. `entries` is None then, and also if there is no stream, or
+    one that cannot be counted.
+    """
+
+    findings: list[Finding]
+    checked: int
+    entries: EntryCounts | None
+    redis_problem: str | None
+
+
+async def run_audit(servers: Servers) -> AuditReport:
+    """Check Postgres first, then the stream. Changes nothing. Raise UnreachableError if Postgres cannot be reached."""
+    async with servers.postgres(LONG_TIMEOUT_S) as connection:
+        findings = await audit(connection, timeout_s=LONG_TIMEOUT_S)
+        try:
+            async with servers.redis() as redis:
+                entries, more = await account_for_entries(redis, servers.keys, connection, timeout_s=LONG_TIMEOUT_S)
+        except UnreachableError as error:
+            return AuditReport(findings, len(INVARIANTS), None, str(error))
+    return AuditReport([*findings, *more], len(INVARIANTS) + CHECKS, entries, None)

@@ -1,0 +1,28 @@
+"""`discard`: one dead letter is closed without a replay."""
+
+from operations.cli.command import Command, Subcommand, fail
+from operations.cli.dead import no_dead_letter
+from operations.cli.replay import end, print_result
+from operations.dead_letters import discard, find_dead_letters
+
+
+async def discard_dead_letter(command: Command) -> int:
+    """Discard exactly one dead letter. An id that matches several is refused."""
+    id_text = command.arguments.id
+    async with command.servers.postgres() as connection:
+        dead_letters = await find_dead_letters(connection, id_text)
+        if not dead_letters:
+            return no_dead_letter(id_text)
+        if len(dead_letters) > 1:
+            numbers = ", ".join(str(each.id) for each in dead_letters)
+            return fail(f"{id_text} means several dead letters: {numbers}. Nothing was done; name one.")
+        result = await discard(connection, dead_letters[0])
+    print_result(command, result)
+    return end(command, [result])
+
+
+COMMAND = Subcommand(
+    "closes one dead letter without replaying it",
+    lambda parser: parser.add_argument("id", metavar="ID", help="number, entry id or event id"),
+    discard_dead_letter,
+)

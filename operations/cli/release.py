@@ -1,0 +1,62 @@
+"""`release`: a trusted source's facts that were held back as unsigned are booked."""
+
+from typing import Any
+
+from rich.console import Console
+
+from consumers.handlers import HandlersError
+from contract.accounts import PostingRulesError
+from operations.cli.command import EXIT_SETTINGS, EXIT_WRONG, Command, Subcommand, fail
+from operations.held_back import Release, UntrustedSourceError, release_source
+from operations.posting import Posting
+
+
+async def release_held_back(command: Command) -> int:
+    """Release all unsigned facts of one source. Events that fail stay on hold."""
+    source = command.arguments.source
+    try:
+        posting = Posting.read(command.settings)
+    except (HandlersError, PostingRulesError) as error:
+        return fail(f"{error}. Nothing was released.", EXIT_SETTINGS)
+    try:
+        release = await release_source(command.servers, posting, source)
+    except UntrustedSourceError as error:
+        return fail(_untrusted_sentence(error, command.settings.sources_file))
+    if command.arguments.json:
+        command.print_json(_json(release))
+    else:
+        _print_release(command.console, source, release)
+    for event_id, reason in release.failed:
+        fail(f"{event_id} stays held back: {reason}.")
+    return EXIT_WRONG if release.failed else 0
+
+
+COMMAND = Subcommand(
+    "books facts that were held back as unsigned, for a source that is trusted now",
+    lambda parser: parser.add_argument("source", metavar="SOURCE", help="its name in sources.toml"),
+    release_held_back,
+)
+
+
+def _print_release(console: Console, source: str, release: Release) -> None:
+    if not release.released:
+        console.print(f"Nothing more is released of source {source!r}.")
+        return
+    console.print(
+        f"{release.released} events of source {source!r} are released; {release.booked} transfers were booked."
+    )
+    if release.conflicts:
+        console.print(f"{release.conflicts} conflicts were found in them: conflicts shows them.")
+
+
+def _json(release: Release) -> dict[str, Any]:
+    failed = [{"event_id": event_id, "reason": reason} for event_id, reason in release.failed]
+    return {"released": release.released, "booked": release.booked, "conflicts": release.conflicts, "failed": failed}
+
+
+def _untrusted_sentence(error: UntrustedSourceError, sources_file: str) -> str:
+    source, why = error.source, 'its trust is "signed"' if error.is_known else f"{sources_file} has no such source"
+    return (
+        f"Nothing was released of source {source!r}, because {why}. To let its unsigned facts move money, set "
+        f'trust = "all" under [{source}] in {sources_file}, restart the workers, and release it then.'
+    )

@@ -1,0 +1,93 @@
+"""`replay`: dead letters go into the stream again. Also the sentence and the JSON of each dead letter's outcome."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from operations.cli.command import EXIT_WRONG, Command, Subcommand
+from operations.cli.dead import no_dead_letter
+from operations.dead_letters import (
+    FAILED,
+    OPEN_AFTER,
+    DeadLetter,
+    DeadLetterOutcome,
+    DeadLetterResult,
+    find_dead_letters,
+    iterate_open,
+    replay,
+)
+from operations.servers import LONG_TIMEOUT_S
+
+ALL = "all"
+
+
+async def replay_dead_letters(command: Command) -> int:
+    """Replay one dead letter, every one that an event id matches, or all."""
+    id_text, keys, results = command.arguments.id, command.servers.keys, []
+    async with command.servers.redis() as redis, command.servers.postgres(LONG_TIMEOUT_S) as connection:
+        found = iterate_open(connection) if id_text == ALL else _each(await find_dead_letters(connection, id_text))
+        async for dead_letter in found:
+            result = await replay(redis, keys, connection, dead_letter, seen_ttl_s=command.settings.seen_ttl_s)
+            results.append(result)
+            print_result(command, result)
+    if not results and id_text != ALL:
+        return no_dead_letter(id_text)
+    if not results and not command.arguments.json:
+        command.console.print("No dead letters are open.")
+    return end(command, results)
+
+
+COMMAND = Subcommand(
+    "adds dead letters to the stream again",
+    lambda parser: parser.add_argument("id", metavar="ID", help="number, entry id or event id, or `all`"),
+    replay_dead_letters,
+)
+
+
+def print_result(command: Command, result: DeadLetterResult) -> None:
+    """Print the outcome for one dead letter as soon as it is known, unless JSON was asked for."""
+    if not command.arguments.json:
+        command.console.print(_sentence(result))
+
+
+def end(command: Command, results: list[DeadLetterResult]) -> int:
+    """Print the JSON document if it was asked for, and return the exit code."""
+    if command.arguments.json:
+        command.print_json({"results": [_json(result) for result in results]})
+    return EXIT_WRONG if any(result.outcome in FAILED for result in results) else 0
+
+
+async def _each(dead_letters: list[DeadLetter]) -> AsyncIterator[DeadLetter]:
+    for dead_letter in dead_letters:
+        yield dead_letter
+
+
+def _sentence(result: DeadLetterResult) -> str:
+    name = f"Dead letter {result.dead_letter_id} ({result.event})"
+    match result.outcome:
+        case DeadLetterOutcome.ADDED:
+            return f"{name} is in the stream again, as entry {result.entry_id}."
+        case DeadLetterOutcome.COMMITTED:
+            return f"{name} was committed from another entry already: nothing was added, the dead letter is closed."
+        case DeadLetterOutcome.WAITING:
+            return f"{name} is in the stream already, as entry {result.entry_id}: nothing was added, it is closed."
+        case DeadLetterOutcome.NOT_ACKED_YET:
+            return f"{name} is still being acked by a worker: nothing was done; replay it again in a few seconds."
+        case DeadLetterOutcome.UNPROVEN:
+            return (
+                f"{name} is in the stream, as entry {result.entry_id}, but this Redis could not confirm that it is "
+                "on disk: the dead letter stays open until a worker has applied the event."
+            )
+        case DeadLetterOutcome.CLOSED_BEFORE:
+            return f"{name} was closed by somebody else meanwhile: nothing was done."
+        case DeadLetterOutcome.DISCARDED:
+            return f"{name} is discarded: its event is applied only if the provider sends it again."
+
+
+def _json(result: DeadLetterResult) -> dict[str, Any]:
+    return {
+        "id": result.dead_letter_id,
+        "event": result.event,
+        "outcome": result.outcome.value,
+        "entry_id": result.entry_id,
+        "open": result.outcome in OPEN_AFTER,
+    }

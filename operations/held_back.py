@@ -1,0 +1,144 @@
+"""Facts on hold: count them, and release those that were held back because no signature covers them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+from pydantic import ValidationError
+
+from consumers.handlers import HandlerFailed, Handlers, Reject
+from consumers.handlers.payments import Payments
+from consumers.store import read_kept
+from contract.accounts import PostingRules
+from ledger.outcome import Outcome
+from ledger.transfers import MOVES
+from operations.posting import Posting, connection_lost, exclusive_transaction, failure_reason
+from operations.servers import LONG_TIMEOUT_S, Servers
+from sql import load
+from sql.connect import Connection
+
+CONFLICTS = load("conflicts")
+
+EVENTS_AT_ONCE = 50
+"""Events of one page of a release. Each may have a body as large as the gateway's body limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBackCount:
+    """Facts of one source on hold for one reason: `conflict` or `unsigned`."""
+
+    source: str
+    reason: str
+    facts: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseCursor:
+    """The last event of a page; the next page begins after it."""
+
+    held_at: datetime
+    namespace: str
+    event_id: str
+
+
+@dataclass(slots=True)
+class Release:
+    """The effects of a release, of one page or in total."""
+
+    released: int = 0
+    """Events."""
+    booked: int = 0
+    """Transfers. The other facts move no money, were booked before, or are part of a conflict."""
+    conflicts: int = 0
+    """Conflicts found while booking."""
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    """Events that stay on hold, each with the reason."""
+    next: ReleaseCursor | None = None
+    """None after the last page."""
+
+    def add(self, page: "Release") -> None:
+        """Add the effects of a page and take over its cursor."""
+        self.released += page.released
+        self.booked += page.booked
+        self.conflicts += page.conflicts
+        self.failed += page.failed
+        self.next = page.next
+
+
+class UntrustedSourceError(Exception):
+    """The source's settings do not allow its unsigned facts to move money. `is_known`: the sources file has it."""
+
+    def __init__(self, source: str, *, is_known: bool) -> None:
+        super().__init__(source)
+        self.source = source
+        self.is_known = is_known
+
+
+async def count_held_back(connection: Connection) -> list[HeldBackCount]:
+    """Return the number of facts on hold, by source and reason."""
+    return [HeldBackCount(**row) for row in await connection.fetch(CONFLICTS["count_held_back"])]
+
+
+async def release_source(servers: Servers, posting: Posting, source: str) -> Release:
+    """Apply all events of a source that were held back as unsigned, page by page, each page on its own connection.
+
+    An event that fails stays on hold and does not stop the others. Raise UntrustedSourceError and UnreachableError.
+    """
+    if posting.rules.get(source, PostingRules()).trust != "all":
+        raise UntrustedSourceError(source, is_known=source in posting.rules)
+    payments, total, is_first = Payments(posting.rules), Release(), True
+    while is_first or total.next:
+        async with servers.postgres(LONG_TIMEOUT_S) as connection:
+            page = await _release_page(
+                connection, posting.handlers, payments, source, total.next, servers.settings.handler_timeout_s
+            )
+        total.add(page)
+        is_first = False
+    return total
+
+
+async def _release_page(
+    connection: Connection, handlers: Handlers, payments: Payments, source: str, after: ReleaseCursor | None,
+    timeout_s: float,
+) -> Release:  # fmt: skip
+    """Apply one page in one transaction or, if one of its events fails, each event in its own."""
+    cursor = (after.held_at, after.namespace, after.event_id) if after else (None, None, None)
+    rows = await connection.fetch(CONFLICTS["list_unsigned"], source, *cursor, EVENTS_AT_ONCE)
+    page = Release()
+    if len(rows) == EVENTS_AT_ONCE:
+        page.next = ReleaseCursor(rows[-1]["held_at"], rows[-1]["namespace"], rows[-1]["event_id"])
+    batches = [rows] if rows else []
+    while batches:
+        batch = batches.pop()
+        try:
+            events, outcome = await _release_batch(connection, handlers, payments, batch, timeout_s)
+        except (HandlerFailed, Reject, ValidationError) as error:
+            if isinstance(error, HandlerFailed) and error.connection_lost:
+                raise connection_lost(error) from error
+            if len(batch) > 1:
+                batches += [[row] for row in reversed(batch)]
+            else:
+                page.failed.append((batch[0]["event_id"], failure_reason(error)))
+        else:
+            page.released += events
+            page.booked += sum(fact.kind in MOVES for _, fact in outcome.happened)
+            page.conflicts += outcome.conflicts.total()
+    return page
+
+
+async def _release_batch(
+    connection: Connection, handlers: Handlers, payments: Payments, batch: "Sequence[asyncpg.Record[Any]]",
+    timeout_s: float,
+) -> tuple[int, Outcome]:  # fmt: skip
+    """Release a batch in one transaction. Return how many events were released, and the outcome of booking them."""
+    namespaces, event_ids = [row["namespace"] for row in batch], [row["event_id"] for row in batch]
+    async with exclusive_transaction(connection, namespaces, [row["payment_id"] for row in batch]):
+        ours = {tuple(row) for row in await connection.fetch(CONFLICTS["release_unsigned"], namespaces, event_ids)}
+        kept = await read_kept(connection, [name for name in zip(namespaces, event_ids, strict=True) if name in ours])
+        if not all(event.body for event in kept.values()):
+            raise Reject("its payload is not kept any more, so that it cannot be read again")
+        outcome = await payments(connection, list(kept.values()), handlers.wanted | MOVES.keys())
+        await handlers.tell(connection, outcome.happened, timeout_s)
+    return len(kept), outcome
