@@ -57,8 +57,8 @@ discard: .venv/runtime ## ID=…: decide that a dead letter will never be applie
 conflicts: .venv/runtime ## what contradicts and waits for a decision, and what is held back (JSON=1)
 	@$(PY) -m operations conflicts $(AS_JSON)
 
-resolve: .venv/runtime ## ID=… KEEP=booked|told: decide what is right about a conflict, or all of a payment's
-	@$(if $(and $(ID),$(KEEP)),,echo "Which, and what is right? make resolve ID=7 KEEP=booked, or KEEP=told; \`make conflicts\` shows them"; exit 2;) $(PY) -m operations resolve $(ID) --keep $(KEEP) $(AS_JSON)
+resolve: .venv/runtime ## ID=… KEEP=booked|reported: decide about a conflict, or all conflicts of a payment
+	@$(if $(and $(ID),$(KEEP)),,echo "Which, and what is right? make resolve ID=7 KEEP=booked, or KEEP=reported; \`make conflicts\` shows them"; exit 2;) $(PY) -m operations resolve $(ID) --keep $(KEEP) $(AS_JSON)
 
 release: .venv/runtime ## SOURCE=…: book what was held back as unsigned, for a source whose trust is "all" now
 	@$(if $(SOURCE),,echo "Which source? make release SOURCE=paypal; \`make conflicts\` shows what is held back"; exit 2;) $(PY) -m operations release $(SOURCE) $(AS_JSON)

@@ -143,7 +143,7 @@ def _verdict(report: Report) -> list[str]:
         lines.append("The audit passes.")
     elif report.audit_as_expected:
         lines.append("The audit finds the conflict, as it must, and will until somebody decides:")
-        lines += [f"  make resolve ID={each.id} KEEP=booked   (or KEEP=told)" for each in report.books.conflicts]
+        lines += [f"  make resolve ID={each.id} KEEP=booked   (or KEEP=reported)" for each in report.books.conflicts]
     elif report.audit.broken.keys() == {CONFLICT_IS_OPEN}:
         lines.append("The audit does NOT pass: a conflict of before waits for its decision; `make audit` shows it.")
     else:
