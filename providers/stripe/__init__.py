@@ -1,1 +1,1 @@
-"""Stripe: how it signs, which event it is, and what it says about money."""
+"""Stripe: its signature, the identity of its events, and the facts they report about money."""

@@ -1,0 +1,135 @@
+"""Stripe's objects, as its events carry them (https://docs.stripe.com/api/events/object).
+
+The gateway reads `AnyEvent`, which accepts every type of event. The facts are read with `StripeEvent[Charge]` and the
+like, which hold amounts to their types.
+"""
+
+from typing import Any, Generic, TypeVar
+
+from providers.models import Currency, Id, MinorUnits, Model
+
+ObjectT = TypeVar("ObjectT")
+
+
+class Data(Model, Generic[ObjectT]):
+    """The object that an event is about, as it was when the event happened."""
+
+    object: ObjectT
+
+
+class StripeEvent(Model, Generic[ObjectT]):
+    """An event of API v1 whose kind of object is known."""
+
+    data: Data[ObjectT]
+
+
+class AnyObject(Model):
+    """An object of any kind: a reference may be absent, an id, or a whole object ("expanded")."""
+
+    id: Any = None
+    payment_intent: Any = None
+    charge: Any = None
+
+
+class AnyData(Data[AnyObject]):
+    """Data whose object may be absent."""
+
+    object: AnyObject = AnyObject()
+
+
+class RelatedObject(Model):
+    """What a thin event points to."""
+
+    id: Any = None
+
+
+class AnyEvent(StripeEvent[AnyObject]):
+    """An event of API v1, or a thin one of v2, which has no data, and a `created` in ISO 8601."""
+
+    id: str
+    type: str
+    created: int | str
+    data: AnyData = AnyData()
+    related_object: RelatedObject | None = None
+
+
+class Money(Model):
+    """An object with an amount."""
+
+    amount: MinorUnits
+    currency: Currency
+
+
+class PaymentIntent(Money):
+    """A payment, from its creation on."""
+
+    amount_received: MinorUnits | None = None
+
+
+class Refund(Money):
+    """A refund of a charge."""
+
+    id: Id
+    status: str | None = None
+    """None in API versions from before refunds could fail."""
+    balance_transaction: object = ""
+    """None: no money moved. Absent where an event shows only a part of the refund."""
+
+
+class Refunds(Model):
+    """The refunds within a charge, in API versions before 2022-11-15."""
+
+    data: tuple[Refund, ...] = ()
+
+
+class Multicapture(Model):
+    """Whether the charge can be captured several times."""
+
+    status: str | None = None
+
+
+class Card(Model):
+    """The card that paid."""
+
+    multicapture: Multicapture | None = None
+
+
+class PaymentMethodDetails(Model):
+    """How the charge was paid."""
+
+    card: Card | None = None
+
+
+class Charge(Money):
+    """One attempt to move money for a payment intent."""
+
+    amount_captured: MinorUnits | None = None
+    amount_refunded: MinorUnits = 0
+    captured: bool = True
+    refunds: Refunds | None = None
+    payment_method_details: PaymentMethodDetails | None = None
+
+    @property
+    def captured_amount(self) -> int:
+        """The amount captured so far. API versions before 2020 have only the flag `captured`."""
+        if self.amount_captured is None:
+            return self.amount if self.captured else 0
+        return self.amount_captured
+
+    @property
+    def refunded_amount(self) -> int:
+        """The amount refunded of what was captured: `amount_refunded` also counts what was released uncaptured."""
+        return max(0, self.amount_refunded - max(0, self.amount - self.captured_amount))
+
+    @property
+    def captured_in_parts(self) -> bool:
+        """Whether more may be captured later."""
+        card = self.payment_method_details.card if self.payment_method_details else None
+        return bool(card and card.multicapture and card.multicapture.status == "available")
+
+
+class Dispute(Money):
+    """A dispute about a charge."""
+
+    id: Id
+    status: str | None = None
