@@ -1,1 +1,1 @@
-"""PayPal: how it signs, which event it is, and what it says about money."""
+"""PayPal: its signature, the identity of its events, and the facts they report about money."""

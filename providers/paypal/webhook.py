@@ -1,35 +1,34 @@
 """PayPal (REST): five `PAYPAL-*` headers; signed is `<transmission id>|<time>|<webhook id>|<CRC-32 of the body>`.
 
 Source: developer.paypal.com/api/rest/webhooks, and Event.validateReceivedEvent of PayPal-Java-SDK. The signature is
-RSA with SHA-256, by the certificate at `PAYPAL-CERT-URL`; the webhook's id is not in the request and is a setting.
+RSA with SHA-256, by the certificate at `PAYPAL-CERT-URL`. The webhook's id is not in the request; it is a setting.
 
-* Anyone may write any address there, so it must be https at paypal.com, the certificate must be issued to
-  messageverificationcerts[.<environment>].paypal.com, and it must lead to a trusted root. PayPal's libraries bring the
-  anchors in paypal.pem along; they are trusted besides the system's.
-* Hence `signed = weak`: of the body only the CRC-32 is signed, and anyone can make another body of the same. Whoever
-  has one genuine delivery, or a log of one, can have it say anything. Fetch the resource before money moves.
-* So the event's id is the transmission id, which is truly signed: with the id in the body (`WH-…`) one delivery could
-  be replayed as any number of events. That id stays in the body, for readers.
-* PayPal retries for 3 days and does not say whether a retry is signed anew. Without `tolerance_s` any age passes, and
-  what keeps a captured request from being applied again is that its transmission id is known.
+* Anyone can write any address into that header. So it must be https at paypal.com, the certificate must be issued to
+  messageverificationcerts[.<environment>].paypal.com, and it must lead to a trusted root.
+* Only the CRC-32 of the body is signed, and anyone can write another body with the same one. So events are marked
+  `signed = weak`: who has one genuine delivery, or a log of it, can change what it says. Fetch the resource from
+  PayPal's API before money moves.
+* The event's id is the transmission id, which is signed. With the id in the body (`WH-…`), one delivery could be
+  replayed as any number of events. That id stays in the body, for readers.
+* PayPal retries for 3 days and does not document whether a retry is signed anew. Without `tolerance_s` any age is
+  accepted; a replayed request is then a duplicate, because its transmission id is known.
 
-`WEBHOOK_ID` is what PayPal's simulator signs with, for anyone who asks it to, and is refused.
+`WEBHOOK_ID` is what PayPal's simulator signs with, for anyone who asks it to; it is refused.
 """
 
 import re
 from binascii import crc32
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from pydantic import Field, ValidationInfo, field_validator
 
 from providers import signing
 from providers.base import ParsedEvent, PayloadError, Proof, Provider, Request, SignatureError, SourceSettings
-from providers.certificates import anchors, common_name, is_trusted, read_certificates
+from providers.certificates import read_certificates
 from providers.keyring import Fetch, Keyring, pinned_url
-from providers.models import Model
 from providers.payload import first_id, first_timestamp, get_path, header_text, read_json, time_from_iso
+from providers.paypal.certificates import check_trusted, issued_key, trusted_roots
+from providers.paypal.models import AnyEvent, AnyResource
 from providers.public_keys import (
     OneOrMore,
     OptionalTolerance,
@@ -49,12 +48,11 @@ DOMAIN = "paypal.com"
 ALGORITHM_KNOWN = b"SHA256withRSA"
 SIMULATOR = "WEBHOOK_ID"
 
-_ISSUED_TO = re.compile(r"messageverificationcerts(\.[a-z0-9-]+)?\.paypal\.com")
 _WEBHOOK_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
 class PayPalSettings(PublicSettings):
-    """Its table in sources.toml."""
+    """PayPal's table in sources.toml."""
 
     webhook_id: OneOrMore = Field(default=(), validate_default=True)
     trusted_certificates: str | None = None
@@ -81,16 +79,8 @@ class PayPalSettings(PublicSettings):
         return given
 
 
-class _Event(Model):
-    id: str
-    event_type: str
-    resource_type: Any = None
-    create_time: Any = None
-    resource: Any = None
-
-
 class PayPal(Provider):
-    """PayPal's events, one a request."""
+    """PayPal's events, one per request."""
 
     name: ClassVar[str] = "paypal"
     Source: ClassVar[type[SourceSettings]] = PayPalSettings
@@ -99,28 +89,29 @@ class PayPal(Provider):
         super().__init__(settings)
         self.keyring = Keyring(read_certificates, fetch)
         self._webhook_ids = [each.encode() for each in with_secrets(settings.webhook_id, settings.secrets)]
-        own = settings.trusted_certificates
-        self._anchors = anchors(None if own is None else read_certificates(own.encode()), "paypal/paypal.pem")
+        self._roots = trusted_roots(settings.trusted_certificates)
         self._tolerance_s = settings.tolerance_s
 
     async def authenticate(self, request: Request) -> Proof:
-        """Any value of the signature's header, for any of the webhook ids, by a certificate of PayPal's."""
+        """Accept any value of the signature's header, for any of the webhook ids, by a certificate of PayPal's.
+
+        Raise SignatureError, or UnavailableError where the certificate cannot be fetched.
+        """
         if _one(request, ALGORITHM) != ALGORITHM_KNOWN:
             raise SignatureError("malformed", f"the {ALGORITHM} header is not {ALGORITHM_KNOWN.decode()}")
         signatures = request.headers.get_all(SIGNATURE)
         if not any(signatures):
             raise SignatureError("missing", f"there is no {SIGNATURE} header")
-        transmission = _one(request, TRANSMISSION_ID), _one(request, TIME)
-        if any(b"|" in part for part in transmission):
-            raise SignatureError("malformed", "the borders between what is signed are not certain")
-        ends = [b"%b|%d" % (webhook_id, crc32(request.body)) for webhook_id in self._webhook_ids]
+        transmission_id, time = _one(request, TRANSMISSION_ID), _one(request, TIME)
+        if b"|" in transmission_id or b"|" in time:
+            raise SignatureError("malformed", "a | in a header blurs the borders between the signed parts")
+        checksum = crc32(request.body)
+        messages = [b"%b|%b|%b|%d" % (transmission_id, time, each, checksum) for each in self._webhook_ids]
         url = pinned_url(_one(request, CERTIFICATE), DOMAIN)
         chain = await self.keyring.get(url, request.received_at)
-        messages = [b"|".join((*transmission, end)) for end in ends]
-        number = rsa_sha256_key([_issued_key(chain[0])], messages, signatures)
-        if not is_trusted(chain, common_name(chain[0]), request.received_at, self._anchors):
-            raise SignatureError("mismatch", "the certificate leads to no trusted root, or is not valid now")
-        self._check_clock(request, transmission[1])
+        number = rsa_sha256_key([issued_key(chain[0])], messages, signatures)
+        check_trusted(chain, request.received_at, self._roots)
+        self._check_clock(request, time)
         return Proof(secret_number=number, signed="weak")
 
     def _check_clock(self, request: Request, time: bytes) -> None:
@@ -132,8 +123,8 @@ class PayPal(Provider):
             signing.check_clock(int(signed_at.timestamp()), request.received_at, self._tolerance_s)
 
     def parse(self, request: Request) -> list[ParsedEvent]:
-        """The one event."""
-        event = read_json(_Event, request.body)
+        """Return the one event. Raise PayloadError."""
+        event = read_json(AnyEvent, request.body)
         transmission_id = header_text(request, TRANSMISSION_ID)
         if transmission_id is None:
             raise PayloadError(f"the {TRANSMISSION_ID} header is not an id")
@@ -148,6 +139,7 @@ class PayPal(Provider):
 
 
 def _one(request: Request, name: str) -> bytes:
+    """Return the value of a header that must come exactly once. Raise SignatureError."""
     values = request.headers.get_all(name)
     if not any(values):
         raise SignatureError("missing", f"there is no {name} header")
@@ -156,42 +148,38 @@ def _one(request: Request, name: str) -> bytes:
     return values[0]
 
 
-def _issued_key(certificate: x509.Certificate) -> RSAPublicKey:
-    key = certificate.public_key()
-    if not _ISSUED_TO.fullmatch(common_name(certificate)) or not isinstance(key, RSAPublicKey):
-        raise SignatureError("mismatch", "the certificate is not issued to what signs PayPal's messages")
-    return key
+def _resource(event: AnyEvent) -> str:
+    """Return the id of the payment: the capture, or the sale in the first API.
 
-
-def _resource(event: _Event) -> str:
-    """The payment: what PayPal calls a capture, or a sale in its first API.
-
-    Refunds and disputes name it, and so does an order once it is captured, so that all events of one payment share a
-    resource, and lock and merge together. An order or authorization without a capture is about itself; so is an order
-    with several, for it is about no one of them, and each of them has an event of its own.
+    Refunds, disputes and captured orders name it, so all events of a payment are processed together. An order with
+    several captures is about itself, because each capture has an event of its own; so is an order or an authorization
+    without one.
     """
-    about = event.resource
+    about = event.resource or AnyResource()
     captures = _captures(about)
-    captured = captures[0] if len(captures) == 1 else None
-    named = (
-        get_path(about, "sale_id"),
-        get_path(about, "capture_id"),
-        get_path(_first(get_path(about, "disputed_transactions")), "seller_transaction_id"),
-        _refunded(about) if event.resource_type == "refund" else None,
-        captured,
+    return (
+        first_id(
+            about.sale_id,
+            about.capture_id,
+            get_path(_first(about.disputed_transactions), "seller_transaction_id"),
+            _refunded_capture(about) if event.resource_type == "refund" else None,
+            captures[0] if len(captures) == 1 else None,
+            about.id,
+            about.dispute_id,
+        )
+        or event.id
     )
-    return first_id(*named, get_path(about, "id"), get_path(about, "dispute_id")) or event.id
 
 
-def _captures(order: object) -> list[object]:
-    """The ids of all captures of all parts of an order."""
-    units = [get_path(unit, "payments", "captures") for unit in _items(get_path(order, "purchase_units"))]
+def _captures(order: AnyResource) -> list[object]:
+    """Return the ids of the captures of all units of an order."""
+    units = [get_path(unit, "payments", "captures") for unit in _items(order.purchase_units)]
     return [get_path(capture, "id") for captures in units for capture in _items(captures)]
 
 
-def _refunded(refund: object) -> str | None:
-    """A refund of the second API names its capture by a link only."""
-    hrefs = [get_path(link, "href") for link in _items(get_path(refund, "links")) if get_path(link, "rel") == "up"]
+def _refunded_capture(refund: AnyResource) -> str | None:
+    """Return the id of the capture. A refund of the second API names it only in a link."""
+    hrefs = [get_path(link, "href") for link in _items(refund.links) if get_path(link, "rel") == "up"]
     href = _first(hrefs)
     return (
         href.rpartition("/captures/")[2].partition("/")[0] if isinstance(href, str) and "/captures/" in href else None

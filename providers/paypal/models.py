@@ -1,0 +1,128 @@
+"""PayPal's objects, as its events carry them (developer.paypal.com/api/rest/webhooks/event-names).
+
+The gateway reads `AnyEvent`, which accepts every type of event. The facts are read with `PayPalEvent[Payment]` and the
+like, which hold amounts to their types. The first API (Payments v1) and the second name some fields differently.
+"""
+
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import AliasChoices, BeforeValidator, Field
+
+from providers.models import Currency, Id, Lenient, MajorUnits, Model
+
+ResourceT = TypeVar("ResourceT")
+
+
+class AnyResource(Model):
+    """An object of any kind. A capture or a sale is named by one of these fields, depending on the kind."""
+
+    id: Any = None
+    dispute_id: Any = None
+    sale_id: Any = None
+    capture_id: Any = None
+    disputed_transactions: Any = None
+    links: Any = None
+    purchase_units: Any = None
+
+
+class AnyEvent(Model):
+    """An event of any type."""
+
+    id: str
+    event_type: str
+    resource_type: Any = None
+    create_time: Any = None
+    resource: Lenient[AnyResource] = None
+
+
+class PayPalEvent(Model, Generic[ResourceT]):
+    """An event whose kind of object is known."""
+
+    resource: ResourceT
+
+
+class Money(Model):
+    """`value` and `currency_code` in the second API, `total` or `value` and `currency` in the first."""
+
+    value: MajorUnits = Field(validation_alias=AliasChoices("value", "total"))
+    currency: Currency = Field(validation_alias=AliasChoices("currency_code", "currency"))
+
+
+def _without_minus(amount: object) -> object:
+    return amount.removeprefix("-") if isinstance(amount, str) else amount
+
+
+class RefundedMoney(Money):
+    """Money that goes back. The first API writes it with a minus."""
+
+    value: Annotated[MajorUnits, BeforeValidator(_without_minus)] = Field(
+        validation_alias=AliasChoices("value", "total")
+    )
+
+
+class Payment(Model):
+    """A capture, an authorization or a sale."""
+
+    id: Id
+    amount: Money
+    status: str = Field("", validation_alias=AliasChoices("status", "state"))
+
+
+class Breakdown(Model):
+    """The totals of a refund, in the second API."""
+
+    total_refunded_amount: Money | None = None
+
+
+class Refund(Model):
+    """A refund or a reversal of a capture or sale."""
+
+    id: Id
+    amount: RefundedMoney
+    status: str = Field("", validation_alias=AliasChoices("status", "state"))
+    seller_payable_breakdown: Breakdown = Breakdown()
+    total_refunded_amount: Money | None = None
+    """Only in the first API."""
+
+    @property
+    def total(self) -> Money | None:
+        """The sum of all refunds so far of the capture or sale."""
+        return self.seller_payable_breakdown.total_refunded_amount or self.total_refunded_amount
+
+
+class Payments(Model):
+    """The payments of one unit of an order."""
+
+    captures: tuple[Payment, ...] = ()
+
+
+class PurchaseUnit(Model):
+    """A part of an order, with its own amount."""
+
+    payments: Payments = Payments()
+
+
+class Order(Model):
+    """An order."""
+
+    purchase_units: tuple[PurchaseUnit, ...]
+
+    @property
+    def captures(self) -> list[Payment]:
+        """The captures of all its units."""
+        return [capture for unit in self.purchase_units for capture in unit.payments.captures]
+
+
+class Outcome(Model):
+    """How a dispute ended."""
+
+    outcome_code: str = ""
+
+
+class Dispute(Model):
+    """A dispute about a capture or sale."""
+
+    dispute_id: Id
+    dispute_amount: Money
+    status: str = ""
+    dispute_outcome: Outcome = Outcome()
