@@ -1,1 +1,1 @@
-"""Paystack: how it signs, which event it is, and what it says about money."""
+"""Paystack: its signature, the identity of its events, and the facts they report about money."""

@@ -1,1 +1,1 @@
-"""Razorpay: how it signs, which event it is, and what it says about money."""
+"""Razorpay: its signature, the identity of its events, and the facts they report about money."""

@@ -1,13 +1,11 @@
 """Razorpay: payments, refunds and disputes (razorpay.com/docs/webhooks: payments, refunds, disputes, all).
 
-Amounts are in "currency subunits", the minor units of ISO 4217: none for JPY, three digits for KWD, BHD and OMR.
-
-* A payment is captured once and whole, and many events tell of it (payment.captured, order.paid, invoice.paid …), so
+* A payment is captured once and in full, and many events report it (payment.captured, order.paid, invoice.paid …), so
   the capture is named after the payment.
 * A refund moved money once its status is `processed`, which may be as soon as it is created; `pending` moved nothing.
-* The payment's `amount_refunded` is not told as a total: it also holds refunds that are pending, and may fail.
-* Refunds of a payment that was never captured, which Razorpay makes by itself, are no refund by the merchant: they are
-  told as the payment's end (docs/webhooks/refunds, "Identify Auto-Refunds").
+* The payment's `amount_refunded` is not reported as a total: it includes pending refunds, which may fail.
+* Refunds of a payment that was never captured, which Razorpay makes by itself, are no refunds by the merchant: they
+  end the payment (docs/webhooks/refunds, "Identify Auto-Refunds").
 * A dispute takes `amount_deducted` when it is lost, and nothing before (docs/api/disputes/entity).
 """
 
@@ -15,139 +13,83 @@ from collections.abc import Callable, Mapping, Sequence
 
 from contract.event import Event
 from contract.facts import Fact, Kind
-from providers.facts import UnreadableError
-from providers.models import Currency, Id, MinorUnits, Model
-
-
-class _Payment(Model):
-    id: Id
-    amount: MinorUnits
-    currency: Currency
-    status: str | None = None
-    captured: bool | None = None
-
-
-class _Refund(Model):
-    id: Id
-    amount: MinorUnits
-    currency: Currency
-    status: str | None = None
-
-
-class _Dispute(Model):
-    id: Id
-    amount: MinorUnits
-    currency: Currency
-    status: str | None = None
-    amount_deducted: MinorUnits = 0
-
-
-class _PaymentMember(Model):
-    entity: _Payment
-
-
-class _RefundMember(Model):
-    entity: _Refund
-
-
-class _DisputeMember(Model):
-    entity: _Dispute
-
-
-class _Payload(Model):
-    payment: _PaymentMember | None = None
-    refund: _RefundMember | None = None
-    dispute: _DisputeMember | None = None
-
-
-class _Event(Model):
-    payload: _Payload
+from providers.razorpay.models import Dispute, MoneyEvent, Payload
 
 
 def extract_facts(event: Event) -> Sequence[Fact]:
-    """What the members of the payload say."""
-    tell = TYPES.get(event.type)
-    return tell(_Event.model_validate_json(event.body).payload) if tell else ()
+    """Return the facts that the event reports, by its type."""
+    extract = TYPES.get(event.type)
+    return extract(MoneyEvent.model_validate_json(event.body).payload) if extract else ()
 
 
-def _state(kind: Kind) -> Callable[[_Payload], list[Fact]]:
-    """How far the payment came, as the type says: the payment itself may have come further when it is sent."""
+_Extract = Callable[[Payload], Sequence[Fact]]
 
-    def tell(payload: _Payload) -> list[Fact]:
-        payment = _payment(payload)
+
+def _progress(kind: Kind) -> _Extract:
+    """Take the kind from the event's type: the payment may have progressed before it was sent."""
+
+    def extract(payload: Payload) -> list[Fact]:
+        payment = payload.required_payment
         return [Fact(kind, payment.amount, payment.currency)]
 
-    return tell
+    return extract
 
 
-def _captured(payload: _Payload) -> list[Fact]:
-    payment = _payment(payload)
+def _captured(payload: Payload) -> list[Fact]:
+    payment = payload.required_payment
     return [Fact("captured", payment.amount, payment.currency, payment.id)]
 
 
-def _paid(payload: _Payload) -> list[Fact]:
-    """An order, invoice, link, QR code or subscription that was paid, if the payment is beside it and is captured."""
-    payment = payload.payment.entity if payload.payment else None
-    return _captured(payload) if payment and payment.status == "captured" else []
+def _paid(payload: Payload) -> list[Fact]:
+    """Return the capture where an order, invoice, link, QR code or subscription comes with a captured payment."""
+    member = payload.payment
+    return _captured(payload) if member and member.entity.status == "captured" else []
 
 
-def _refund(status: str) -> Callable[[_Payload], list[Fact]]:
-    """What the refund's status says; `status` is what the type says, for refunds from before they had one."""
+def _refund(status: str) -> _Extract:
+    """Use the refund's own status. `status` is the type's, for old refunds, which have none."""
 
-    def tell(payload: _Payload) -> list[Fact]:
-        if payload.refund is None:
-            raise UnreadableError("there is no refund in the payload")
-        refund = payload.refund.entity
-        payment = payload.payment.entity if payload.payment else None
+    def extract(payload: Payload) -> list[Fact]:
+        refund = payload.required_refund
         kind = _REFUND_STATUSES.get(status if refund.status is None else refund.status)
         if kind is None:
             return []
+        payment = payload.payment.entity if payload.payment else None
         if payment and payment.captured is False:
             return [Fact("canceled", payment.amount, payment.currency)] if kind == "refunded" else []
         return [Fact(kind, refund.amount, refund.currency, refund.id)]
 
-    return tell
+    return extract
 
 
-def _dispute(kind: Kind) -> Callable[[_Payload], list[Fact]]:
-    return lambda payload: [_about(kind, _disputed(payload))]
+def _dispute(kind: Kind) -> _Extract:
+    return lambda payload: [_dispute_fact(kind, payload.required_dispute)]
 
 
-def _dispute_lost(payload: _Payload) -> list[Fact]:
-    dispute = _disputed(payload)
-    lost = [_about("dispute_lost", dispute)]
+def _dispute_lost(payload: Payload) -> list[Fact]:
+    dispute = payload.required_dispute
+    lost = [_dispute_fact("dispute_lost", dispute)]
     if dispute.amount_deducted:
         lost.append(Fact("funds_withdrawn", dispute.amount_deducted, dispute.currency, dispute.id))
     return lost
 
 
-def _dispute_closed(payload: _Payload) -> list[Fact]:
-    """Closed is also what was won or lost. Alone it means that no money was taken: all was explained, or refunded."""
-    return _dispute_lost(payload) if _disputed(payload).status == "lost" else _dispute("dispute_won")(payload)
+def _dispute_closed(payload: Payload) -> list[Fact]:
+    """Return a win unless the status says lost: closed without money taken means all was explained, or refunded."""
+    lost = payload.required_dispute.status == "lost"
+    return _dispute_lost(payload) if lost else _dispute("dispute_won")(payload)
 
 
-def _about(kind: Kind, dispute: _Dispute) -> Fact:
+def _dispute_fact(kind: Kind, dispute: Dispute) -> Fact:
     return Fact(kind, dispute.amount, dispute.currency, dispute.id)
-
-
-def _payment(payload: _Payload) -> _Payment:
-    if payload.payment is None:
-        raise UnreadableError("there is no payment in the payload")
-    return payload.payment.entity
-
-
-def _disputed(payload: _Payload) -> _Dispute:
-    if payload.dispute is None:
-        raise UnreadableError("there is no dispute in the payload")
-    return payload.dispute.entity
 
 
 _REFUND_STATUSES: Mapping[str, Kind] = {"processed": "refunded", "failed": "refund_failed"}
 
-TYPES: Mapping[str, Callable[[_Payload], Sequence[Fact]]] = {
-    "payment.pending": _state("pending"),
-    "payment.authorized": _state("authorized"),
-    "payment.failed": _state("failed"),
+TYPES: Mapping[str, _Extract] = {
+    "payment.pending": _progress("pending"),
+    "payment.authorized": _progress("authorized"),
+    "payment.failed": _progress("failed"),
     "payment.captured": _captured,
     "order.paid": _paid,
     "invoice.paid": _paid,
@@ -168,4 +110,4 @@ TYPES: Mapping[str, Callable[[_Payload], Sequence[Fact]]] = {
     "payment.dispute.lost": _dispute_lost,
     "payment.dispute.closed": _dispute_closed,
 }
-"""The types that tell about money. All others are recorded, and move nothing."""
+"""The types that report money. All others are recorded, and move nothing."""

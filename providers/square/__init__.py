@@ -1,1 +1,1 @@
-"""Square: how it signs, which event it is, and what it says about money."""
+"""Square: its signature, the identity of its events, and the facts they report about money."""

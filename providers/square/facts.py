@@ -1,92 +1,25 @@
 """Square: payments, refunds and disputes (https://developer.squareup.com/reference/square/webhooks).
 
-Each event holds its object as it is now. A payment is captured once, whole, tip included (`total_money`), so that the
-capture has its name; payments in cash or by other means (`source_type` CASH, EXTERNAL) are told the same way. Amounts
-are in "the smallest denomination of the currency", which is ISO 4217's.
+Each event holds the current state of its object. A payment is captured once and in full, tip included (`total_money`),
+so its capture is named after it. Payments in cash or by other means (`source_type` CASH, EXTERNAL) look the same.
 """
 
-from collections.abc import Callable, Sequence
-
-from pydantic import AliasChoices, Field
+from collections.abc import Sequence
 
 from contract.event import Event
 from contract.facts import Fact, Kind
-from providers.models import Currency, Id, MinorUnits, Model
-
-
-class _Money(Model):
-    amount: MinorUnits
-    currency: Currency
-
-    def fact(self, kind: Kind, object_: str = "") -> Fact:
-        """A fact about this amount."""
-        return Fact(kind, self.amount, self.currency, object_)
-
-
-class _Payment(Model):
-    status: str
-    amount_money: _Money
-    total_money: _Money | None = None
-    refunded_money: _Money | None = None
-
-    @property
-    def total(self) -> _Money:
-        """What is paid, with the tip."""
-        return self.total_money or self.amount_money
-
-
-class _Refund(Model):
-    id: Id
-    status: str | None = None
-    amount_money: _Money
-
-
-class _Dispute(Model):
-    id: Id = Field(validation_alias=AliasChoices("id", "dispute_id"))
-    state: str
-    amount_money: _Money
-
-
-class _PaymentObject(Model):
-    payment: _Payment
-
-
-class _RefundObject(Model):
-    refund: _Refund
-
-
-class _DisputeObject(Model):
-    dispute: _Dispute
-
-
-class _PaymentData(Model):
-    object: _PaymentObject
-
-
-class _RefundData(Model):
-    object: _RefundObject
-
-
-class _DisputeData(Model):
-    object: _DisputeObject
-
-
-class _PaymentEvent(Model):
-    data: _PaymentData
-
-
-class _RefundEvent(Model):
-    data: _RefundData
-
-
-class _DisputeEvent(Model):
-    data: _DisputeData
+from providers.facts import ExtractFacts
+from providers.square.models import DisputeObject, Money, PaymentObject, RefundObject, SquareEvent
 
 
 def extract_facts(event: Event) -> Sequence[Fact]:
-    """What the event tells, by its type."""
-    tell = TYPES.get(event.type)
-    return tell(event) if tell else ()
+    """Return the facts that the event reports, by its type."""
+    extract = TYPES.get(event.type)
+    return extract(event) if extract else ()
+
+
+def _fact(kind: Kind, money: Money, object_: str = "") -> Fact:
+    return Fact(kind, money.amount, money.currency, object_)
 
 
 _PROGRESS: dict[str, Kind] = {
@@ -99,29 +32,29 @@ _PROGRESS: dict[str, Kind] = {
 
 
 def _payment(event: Event) -> Sequence[Fact]:
-    payment = _PaymentEvent.model_validate_json(event.body).data.object.payment
+    payment = SquareEvent[PaymentObject].model_validate_json(event.body).data.object.payment
     kind = _PROGRESS.get(payment.status)
-    facts = [payment.total.fact(kind)] if kind else []
+    facts = [_fact(kind, payment.total)] if kind else []
     if payment.status == "COMPLETED":
-        facts.append(payment.total.fact("captured", event.resource))
+        facts.append(_fact("captured", payment.total, event.resource))
     if payment.refunded_money and payment.refunded_money.amount:
-        facts.append(payment.refunded_money.fact("refunded_total"))
+        facts.append(_fact("refunded_total", payment.refunded_money))
     return facts
 
 
 def _refund(event: Event) -> Sequence[Fact]:
-    """A refund that is PENDING waits for approval, and one that is REJECTED never got it: neither moved money."""
-    refund = _RefundEvent.model_validate_json(event.body).data.object.refund
+    """Return nothing for a refund that is PENDING or REJECTED: without approval it moved no money."""
+    refund = SquareEvent[RefundObject].model_validate_json(event.body).data.object.refund
     kind = _REFUNDS.get(refund.status or "")
-    return [refund.amount_money.fact(kind, refund.id)] if kind else []
+    return [_fact(kind, refund.amount_money, refund.id)] if kind else []
 
 
 _REFUNDS: dict[str, Kind] = {"COMPLETED": "refunded", "FAILED": "refund_failed"}
 
 
 def _dispute(event: Event) -> Sequence[Fact]:
-    dispute = _DisputeEvent.model_validate_json(event.body).data.object.dispute
-    return [dispute.amount_money.fact(kind, dispute.id) for kind in _DISPUTES.get(dispute.state, ())]
+    dispute = SquareEvent[DisputeObject].model_validate_json(event.body).data.object.dispute
+    return [_fact(kind, dispute.amount_money, dispute.id) for kind in _DISPUTES.get(dispute.state, ())]
 
 
 _DISPUTES: dict[str, tuple[Kind, ...]] = {
@@ -134,16 +67,16 @@ _DISPUTES: dict[str, tuple[Kind, ...]] = {
     "LOST": ("dispute_lost", "funds_withdrawn"),
     "ACCEPTED": ("dispute_lost", "funds_withdrawn"),
 }
-"""Square says of the last two that the cardholder has the money. What it holds back until then it does not tell.
-(https://developer.squareup.com/docs/disputes-api/process-disputes)"""
+"""In the last two states the cardholder has the money; Square reports no earlier withholding
+(https://developer.squareup.com/docs/disputes-api/process-disputes)."""
 
-TYPES: dict[str, Callable[[Event], Sequence[Fact]]] = {
+TYPES: dict[str, ExtractFacts] = {
     "payment.created": _payment,
     "payment.updated": _payment,
     "refund.created": _refund,
     "refund.updated": _refund,
     "dispute.created": _dispute,
-    "dispute.state.changed": _dispute,  # of old; the same object
+    "dispute.state.changed": _dispute,  # the older name; the same object
     "dispute.state.updated": _dispute,
 }
-"""The types that tell about money. All others are recorded, and move nothing."""
+"""The types that report money. All others are recorded, and move nothing."""

@@ -1,19 +1,21 @@
 """Square: `x-square-hmacsha256-signature: <base64 HMAC-SHA256>` over the notification URL, then the body.
 
-Source: developer.squareup.com, "Verify and validate an event notification", and webhooks_helper of squareup. The URL is
-the one typed in the Developer Console, byte for byte: with its port, its trailing slash, its query. It is a setting and
-never rebuilt from the request, which a proxy may have changed. There is a key per subscription. The SHA-1 header
-`x-square-signature` of old is not read. `square-retry-number` and its like are not signed, and not needed.
+Source: developer.squareup.com, "Verify and validate an event notification", and webhooks_helper of squareup.
+
+* The URL is the one in the Developer Console, byte for byte: with port, trailing slash and query. It is a setting, and
+  never rebuilt from the request, which a proxy may have changed. Each subscription has its own key.
+* The old SHA-1 header `x-square-signature` is not read. `square-retry-number` and the like are not signed, and not
+  needed.
 """
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from providers import signing
 from providers.base import ParsedEvent, Proof, Provider, Request, SignatureError, SourceSettings
-from providers.models import Model
 from providers.payload import first_id, get_path, read_json, time_from_iso
+from providers.square.models import AnyData, AnyEvent
 
 HEADER = "x-square-hmacsha256-signature"
 
@@ -21,25 +23,13 @@ URL_CHARS_MAX = 2048
 
 
 class SquareSettings(SourceSettings):
-    """Its table in sources.toml."""
+    """Square's table in sources.toml."""
 
     notification_url: Annotated[str, Field(pattern="^https?://[!-~]+$", max_length=URL_CHARS_MAX)]
 
 
-class _Data(Model):
-    id: Any = None
-    object: Any = None
-
-
-class _Event(Model):
-    event_id: str
-    type: str
-    created_at: str
-    data: _Data = _Data()
-
-
 class Square(Provider):
-    """Square's events, one a request."""
+    """Square's events, one per request."""
 
     name: ClassVar[str] = "square"
     Source: ClassVar[type[SourceSettings]] = SquareSettings
@@ -50,7 +40,7 @@ class Square(Provider):
         self._url = settings.notification_url.encode()
 
     async def authenticate(self, request: Request) -> Proof:
-        """Any value of the header, made with any of the secrets."""
+        """Accept any value of the header made with any of the secrets. Raise SignatureError."""
         signatures = request.headers.get_all(HEADER)
         if not any(signatures):
             raise SignatureError("missing", f"there is no {HEADER} header")
@@ -58,8 +48,8 @@ class Square(Provider):
         return Proof(secret_number=number, signed="body")
 
     def parse(self, request: Request) -> list[ParsedEvent]:
-        """The one event."""
-        event = read_json(_Event, request.body)
+        """Return the one event. Raise PayloadError."""
+        event = read_json(AnyEvent, request.body)
         return [
             ParsedEvent(
                 event_id=event.event_id,
@@ -70,8 +60,8 @@ class Square(Provider):
         ]
 
 
-def _resource(data: _Data) -> str | None:
-    """The payment: refunds and disputes name theirs, so that all its events share a resource, and lock together."""
+def _resource(data: AnyData) -> str | None:
+    """Return the id of the payment. Refunds and disputes name it, so all its events are processed together."""
     return first_id(
         get_path(data.object, "payment", "id"),
         get_path(data.object, "refund", "payment_id"),

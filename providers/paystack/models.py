@@ -1,0 +1,94 @@
+"""Paystack's objects, as its events carry them (paystack.com/docs/payments/webhooks).
+
+The gateway reads `AnyEvent`, which accepts every type of event. The facts are read with `PaystackEvent[Charge]` and the
+like, which hold amounts to their types.
+"""
+
+import re
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import BeforeValidator, Field
+
+from providers.models import Currency, Id, MinorUnits, Model
+
+DataT = TypeVar("DataT")
+
+_DIGITS = re.compile(r"[0-9]{1,19}")
+
+
+def _number(amount: object) -> object:
+    """Accept a number, as charges have it, or text of digits, as refunds have it."""
+    return int(amount) if isinstance(amount, str) and _DIGITS.fullmatch(amount) else amount
+
+
+def _text(value: object) -> object:
+    """Accept a text, or a number, as disputes have it."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Hundredths = Annotated[MinorUnits, BeforeValidator(_number)]
+"""An amount in hundredths, whatever the currency."""
+
+IdOrNumber = Annotated[Id, BeforeValidator(_text)]
+"""An id, which may be written as a number."""
+
+
+class AnyData(Model):
+    """A transaction, dispute, refund, transfer or other object."""
+
+    id: Any = None
+    reference: Any = None
+    transaction: Any = None
+    transaction_reference: Any = None
+    paid_at: Any = None
+    created_at: Any = None
+    created_at_too: Any = Field(default=None, alias="createdAt")
+
+
+class AnyEvent(Model):
+    """An event of any type."""
+
+    event: str
+    data: AnyData
+
+
+class PaystackEvent(Model, Generic[DataT]):
+    """An event whose kind of object is known."""
+
+    data: DataT
+
+
+class Charge(Model):
+    """A transaction that succeeded."""
+
+    reference: IdOrNumber
+    amount: Hundredths
+    currency: Currency
+    requested_amount: Hundredths | None = None
+    """The amount that was asked for; a partial debit brings less."""
+
+
+class Refund(Model):
+    """A refund of a transaction."""
+
+    refund_reference: IdOrNumber
+    """Null until the refund is processed. It distinguishes the refunds of one transaction."""
+    amount: Hundredths
+    currency: Currency
+
+
+class DisputedTransaction(Model):
+    """The transaction within a dispute."""
+
+    amount: Hundredths | None = None
+    currency: Currency | None = None
+
+
+class Dispute(Model):
+    """A dispute about a transaction."""
+
+    id: IdOrNumber
+    refund_amount: Hundredths | None = None
+    currency: Currency | None = None
+    resolution: str | None = None
+    transaction: DisputedTransaction = DisputedTransaction()

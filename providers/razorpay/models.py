@@ -1,0 +1,91 @@
+"""Razorpay's entities, as its events carry them (razorpay.com/docs/webhooks/payloads).
+
+The gateway reads `AnyEvent`, which accepts every type of event. The facts are read with `MoneyEvent`, which holds
+amounts to their types.
+"""
+
+from typing import Any, Generic, TypeVar
+
+from providers.facts import UnreadableError
+from providers.models import Currency, Id, MinorUnits, Model
+
+EntityT = TypeVar("EntityT")
+
+
+class AnyEvent(Model):
+    """An event of any type. `contains` names the members of `payload`, such as refund and payment."""
+
+    event: str
+    contains: tuple[str, ...] = ()
+    payload: Any = None
+    created_at: Any = None
+
+
+class Member(Model, Generic[EntityT]):
+    """A member of the payload, which wraps one entity."""
+
+    entity: EntityT
+
+
+class Payment(Model):
+    """A payment. Amounts are in the minor units of ISO 4217 ("currency subunits")."""
+
+    id: Id
+    amount: MinorUnits
+    currency: Currency
+    status: str | None = None
+    captured: bool | None = None
+
+
+class Refund(Model):
+    """A refund of a payment."""
+
+    id: Id
+    amount: MinorUnits
+    currency: Currency
+    status: str | None = None
+
+
+class Dispute(Model):
+    """A dispute about a payment."""
+
+    id: Id
+    amount: MinorUnits
+    currency: Currency
+    status: str | None = None
+    amount_deducted: MinorUnits = 0
+
+
+class Payload(Model):
+    """The entities of an event. The `required_` properties raise UnreadableError where one is missing."""
+
+    payment: Member[Payment] | None = None
+    refund: Member[Refund] | None = None
+    dispute: Member[Dispute] | None = None
+
+    @property
+    def required_payment(self) -> Payment:
+        """The payment."""
+        return _entity(self.payment, "payment")
+
+    @property
+    def required_refund(self) -> Refund:
+        """The refund."""
+        return _entity(self.refund, "refund")
+
+    @property
+    def required_dispute(self) -> Dispute:
+        """The dispute."""
+        return _entity(self.dispute, "dispute")
+
+
+def _entity(member: Member[EntityT] | None, name: str) -> EntityT:
+    if member is None:
+        raise UnreadableError(f"there is no {name} in the payload")
+    return member.entity
+
+
+class MoneyEvent(Model):
+    """An event that reports money."""
+
+    payload: Payload
