@@ -172,7 +172,7 @@ async def _decide_in_transaction(
     if not await _list_still_open(connection, namespace, payment_id):
         happened += await _book_waiting(connection, namespace, payment_id, decision)
     decision.open = await _list_still_open(connection, namespace, payment_id)
-    await connection.execute(PAYMENTS["restate_payments"], [namespace], [payment_id])
+    await connection.execute(*PAYMENTS.bind("restate_payments", namespace=[namespace], payment_id=[payment_id]))
     await handlers.tell(connection, happened, timeout_s)
 
 
@@ -203,7 +203,8 @@ async def _store_and_book(connection: Connection, namespace: str, decision: Deci
 
 
 async def _list_still_open(connection: Connection, namespace: str, payment_id: str) -> list[int]:
-    return [row[0] for row in await connection.fetch(CONFLICTS["find_still_open"], namespace, payment_id)]
+    query = CONFLICTS.bind("find_still_open", namespace=namespace, payment_id=payment_id)
+    return [row["id"] for row in await connection.fetch(*query)]
 
 
 async def _book_waiting(
@@ -213,7 +214,7 @@ async def _book_waiting(
 
     A fact that contradicts what is booked now opens a new conflict, and the rest waits for that one.
     """
-    held = await connection.fetch(CONFLICTS["release_waiting"], namespace, payment_id)
+    held = await connection.fetch(*CONFLICTS.bind("release_waiting", namespace=namespace, payment_id=payment_id))
     kept = await read_kept(connection, [(namespace, row["event_id"]) for row in held])
     outcome = Outcome()
     for lot in lots_of(_row(kept[namespace, row["event_id"]], row) for row in held):

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,15 +96,16 @@ async def list_dead_letters(connection: "Connection", *, limit: int) -> tuple[in
 
 async def find_dead_letters(connection: "Connection", id_text: str) -> list[DeadLetter]:
     """Return the open dead letters with this number, entry id or event id. A matching number wins over the others."""
-    rows = await connection.fetch(DEAD_LETTERS["find_dead_letters"], id_text, 0, DEAD_LETTERS_AT_ONCE)
+    query = DEAD_LETTERS.bind("find_dead_letters", wanted=id_text, after=0, limit=DEAD_LETTERS_AT_ONCE)
+    rows = await connection.fetch(*query)
     found = [_dead_letter(row) for row in rows]
     return [each for each in found if str(each.id) == id_text] or found
 
 
 async def iterate_open(connection: "Connection") -> AsyncIterator[DeadLetter]:
     """Yield every open dead letter, the oldest first, read in pages."""
-    after = 0
-    while rows := await connection.fetch(DEAD_LETTERS["find_dead_letters"], None, after, DEAD_LETTERS_AT_ONCE):
+    query, after = partial(DEAD_LETTERS.bind, "find_dead_letters", wanted=None, limit=DEAD_LETTERS_AT_ONCE), 0
+    while rows := await connection.fetch(*query(after=after)):
         for row in rows:
             yield _dead_letter(row)
         after = rows[-1]["id"]

@@ -104,8 +104,15 @@ async def _release_page(
     timeout_s: float,
 ) -> Release:  # fmt: skip
     """Apply one page in one transaction or, if one of its events fails, each event in its own."""
-    cursor = (after.held_at, after.namespace, after.event_id) if after else (None, None, None)
-    rows = await connection.fetch(CONFLICTS["list_unsigned"], source, *cursor, EVENTS_AT_ONCE)
+    query = CONFLICTS.bind(
+        "list_unsigned",
+        source=source,
+        after_held_at=after.held_at if after else None,
+        after_namespace=after.namespace if after else None,
+        after_event_id=after.event_id if after else None,
+        limit=EVENTS_AT_ONCE,
+    )
+    rows = await connection.fetch(*query)
     page = Release()
     if len(rows) == EVENTS_AT_ONCE:
         page.next = ReleaseCursor(rows[-1]["held_at"], rows[-1]["namespace"], rows[-1]["event_id"])
@@ -135,7 +142,8 @@ async def _release_batch(
     """Release a batch in one transaction. Return how many events were released, and the outcome of booking them."""
     namespaces, event_ids = [row["namespace"] for row in batch], [row["event_id"] for row in batch]
     async with exclusive_transaction(connection, namespaces, [row["payment_id"] for row in batch]):
-        ours = {tuple(row) for row in await connection.fetch(CONFLICTS["release_unsigned"], namespaces, event_ids)}
+        release = CONFLICTS.bind("release_unsigned", namespace=namespaces, event_id=event_ids)
+        ours = {tuple(row) for row in await connection.fetch(*release)}
         kept = await read_kept(connection, [name for name in zip(namespaces, event_ids, strict=True) if name in ours])
         if not all(event.body for event in kept.values()):
             raise Reject("its payload is not kept any more, so that it cannot be read again")

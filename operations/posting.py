@@ -39,7 +39,7 @@ async def exclusive_transaction(
 ) -> AsyncIterator[None]:
     """Open a transaction that holds the locks of these payments, so that no worker and no other operator has them."""
     async with connection.transaction(isolation="read_committed"):
-        await connection.execute(EVENTS["lock_resources"], namespaces, payments)
+        await connection.execute(*EVENTS.bind("lock_resources", namespace=namespaces, resource=payments))
         yield
 
 

@@ -98,9 +98,8 @@ def _finding(name: str, why: str, entry_ids: list[str]) -> Finding:
 async def _count(
     connection: "Connection", stream: StreamState, epoch: str, in_stream: list[str], timeout_s: float
 ) -> EntryCounts:
-    recorded = await connection.fetchval(
-        CONSERVATION["count_recorded_entries"], epoch, stream.last_id, timeout=timeout_s
-    )
+    query = CONSERVATION.bind("count_recorded_entries", first_id=epoch, last_id=stream.last_id)
+    recorded = await connection.fetchval(*query, timeout=timeout_s)
     waiting = 0
     for page in _pages(in_stream):
         waiting += await connection.fetchval(CONSERVATION["count_unrecorded_entries"], page, timeout=timeout_s)

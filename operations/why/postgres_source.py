@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -63,19 +63,20 @@ class PostgresSource:
         self._result = result
 
     async def add_matches(self, queries: Sequence[IdQuery], namespaces: set[str], matches: Matches) -> None:
-        """Resolve the id by indexed lookups; if they find no event, scan the recent events."""
+        """Resolve the id by indexed lookups. If they find a payment or nothing, scan the recent events too."""
         known = {row["namespace"] for row in await self._connection.fetch(WHY["list_namespaces"])}
         for query in queries:
-            rows = await self._connection.fetch(
-                WHY["find_subjects"], query.within(namespaces | known), query.id, query.transfer_keys
+            find = WHY.bind(
+                "find_subjects", namespaces=query.within(namespaces | known), id=query.id, movements=query.transfer_keys
             )
-            for kind, namespace, id_ in rows:
+            for kind, namespace, id_ in await self._connection.fetch(*find):
                 if query.namespace in (None, namespace):
                     (matches.payments if kind == "payment" else matches.events).add(Subject(namespace, id_))
         if matches.payments or not matches.events:
             for id_ in sorted({payment.id for payment in matches.payments} or {query.id for query in queries}):
                 await self._scan_events(id_, queries, matches)
-        rows = await self._connection.fetch(WHY["find_events_of_payments"], *_columns(matches.payments), EVENTS_MAX)
+        columns = _columns(matches.payments, "payment_id")
+        rows = await self._connection.fetch(*WHY.bind("find_events_of_payments", **columns, limit=EVENTS_MAX))
         matches.events.update(Subject(row["namespace"], row["event_id"]) for row in rows)
 
     async def read_details(self, matches: Matches) -> None:
@@ -90,7 +91,8 @@ class PostgresSource:
         await self._read_payments(matches.payments | of_events)
 
     async def _read_events(self, events: Sequence[Subject]) -> None:
-        async for row in self._connection.cursor(WHY["read_events"], *_columns(events), prefetch=PREFETCH_ROWS):
+        query = WHY.bind("read_events", **_columns(events, "event_id"))
+        async for row in self._connection.cursor(*query, prefetch=PREFETCH_ROWS):
             event = self._result.event(Subject(row["namespace"], row["event_id"]))
             event.applied = _made(AppliedEvent, row)
             event.facts, event.facts_problem = self._facts(row)
@@ -105,18 +107,17 @@ class PostgresSource:
 
     async def _read_dead_letters(self, events: set[Subject]) -> None:
         entry_ids = [event.id for event in events if not event.namespace]
-        for row in await self._connection.fetch(WHY["read_dead_letters"], *_columns(events), entry_ids):
+        query = WHY.bind("read_dead_letters", **_columns(events, "event_id"), entry_ids=entry_ids)
+        for row in await self._connection.fetch(*query):
             subject = Subject(row["namespace"] or "", row["event_id"] or row["entry_id"])
             self._result.event(subject).dead_letters.append(_made(DeadLetterRecord, row))
 
     async def _read_duplicates(self, events: set[Subject]) -> None:
         async def read(start: tuple[int, int], end: tuple[int, int]) -> None:
-            namespaces, event_ids = _columns(events)
-            scan = WHY.bind("scan_duplicates", first_page=start, end_page=end, namespace=namespaces, event_id=event_ids)
+            scan = WHY.bind("scan_duplicates", first_page=start, end_page=end, **_columns(events, "event_id"))
             for row in await self._connection.fetch(*scan):
-                self._result.event(Subject(row["namespace"], row["event_id"])).duplicates.append(
-                    _made(DuplicateEntry, row)
-                )
+                event = self._result.event(Subject(row["namespace"], row["event_id"]))
+                event.duplicates.append(_made(DuplicateEntry, row))
 
         if await self._scan_pages("duplicates", read):
             self._result.notes.append(
@@ -126,11 +127,11 @@ class PostgresSource:
             event.duplicates.sort(key=lambda duplicate: duplicate.recorded_at)
 
     async def _read_payments(self, payments: set[Subject]) -> None:
-        columns = _columns(payments)
-        for row in await self._connection.fetch(WHY["read_payments"], *columns):
+        columns = _columns(payments, "payment_id")
+        for row in await self._connection.fetch(*WHY.bind("read_payments", **columns)):
             self._payment(row).state = _made(PaymentState, row)
         for name, kind, rows_of in _TABLES:
-            rows = await self._connection.fetch(WHY[name], *columns, ROWS_MAX)
+            rows = await self._connection.fetch(*WHY.bind(name, **columns, limit=ROWS_MAX))
             for row in rows:
                 rows_of(self._payment(row)).append(_made(kind, row))
             if len(rows) == ROWS_MAX:
@@ -143,7 +144,8 @@ class PostgresSource:
         """Find events that no other table names: those that moved no money, or are known by their entry alone."""
 
         async def read(start: tuple[int, int], end: tuple[int, int]) -> None:
-            for namespace, event_id, resource in await self._connection.fetch(WHY["scan_events"], start, end, id_):
+            scan = WHY.bind("scan_events", first_page=start, end_page=end, id=id_)
+            for namespace, event_id, resource in await self._connection.fetch(*scan):
                 if not any(query.namespace in (None, namespace) for query in queries):
                     continue
                 matches.events.add(Subject(namespace, event_id))
@@ -151,7 +153,8 @@ class PostgresSource:
                     matches.payments.add(Subject(namespace, id_))
 
         if first := await self._scan_pages("events", read):
-            oldest = await self._connection.fetchval(WHY["find_oldest_in_pages"], (first, 0), (first + SCAN_PAGES, 0))
+            find = WHY.bind("find_oldest_in_pages", first_page=(first, 0), end_page=(first + SCAN_PAGES, 0))
+            oldest = await self._connection.fetchval(*find)
             how_far = f"in {SCAN_S:g} s the events were searched back to {oldest or 'some time ago'}"
             self._result.notes.append(f"{how_far}; older ones that moved no money may be missing")
 
@@ -181,6 +184,7 @@ def _made(kind: type[Row], row: "asyncpg.Record[Any]") -> Row:
     return kind(**{field.name: row[field.name] for field in fields(kind)})  # type: ignore[arg-type]
 
 
-def _columns(subjects: Sequence[Subject] | set[Subject]) -> tuple[list[str], list[str]]:
+def _columns(subjects: Iterable[Subject], id_name: str) -> dict[str, list[str]]:
+    """Return the namespaces and the ids as the two arrays that the queries take."""
     ordered = sorted(subjects)
-    return [subject.namespace for subject in ordered], [subject.id for subject in ordered]
+    return {"namespace": [subject.namespace for subject in ordered], id_name: [subject.id for subject in ordered]}
