@@ -29,7 +29,7 @@ ORDER BY payment_id, movement;
 
 -- name: demo_conflicts :many
 -- Where their events contradict each other, and nobody has decided.
-SELECT id, payment_id, movement, booked_amount, told_amount, told_currency AS currency
+SELECT id, payment_id, movement, booked_amount, told_amount AS reported_amount, told_currency AS currency
 FROM conflicts
 WHERE namespace = ANY(:namespaces::text[]) AND payment_id = ANY(:payment_ids::text[]) AND decision IS NULL
 ORDER BY id;

@@ -1,4 +1,4 @@
-"""What `make demo` does to a running stack, and undoes: a second gateway, a larger pool, workers that are killed."""
+"""Disturbances of a running stack, all undone afterwards: a second gateway, more workers, killed workers."""
 
 import asyncio
 import random
@@ -19,10 +19,10 @@ from stack.ready import Waiter
 GATEWAY = "demo-gateway"
 START_TIMEOUT_S = 30
 STOP_TIMEOUT_S = 30
-"""How long the second gateway may take to answer, and to finish what it has in hand."""
+"""How long the second gateway may take to answer its requests before it is killed."""
 
-POOL_TIMEOUT_S = 60
-"""How long the last workers that were killed may take to be there again."""
+RESTART_TIMEOUT_S = 60
+"""How long the restart of the last killed workers may take."""
 
 PAUSE_S = 0.1
 
@@ -31,7 +31,7 @@ TAKEN_OVER = "webhook_consumer_entries_reclaimed_total"
 
 @contextmanager
 def second_gateway(environment: Mapping[str, str]) -> Iterator[str]:
-    """Another gateway on a free port of loopback for the length of a block; where it is."""
+    """Run another gateway on a free port of loopback for the length of a block. Yield its URL."""
     port = free_port()
     log = log_file(Path(environment["DATA_DIR"]), GATEWAY)
     log.parent.mkdir(mode=0o700, exist_ok=True)
@@ -58,8 +58,8 @@ def second_gateway(environment: Mapping[str, str]) -> Iterator[str]:
 
 
 @contextmanager
-def pool_of(stack: Stack, workers_min: int) -> Iterator[int]:
-    """At least so many workers for the length of a block, and then as many as before; how many there are."""
+def workers_at_least(stack: Stack, workers_min: int) -> Iterator[int]:
+    """Run at least `workers_min` workers for the length of a block, then as many as before. Yield their number."""
     before = stack.workers_wanted
     if before >= workers_min:
         yield before
@@ -71,43 +71,43 @@ def pool_of(stack: Stack, workers_min: int) -> Iterator[int]:
         stack.scale(before)
 
 
-class Killer:
-    """Kills one worker after the other, and counts those that were started in their place."""
+class WorkerKiller:
+    """A killer of workers, which also counts the workers started to replace them."""
 
     def __init__(self, stack: Stack, chance: random.Random) -> None:
         self._stack = stack
         self._chance = chance
-        self._pool = stack.workers()
-        self._met = set(self._pool)
+        self._before = stack.workers()
+        self._known = set(self._before)
         self.killed: list[int] = []
 
     async def kill_one(self, after_s: float) -> None:
-        """One worker, whichever, at this moment from now."""
+        """Kill a random worker after this delay."""
         await asyncio.sleep(after_s)
         await asyncio.to_thread(self._kill_one)
 
     def _kill_one(self) -> None:
-        workers = self._look()
+        workers = self._running()
         if workers and self._stack.kill_worker(victim := self._chance.choice(workers)):
             self.killed.append(victim)
 
-    def wait_for_the_pool(self) -> int:
-        """Returns once as many run as before, and none of the killed: how many were started in their place."""
-        deadline = time.monotonic() + POOL_TIMEOUT_S
-        while len(set(self._look()) - set(self.killed)) < len(self._pool):
+    def wait_until_restarted(self) -> int:
+        """Wait until as many workers run as before, none of them killed. Return how many were started."""
+        deadline = time.monotonic() + RESTART_TIMEOUT_S
+        while len(set(self._running()) - set(self.killed)) < len(self._before):
             if time.monotonic() > deadline:
-                raise StackError(f"not all workers that were killed run again after {POOL_TIMEOUT_S} s")
+                raise StackError(f"not all killed workers run again after {RESTART_TIMEOUT_S} s")
             time.sleep(PAUSE_S)
-        return len(self._met) - len(self._pool)
+        return len(self._known) - len(self._before)
 
-    def _look(self) -> list[int]:
+    def _running(self) -> list[int]:
         workers = self._stack.workers()
-        self._met.update(workers)
+        self._known.update(workers)
         return workers
 
 
 def entries_taken_over(stack: Stack) -> int | None:
-    """How many entries living workers ever took over from dead ones; None where nobody can say."""
+    """Return how many entries workers have taken over from dead ones so far; None if their metrics cannot be read."""
     url = stack.workers_metrics_url
     status, text = ready.ask(url, "/metrics") if url else (0, "")
     if status != 200:

@@ -1,4 +1,4 @@
-"""What became of the sample payments, beside what their stories say: nothing here takes the database's word for it."""
+"""Compares what Postgres holds about the sample payments with what their scenarios lead to."""
 
 import json
 import subprocess
@@ -15,19 +15,19 @@ import asyncpg
 from contract.accounts import PostingRules, PostingRulesError
 from sql import load
 from stack.base import StackError
-from stack.demo.samples import PATHS, Movement, Outcome, Story
+from stack.demo.samples import PATHS, PaymentRow, Scenario
 
 DEMO = load("demo")
 
 AUDIT_TIMEOUT_S = 600
 
 CONFLICT_IS_OPEN = "conflict_without_decision"
-"""What the audit finds as long as nobody decides."""
+"""The invariant that the audit reports as broken until the conflict is resolved."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What sources.toml says about one of the endpoints that the samples go to."""
+    """One of the endpoints that the samples are sent to, as sources.toml describes it."""
 
     name: str
     provider: str
@@ -37,7 +37,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Transfer:
-    """One movement of money as it is booked."""
+    """A booked transfer. `movement` is its transfer key, named as the column."""
 
     payment_id: str
     movement: str
@@ -49,7 +49,7 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Balance:
-    """What the demonstration left in one account: what was credited less what was debited."""
+    """The sum of the demonstration's transfers in one account: credits less debits, in minor units."""
 
     currency: str
     account: str
@@ -58,21 +58,21 @@ class Balance:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Two amounts told for one movement, and nobody has decided."""
+    """An unresolved conflict: two amounts were reported for one transfer."""
 
     id: int
     payment_id: str
     movement: str
     booked_amount: int | None
-    told_amount: int
+    reported_amount: int
     currency: str
 
 
 @dataclass(frozen=True, slots=True)
-class Books:
-    """What Postgres holds of the samples. `wrong` are the payments that are not what their events say."""
+class BookedState:
+    """What Postgres holds about the samples. `wrong` lists the payments that differ from their scenarios."""
 
-    outcomes: list[Outcome]
+    outcomes: list[PaymentRow]
     balances: list[Balance]
     conflicts: list[Conflict]
     held_back: int
@@ -82,14 +82,14 @@ class Books:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What `make audit` says of the whole database: the invariants that do not hold, and why each should."""
+    """The result of `make audit`: the names of the broken invariants, each with why it should hold."""
 
     passed: bool
     broken: dict[str, str] = field(default_factory=dict)
 
 
 def read_sources(path: Path) -> dict[str, Source]:
-    """The endpoints that the samples need. Raises StackError where they are not as the samples expect them."""
+    """Read the endpoints that the samples need. Raise StackError if one is missing or unsuitable."""
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
         sources = {name: _source(name, tables[name]) for name in PATHS}
@@ -100,7 +100,7 @@ def read_sources(path: Path) -> dict[str, Source]:
     except (OSError, ValueError, PostingRulesError) as error:
         raise StackError(f"{path} cannot be read: {error}") from error
     if automatic := [name for name, source in sources.items() if source.rules.capture == "automatic"]:
-        raise StackError(f'the samples tell their captures; [{automatic[0]}] of {path} has capture = "automatic"')
+        raise StackError(f'the samples report their captures; [{automatic[0]}] of {path} has capture = "automatic"')
     return sources
 
 
@@ -108,36 +108,39 @@ def _source(name: str, table: Mapping[str, Any]) -> Source:
     return Source(name, str(table.get("provider")), str(table.get("namespace", name)), PostingRules.from_table(table))
 
 
-def expected_transfers(story: Story, source: Source) -> list[Transfer]:
-    """Each movement of a story between the accounts that its source books to."""
-    payment, currency = story.outcome.payment_id, story.outcome.currency
+def expected_transfers(scenario: Scenario, source: Source) -> list[Transfer]:
+    """Return the transfers of a scenario, between the accounts that its source books to."""
+    payment, currency = scenario.payment.payment_id, scenario.payment.currency
 
     def account(part: str) -> str:
         return source.rules.accounts[part].format(
             source=source.name, namespace=source.namespace, provider=source.provider, currency=currency, payment=payment
         )
 
-    def booked(movement: Movement) -> Transfer:
-        accounts = account(movement.debit), account(movement.credit)
-        return Transfer(payment, movement.name, *accounts, movement.amount, currency)
+    return sorted(
+        Transfer(payment, each.transfer_key, account(each.debit), account(each.credit), each.amount, currency)
+        for each in scenario.transfers
+    )
 
-    return sorted(map(booked, story.movements))
 
+def is_as_expected(
+    scenario: Scenario, source: Source, found: Collection[Transfer], conflicts: Sequence[Conflict]
+) -> bool:
+    """Return whether exactly the expected transfers were booked, and no conflict was found.
 
-def is_as_told(story: Story, source: Source, found: Collection[Transfer], conflicts: Sequence[Conflict]) -> bool:
-    """Whether exactly that was booked which had to be. Of a contradicted story: one of the two amounts, and a conflict;
-    what came after that is held back.
+    A scenario that contradicts itself must leave a conflict instead: one of its two amounts is booked, and the facts
+    that arrive later are on hold.
     """
-    expected = expected_transfers(story, source)
-    if not story.contradicted:
+    expected = expected_transfers(scenario, source)
+    if not scenario.conflicting_key:
         return sorted(found) == expected and not conflicts
     once = Counter(transfer.movement for transfer in found)
-    is_told = set(found) <= set(expected) and once[story.contradicted] == 1 and max(once.values()) == 1
-    return is_told and [conflict.movement for conflict in conflicts] == [story.contradicted]
+    is_booked_once = set(found) <= set(expected) and once[scenario.conflicting_key] == 1 and max(once.values()) == 1
+    return is_booked_once and [conflict.movement for conflict in conflicts] == [scenario.conflicting_key]
 
 
 def balances(transfers: Collection[Transfer]) -> list[Balance]:
-    """What these transfers leave in each account."""
+    """Return the sum of these transfers in each account."""
     sums: Counter[tuple[str, str]] = Counter()
     for transfer in transfers:
         sums[transfer.currency, transfer.credit_account] += transfer.amount
@@ -146,34 +149,38 @@ def balances(transfers: Collection[Transfer]) -> list[Balance]:
 
 
 async def progress(connection: asyncpg.Connection, namespaces: list[str], event_ids: list[str]) -> tuple[int, int]:
-    """How many of these events are committed, and how many are dead."""
+    """Return how many of these events are committed and how many are dead letters."""
     row = await connection.fetchrow(DEMO["demo_progress"], namespaces, event_ids)
     return int(row["applied"]), int(row["dead"])
 
 
-async def read_books(connection: asyncpg.Connection, stories: Sequence[Story], sources: Mapping[str, Source]) -> Books:
-    """Everything about the samples, compared with their stories."""
-    payments = [story.outcome.payment_id for story in stories]
-    event_ids = [event.event_id for story in stories for event in story.events]
+async def read_booked_state(
+    connection: asyncpg.Connection, scenarios: Sequence[Scenario], sources: Mapping[str, Source]
+) -> BookedState:
+    """Read everything about the samples and compare it with their scenarios."""
+    payments = [scenario.payment.payment_id for scenario in scenarios]
+    event_ids = [event.event_id for scenario in scenarios for event in scenario.events]
     namespaces = sorted({source.namespace for source in sources.values()})
-    outcomes = {row["payment_id"]: Outcome(**row) for row in await _rows(connection, "payments", namespaces, payments)}
+    outcomes = {
+        row["payment_id"]: PaymentRow(**row) for row in await _rows(connection, "payments", namespaces, payments)
+    }
     transfers = [Transfer(**row) for row in await _rows(connection, "transfers", namespaces, payments)]
     conflicts = [Conflict(**row) for row in await _rows(connection, "conflicts", namespaces, payments)]
 
-    def is_right(story: Story) -> bool:
-        payment = story.outcome.payment_id
+    def is_right(scenario: Scenario) -> bool:
+        payment = scenario.payment.payment_id
         booked = [transfer for transfer in transfers if transfer.payment_id == payment]
         open_ = [conflict for conflict in conflicts if conflict.payment_id == payment]
-        is_row = outcomes.get(payment) == story.outcome
-        return is_row and is_as_told(story, sources[story.events[0].source], booked, open_)
+        is_row = outcomes.get(payment) == scenario.payment
+        return is_row and is_as_expected(scenario, sources[scenario.events[0].source], booked, open_)
 
-    return Books(
+    return BookedState(
         outcomes=sorted(outcomes.values()),
         balances=balances(transfers),
         conflicts=conflicts,
         held_back=int(await connection.fetchval(DEMO["demo_held_back"], namespaces, payments)),
         duplicates=int(await connection.fetchval(DEMO["demo_duplicates"], namespaces, event_ids)),
-        wrong=[story.outcome.payment_id for story in stories if not is_right(story)],
+        wrong=[scenario.payment.payment_id for scenario in scenarios if not is_right(scenario)],
     )
 
 
@@ -182,9 +189,9 @@ async def _rows(connection: asyncpg.Connection, what: str, *arguments: list[str]
 
 
 def audit(environment: Mapping[str, str]) -> Audit:
-    """What `make audit` would say now."""
+    """Run the audit."""
     done = subprocess.run(
-        [sys.executable, "-m", "consumers", "audit", "--json"],
+        [sys.executable, "-m", "operations", "audit", "--json"],
         env=dict(environment),
         capture_output=True,
         text=True,
@@ -192,5 +199,5 @@ def audit(environment: Mapping[str, str]) -> Audit:
         timeout=AUDIT_TIMEOUT_S,
     )
     if not done.stdout:
-        raise StackError(f"the audit could not be made ({done.returncode}): {done.stderr.strip()}")
+        raise StackError(f"the audit could not run ({done.returncode}): {done.stderr.strip()}")
     return Audit(done.returncode == 0, {each["name"]: each["why"] for each in json.loads(done.stdout)["broken"]})

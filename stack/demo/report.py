@@ -1,4 +1,4 @@
-"""What `make demo` shows at its end."""
+"""The report that `make demo` ends with."""
 
 from dataclasses import asdict, dataclass
 from itertools import groupby
@@ -7,13 +7,13 @@ from typing import Any
 from rich.table import Table
 
 from stack import show
-from stack.demo.check import CONFLICT_IS_OPEN, Audit, Balance, Books, Conflict
-from stack.demo.samples import Outcome, major_units
+from stack.demo.check import CONFLICT_IS_OPEN, Audit, Balance, BookedState, Conflict
+from stack.demo.samples import PaymentRow, major_units
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was sent and what became of it. `taken_over` is None where nobody can count it."""
+    """What was sent and what it led to. `taken_over` is None where the workers' metrics cannot be read."""
 
     payments: int
     events: int
@@ -29,38 +29,38 @@ class Report:
     restarted: int
     taken_over: int | None
     seconds: float
-    books: Books
+    books: BookedState
     audit: Audit
     contradicted: int
 
     @property
-    def as_told(self) -> bool:
-        """Whether each event was applied once, and every row and transfer is what the stories say."""
+    def is_as_expected(self) -> bool:
+        """Whether each event was applied once, and every row and transfer is as expected."""
         is_complete = self.accepted + self.duplicates == self.sent and self.committed == self.events >= self.accepted
         return is_complete and not (self.dead or self.books.wrong)
 
     @property
     def audit_as_expected(self) -> bool:
-        """Whether the audit finds nothing, but the conflict that was asked for."""
+        """Whether the audit reports nothing but the conflict that was requested."""
         return not (self.audit.broken.keys() - ({CONFLICT_IS_OPEN} if self.contradicted else set()))
 
     @property
     def passed(self) -> bool:
-        """Whether everything is as it must be."""
-        return self.as_told and self.audit_as_expected
+        """Whether all checks passed."""
+        return self.is_as_expected and self.audit_as_expected
 
     def as_json(self) -> dict[str, Any]:
-        """All of it, for scripts."""
+        """Return the report for scripts."""
         return {**asdict(self), "passed": self.passed}
 
 
 def show_report(report: Report) -> None:
-    """Tables of what came in, what was done to the workers, and what the money is now; then the verdict."""
+    """Print tables of the deliveries, the workers, the payments and the balances, then the conclusions."""
     show.OUT.print("", _deliveries(report), "", _payments(report.books.outcomes), "", _balances(report.books.balances))
     if report.books.conflicts:
         show.OUT.print("", _conflicts(report.books.conflicts))
     show.say("")
-    for line in _verdict(report):
+    for line in _conclusions(report):
         show.say(line)
 
 
@@ -76,28 +76,28 @@ def _deliveries(report: Report) -> Table:
     row("sent", report.sent, f"{report.events} events of {report.payments} payments, shuffled, each {times} times,")
     row("", None, f"to {report.gateways} gateways; {report.seconds} s until the last commit")
     row("accepted", report.accepted, "answered 202: durable in the stream")
-    row("duplicates", report.duplicates, "answered 200: known already")
-    row("", books.duplicates, "recorded in PostgreSQL: those that Redis did not know")
+    row("duplicates", report.duplicates, "answered 200: already accepted")
+    row("", books.duplicates, "recorded in PostgreSQL: those that Redis did not recognise")
     for status, count in sorted(report.refused.items()):
         row("refused", count, f"answered {status}")
     row("committed", report.committed, f"events, by {report.workers} workers")
-    row("dead", report.dead, "letters; `make dead` shows them" if report.dead else "letters")
-    row("conflicts", len(books.conflicts), "movements of money told with two amounts")
-    row("held back", books.held_back, "facts that may not move money")
+    row("dead", report.dead, "letters; `make dead` lists them" if report.dead else "letters")
+    row("conflicts", len(books.conflicts), "transfers reported with two amounts")
+    row("on hold", books.held_back, "facts that may not move money")
     row("killed", report.killed, f"workers, one a second (SIGKILL); {report.restarted} started in their place")
     if report.taken_over is None:
-        row("taken over", None, "not counted: workers in containers do not count together")
+        row("taken over", None, "not counted: workers in containers have no common metrics")
     else:
         row("taken over", report.taken_over, "entries that a killed worker had read and not committed")
     return table
 
 
-def _payments(outcomes: list[Outcome]) -> Table:
+def _payments(outcomes: list[PaymentRow]) -> Table:
     table = Table("status", "currency", box=None, pad_edge=False, header_style="bold")
     for column in ("payments", "captured", "refunded", "disputed"):
         table.add_column(column, justify="right")
 
-    def key(outcome: Outcome) -> tuple[str, str]:
+    def key(outcome: PaymentRow) -> tuple[str, str]:
         return outcome.status, outcome.currency
 
     for (status, currency), group in groupby(sorted(outcomes, key=key), key):
@@ -116,38 +116,38 @@ def _balances(balances: list[Balance]) -> Table:
 
 
 def _conflicts(conflicts: list[Conflict]) -> Table:
-    table = Table("conflict", "payment", "of its", "currency", box=None, pad_edge=False, header_style="bold")
-    for column in ("booked", "told"):
+    table = Table("conflict", "payment", "transfer", "currency", box=None, pad_edge=False, header_style="bold")
+    for column in ("booked", "reported"):
         table.add_column(column, justify="right")
     for each in conflicts:
         booked = "nothing" if each.booked_amount is None else major_units(each.booked_amount, each.currency)
-        told = major_units(each.told_amount, each.currency)
+        reported = major_units(each.reported_amount, each.currency)
         kind = each.movement.partition(":")[0]
-        table.add_row(str(each.id), each.payment_id, kind, each.currency, booked, told)
+        table.add_row(str(each.id), each.payment_id, kind, each.currency, booked, reported)
     return table
 
 
-def _verdict(report: Report) -> list[str]:
+def _conclusions(report: Report) -> list[str]:
     lines = []
     if report.refused:
-        lines.append("Deliveries were refused: the samples are signed with the secrets of .env; `make logs` says why.")
+        lines.append("Deliveries were refused. The samples are signed with the secrets in .env; `make logs` shows why.")
     if not report.killed:
-        lines.append("No worker was killed: none could be found, or reached, while the events were sent.")
+        lines.append("No worker was killed: none was found or reached while the events were sent.")
     if report.books.wrong:
-        lines.append(f"Not what their events say: {', '.join(report.books.wrong)}; `make why ID=…` tells of one.")
-    if report.as_told:
+        lines.append(f"Not as their events say: {', '.join(report.books.wrong)}; `make why ID=…` explains one.")
+    if report.is_as_expected:
         example = report.books.outcomes[0].payment_id
-        lines.append(f"Every payment and every transfer is exactly what its events say; `make why ID={example}` tells")
-        lines.append("how one of them came about.")
+        lines.append("Every payment and every transfer is exactly as its events say;")
+        lines.append(f"`make why ID={example}` shows the history of one of them.")
     if not report.audit.broken:
         lines.append("The audit passes.")
     elif report.audit_as_expected:
-        lines.append("The audit finds the conflict, as it must, and will until somebody decides:")
+        lines.append("The audit reports the conflict, as it must, until somebody resolves it:")
         lines += [f"  make resolve ID={each.id} KEEP=booked   (or KEEP=reported)" for each in report.books.conflicts]
     elif report.audit.broken.keys() == {CONFLICT_IS_OPEN}:
-        lines.append("The audit does NOT pass: a conflict of before waits for its decision; `make audit` shows it.")
+        lines.append("The audit does NOT pass: an earlier conflict is not resolved; `make audit` shows it.")
     else:
         lines.append(f"The audit does NOT pass ({', '.join(report.audit.broken)}); `make audit` shows the rows.")
-    if not report.as_told:
-        lines.append("Something is NOT as it must be.")
+    if not report.is_as_expected:
+        lines.append("Something is NOT as expected.")
     return lines

@@ -1,4 +1,4 @@
-"""`make demo`: payments told by signed events that come many times and in any order, while workers are killed."""
+"""`make demo`: sends signed events many times and in random order, and kills workers meanwhile."""
 
 import asyncio
 import random
@@ -14,32 +14,32 @@ import asyncpg
 
 from stack import show
 from stack.base import Stack, StackError
-from stack.demo import check as verdict
+from stack.demo import check
 from stack.demo import report as demo_report
-from stack.demo.chaos import Killer, entries_taken_over, pool_of, second_gateway
+from stack.demo.chaos import WorkerKiller, entries_taken_over, second_gateway, workers_at_least
 from stack.demo.check import Source
 from stack.demo.report import Report
-from stack.demo.samples import Sample, Story, shuffled
-from stack.demo.scenarios import stories
+from stack.demo.samples import Sample, Scenario, shuffled
+from stack.demo.scenarios import scenarios
 
 WORKERS_MIN = 4
 
 WAVE_EVENTS = 500
 WAVE_S = 1.0
-"""So many deliveries at once, one such wave a second; during each of them a worker is killed."""
+"""One wave of this many deliveries is sent each second. A worker is killed during each wave."""
 
 KILL_AFTER_S_MAX = 0.2
-"""At some moment up to this one after a wave has begun: while it is being worked on."""
+"""The kill follows the start of a wave by up to this long, while the workers are busy with it."""
 
 CONNECTIONS_MAX = 32
-"""Senders at a time."""
+"""Concurrent senders."""
 
 ATTEMPTS_MAX = 5
-"""How often one delivery is repeated when the gateway asks for it (429, 503)."""
+"""How often one delivery is sent while the gateway answers 429 or 503."""
 
 REQUEST_TIMEOUT_S = 30
 DRAIN_TIMEOUT_S = 120
-"""How long the workers may take for what was sent; what a dead one had read is taken over after CLAIM_IDLE_MS."""
+"""How long the workers may take to commit everything. A dead worker's entries are taken over after CLAIM_IDLE_MS."""
 
 PAUSE_S = 0.1
 
@@ -47,41 +47,41 @@ NEEDED = ("STRIPE_WEBHOOK_SECRET", "WEBHOOK_SECRET")
 
 
 @dataclass(frozen=True, slots=True)
-class Cast:
-    """All that a demonstration is made of. `environment` holds secrets."""
+class Demonstration:
+    """The parameters of one demonstration. `environment` holds secrets."""
 
     stack: Stack
     environment: Mapping[str, str] = field(repr=False)
     sources: Mapping[str, Source]
-    stories: Sequence[Story]
+    scenarios: Sequence[Scenario]
     times: int
     chance: random.Random
     say: Callable[[str], None]
 
     @property
     def events(self) -> list[Sample]:
-        """All events of all stories."""
-        return [event for story in self.stories for event in story.events]
+        """The events of all scenarios."""
+        return [event for scenario in self.scenarios for event in scenario.events]
 
 
 def run(stack: Stack, *, as_json: bool, with_conflict: bool, times: int) -> int:
-    """The whole demonstration, each event delivered so many times. The exit code: 1 if something is not as it must."""
+    """Run the demonstration with `times` deliveries of each event. Return the exit code: 1 if a check failed."""
     environment = stack.environment
     if missing := [name for name in NEEDED if not environment.get(name)]:
         raise StackError(
             f"the samples cannot be signed: {', '.join(missing)} is not set; `make up` writes them to .env"
         )
     chance = random.SystemRandom()
-    cast = Cast(
+    demo = Demonstration(
         stack,
         environment,
-        verdict.read_sources(Path(environment.get("SOURCES_FILE") or "sources.toml")),
-        stories(f"demo_{secrets.token_hex(4)}", chance, with_conflict=with_conflict),
+        check.read_sources(Path(environment.get("SOURCES_FILE") or "sources.toml")),
+        scenarios(f"demo_{secrets.token_hex(4)}", chance, with_conflict=with_conflict),
         times,
         chance,
         (lambda _: None) if as_json else show.say,
     )
-    report = _demonstrate(cast)
+    report = _demonstrate(demo)
     if as_json:
         show.as_json(report.as_json())
     else:
@@ -89,25 +89,25 @@ def run(stack: Stack, *, as_json: bool, with_conflict: bool, times: int) -> int:
     return 0 if report.passed else 1
 
 
-def _demonstrate(cast: Cast) -> Report:
-    stack, environment = cast.stack, cast.environment
-    with pool_of(stack, WORKERS_MIN) as workers, second_gateway(environment) as second_url:
+def _demonstrate(demo: Demonstration) -> Report:
+    stack, environment = demo.stack, demo.environment
+    with workers_at_least(stack, WORKERS_MIN) as workers, second_gateway(environment) as second_url:
         gateways = [environment["GATEWAY_URL"], second_url]
-        deliveries = shuffled(cast.events, cast.times, cast.chance)
-        cast.say(f"Sending {len(deliveries):,} deliveries to {len(gateways)} gateways, in waves of {WAVE_EVENTS}; "
+        deliveries = shuffled(demo.events, demo.times, demo.chance)
+        demo.say(f"Sending {len(deliveries):,} deliveries to {len(gateways)} gateways, in waves of {WAVE_EVENTS}; "
                  f"in each wave one of {workers} workers is killed.")  # fmt: skip
         taken_over_before = entries_taken_over(stack)
-        killer = Killer(stack, cast.chance)
+        killer = WorkerKiller(stack, demo.chance)
         began_s = time.monotonic()
-        answers = asyncio.run(_send(cast, deliveries, gateways, killer))
-        cast.say("Sent. What the dead had read is taken over once it is idle for CLAIM_IDLE_MS, usually 15 s.")
-        committed, dead = asyncio.run(_drain(cast))
+        answers = asyncio.run(_send(demo, deliveries, gateways, killer))
+        demo.say("Sent. Entries of killed workers are taken over once they are idle for CLAIM_IDLE_MS, usually 15 s.")
+        committed, dead = asyncio.run(_drain(demo))
         seconds = time.monotonic() - began_s
-        restarted = killer.wait_for_the_pool()
+        restarted = killer.wait_until_restarted()
         taken_over = entries_taken_over(stack)
     return Report(
-        payments=len(cast.stories),
-        events=len(cast.events),
+        payments=len(demo.scenarios),
+        events=len(demo.events),
         sent=answers.total(),
         accepted=answers.pop(202, 0),
         duplicates=answers.pop(200, 0),
@@ -120,14 +120,16 @@ def _demonstrate(cast: Cast) -> Report:
         restarted=restarted,
         taken_over=None if None in (taken_over, taken_over_before) else (taken_over or 0) - (taken_over_before or 0),
         seconds=round(seconds, 1),
-        books=asyncio.run(_read_books(cast)),
-        audit=verdict.audit(environment),
-        contradicted=sum(bool(story.contradicted) for story in cast.stories),
+        books=asyncio.run(_read_booked_state(demo)),
+        audit=check.audit(environment),
+        contradicted=sum(bool(scenario.conflicting_key) for scenario in demo.scenarios),
     )
 
 
-async def _send(cast: Cast, deliveries: Sequence[Sample], gateways: Sequence[str], killer: Killer) -> Counter[int]:
-    """Posts everything, wave by wave; gives how often each status was answered."""
+async def _send(
+    demo: Demonstration, deliveries: Sequence[Sample], gateways: Sequence[str], killer: WorkerKiller
+) -> Counter[int]:
+    """Send everything, wave by wave. Return how often each status was answered."""
     timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
     gate = asyncio.Semaphore(CONNECTIONS_MAX)
     answers: Counter[int] = Counter()
@@ -136,18 +138,18 @@ async def _send(cast: Cast, deliveries: Sequence[Sample], gateways: Sequence[str
 
         async def deliver(number: int, sample: Sample) -> int:
             async with gate:
-                return await _deliver(session, gateways[number % len(gateways)] + sample.path, sample, cast.environment)
+                return await _deliver(session, gateways[number % len(gateways)] + sample.path, sample, demo.environment)
 
         for first in range(0, len(deliveries), WAVE_EVENTS):
             wave = [deliver(*each) for each in enumerate(deliveries[first : first + WAVE_EVENTS])]
-            killing = killer.kill_one(cast.chance.uniform(0, KILL_AFTER_S_MAX))
+            killing = killer.kill_one(demo.chance.uniform(0, KILL_AFTER_S_MAX))
             statuses, *_ = await asyncio.gather(asyncio.gather(*wave), killing, asyncio.sleep(WAVE_S))
             answers.update(statuses)
     return answers
 
 
 async def _deliver(session: aiohttp.ClientSession, url: str, sample: Sample, secrets_: Mapping[str, str]) -> int:
-    """The final answer to one delivery, after doing what a provider does when it is asked to come again."""
+    """Send one delivery, again after 429 and 503 as a provider does. Return the final status."""
     status = 0
     for _ in range(ATTEMPTS_MAX):
         headers = {"Content-Type": "application/json", **sample.headers(secrets_)}
@@ -162,15 +164,15 @@ async def _deliver(session: aiohttp.ClientSession, url: str, sample: Sample, sec
     return status
 
 
-async def _drain(cast: Cast) -> tuple[int, int]:
-    """Waits until every event is committed or dead, or the time is over; gives how many are which."""
+async def _drain(demo: Demonstration) -> tuple[int, int]:
+    """Wait, up to DRAIN_TIMEOUT_S, until every event is committed or dead. Return the number of each."""
     deadline = time.monotonic() + DRAIN_TIMEOUT_S
-    namespaces = sorted({source.namespace for source in cast.sources.values()})
-    event_ids = [event.event_id for event in cast.events]
-    connection = await asyncpg.connect(cast.environment["DATABASE_URL"], timeout=REQUEST_TIMEOUT_S)
+    namespaces = sorted({source.namespace for source in demo.sources.values()})
+    event_ids = [event.event_id for event in demo.events]
+    connection = await asyncpg.connect(demo.environment["DATABASE_URL"], timeout=REQUEST_TIMEOUT_S)
     try:
         while True:
-            committed, dead = await verdict.progress(connection, namespaces, event_ids)
+            committed, dead = await check.progress(connection, namespaces, event_ids)
             if committed + dead >= len(event_ids) or time.monotonic() > deadline:
                 return committed, dead
             await asyncio.sleep(PAUSE_S)
@@ -178,9 +180,9 @@ async def _drain(cast: Cast) -> tuple[int, int]:
         await connection.close()
 
 
-async def _read_books(cast: Cast) -> verdict.Books:
-    connection = await asyncpg.connect(cast.environment["DATABASE_URL"], timeout=REQUEST_TIMEOUT_S)
+async def _read_booked_state(demo: Demonstration) -> check.BookedState:
+    connection = await asyncpg.connect(demo.environment["DATABASE_URL"], timeout=REQUEST_TIMEOUT_S)
     try:
-        return await verdict.read_books(connection, cast.stories, cast.sources)
+        return await check.read_booked_state(connection, demo.scenarios, demo.sources)
     finally:
         await connection.close()

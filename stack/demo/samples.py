@@ -1,4 +1,4 @@
-"""The sample events of `make demo`: whole payments, told by signed events, and what must become of them."""
+"""The sample events of `make demo`: whole payments as signed events, and the rows they must lead to."""
 
 import random
 import time
@@ -10,18 +10,18 @@ from typing import Literal
 from providers import signing
 
 CURRENCIES = {"EUR": 2, "JPY": 0, "KWD": 3}
-"""Digits after the point: three that differ, because that is where money goes wrong."""
+"""Currencies and their number of decimals. They differ, because a wrong number of decimals is a common bug."""
 
 PATHS = {"stripe": "/webhooks/stripe", "default": "/webhook"}
 """Where the events of each source go."""
 
 Part = Literal["provider", "merchant", "disputes"]
-"""An account, by the part it plays; its name is a setting of the source."""
+"""The role of an account. Its name is a setting of the source."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Outcome:
-    """What must stand in `payments` at the end. Amounts are minor units."""
+class PaymentRow:
+    """A row of the table `payments`. Amounts are in minor units."""
 
     payment_id: str
     status: str
@@ -32,10 +32,10 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Movement:
-    """Money that must have moved, once."""
+class ExpectedTransfer:
+    """A transfer that must be booked, once. The amount is in minor units."""
 
-    name: str
+    transfer_key: str
     debit: Part
     credit: Part
     amount: int
@@ -51,11 +51,11 @@ class Sample:
 
     @property
     def path(self) -> str:
-        """Where it is sent."""
+        """The path of the endpoint it is sent to."""
         return PATHS[self.source]
 
     def headers(self, secrets: Mapping[str, str]) -> dict[str, str]:
-        """Signed now, as its provider would."""
+        """Return the headers, signed now as the provider would sign them."""
         if self.source == "default":
             digest = signing.hmac_sha256(secrets["WEBHOOK_SECRET"].encode(), self.body)
             return {"X-Signature": digest.hex()}
@@ -65,21 +65,21 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
-    """One payment: the events that tell of it, in the order they happened, and what must become of it.
+class Scenario:
+    """One payment: its events in the order they happened, and the row and transfers they must lead to.
 
-    `movements` is what must be booked. `contradicted` is a movement that was told with two amounts: whichever came
-    first is booked, and of what came later nothing.
+    `conflicting_key` is the key of a transfer that was reported with two amounts. The first to arrive is booked; the
+    facts that arrive later are on hold.
     """
 
     events: Sequence[Sample]
-    outcome: Outcome
-    movements: Sequence[Movement]
-    contradicted: str = ""
+    payment: PaymentRow
+    transfers: Sequence[ExpectedTransfer]
+    conflicting_key: str = ""
 
 
 def shuffled(events: Sequence[Sample], times: int, chance: random.Random) -> list[Sample]:
-    """Every event so many times, in any order; each begins somewhere, so that new ones come up until near the end."""
+    """Return every event `times` times in random order. New events keep appearing until near the end."""
     placed = []
     for event in events:
         first = chance.random()
@@ -88,5 +88,5 @@ def shuffled(events: Sequence[Sample], times: int, chance: random.Random) -> lis
 
 
 def major_units(minor: int, currency: str) -> str:
-    """1234 EUR → `12.34`; never by way of a float."""
+    """Return minor units as text, 1234 EUR as `12.34`, without using a float."""
     return f"{Decimal(minor).scaleb(-CURRENCIES[currency]):,f}"

@@ -1,4 +1,4 @@
-"""`make demo` as a person runs it, twice in a row: on a running stack, whose workers it kills while it sends."""
+"""`make demo`, run twice in a row on a running stack, whose workers it kills while it sends."""
 
 import json
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ TIMES = "4"
 """Deliveries of each event: enough for two waves, and so for two killed workers."""
 
 QUICK = {"CONSUMERS": "3", "LOCK_TTL_MS": "1000", "CLAIM_IDLE_MS": "1500", "SLOT_TTL_MS": "1000"}
-"""A pool that is too small, and what a dead worker had read is not waited for as long as in production."""
+"""Fewer workers than the demonstration needs, and a quicker takeover than in production."""
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def checkout(tmp_path: Path) -> Iterator[Checkout]:
     stack.run("down")
 
 
-def demonstrated(checkout: Checkout, *arguments: str) -> dict[str, Any]:
+def demonstrate(checkout: Checkout, *arguments: str) -> dict[str, Any]:
     report: dict[str, Any] = json.loads(checkout.run("demo", "--times", TIMES, "--json", *arguments))
     assert report["passed"]
     assert report["sent"] == int(TIMES) * report["events"] == report["accepted"] + report["duplicates"]
@@ -35,15 +35,15 @@ def demonstrated(checkout: Checkout, *arguments: str) -> dict[str, Any]:
     return report
 
 
-def test_a_demonstration_beside_another_one(checkout: Checkout) -> None:
+def test_two_demonstrations_in_a_row_pass_and_leave_the_stack_as_it_was(checkout: Checkout) -> None:
     before = checkout.processes()
-    first = demonstrated(checkout)
+    first = demonstrate(checkout)
     assert (first["payments"], first["events"]) == (20, 160)
     assert first["audit"] == {"passed": True, "broken": {}}
     assert len(first["books"]["outcomes"]) == 20
     assert not first["books"]["conflicts"]
 
-    second = demonstrated(checkout, "--conflict")
+    second = demonstrate(checkout, "--conflict")
     assert second["payments"] == 21
     assert [conflict["movement"].partition(":")[0] for conflict in second["books"]["conflicts"]] == ["capture"]
     assert list(second["audit"]["broken"]) == ["conflict_without_decision"]
@@ -53,5 +53,5 @@ def test_a_demonstration_beside_another_one(checkout: Checkout) -> None:
     assert after["gateway"] == before["gateway"]
 
 
-def test_without_a_stack_it_says_so(tmp_path: Path) -> None:
+def test_without_a_stack_the_command_says_how_to_start_one(tmp_path: Path) -> None:
     assert "`make up` starts one" in Checkout(tmp_path).run("demo", code=1)

@@ -1,4 +1,4 @@
-"""The demonstration's verdict says when something is wrong; that it says so when nothing is, its own test shows."""
+"""The checks of the demonstration find what is wrong. `test_demo` shows that they pass when nothing is."""
 
 import random
 from dataclasses import replace
@@ -12,29 +12,29 @@ from stack.demo.check import (
     CONFLICT_IS_OPEN,
     Audit,
     Balance,
-    Books,
+    BookedState,
     Conflict,
     Source,
     Transfer,
     balances,
     expected_transfers,
-    is_as_told,
+    is_as_expected,
     read_sources,
 )
 from stack.demo.report import Report
-from stack.demo.samples import Story
-from stack.demo.scenarios import stories
+from stack.demo.samples import Scenario
+from stack.demo.scenarios import scenarios
 
 STRIPE = Source("stripe", "stripe", "acme", PostingRules())
 TWO = '[stripe]\nprovider = "stripe"\n{}\n[default]\nprovider = "hmac"\n'
 
-*PLAIN, CONTRADICTED = stories("run", random.Random(1), with_conflict=True)
-REFUNDED = next(story for story in PLAIN if story.outcome.status == "refunded")
+*PLAIN, CONTRADICTORY = scenarios("run", random.Random(1), with_conflict=True)
+REFUNDED = next(scenario for scenario in PLAIN if scenario.payment.status == "refunded")
 
 
-def wrongly(story: Story) -> list[list[Transfer]]:
-    """Ways in which the books could differ from the story."""
-    right = expected_transfers(story, STRIPE)
+def wrong_transfers(scenario: Scenario) -> list[list[Transfer]]:
+    """Return transfers that differ from the scenario, each list in another way."""
+    right = expected_transfers(scenario, STRIPE)
     first, *others = right
     return [
         others,
@@ -45,36 +45,36 @@ def wrongly(story: Story) -> list[list[Transfer]]:
     ]
 
 
-def test_what_is_booked_as_told_is_right_in_any_order() -> None:
-    assert is_as_told(REFUNDED, STRIPE, expected_transfers(REFUNDED, STRIPE)[::-1], [])
+def test_the_expected_transfers_pass_in_any_order() -> None:
+    assert is_as_expected(REFUNDED, STRIPE, expected_transfers(REFUNDED, STRIPE)[::-1], [])
 
 
-@pytest.mark.parametrize("found", wrongly(REFUNDED))
-def test_what_is_booked_otherwise_is_wrong(found: list[Transfer]) -> None:
-    assert not is_as_told(REFUNDED, STRIPE, found, [])
+@pytest.mark.parametrize("found", wrong_transfers(REFUNDED))
+def test_any_other_transfers_fail(found: list[Transfer]) -> None:
+    assert not is_as_expected(REFUNDED, STRIPE, found, [])
 
 
-def test_of_a_contradiction_one_amount_is_booked_and_a_conflict_says_so() -> None:
-    less, more, refund = expected_transfers(CONTRADICTED, STRIPE)
-    conflict = Conflict(1, less.payment_id, CONTRADICTED.contradicted, 1, 2, "EUR")
-    assert is_as_told(CONTRADICTED, STRIPE, [more], [conflict])
-    assert is_as_told(CONTRADICTED, STRIPE, [less, refund], [conflict])
-    assert not is_as_told(CONTRADICTED, STRIPE, [less, more], [conflict])
-    assert not is_as_told(CONTRADICTED, STRIPE, [refund], [conflict])
-    assert not is_as_told(CONTRADICTED, STRIPE, [more], [])
-    assert not is_as_told(REFUNDED, STRIPE, expected_transfers(REFUNDED, STRIPE), [conflict])
+def test_of_two_reported_amounts_one_is_booked_and_a_conflict_is_recorded() -> None:
+    less, more, refund = expected_transfers(CONTRADICTORY, STRIPE)
+    conflict = Conflict(1, less.payment_id, CONTRADICTORY.conflicting_key, 1, 2, "EUR")
+    assert is_as_expected(CONTRADICTORY, STRIPE, [more], [conflict])
+    assert is_as_expected(CONTRADICTORY, STRIPE, [less, refund], [conflict])
+    assert not is_as_expected(CONTRADICTORY, STRIPE, [less, more], [conflict])
+    assert not is_as_expected(CONTRADICTORY, STRIPE, [refund], [conflict])
+    assert not is_as_expected(CONTRADICTORY, STRIPE, [more], [])
+    assert not is_as_expected(REFUNDED, STRIPE, expected_transfers(REFUNDED, STRIPE), [conflict])
 
 
-def test_accounts_are_those_of_the_source() -> None:
+def test_transfers_use_the_accounts_of_their_source() -> None:
     accounts = {"provider": "psp:{source}:{currency}", "merchant": "shop:{namespace}", "disputes": "d:{payment}"}
     source = replace(STRIPE, rules=PostingRules(accounts=accounts))
     booked = expected_transfers(REFUNDED, source)
-    currency = REFUNDED.outcome.currency
+    currency = REFUNDED.payment.currency
     assert {booked[0].debit_account, booked[0].credit_account} == {f"psp:stripe:{currency}", "shop:acme"}
 
 
-def test_balances_add_up_to_nothing() -> None:
-    booked = [transfer for story in PLAIN for transfer in expected_transfers(story, STRIPE)]
+def test_balances_add_up_to_zero_per_currency() -> None:
+    booked = [transfer for scenario in PLAIN for transfer in expected_transfers(scenario, STRIPE)]
     found = balances(booked)
     for currency in {balance.currency for balance in found}:
         assert sum(balance.balance for balance in found if balance.currency == currency) == 0
@@ -89,7 +89,7 @@ def test_sources_are_read_with_their_namespace(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", r"no \[stripe\]"),
         ("[stripe", "cannot be read"),
@@ -97,14 +97,14 @@ def test_sources_are_read_with_their_namespace(tmp_path: Path) -> None:
         (TWO.format('capture = "automatic"'), r'capture = "automatic"'),
     ],
 )
-def test_sources_the_samples_cannot_use_are_said_so(tmp_path: Path, text: str, said: str) -> None:
+def test_unsuitable_sources_are_refused_with_the_reason(tmp_path: Path, text: str, message: str) -> None:
     file = tmp_path / "sources.toml"
     file.write_text(text)
-    with pytest.raises(StackError, match=said):
+    with pytest.raises(StackError, match=message):
         read_sources(file)
 
 
-BOOKS = Books(outcomes=[], balances=[], conflicts=[], held_back=0, duplicates=0, wrong=[])
+BOOKS = BookedState(outcomes=[], balances=[], conflicts=[], held_back=0, duplicates=0, wrong=[])
 GOOD = Report(
     payments=20, events=160, sent=4000, accepted=160, duplicates=3840, refused={}, committed=160, dead=0, gateways=2,
     workers=4, killed=8, restarted=8, taken_over=1, seconds=1, books=BOOKS, audit=Audit(passed=True), contradicted=0,
@@ -112,9 +112,9 @@ GOOD = Report(
 OPEN = Audit(passed=False, broken={CONFLICT_IS_OPEN: "why"})
 
 
-def test_good_is_good() -> None:
+def test_a_report_without_deviations_passes() -> None:
     assert GOOD.passed
-    # Answered 503 for want of a reply and sent again: it was accepted all the same, and nobody was told so.
+    # Redis' reply was lost: the delivery was accepted but answered 503, and its retry counted as a duplicate.
     assert replace(GOOD, accepted=159, duplicates=3841).passed
     assert replace(GOOD, contradicted=1, audit=OPEN).passed
 
@@ -131,5 +131,5 @@ def test_good_is_good() -> None:
         replace(GOOD, contradicted=1, audit=Audit(passed=False, broken={"entry_with_two_fates": "why"})),
     ],
 )
-def test_anything_else_is_not(bad: Report) -> None:
+def test_any_deviation_fails(bad: Report) -> None:
     assert not bad.passed
