@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from providers import signing
 from providers.base import ParsedEvent, Proof, Provider, Request, SourceSettings
-from providers.field_paths import Places, Reader, header_name
+from providers.field_paths import EventPaths, FieldPaths, header_name
 from providers.generic_hmac.models import Event
 from providers.payload import read_decimal_json, time_from_iso, time_from_unix
 from providers.raw_body import Scheme
@@ -51,10 +51,10 @@ class HmacSettings(SourceSettings):
     digest: Literal["sha1", "sha256", "sha512"] = "sha256"
     encoding: Literal["hex", "base64"] = "hex"
     key_encoding: Literal["utf8", "hex", "base64"] = "utf8"
-    event_id: Places | None = None
-    type: Places | None = None
-    resource: Places | None = None
-    occurred_at: Places | None = None
+    event_id: FieldPaths | None = None
+    type: FieldPaths | None = None
+    resource: FieldPaths | None = None
+    occurred_at: FieldPaths | None = None
 
     @field_validator("key_encoding")
     @classmethod
@@ -83,8 +83,8 @@ class GenericHmac(Provider):
             mac=MACS[settings.digest],
             encodings=ENCODINGS[settings.encoding],
         )
-        places = (settings.event_id, settings.type, settings.resource, settings.occurred_at)
-        self._reader = Reader(*(place or () for place in places)) if any(places) else None
+        paths = (settings.event_id, settings.type, settings.resource, settings.occurred_at)
+        self._paths = EventPaths(*(each or () for each in paths)) if any(paths) else None
 
     async def authenticate(self, request: Request) -> Proof:
         """Accept any value of the header, in lower or in upper case, made with any of the secrets."""
@@ -93,7 +93,7 @@ class GenericHmac(Provider):
 
     def parse(self, request: Request) -> list[ParsedEvent]:
         """Return the one event: read by the source's field paths, or in the in-house format."""
-        return [self._reader.draft(request)] if self._reader else self._in_house(request)
+        return [self._paths.parse(request)] if self._paths else self._in_house(request)
 
     def _in_house(self, request: Request) -> list[ParsedEvent]:
         """Return a `payment.completed`, `.failed` or `.pending`, about its transaction."""

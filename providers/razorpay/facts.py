@@ -74,7 +74,7 @@ def _dispute_lost(payload: Payload) -> list[Fact]:
     return lost
 
 
-def _dispute_closed(payload: Payload) -> list[Fact]:
+def _dispute_closed(payload: Payload) -> Sequence[Fact]:
     """Return a win unless the status says lost: closed without money taken means all was explained, or refunded."""
     lost = payload.required_dispute.status == "lost"
     return _dispute_lost(payload) if lost else _dispute("dispute_won")(payload)
