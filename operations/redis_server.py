@@ -1,10 +1,13 @@
 """The Redis server: its version and settings, what endangers events on it, and whether writes are on its disk."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
+
+from runtime.durability import CONFIG_NAMES, NotDurableError, check_durability, weaknesses
 
 FLUSH_WAIT_MS = 2000
 """How long a write may take to reach the disk. With appendfsync everysec it takes up to a second."""
@@ -22,27 +25,15 @@ class RedisServer:
     aof_enabled: bool
     aof_last_write_ok: bool
     appendfsync: str | None
-
-    @property
-    def problems(self) -> list[str]:
-        """Everything that can make the server lose or refuse events, one sentence each."""
-        found = []
-        if not self.aof_enabled:
-            found.append("appendonly is off: a restart loses every event in the stream. Set appendonly yes.")
-        if not self.aof_last_write_ok:
-            found.append("Its last write to the append-only file failed: check its disk.")
-        if self.appendfsync == "no":
-            found.append("appendfsync is no: a power cut loses events that were answered 2xx. Set it to always.")
-        if self.maxmemory_policy != "noeviction":
-            found.append(f"maxmemory-policy is {self.maxmemory_policy}, not noeviction: it may drop the whole stream.")
-        if self.role != "master":
-            found.append(f"It is a {self.role} and takes no writes: set REDIS_URL to the master.")
-        return found
+    problems: list[str]
+    """Every reason why the server may lose or refuse events, one sentence each."""
 
 
 async def read_redis_server(redis: Redis) -> RedisServer:
     """Read INFO and, if the server allows it, CONFIG."""
     info: dict[str, Any] = await redis.info()
+    config = await _read_config(redis)
+    waitaof = await redis.execute_command("COMMAND INFO", "WAITAOF")  # type: ignore[no-untyped-call]
     name = "valkey" if "valkey_version" in info else "redis"
     return RedisServer(
         version=f"{name} {info[f'{name}_version']}",
@@ -52,7 +43,8 @@ async def read_redis_server(redis: Redis) -> RedisServer:
         maxmemory_policy=info["maxmemory_policy"],
         aof_enabled=bool(info["aof_enabled"]),
         aof_last_write_ok=info["aof_last_write_status"] == "ok",
-        appendfsync=await _appendfsync(redis),
+        appendfsync=config.get("appendfsync") if config else None,
+        problems=_problems(_as_text(info), config, has_waitaof=any(waitaof)),
     )
 
 
@@ -63,14 +55,29 @@ async def is_flushed(connection: Redis) -> bool:
             "WAITAOF", 1, 0, FLUSH_WAIT_MS
         )
     except ResponseError:  # The server is too old for WAITAOF, or has no append-only file.
-        info: dict[str, Any] = await connection.info("persistence")
-        return bool(info["aof_enabled"]) and await _appendfsync(connection) == "always"
+        info: dict[str, Any] = await connection.info()
+        return not weaknesses(_as_text(info), await _read_config(connection), has_waitaof=False)
     return bool(flushed)
 
 
-async def _appendfsync(redis: Redis) -> str | None:
+def _problems(info: Mapping[str, str], config: Mapping[str, str] | None, *, has_waitaof: bool) -> list[str]:
+    problems = weaknesses(info, config, has_waitaof=has_waitaof)
     try:
-        config = await redis.config_get("appendfsync")
+        check_durability("memory", 0, info, config, has_waitaof=has_waitaof)
+    except NotDurableError as error:  # It takes no writes at all, however little durability is asked for.
+        problems.append(str(error))
+    if config and config.get("appendfsync") == "no":
+        problems.append("appendfsync is no, so that WAITAOF never confirms a write: set it to everysec or always")
+    return [f"{problem}." for problem in problems]
+
+
+async def _read_config(redis: Redis) -> dict[str, str] | None:
+    try:
+        return cast("dict[str, str]", await redis.config_get(*CONFIG_NAMES))
     except ResponseError:  # Managed Redis services forbid it.
         return None
-    return config.get("appendfsync")
+
+
+def _as_text(info: Mapping[str, Any]) -> dict[str, str]:
+    """Undo the client's parsing of INFO."""
+    return {name: str(value) for name, value in info.items()}

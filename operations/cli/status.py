@@ -54,7 +54,7 @@ def redis_json(status: RedisStatus | str) -> dict[str, Any]:
             "oldest_pending_idle_ms": group.oldest_pending_idle_ms if group else 0,
         },
         "consumers": [asdict(consumer) for consumer in status.consumers],
-        "server": asdict(status.server) | {"problems": status.server.problems},
+        "server": asdict(status.server),
     }
 
 

@@ -191,6 +191,18 @@ async def test_only_what_is_on_disk_counts_as_flushed(
         assert bool(server.problems) is (appendonly == "no")
 
 
+async def test_a_server_that_may_evict_or_refuse_events_has_problems(private_valkey: ValkeyServer) -> None:
+    async with Redis.from_url(private_valkey.url, single_connection_client=True) as client:
+        assert (await read_redis_server(client)).problems == []
+        await client.config_set("maxmemory-policy", "allkeys-lru")
+        await client.config_set("appendfsync", "no")
+        await client.replicaof("127.0.0.1", 1)
+        evicts, replica, no_fsync = (await read_redis_server(client)).problems
+        assert "maxmemory-policy is allkeys-lru" in evicts
+        assert "is a slave, not the master" in replica
+        assert "appendfsync is no" in no_fsync
+
+
 async def test_a_server_that_keeps_nothing_on_disk_leaves_the_letter_open(
     private_valkey: ValkeyServer, connection: asyncpg.Connection, keys: Keys
 ) -> None:
