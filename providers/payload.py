@@ -3,10 +3,10 @@
 import contextlib
 import hashlib
 import json
-import re
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
@@ -32,7 +32,7 @@ BATCH_EVENTS_MAX = 1000
 """Events in one request; the largest batch any sender documents has 250."""
 
 _JSON = json.JSONDecoder()
-_SPACE = re.compile(r"[ \t\n\r]*")
+_WHITE_SPACE = " \t\n\r"
 
 
 body_part = with_config(ConfigDict(strict=True, extra="ignore", hide_input_in_errors=True))
@@ -139,86 +139,102 @@ def digest_id(body: bytes) -> str:
 
 
 def array_items(body: bytes, name: str) -> list[bytes]:
-    """The bytes of each item of the array `name` in a JSON object, exactly as they were signed.
+    """Return the bytes of each item of the array `name` in a JSON object, exactly as they were sent.
 
-    Of a repeated name the last counts, as in every common JSON reader. Raises PayloadError.
+    Of a repeated name the last counts, as in every common JSON reader. Raise PayloadError.
     """
     return array_and_rest(body, name)[0]
 
 
 def array_and_rest(body: bytes, name: str) -> tuple[list[bytes], dict[str, object]]:
-    """The same items, and the values of the other members. Everything is scanned once."""
+    """Return the items likewise, and the values of the other members. The body is scanned once."""
+    items: list[bytes] | None = None
+    rest: dict[str, object] = {}
     try:
-        cut, rest = _members(body.decode(), name)
+        scanner = _Scanner(body.decode())
+        for _ in scanner.members("{", "}"):
+            key = scanner.key()
+            if key != name:
+                rest[key] = scanner.value()
+            elif scanner.peek() == "[":
+                items = scanner.items()
+            else:
+                scanner.value()
+                items = None
+        scanner.end()
     except (ValueError, IndexError, RecursionError):
         raise PayloadError(
             "the body is no JSON object in UTF-8, or is nested or a number is large beyond reason"
         ) from None
-    if cut is None:
+    if items is None:
         raise PayloadError(f"{name}: not an array in the body's JSON object")
-    if len(cut) > BATCH_EVENTS_MAX:
-        raise PayloadError(f"{name}: more than {BATCH_EVENTS_MAX} events in one request")
-    return [item.encode() for item in cut], rest
+    return items, rest
 
 
-def _members(text: str, name: str) -> tuple[list[str] | None, dict[str, object]]:
-    """The texts of the items of the array, None where there is none, and the other members.
+class _Scanner:
+    """A position in a JSON text. ValueError or IndexError: the text is not JSON.
 
-    Raises ValueError or IndexError where the text is not one JSON object.
+    A batch is cut into events here, because the bytes of an item are kept as they were sent: the readers of JSON that
+    are installed (json, pydantic) return values, and writing a value again changes its bytes. What is a value is still
+    decided by the standard library; only commas, colons and brackets around the items are read here.
     """
-    cut: list[str] | None = None
-    rest: dict[str, object] = {}
-    at = _space(text, _expect(text, _space(text, 0), "{"))
-    closed = text[at] == "}"
-    while not closed:
-        if text[at] != '"':
-            raise ValueError("a name was expected")
-        key, at = _JSON.raw_decode(text, at)
-        at = _space(text, _expect(text, _space(text, at), ":"))
-        if key == name and text[at] == "[":
-            cut, at = _items(text, at)
-        else:
-            value, at = _JSON.raw_decode(text, at)
-            if key == name:
-                cut = None
-            else:
-                rest[key] = value
-        at, closed = _next(text, at, "}")
-    if _space(text, at + 1) != len(text):
-        raise ValueError("there is more behind the value")
-    return cut, rest
 
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
 
-def _items(text: str, opening: int) -> tuple[list[str], int]:
-    """The texts of the items of the array that opens there, and where it ends."""
-    items: list[str] = []
-    at = _space(text, opening + 1)
-    closed = text[at] == "]"
-    while not closed:
-        _, end = _JSON.raw_decode(text, at)
-        items.append(text[at:end])
-        at, closed = _next(text, end, "]")
-    return items, at + 1
+    def peek(self) -> str:
+        """Return the next character that is not white space."""
+        while (character := self._text[self._at]) in _WHITE_SPACE:
+            self._at += 1
+        return character
 
+    def take(self, expected: str) -> None:
+        """Step over the character."""
+        if self.peek() != expected:
+            raise ValueError(f"{expected} was expected")
+        self._at += 1
 
-def _next(text: str, end: int, closing: str) -> tuple[int, bool]:
-    """Where the next one within an object or array starts, or where that closes, and whether it does."""
-    at = _space(text, end)
-    if text[at] == closing:
-        return at, True
-    return _space(text, _expect(text, at, ",")), False
+    def value(self) -> Any:  # noqa: ANN401 - any JSON value
+        """Step over the next value, and return it."""
+        self.peek()
+        value, self._at = _JSON.raw_decode(self._text, self._at)
+        return value
 
+    def key(self) -> str:
+        """Step over a member's name and colon, and return the name."""
+        key = self.value()
+        if not isinstance(key, str):
+            raise ValueError("a name was expected")  # noqa: TRY004 - it is the text that is wrong
+        self.take(":")
+        return key
 
-def _expect(text: str, at: int, sign: str) -> int:
-    """Behind the sign that has to stand there."""
-    if text[at] != sign:
-        raise ValueError(f"{sign} was expected")
-    return at + 1
+    def members(self, opening: str, closing: str) -> Iterator[None]:
+        """Yield at each member of the object or array that opens here; the caller steps over the member."""
+        self.take(opening)
+        if self.peek() != closing:
+            yield
+        while self.peek() != closing:
+            self.take(",")
+            yield
+        self.take(closing)
 
+    def items(self) -> list[bytes]:
+        """Step over an array, and return the bytes of its items. Raise PayloadError for too many."""
+        items: list[bytes] = []
+        for _ in self.members("[", "]"):
+            if len(items) == BATCH_EVENTS_MAX:
+                raise PayloadError(f"more than {BATCH_EVENTS_MAX} events in one request")
+            self.peek()
+            start = self._at
+            self.value()
+            items.append(self._text[start : self._at].encode())
+        return items
 
-def _space(text: str, at: int) -> int:
-    """Behind the white space of JSON that stands there, if any."""
-    return cast("re.Match[str]", _SPACE.match(text, at)).end()
+    def end(self) -> None:
+        """Check that only white space follows."""
+        if self._text[self._at :].strip(_WHITE_SPACE):
+            raise ValueError("there is more after the value")
 
 
 def _explain(error: ValidationError) -> str:

@@ -1,91 +1,65 @@
-"""Adyen's standard webhooks. An event's body is one item of a batch.
+"""Adyen's standard webhooks: payments, captures, refunds and disputes.
 
-Sources: github.com/Adyen/adyen-openapi, yaml/Webhooks-v1.yaml (what each event code means, with examples);
+Sources: github.com/Adyen/adyen-openapi, yaml/Webhooks-v1.yaml (the meaning of each event code, with examples);
 docs.adyen.com: online-payments/capture and /refund, risk-management/disputes-api/dispute-notifications ("all events
 related to a dispute have the same PSP reference"), marketplaces/split-transactions/split-chargebacks (which of them
 move the disputed amount), development-resources/currency-codes (amounts).
 
 * Every capture, refund and dispute has a PSP reference of its own, and names the payment in originalReference. CAPTURE
-  and CAPTURE_FAILED, or REFUND, REFUND_FAILED and REFUNDED_REVERSED, tell of one request: `pspReference` is the
-  request's in all of them, and so names the movement.
-* `success` is "false" where a request was refused: nothing moved. Of an authorisation it says that the payment failed.
+  and CAPTURE_FAILED, or REFUND, REFUND_FAILED and REFUNDED_REVERSED, report one request: their `pspReference` is the
+  request's, and so names the capture or the refund.
+* `success` is "false" where a request was refused: nothing moved. A refused authorisation is a failed payment.
 * A capture or refund moves money when the request is accepted. When the card scheme rejects it later, CAPTURE_FAILED or
-  REFUND_FAILED (whose success is "true") takes it back.
-* CHARGEBACK takes the disputed amount and CHARGEBACK_REVERSED brings it back, which "is not final": SECOND_CHARGEBACK
-  takes it again, under the same PSP reference, and so is told as a dispute of its own. Whatever else ends a dispute
-  moves nothing.
+  REFUND_FAILED (whose success is "true") undoes it.
+* CHARGEBACK withdraws the disputed amount. CHARGEBACK_REVERSED reinstates it, which "is not final": SECOND_CHARGEBACK
+  withdraws it again under the same PSP reference. It becomes a dispute of its own here; the query `restate_disputed`
+  knows that both are about the same money. Other ends of a dispute move nothing.
 * All that is read is signed, except whether CANCEL_OR_REFUND canceled or refunded, which only additionalData says.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
 
-from pydantic import Field
-
-from contract.event import TEXT_CHARS_MAX, Event
+from contract.event import Event
 from contract.facts import Fact, Kind
 from contract.money import BIGINT_MAX
+from providers.adyen.models import SECOND_CHARGEBACK_SUFFIX, Money, MoneyItem, MoneyNotification
 from providers.facts import UnreadableError
-from providers.models import Currency, Id, MinorUnits, Model
-
-SECOND = ":2"
-"""Added to a dispute's PSP reference for its second chargeback, which is about the same money (`restate_disputed`). No
-PSP reference has a colon."""
 
 _FINER = {"CLP": 100, "ISK": 100}
-"""Adyen counts these with two decimals, ISO 4217 with none."""
+"""Currencies with two decimals at Adyen, and none in ISO 4217."""
 
 _COARSER = {"CVE": 100, "IDR": 100}
-"""Adyen counts these with no decimals, ISO 4217 with two."""
-
-
-class _Amount(Model):
-    value: MinorUnits
-    currency: Currency
-
-
-class _AdditionalData(Model):
-    action: str | None = Field(default=None, alias="modification.action")
-
-
-class _Item(Model):
-    pspReference: Annotated[Id, Field(max_length=TEXT_CHARS_MAX - len(SECOND))]  # noqa: N815 - Adyen's spelling
-    amount: _Amount
-    success: Literal["true", "false"]
-    additionalData: _AdditionalData | None = None  # noqa: N815
-
-
-class _Notification(Model):
-    NotificationRequestItem: _Item
+"""Currencies with no decimals at Adyen, and two in ISO 4217."""
 
 
 def extract_facts(event: Event) -> Sequence[Fact]:
-    """What the item's event code says of the money, if the request it tells of was accepted."""
+    """Return the facts of the item's event code, if the request that the item reports was accepted."""
     kinds = TYPES.get(event.type)
     if kinds is None:
         return ()
-    item = _Notification.model_validate_json(event.body).NotificationRequestItem
+    item = MoneyNotification.model_validate_json(event.body).item
     if item.success == "false":
         return (_fact("failed", item, event.type),) if event.type == "AUTHORISATION" else ()
     if event.type == "CANCEL_OR_REFUND":
-        kinds = (_what_it_did(item),)
+        kinds = (_canceled_or_refunded(item),)
     return tuple(_fact(kind, item, event.type) for kind in kinds)
 
 
-def _what_it_did(item: _Item) -> Kind:
-    action = item.additionalData.action if item.additionalData else None
-    if action not in _ACTIONS:
+def _canceled_or_refunded(item: MoneyItem) -> Kind:
+    kind = _ACTIONS.get(item.additional_data.action) if item.additional_data else None
+    if kind is None:
         raise UnreadableError("additionalData does not say whether the payment was canceled or refunded")
-    return _ACTIONS[action]
+    return kind
 
 
-def _fact(kind: Kind, item: _Item, type_: str) -> Fact:
-    dispute = item.pspReference + SECOND if type_ == "SECOND_CHARGEBACK" else item.pspReference
-    return Fact(kind, _iso_units(item.amount), item.amount.currency, "" if kind in _ABOUT_THE_PAYMENT else dispute)
+def _fact(kind: Kind, item: MoneyItem, type_: str) -> Fact:
+    suffix = SECOND_CHARGEBACK_SUFFIX if type_ == "SECOND_CHARGEBACK" else ""
+    object_ = "" if kind in _ABOUT_THE_PAYMENT else item.psp_reference + suffix
+    return Fact(kind, _iso_units(item.amount), item.amount.currency, object_)
 
 
-def _iso_units(amount: _Amount) -> int:
-    """The amount in minor units of ISO 4217, from which Adyen's differ in four currencies."""
+def _iso_units(amount: Money) -> int:
+    """Return the amount in minor units of ISO 4217, which differ from Adyen's in four currencies."""
     whole, rest = divmod(amount.value * _COARSER.get(amount.currency, 1), _FINER.get(amount.currency, 1))
     if rest or whole > BIGINT_MAX:
         raise UnreadableError(f"the amount cannot be written in the minor units that ISO 4217 gives {amount.currency}")
@@ -99,9 +73,9 @@ _ACTIONS: Mapping[str | None, Kind] = {"cancel": "canceled", "refund": "refunded
 TYPES: Mapping[str, tuple[Kind, ...]] = {
     "PENDING": ("pending",),
     "AUTHORISATION": ("authorized",),
-    "AUTHORISATION_ADJUSTMENT": ("authorized",),  # the amount is the new one, whole
+    "AUTHORISATION_ADJUSTMENT": ("authorized",),  # the amount is the new total
     "OFFER_CLOSED": ("failed",),  # the shopper never paid
-    "EXPIRE": ("canceled",),  # what was not captured cannot be any more; what was captured stays so
+    "EXPIRE": ("canceled",),  # what is not captured cannot be captured now; captures stay
     "CANCELLATION": ("canceled",),
     "TECHNICAL_CANCEL": ("canceled",),
     "CANCEL_OR_REFUND": ("canceled", "refunded"),  # one of them
@@ -123,6 +97,6 @@ TYPES: Mapping[str, tuple[Kind, ...]] = {
     "SCHEME_ARBITRATION_WON": ("dispute_won",),
     "SCHEME_ARBITRATION_LOST": ("dispute_lost",),
 }
-"""What an accepted request tells. All other event codes are recorded, and move nothing: POSTPONED_REFUND waits for the
-capture, VOID_PENDING_REFUND ends what was not made, REQUEST_FOR_INFORMATION and NOTIFICATION_OF_FRAUD come before any
-dispute, ORDER_OPENED and ORDER_CLOSED tell of payments that have events of their own."""
+"""The event codes that report money, once the request is accepted. All others are recorded, and move nothing:
+POSTPONED_REFUND waits for the capture, VOID_PENDING_REFUND ends a refund that was not made, REQUEST_FOR_INFORMATION and
+NOTIFICATION_OF_FRAUD precede a dispute, and the payments of ORDER_OPENED and ORDER_CLOSED have events of their own."""
