@@ -142,7 +142,8 @@ class Stream:
 
 def group_is_missing(error: Exception) -> bool:
     """Return whether Redis answered that the stream or its group does not exist: it was wiped, or is new."""
-    return isinstance(error, ResponseError) and "NOGROUP" in str(error)
+    # XINFO answers "no such key" where the other commands answer NOGROUP.
+    return isinstance(error, ResponseError) and ("NOGROUP" in str(error) or "no such key" in str(error))
 
 
 def _plain(reply: Any, **_: object) -> Any:  # noqa: ANN401 - whatever Redis answered

@@ -59,7 +59,7 @@ async def assert_exact(workers: Workers, events: int = EVENTS, copies: int = COP
     assert await workers.rows(ROWS) == []
     assert await workers.dead() == []
     assert await workers.redis.get(workers.keys.seen("stripe", "evt_0")) == COMMITTED
-    await workers.assert_settled()
+    await workers.assert_all_acked()
 
 
 # Killed.

@@ -1,4 +1,4 @@
-"""A worker's memory is bounded by bytes, not only by a number of entries, each of which may be a megabyte."""
+"""A worker's memory is limited in bytes, not only in entries: each may be a megabyte."""
 
 from consumers.delay_queue import DelayQueue
 from consumers.entry import Entry
@@ -33,7 +33,7 @@ async def test_a_batch_of_large_entries_ends_with_its_bytes(workers: Workers) ->
     assert await workers.rows(BATCHES) == [(ENTRIES_READ_AT_ONCE,), (ENTRIES_READ_AT_ONCE,), (10,)]
 
 
-async def test_what_is_taken_over_ends_with_its_bytes(workers: Workers) -> None:
+async def test_a_reclaimed_batch_ends_with_its_bytes(workers: Workers) -> None:
     await publish(workers, 7)
     await workers.stream.read("worker-7", 7)
     async with workers.working(batch_bytes_max=2 * len(BODY)):
@@ -41,7 +41,7 @@ async def test_what_is_taken_over_ends_with_its_bytes(workers: Workers) -> None:
     assert await workers.rows(BATCHES) == [(2,), (2,), (2,), (1,)]
 
 
-async def test_a_worker_whose_hands_are_full_reads_no_more(workers: Workers) -> None:
+async def test_a_worker_with_too_many_bytes_delayed_reads_no_more(workers: Workers) -> None:
     handlers = Handlers()
 
     @handlers.on("stripe", "thing.made")
@@ -56,11 +56,11 @@ async def test_a_worker_whose_hands_are_full_reads_no_more(workers: Workers) -> 
     assert await workers.events() == []
 
 
-def test_what_waits_is_weighed() -> None:
+def test_the_delay_queue_sums_its_bytes() -> None:
     heavy = [Entry(f"{n}-0", 1, contract_event(f"evt_{n}"), {b"body": BODY}) for n in range(3)]
-    parking = DelayQueue()
-    parking.add(heavy, 1.0)
-    assert parking.size_bytes == 3 * len(BODY)
-    assert parking.take_due(2.0, 10, bytes_max=len(BODY)) == (heavy[:1], [])
-    assert parking.take_due(2.0, 10) == (heavy[1:], [])
-    assert parking.size_bytes == 0
+    queue = DelayQueue()
+    queue.add(heavy, 1.0)
+    assert queue.size_bytes == 3 * len(BODY)
+    assert queue.take_due(2.0, 10, bytes_max=len(BODY)) == (heavy[:1], [])
+    assert queue.take_due(2.0, 10) == (heavy[1:], [])
+    assert queue.size_bytes == 0

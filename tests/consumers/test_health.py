@@ -30,7 +30,7 @@ STAND_IN = ROOT / "tests" / "support" / "stand_in_worker.py"
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts stand-in workers; they are killed at the end."""
+    """Return a function that starts a stand-in worker. All are killed at the end."""
     children: list[Child] = []
 
     def launch(how: str, port: int = 0) -> Child:
@@ -51,7 +51,7 @@ async def get(port: int, path: str) -> tuple[int, Any]:
 
 
 @pytest.mark.parametrize("how", ["idle", "asleep"])
-def test_a_worker_without_progress_ends_itself_and_says_where_it_stood(start: Start, how: str) -> None:
+def test_a_worker_without_progress_ends_itself_and_prints_its_tracebacks(start: Start, how: str) -> None:
     child = start(how)
     assert child.wait() == EXIT_STUCK
     assert "No progress for 1." in child.log
@@ -59,14 +59,14 @@ def test_a_worker_without_progress_ends_itself_and_says_where_it_stood(start: St
     assert "stand_in_worker.py" in child.log
 
 
-def test_a_worker_that_lets_no_thread_run_is_ended_too(start: Start) -> None:
+def test_a_worker_that_blocks_all_threads_is_ended_too(start: Start) -> None:
     child = start("in C")
     assert child.wait() == 1
     assert "Timeout (0:00:02)!" in child.log
     assert "stand_in_worker.py" in child.log
 
 
-async def test_waiting_for_infrastructure_is_life_but_not_readiness(start: Start) -> None:
+async def test_a_worker_that_waits_for_infrastructure_is_alive_but_not_ready(start: Start) -> None:
     port = free_port()
     child = start("in an outage", port)
 
@@ -76,7 +76,7 @@ async def test_waiting_for_infrastructure_is_life_but_not_readiness(start: Start
         except aiohttp.ClientConnectionError:
             return False
 
-    await until(outage, what="the worker says that it waits")
+    await until(outage, what="the worker reports that it waits")
     status, document = await get(port, "/readyz")
     assert (status, document["reason"], document["last"]) == (503, "Redis: connection refused", "a start")
     status, document = await get(port, "/healthz")
@@ -84,7 +84,7 @@ async def test_waiting_for_infrastructure_is_life_but_not_readiness(start: Start
     assert document["age_s"] < LIMIT_S
 
 
-async def test_a_worker_answers_for_itself() -> None:
+async def test_a_worker_answers_its_health_checks() -> None:
     port = free_port()
     settings = settings_for(NOWHERE, "postgresql://x", "test", CONSUMERS_METRICS_PORT=port)
     progress = Progress()
@@ -107,14 +107,14 @@ async def test_no_port_means_no_server() -> None:
         assert served == 0
 
 
-async def test_a_port_of_another_program_is_a_sentence() -> None:
+async def test_a_port_in_use_is_an_error_that_names_the_setting() -> None:
     with socket.create_server((HOST, 0)) as other:
         settings = settings_for(NOWHERE, "postgresql://x", "test", CONSUMERS_METRICS_PORT=other.getsockname()[1])
         with pytest.raises(OSError, match="set CONSUMERS_METRICS_PORT to another"):
             await serve(settings, Metrics(), Progress()).__aenter__()
 
 
-async def test_the_backlog_is_measured_meanwhile(valkey: ValkeyServer, stream: Stream, key_prefix: str) -> None:
+async def test_the_backlog_is_shown(valkey: ValkeyServer, stream: Stream, key_prefix: str) -> None:
     await stream.publish(contract_event())
     port = free_port()
     settings = settings_for(valkey.url, "postgresql://x", key_prefix, CONSUMERS_METRICS_PORT=port)

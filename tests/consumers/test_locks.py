@@ -1,4 +1,4 @@
-"""Locks of a batch's resources: those that are ours, for as long as the work goes on."""
+"""The locks of a batch's resources, held while the work lasts."""
 
 import pytest
 from redis.asyncio import Redis
@@ -15,7 +15,7 @@ def locks_of(redis: Redis, keys: Keys, token: str) -> Locks:
     return Locks(Scripts(redis, keys), keys, token, TTL_MS)
 
 
-async def test_each_worker_gets_what_is_free(redis: Redis, keys: Keys) -> None:
+async def test_each_worker_gets_the_free_locks(redis: Redis, keys: Keys) -> None:
     first, second = locks_of(redis, keys, "worker-1:a"), locks_of(redis, keys, "worker-2:b")
     async with first.hold([A, A]) as held:
         assert held == {A}
@@ -32,7 +32,7 @@ async def test_no_resources_need_no_locks(redis: Redis, keys: Keys) -> None:
         assert held == set()
 
 
-async def test_they_are_released_when_the_work_fails(redis: Redis, keys: Keys) -> None:
+async def test_locks_are_released_when_the_work_fails(redis: Redis, keys: Keys) -> None:
     async def work() -> None:
         async with locks_of(redis, keys, "worker-1:a").hold([A]):
             raise LookupError
@@ -42,14 +42,14 @@ async def test_they_are_released_when_the_work_fails(redis: Redis, keys: Keys) -
     assert not await redis.exists(keys.lock(*A))
 
 
-async def test_a_lock_that_has_another_owner_by_now_is_left_to_it(redis: Redis, keys: Keys) -> None:
+async def test_a_lock_with_a_new_owner_is_not_released(redis: Redis, keys: Keys) -> None:
     async with locks_of(redis, keys, "worker-1:a").hold([A]):
         await redis.set(keys.lock(*A), "worker-2:b")
     assert await redis.get(keys.lock(*A)) == b"worker-2:b"
 
 
-async def test_a_release_that_fails_is_no_failure_of_the_work(redis: Redis, keys: Keys) -> None:
-    """Wrong type: the server refuses to compare the token."""
+async def test_a_failed_release_does_not_fail_the_work(redis: Redis, keys: Keys) -> None:
+    """The key has the wrong type, so the server refuses to compare the token."""
     async with locks_of(redis, keys, "worker-1:a").hold([A]):
         await redis.delete(keys.lock(*A))
         await redis.lpush(keys.lock(*A), "x")

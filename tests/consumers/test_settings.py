@@ -1,4 +1,4 @@
-"""What a worker may be told, and what stops it before it begins."""
+"""A worker's settings, and those that stop it before it starts."""
 
 import pytest
 from pydantic import ValidationError
@@ -9,7 +9,7 @@ from tests.support.stream_states import settings_for
 URLS = ("redis://:hush@nowhere/0", "postgresql://me:hush@nowhere/db")
 
 
-def test_the_limits_that_are_promised() -> None:
+def test_the_documented_defaults() -> None:
     settings = settings_for(*URLS, "payments")
     assert settings.lock_ttl_ms == 10_000
     assert settings.max_attempts == 10
@@ -19,7 +19,7 @@ def test_the_limits_that_are_promised() -> None:
     assert 3 * settings.heartbeat_s <= min(settings.lock_ttl_ms, settings.slot_ttl_ms, settings.claim_idle_ms) / 1000
 
 
-def test_they_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"REDIS_URL": URLS[0], "DATABASE_URL": URLS[1], "LOCK_TTL_MS": "300", "MAX_ATTEMPTS": "3",
                         "CONSUMERS_METRICS_PORT": "0", "CLAIM_IDLE_MS": ""}.items():  # fmt: skip
         monkeypatch.setenv(name, value)
@@ -50,7 +50,7 @@ def test_no_password_is_shown() -> None:
     ],
     ids=str,
 )
-def test_what_cannot_work_is_refused_and_says_no_secret(change: dict[str, object]) -> None:
+def test_impossible_settings_are_refused_without_showing_a_secret(change: dict[str, object]) -> None:
     values = {"redis_url": URLS[0], "database_url": URLS[1], "key_prefix": "payments"} | change
     with pytest.raises(ValidationError) as raised:
         Settings.model_validate(values)

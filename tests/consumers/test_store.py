@@ -1,4 +1,4 @@
-"""What the worker's statements do where it matters which of two came first, and what its connections are told."""
+"""The worker's statements where the order of two transactions matters, and its connections' limits."""
 
 import asyncpg
 import pytest
@@ -51,14 +51,14 @@ async def test_an_entry_in_the_dead_letters_is_neither_claimed_nor_a_duplicate(c
     assert await store.find_dead_lettered(connection, [dead, redelivered]) == {dead.entry_id}
 
 
-async def test_an_entry_whose_event_is_applied_is_not_buried(connection: asyncpg.Connection) -> None:
+async def test_an_entry_whose_event_is_applied_is_not_dead_lettered(connection: asyncpg.Connection) -> None:
     await apply(connection, entry_of(contract_event()))
     assert not await store.dead_letter(connection, entry_of(contract_event()), "no", "")
     assert not await store.dead_letter(connection, entry_of(contract_event(), "9-9"), "no", "")
     assert await connection.fetch(STATE) == []
 
 
-async def test_a_burial_is_written_once(connection: asyncpg.Connection) -> None:
+async def test_a_dead_letter_is_written_once(connection: asyncpg.Connection) -> None:
     dead = entry_of(contract_event(), deliveries=4)
     for reason in ("the first", "the second"):
         assert await store.dead_letter(connection, dead, reason, f"traceback of {reason}")
@@ -66,7 +66,7 @@ async def test_a_burial_is_written_once(connection: asyncpg.Connection) -> None:
     assert tuple(row) == ("evt_1", "open", "the first", "traceback of the first", 4)
 
 
-async def test_what_is_no_envelope_is_buried_with_its_bytes(connection: asyncpg.Connection) -> None:
+async def test_an_undecodable_entry_is_dead_lettered_with_its_bytes(connection: asyncpg.Connection) -> None:
     fields = {b"\xff": b"\x00", b"v": b"7"}
     assert await store.dead_letter(connection, Unreadable("1-1", 1, EnvelopeError("no"), fields), "no", "")
     row = await connection.fetchrow("SELECT namespace, event_id, field_names, field_values FROM dead_letters")

@@ -75,6 +75,9 @@ async def test_a_lost_group_is_recognised(redis: Redis, keys: Keys, consumer_sid
     with pytest.raises(ResponseError) as raised:
         await consumer_side.read("worker-1", 1, BYTES_MAX, None)
     assert group_is_missing(raised.value)
+    with pytest.raises(ResponseError) as raised:
+        await consumer_side.idle_consumers()
+    assert group_is_missing(raised.value)
     assert not group_is_missing(ResponseError("WRONGTYPE"))
     assert not group_is_missing(ValueError("NOGROUP"))
     assert await consumer_side.ensure_group()

@@ -57,4 +57,4 @@ async def test_the_row_says_what_the_provider_said(
         NOW,
         case.expected_payload(signed),
     )
-    await workers.assert_settled()
+    await workers.assert_all_acked()

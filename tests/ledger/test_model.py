@@ -193,7 +193,7 @@ async def test_two_workers(workers: Workers, tell: Tell, data: st.DataObject) ->
         await workers.drained()
     try:
         await assert_model(workers.connection, told)
-        await workers.assert_settled()
+        await workers.assert_all_acked()
     finally:
         await workers.connection.execute(
             "TRUNCATE events, duplicates, payloads, payments, transfers, disputes, conflicts, held_back"

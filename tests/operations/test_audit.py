@@ -33,7 +33,7 @@ async def test_the_audit_of_a_sound_system(settings: Settings, stream: Stream, c
     await commit(connection, entries[1:3])
     for entry in entries[:2]:
         await stream.drop(entry.entry_id)
-    await stream.bury(connection, entries[3])
+    await stream.dead_letter(connection, entries[3])
     said = await say(settings, "audit")
     assert "6 entries were added to this stream, which = 4 recorded in Postgres + 2 waiting." in said.text
     assert said.code == 0

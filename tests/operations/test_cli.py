@@ -30,7 +30,7 @@ async def test_status_shows_the_stream_the_workers_and_the_dead_letters(
         await stream.publish(contract_event(f"evt_{number}"))
     first, *_ = await stream.read("worker-1", 2)
     await stream.lease(1)
-    await stream.bury(connection, first)
+    await stream.dead_letter(connection, first)
     said = await say(settings, "status")
     assert said.code == 0
     for text in ("3 entries", "worker-1", "appendfsync always", "dead letters open"):

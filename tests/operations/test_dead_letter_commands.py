@@ -17,7 +17,9 @@ async def test_dead_letters_are_listed_shown_and_replayed(
     assert (await say(settings, "dead")).text == "No dead letters are open.\n"
     await stream.publish(contract_event("evt_a"))
     await stream.publish_fields(["v", "9"])
-    first, second = [await stream.bury(connection, entry, "ValueError: no") for entry in await stream.read("worker-1")]
+    first, second = [
+        await stream.dead_letter(connection, entry, "ValueError: no") for entry in await stream.read("worker-1")
+    ]
     said = await say(settings, "dead")
     assert "stripe/evt_a" in said.text
     assert "not an envelope" in said.text
@@ -54,7 +56,7 @@ async def test_every_outcome_has_its_sentence(
     for name in ("evt_a", "evt_b"):
         await stream.publish(contract_event(name))
     for entry in await stream.read("worker-1"):
-        await stream.bury(connection, entry)
+        await stream.dead_letter(connection, entry)
     await stream.redis.set(stream.keys.seen("stripe", "evt_a"), COMMITTED)
     await stream.publish(contract_event("evt_b"))
     said = await say(settings, "replay", "all")
@@ -67,7 +69,7 @@ async def test_discard_closes_exactly_one(
 ) -> None:
     for _ in range(2):
         await stream.publish(contract_event("evt_a"))
-        await stream.bury(connection, (await stream.read("worker-1"))[0])
+        await stream.dead_letter(connection, (await stream.read("worker-1"))[0])
     assert (await say(settings, "discard", "evt_a")).code == EXIT_WRONG
     assert "means several dead letters" in capsys.readouterr().err
     said = await say(settings, "discard", stream.ids[0])

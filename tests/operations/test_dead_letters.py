@@ -31,7 +31,7 @@ EVENT = contract_event("evt_dead", "pi_dead")
 
 async def dead_letter_one(stream: Stream, connection: asyncpg.Connection) -> int:
     await stream.publish(EVENT)
-    return await stream.bury(connection, (await stream.read("worker-1"))[0])
+    return await stream.dead_letter(connection, (await stream.read("worker-1"))[0])
 
 
 async def replay_one(stream: Stream, connection: asyncpg.Connection, wanted: str) -> DeadLetterResult:
@@ -108,7 +108,7 @@ async def test_a_marker_whose_entry_vanished_does_not_stop_a_replay(
 
 async def test_what_is_no_envelope_is_added_without_a_marker(stream: Stream, connection: asyncpg.Connection) -> None:
     await stream.publish_fields(["v", "9", "body", b"\xff\x00"])
-    number = await stream.bury(connection, (await stream.read("worker-1"))[0])
+    number = await stream.dead_letter(connection, (await stream.read("worker-1"))[0])
     assert (await replay_one(stream, connection, str(number))).outcome is DeadLetterOutcome.ADDED
     (fields,) = (await stream.entries()).values()
     assert fields == {b"v": b"9", b"body": b"\xff\x00"}
@@ -117,7 +117,7 @@ async def test_what_is_no_envelope_is_added_without_a_marker(stream: Stream, con
 
 async def test_two_operators_add_it_once(stream: Stream, connection: asyncpg.Connection, database_url: str) -> None:
     await stream.publish_fields(["v", "9"])
-    number = await stream.bury(connection, (await stream.read("worker-1"))[0])
+    number = await stream.dead_letter(connection, (await stream.read("worker-1"))[0])
     other = await asyncpg.connect(database_url)
     try:
         (dead_letter,) = await find_dead_letters(connection, str(number))
@@ -152,7 +152,7 @@ async def test_a_number_means_the_letter_even_where_an_event_is_called_so(
 ) -> None:
     number = await dead_letter_one(stream, connection)
     await stream.publish(contract_event(str(number)))
-    await stream.bury(connection, (await stream.read("worker-1"))[0])
+    await stream.dead_letter(connection, (await stream.read("worker-1"))[0])
     assert [each.id for each in await find_dead_letters(connection, str(number))] == [number]
 
 

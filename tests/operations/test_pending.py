@@ -126,7 +126,7 @@ async def test_pending_entries_are_listed_with_their_reasons(stream: Stream) -> 
     await stream.lease(1)
     await stream.lock(events[0], "worker-1")
     await stream.lock(events[1], "worker-9")
-    await stream.note(stream.ids[2], "retry", "ValueError: no", 3, 100)
+    await stream.record_failure(stream.ids[2], "retry", "ValueError: no", 3, 100)
     await stream.redis.xdel(stream.keys.events, stream.ids[4])
     page = await list_pending(stream.redis, stream.keys, LIMITS, limit=50)
     assert [explained.pending.entry_id for explained in page.entries] == stream.ids

@@ -94,7 +94,7 @@ async def test_an_event_whose_payment_is_locked_by_another_worker(settings: Sett
 
 async def test_an_event_that_is_tried_again(settings: Settings, stream: Stream) -> None:
     entry_id = await publish_and_read(stream, succeeded("evt_1"))
-    await stream.note(entry_id, "retry", "ValueError: no", 3, LATER_S)
+    await stream.record_failure(entry_id, "retry", "ValueError: no", 3, LATER_S)
     assert (await stuck(settings))[0].startswith("attempt 3 of 10 failed, tried again in 59 min")
     document = await ask_why(settings, "evt_1")
     assert sorted(whats(document)) == ["accepted", "claimed", "failed"]
@@ -111,7 +111,7 @@ async def test_an_event_that_waits_for_postgres_says_since_when(workers: Workers
     await workers.connection.execute(DISK_FULL)
     await workers.stream.publish(succeeded("evt_1"))
     async with workers.working(outage_delay_ms=60_000, outage_delay_max_ms=60_000, claim_idle_ms=60_000):
-        await workers.noted()
+        await workers.failure_recorded()
         await workers.stream.publish(succeeded("evt_2"))
         sentence, step = await stuck(workers.settings, "evt_1")
         assert sentence.startswith("infrastructure down since 20")
@@ -139,5 +139,5 @@ async def test_an_entry_that_is_not_an_envelope(
     entry_id = await stream.publish_fields(["v", "9"])
     (entry,) = await stream.read("worker-1")
     assert only_event(await ask_why(settings, entry_id))["state"] == "waiting"
-    await stream.bury(connection, entry, "envelope version 9")
+    await stream.dead_letter(connection, entry, "envelope version 9")
     assert only_event(await ask_why(settings, entry_id))["state"] == "dead"

@@ -1,4 +1,4 @@
-"""Workers within the test's own process, on real servers: started, drained, and asked whether the sums agree."""
+"""Workers within the test's own process, on real servers, and the checks of what they did."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -10,16 +10,18 @@ from typing import Any
 import asyncpg
 from redis.asyncio import Redis
 
-from consumers.handlers import Handlers
+from consumers.handlers import Connection, Handlers
 from consumers.handlers.payments import HANDLERS
 from consumers.health import Progress
 from consumers.hooks import Hook, Hooks, no_hooks
 from consumers.metrics import Metrics
 from consumers.service import Service
 from consumers.settings import Settings
+from contract.event import Event
 from contract.keys import GROUP, Keys
 from operations.stream_accounting import account_for_entries
 from sql.audit import audit
+from tests.support.events import contract_event
 from tests.support.stream_states import Stream
 from tests.support.wait import until
 
@@ -46,14 +48,18 @@ QUICK: dict[str, Any] = {
     "handler_timeout_s": 0.5,
     "drain_timeout_s": 3,
 }
-"""Limits as a test can wait for them; production's are many times that."""
+"""Limits short enough for a test to wait for; production's are many times longer."""
 
 QUICK_ENV = {name.upper(): str(value) for name, value in QUICK.items()}
 
 
+POISON = "evt_poison"
+"""The event that `failing` handlers fail for."""
+
+
 @dataclass
 class Running:
-    """One worker at work."""
+    """One running worker."""
 
     service: Service
     task: asyncio.Task[None]
@@ -61,15 +67,20 @@ class Running:
     metrics: Metrics
 
     async def stop(self) -> None:
-        """SIGTERM, and its end. Raises what the worker raised."""
+        """Stop the worker as SIGTERM does, and wait for its end. Raises the worker's error."""
         self.service.stop()
         async with asyncio.timeout(STOP_TIMEOUT_S):
             await self.task
 
+    def counted(self, metric: str) -> float:
+        """Return the sum of a counter over its labels."""
+        lines = self.metrics.render().decode().splitlines()
+        return sum(float(line.split()[-1]) for line in lines if line.startswith(f"webhook_consumer_{metric}"))
+
 
 @dataclass
 class Workers:
-    """What a test needs around its workers."""
+    """Workers on one stream and one database, and the state of both."""
 
     stream: Stream
     connection: asyncpg.Connection
@@ -87,7 +98,7 @@ class Workers:
     async def working(
         self, handlers: Handlers = HANDLERS, hooks: Hooks = no_hooks, **changes: Any
     ) -> AsyncIterator[Running]:
-        """One worker while the block lasts; then it is stopped, and must end without an error."""
+        """Run one worker while the block lasts; then stop it: it must end without an error."""
         settings = self.settings.model_copy(update=QUICK | changes)
         metrics, progress = Metrics(), Progress()
         service = Service(settings, handlers, metrics, progress, hooks)
@@ -97,6 +108,10 @@ class Workers:
         finally:
             await running.stop()
 
+    async def publish(self, n: int, *, first: int = 0) -> list[str]:
+        """Publish `n` events of `n` payments; return their entry ids."""
+        return [await self.stream.publish(contract_event(f"evt_{i}", f"pi_{i}")) for i in range(first, first + n)]
+
     async def rows(self, query: str, *arguments: object) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in await self.connection.fetch(query, *arguments)]
 
@@ -105,38 +120,65 @@ class Workers:
         return row
 
     async def events(self) -> list[str]:
-        """The ids of the events that are applied."""
+        """Return the ids of the events that are applied."""
         return [row[0] for row in await self.rows("SELECT event_id FROM events ORDER BY event_id")]
 
+    async def deliver(self, consumer: str, entry_id: str, deliveries: int) -> None:
+        """Give an entry this many deliveries, the last of them to a consumer that has been gone for an hour."""
+        await self.redis.xclaim(
+            self.keys.events, GROUP, consumer, 0, [entry_id], idle=3_600_000, retrycount=deliveries, justid=True
+        )
+
+    async def has_events(self, at_least: int) -> bool:
+        return len(await self.events()) >= at_least
+
+    async def has_applied(self, exactly: int) -> bool:
+        return len(await self.events()) == exactly
+
     async def dead(self) -> list[tuple[Any, ...]]:
-        """The dead letters: event id, state, attempts, reason."""
+        """Return the dead letters: event id, state, attempts, reason."""
         return await self.rows("SELECT event_id, state, attempts, reason FROM dead_letters ORDER BY id")
 
     async def pending(self) -> dict[str, tuple[str, int]]:
-        """The pending list: entry id → consumer, deliveries."""
+        """Return the pending list: entry id → consumer, deliveries."""
         rows: list[Any] = await self.redis.xpending_range(self.keys.events, GROUP, "-", "+", 1000)
         return {r["message_id"].decode(): (r["consumer"].decode(), r["times_delivered"]) for r in rows}
 
     async def consumers(self) -> list[str]:
-        """The names in the group."""
+        """Return the names in the group."""
         return sorted(c["name"].decode() for c in await self.redis.xinfo_consumers(self.keys.events, GROUP))
 
+    async def names(self) -> list[str]:
+        """Return the names in the group, or none where there is no group yet."""
+        return await self.consumers() if await self.redis.xinfo_groups(self.keys.events) else []
+
+    async def has_pending(self, entry_id: str, consumer: str) -> bool:
+        """Return whether the entry is pending for the consumer."""
+        return (await self.names()) != [] and (await self.pending()).get(entry_id, ("", 0))[0] == consumer
+
+    async def leases(self) -> list[int]:
+        """Return the numbers of the leases that have a living owner."""
+        return [number for number in range(1, 10) if await self.redis.exists(self.keys.slot(number))]
+
+    async def has_leases(self, *numbers: int) -> bool:
+        return await self.leases() == list(numbers)
+
     async def drained(self) -> None:
-        """Waits until nothing is left in the stream."""
+        """Wait until the stream is empty."""
         await until(self._is_empty, what="the stream is drained")
 
-    async def noted(self) -> None:
-        """Waits until a worker has left word of why an entry waits."""
-        await until(lambda: self.redis.hlen(self.keys.failures), what="it is noted why an entry waits")
+    async def failure_recorded(self) -> None:
+        """Wait until a worker has recorded why an entry waits."""
+        await until(lambda: self.redis.hlen(self.keys.failures), what="it is recorded why an entry waits")
 
     async def findings(self) -> Sequence[str]:
-        """Every invariant that is broken, and every sum that does not agree."""
+        """Return every broken invariant, and every sum that does not agree."""
         found = await audit(self.connection)
         _, more = await account_for_entries(self.redis, self.keys, self.connection, timeout_s=AUDIT_TIMEOUT_S)
         return [f"{finding.name}: {finding.rows}" for finding in [*found, *more]]
 
-    async def assert_settled(self) -> None:
-        """Nothing left in the stream or pending, nothing noted as failing, every sum agrees."""
+    async def assert_all_acked(self) -> None:
+        """Check that the stream and the pending list are empty, no failure is recorded, and every sum agrees."""
         assert not await self.stream.entries()
         assert not await self.pending()
         assert not await self.redis.hgetall(self.keys.failures)
@@ -146,8 +188,22 @@ class Workers:
         return not await self.redis.xlen(self.keys.events)
 
 
+def failing(error: Exception | None = None, *, times: int = 1_000_000) -> Handlers:
+    """Return the built-in handlers, and one that fails `times` times, for the POISON event only."""
+    handlers, left = HANDLERS.joined_with(Handlers()), times
+
+    @handlers.on("stripe", "payment_intent.succeeded")
+    async def fail(_: Connection, event: Event) -> None:
+        nonlocal left
+        if event.event_id == POISON and left > 0:
+            left -= 1
+            raise error or ValueError("the moon is in the wrong house")
+
+    return handlers
+
+
 def once_at(hook: Hook, action: Callable[[], Awaitable[object]]) -> Hooks:
-    """A watch that halts the worker at the first such moment until `action` is done, in a thread with its own loop."""
+    """Return hooks that halt the worker at the first such step until `action` is done, in a thread of its own."""
     done = False
 
     def hooks(reached: Hook) -> None:
@@ -160,7 +216,7 @@ def once_at(hook: Hook, action: Callable[[], Awaitable[object]]) -> Hooks:
 
 
 def in_thread(action: Callable[[], Awaitable[object]]) -> None:
-    """Runs it to its end while this thread, and so its event loop, stands still."""
+    """Run it to its end while this thread, and so its event loop, is blocked."""
 
     async def run() -> None:
         await action()

@@ -1,4 +1,4 @@
-"""States of the stream, built by hand as the gateway and the workers leave them."""
+"""States of the stream, built as the gateway and the workers leave them."""
 
 import io
 import json
@@ -22,14 +22,14 @@ SEEN_TTL_S = 3600
 
 @dataclass
 class Stream:
-    """One test's stream."""
+    """The stream of one test."""
 
     redis: Redis
     keys: Keys
     ids: list[str] = field(default_factory=list)
 
     async def publish(self, event: Event) -> str:
-        """As the gateway does: the entry, its marker, and the epoch with the first one."""
+        """Add an entry as the gateway does: with its marker, and the epoch with the first one."""
         entry_id = await self.publish_fields(to_fields(event))
         await self.redis.set(self.keys.seen(event.namespace, event.event_id), entry_id, ex=SEEN_TTL_S)
         return entry_id
@@ -44,7 +44,7 @@ class Stream:
         return entry_id
 
     async def read(self, consumer: str, count: int = 10) -> list[Entry | Unreadable]:
-        """As a worker does; makes the group where it is missing."""
+        """Read new entries as a worker does, and make the group where it is missing."""
         if not await self.redis.xinfo_groups(self.keys.events):
             await self.redis.xgroup_create(self.keys.events, GROUP, "0")
         reply = await self.redis.xreadgroup(GROUP, consumer, {self.keys.events: ">"}, count=count)
@@ -53,7 +53,7 @@ class Stream:
         return [read_entry(entry_id, 1, fields) for entry_id, fields in found]
 
     async def entries(self) -> dict[str, dict[bytes, bytes]]:
-        """What is in the stream: id → fields."""
+        """Return the stream's entries: id → fields."""
         rows = cast("list[tuple[bytes, dict[bytes, bytes]]]", await self.redis.xrange(self.keys.events))
         return {entry_id.decode(): fields for entry_id, fields in rows}
 
@@ -63,19 +63,21 @@ class Stream:
     async def lock(self, event: Event, consumer: str) -> None:
         await self.redis.set(self.keys.lock(event.namespace, event.resource), f"{consumer}:abc", px=60_000)
 
-    async def note(self, entry_id: str, kind: str, reason: str, attempt: int, retry_in_s: float) -> None:
+    async def record_failure(self, entry_id: str, kind: str, reason: str, attempt: int, retry_in_s: float) -> None:
         now = datetime.now(UTC)
-        note = {"kind": kind, "reason": reason, "attempt": attempt, "at": now.isoformat(),
+        failure = {"kind": kind, "reason": reason, "attempt": attempt, "at": now.isoformat(),
                 "retry_at": (now + timedelta(seconds=retry_in_s)).isoformat()}  # fmt: skip
-        await self.redis.hset(self.keys.failures, entry_id, json.dumps(note))
+        await self.redis.hset(self.keys.failures, entry_id, json.dumps(failure))
 
     async def drop(self, entry_id: str) -> None:
-        """What follows a commit or a burial, without the marker."""
+        """Acknowledge and delete an entry, but leave its marker."""
         await self.redis.xack(self.keys.events, GROUP, entry_id)
         await self.redis.xdel(self.keys.events, entry_id)
 
-    async def bury(self, connection: asyncpg.Connection, entry: Entry | Unreadable, reason: str = "Reject: no") -> int:
-        """As a worker does with an entry that cannot be applied. Returns the letter's number."""
+    async def dead_letter(
+        self, connection: asyncpg.Connection, entry: Entry | Unreadable, reason: str = "Reject: no"
+    ) -> int:
+        """Dead-letter an entry as a worker does. Returns the dead letter's number."""
         await store.dead_letter(connection, entry, reason, f"Traceback of {reason}")
         await self.drop(entry.entry_id)
         if isinstance(entry, Entry):
@@ -85,7 +87,7 @@ class Stream:
 
 
 def settings_for(redis_url: str, database_url: str, key_prefix: str, **changes: Any) -> Settings:
-    """A worker's settings, with no metrics port unless asked for."""
+    """Return a worker's settings, with no metrics port unless asked for."""
     values = {"redis_url": redis_url, "database_url": database_url, "key_prefix": key_prefix}
     return Settings.model_validate(values | {"CONSUMERS_METRICS_PORT": 0} | changes)
 

@@ -1,7 +1,7 @@
-"""`python -m tests.support.worker_at SIGNAL HOOK`: one worker that sends itself a signal at its first such moment.
+"""`python -m tests.support.worker_at SIGNAL HOOK`: one worker that sends itself a signal at a step of its first batch.
 
-With SIGKILL it dies there; with SIGSTOP it stands still there until somebody sends SIGCONT. The production code has no
-such switches: it has moments, and somebody who watches them.
+With SIGKILL it dies there; with SIGSTOP it is frozen until it gets SIGCONT. The production code has no such switches,
+only the hooks.
 """
 
 import os
@@ -16,7 +16,7 @@ STAT_STOPPED = "T"
 
 
 def signal_at(number: signal.Signals, hook: str) -> Hooks:
-    """Sends it to this process once."""
+    """Return hooks that send the signal to this process once."""
     sent = False
 
     def hooks(reached: Hook) -> None:
@@ -29,7 +29,7 @@ def signal_at(number: signal.Signals, hook: str) -> Hooks:
 
 
 def is_stopped(pid: int) -> bool:
-    """Whether the process stands still."""
+    """Return whether the process is stopped."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].startswith(STAT_STOPPED)
 
 

@@ -87,7 +87,7 @@ async def test_a_slow_handler_keeps_its_lock_and_its_event(ready: Workers, keys:
             await ready.drained()
     assert calls == 1
     assert await ready.rows(CALLED) == [("evt_slow",)]
-    await ready.assert_settled()
+    await ready.assert_all_acked()
 
 
 async def test_the_time_limit_is_a_failed_attempt_of_that_event_alone(ready: Workers) -> None:
@@ -166,7 +166,7 @@ async def test_what_one_handler_does_wrong_is_its_own_event_s_affair(
     assert [row[0] for row in await ready.dead()] == ["evt_c"]
     assert await ready.row("SELECT count(*)::int FROM payments") == (4,)
     assert await ready.rows("SELECT FROM unfinished") == []
-    await ready.assert_settled()
+    await ready.assert_all_acked()
 
 
 async def test_a_savepoint_undoes_its_block_alone(ready: Workers) -> None:
@@ -185,7 +185,7 @@ async def test_a_savepoint_undoes_its_block_alone(ready: Workers) -> None:
     async with ready.working(handlers):
         await ready.drained()
     assert await ready.rows(CALLED) == [("evt_a",), ("kept",)]
-    await ready.assert_settled()
+    await ready.assert_all_acked()
 
 
 async def test_retry_tries_again_when_it_said(ready: Workers) -> None:

@@ -64,7 +64,7 @@ async def test_the_balances_are_exact(ready: Workers, batch_size: int) -> None:
     assert await ready.rows(BALANCES) == [("ada", "EUR", 1400), ("grace", "EUR", 700)], [e.event_id for e in told]
     assert await ready.row("SELECT count(*), sum(amount)::int FROM credit_changes") == (16, 2800)
     assert await ready.dead() == []
-    await ready.assert_settled()
+    await ready.assert_all_acked()
 
 
 async def test_a_worker_finds_the_module_in_its_folder(ready: Workers, programs: Programs) -> None:
