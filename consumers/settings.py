@@ -1,98 +1,142 @@
-"""What a worker can be told. Every limit has its name here; read once, in `__main__`."""
+"""The settings of a worker and of the commands about it. Built only in `__main__.py` files."""
 
-from typing import Self
+from pathlib import Path
+from typing import Annotated, Any, Self
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, model_validator
 
 from contract.keys import PREFIX_DEFAULT
+from runtime.settings import KeyPrefix, LogLevel, PostgresUrl, ProgramSettings, RedisUrl
 
 DAY_S = 24 * 60 * 60
 MIB = 1024 * 1024
 
 TRANSACTION_IDLE_FACTOR = 1.2
-"""How much longer than one call of a handler Postgres must keep a silent transaction."""
-
-_SCHEMES = {"redis_url": ("redis://", "rediss://", "unix://"), "database_url": ("postgresql://", "postgres://")}
+"""How much longer than one call of a handler Postgres must keep an idle transaction."""
 
 
-class Settings(BaseSettings):
-    """A worker's limits and addresses, by their names in the environment. Units are in the names."""
+def _one_and_a_half_lock_lives(known: dict[str, Any]) -> int:
+    return int(known.get("lock_ttl_ms", 0)) * 3 // 2
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
 
-    redis_url: SecretStr = Field(description="redis://, rediss:// or unix://; may hold a password")
-    database_url: SecretStr = Field(description="postgresql://; may hold a password")
-    key_prefix: str = Field(PREFIX_DEFAULT, min_length=1, description="what every Redis name begins with")
-    sources_file: str = Field(
-        "sources.toml", description="where sources say how their money is booked; no secrets read"
-    )
-    handlers: str = Field("", description="module:name of the user's handlers; empty: the built-in ones only")
-    handlers_folder: str = Field(
-        "docs/examples", description="where that module is looked for, after all that is installed"
-    )
+class Settings(ProgramSettings):
+    """All settings of a worker; each name in upper case is an environment variable, or a line of `.env`."""
 
-    batch_size: int = Field(500, ge=1, le=2000, description="entries of one transaction")
-    batch_bytes_max: int = Field(4 * MIB, ge=1, description="bytes of one transaction, past which no more is read")
-    parked_max: int = Field(2000, ge=1, description="entries a worker keeps while they wait; past it, it reads no more")
-    parked_bytes_max: int = Field(64 * MIB, ge=1, description="the same in bytes")
-    block_ms: int = Field(1000, ge=1, le=10_000, description="how long a read waits for new entries")
+    redis_url: RedisUrl
+    """Your own Redis or Valkey: redis://, rediss:// or unix://; unset: the stack starts one."""
 
-    lock_ttl_ms: int = Field(10_000, ge=100, description="the resource lock's life, renewed while work goes on")
-    claim_idle_ms: int = Field(
-        default_factory=lambda known: known.get("lock_ttl_ms", 0) * 3 // 2,
-        ge=100,
-        description="idle time after which another worker takes an entry over; one and a half lock lives unless set",
-    )
-    slot_ttl_ms: int = Field(10_000, ge=100, description="the life of a worker's claim on its name, renewed")
-    busy_delay_ms: int = Field(50, ge=1, description="before a busy resource is tried again, jittered")
+    database_url: PostgresUrl
+    """Your own PostgreSQL: postgresql://; unset: the stack starts one."""
 
-    max_attempts: int = Field(10, ge=1, description="deliveries before an event that keeps failing is dead-lettered")
-    retry_delay_ms: int = Field(1000, ge=1, description="before the first retry; doubles with each, jittered")
-    retry_delay_max_ms: int = Field(300_000, ge=1, description="the longest wait between two attempts")
-    outage_delay_ms: int = Field(200, ge=1, description="before Redis or Postgres is tried again; doubles, jittered")
-    outage_delay_max_ms: int = Field(10_000, ge=1, description="the longest wait for Redis or Postgres")
+    key_prefix: KeyPrefix = PREFIX_DEFAULT
+    """The first part of every name in Redis, so that installations can share a server."""
 
-    seen_ttl_s: int = Field(30 * DAY_S, ge=60, description="life of the duplicate marker of an accepted event")
-    committed_ttl_s: int = Field(3600, ge=1, description="its life once committed; after it only Postgres remembers")
+    sources_file: Path = Path("sources.toml")
+    """The file with each endpoint, its provider, secrets and posting rules. Workers do not read the secrets."""
 
-    redis_timeout_s: float = Field(5, gt=0, description="for one Redis command, beyond the time a read may block")
-    acquire_timeout_s: float = Field(5, gt=0, description="for a Postgres connection")
-    statement_timeout_s: float = Field(30, gt=0, description="for one Postgres statement, on both sides")
-    row_lock_timeout_s: float = Field(5, gt=0, description="for a lock inside Postgres, such as a resource's")
-    transaction_idle_s: float = Field(15, gt=0, description="after which Postgres ends a stopped worker's transaction")
-    handler_timeout_s: float = Field(10, gt=0, description="for one call of a handler")
-    drain_timeout_s: float = Field(20, gt=0, description="to finish what is in hand after SIGTERM")
-    progress_limit_s: float = Field(60, gt=0, description="without progress, after which a worker ends itself")
+    handlers: str = ""
+    """module:name of your handlers (docs/handlers.md); empty: the built-in ones only."""
 
-    metrics_host: str = Field("127.0.0.1", validation_alias="CONSUMERS_METRICS_HOST")
-    metrics_port: int = Field(9100, ge=0, le=65535, validation_alias="CONSUMERS_METRICS_PORT", description="0: none")
-    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    handlers_folder: str = "docs/examples"
+    """The folder that has this module, searched after everything installed. In Compose, the workers see this folder."""
 
-    @field_validator(*_SCHEMES)
-    @classmethod
-    def _scheme_is_known(cls, url: SecretStr, info: ValidationInfo) -> SecretStr:
-        schemes = _SCHEMES[str(info.field_name)]
-        if not url.get_secret_value().startswith(schemes):
-            raise ValueError(f"the URL starts with none of {', '.join(schemes)}")
-        return url
+    batch_size: Annotated[int, Field(ge=1, le=2000)] = 500
+    """Entries of one transaction."""
+
+    batch_bytes_max: Annotated[int, Field(ge=1)] = 4 * MIB
+    """Bytes of one transaction; above it no more entries are read for it."""
+
+    parked_max: Annotated[int, Field(ge=1)] = 2000
+    """Delayed entries that a worker keeps; above it, it reads no more."""
+
+    parked_bytes_max: Annotated[int, Field(ge=1)] = 64 * MIB
+    """The bytes of these entries; above it, a worker reads no more."""
+
+    block_ms: Annotated[int, Field(ge=1, le=10_000)] = 1000
+    """How long a read waits for new entries."""
+
+    lock_ttl_ms: Annotated[int, Field(ge=100)] = 10_000
+    """The life of a resource lock, renewed while the worker works under it."""
+
+    claim_idle_ms: Annotated[int, Field(ge=100, default_factory=_one_and_a_half_lock_lives)]
+    """The idle time after which another worker claims an entry; one and a half times LOCK_TTL_MS unless set."""
+
+    slot_ttl_ms: Annotated[int, Field(ge=100)] = 10_000
+    """The life of the lease on a worker's name, renewed."""
+
+    busy_delay_ms: Annotated[int, Field(ge=1)] = 50
+    """The delay before an entry of a locked resource is tried again, jittered."""
+
+    max_attempts: Annotated[int, Field(ge=1)] = 10
+    """Deliveries of an event that keeps failing, before it is dead-lettered."""
+
+    retry_delay_ms: Annotated[int, Field(ge=1)] = 1000
+    """The delay before the first retry of an event; doubles with each, jittered."""
+
+    retry_delay_max_ms: Annotated[int, Field(ge=1)] = 300_000
+    """The longest delay before a retry of an event."""
+
+    outage_delay_ms: Annotated[int, Field(ge=1)] = 200
+    """The delay before Redis or Postgres is tried again; doubles, jittered."""
+
+    outage_delay_max_ms: Annotated[int, Field(ge=1)] = 10_000
+    """The longest delay before Redis or Postgres is tried again."""
+
+    seen_ttl_s: Annotated[int, Field(ge=60)] = 30 * DAY_S
+    """How long Redis remembers an accepted event that is not committed yet; longer than any provider retries."""
+
+    committed_ttl_s: Annotated[int, Field(ge=1)] = 3600
+    """How long Redis remembers an event once it is committed; after it only Postgres does."""
+
+    redis_timeout_s: Annotated[float, Field(gt=0)] = 5
+    """The limit for connecting to Redis and for one exchange with it; past it the gateway answers 503."""
+
+    acquire_timeout_s: Annotated[float, Field(gt=0)] = 5
+    """The limit for getting a Postgres connection."""
+
+    statement_timeout_s: Annotated[float, Field(gt=0)] = 30
+    """The limit for one Postgres statement, on both sides."""
+
+    row_lock_timeout_s: Annotated[float, Field(gt=0)] = 5
+    """The limit for waiting for a lock inside Postgres, such as a resource's."""
+
+    transaction_idle_s: Annotated[float, Field(gt=0)] = 15
+    """The idle time after which Postgres ends the transaction of a stopped worker."""
+
+    handler_timeout_s: Annotated[float, Field(gt=0)] = 10
+    """The limit for one call of a handler."""
+
+    drain_timeout_s: Annotated[float, Field(gt=0)] = 20
+    """The limit for finishing the entries in flight after SIGTERM."""
+
+    progress_limit_s: Annotated[float, Field(gt=0)] = 60
+    """The time without progress after which a worker ends itself."""
+
+    metrics_host: Annotated[str, Field(validation_alias="CONSUMERS_METRICS_HOST")] = "127.0.0.1"
+    """The address where the workers serve /metrics and /healthz."""
+
+    metrics_port: Annotated[int, Field(ge=0, le=65_535, validation_alias="CONSUMERS_METRICS_PORT")] = 9100
+    """The port of the workers' /metrics and /healthz, shared by all of a host; 0: none; unset: 9100 if free."""
+
+    log_level: LogLevel = "INFO"
+    """The lowest level that is logged."""
 
     @model_validator(mode="after")
-    def _takeover_is_late_enough(self) -> Self:
+    def _claims_come_after_the_lock(self) -> Self:
         if self.claim_idle_ms <= self.lock_ttl_ms:
-            raise ValueError("CLAIM_IDLE_MS must be longer than LOCK_TTL_MS, or entries are taken over while locked")
+            raise ValueError("CLAIM_IDLE_MS must be longer than LOCK_TTL_MS, or entries are claimed while locked")
         return self
 
     @model_validator(mode="after")
     def _handlers_have_time(self) -> Self:
         if self.transaction_idle_s < self.handler_timeout_s * TRANSACTION_IDLE_FACTOR:
             raise ValueError(
-                f"TRANSACTION_IDLE_S must be at least {TRANSACTION_IDLE_FACTOR} times HANDLER_TIMEOUT_S: Postgres would"
-                " end the transaction of a slow handler as if its worker were gone, and the event be tried for ever"
+                f"TRANSACTION_IDLE_S must be at least {TRANSACTION_IDLE_FACTOR} times HANDLER_TIMEOUT_S, or Postgres"
+                " ends the transaction of a slow handler as if its worker were gone, and the event is retried for ever"
             )
         return self
 
     @property
     def heartbeat_s(self) -> float:
-        """How often locks, entries in hand and the slot are renewed: three chances before the first one expires."""
+        """The time between renewals of locks, lease and entries in flight: three before the first of them expires."""
         return min(self.lock_ttl_ms, self.slot_ttl_ms, self.claim_idle_ms) / 3000

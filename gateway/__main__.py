@@ -1,9 +1,10 @@
-"""`python -m gateway` reads the settings and serves until SIGTERM.
+"""`python -m gateway`: receive webhooks until SIGTERM.
 
-Exit codes: 0 stopped, 1 failed, 2 wrong settings. `python -m gateway check` says why a recorded request does not
-verify; `gateway/check/command.py` has its exit codes.
+Exit codes: 0 stopped; 1 failed, or requests had to be cut off; 2 wrong usage or settings.
+`python -m gateway check --help` has those of `check`.
 """
 
+import argparse
 import os
 import resource
 import shutil
@@ -15,49 +16,43 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import uvloop
-from dotenv import dotenv_values
-from pydantic import ValidationError
 
 from gateway.check import command as check
 from gateway.processes import Supervisor
-from gateway.settings import Settings, problems
+from gateway.settings import Settings
 from gateway.sources import SourcesError, load_sources
 from gateway.tls import TlsError, tls_context
 from providers.base import Provider
 from runtime import logs
+from runtime.command_line import fail, make_parser
+from runtime.settings import SETTINGS_EXIT_CODE, SettingsError, load_settings, read_env_files
 
-SETTINGS_ARE_WRONG = 2
 METRICS_DIR = "PROMETHEUS_MULTIPROC_DIR"
 
 OTHER_FILES = 128
 """Files a process has open apart from its clients' connections: Redis, metrics, logs."""
 
 
-def main() -> int:
-    """Run the gateway, or one check; return the exit code."""
-    checking = check.options(sys.argv[2:]) if sys.argv[1:2] == ["check"] else None
-    files = _env_files()
+def main(argv: list[str]) -> int:
+    """Run the gateway, or one check, and return the exit code."""
+    arguments = _parser().parse_args(argv)
     try:
-        settings = Settings(_env_file=files)  # type: ignore[call-arg]
-    except ValidationError as error:
-        return _wrong(["The settings cannot be used, so nothing was started:", *(f"  - {p}" for p in problems(error))])
-    try:
-        sources = load_sources(settings.sources_file, _environment(files))
-    except SourcesError as error:
-        return _wrong([str(error)])
-    if checking:
-        return check.run(checking, sources)
+        settings = load_settings(Settings)
+        sources = load_sources(settings.sources_file, read_env_files() | dict(os.environ))
+    except (SettingsError, SourcesError) as error:
+        return fail(f"{error}", SETTINGS_EXIT_CODE)
+    if arguments.command == "check":
+        return check.run(arguments, sources)
     try:
         tls = tls_context(settings)
     except TlsError as error:
-        return _wrong([f"TLS cannot be used, so nothing was started: {error}"])
+        return fail(f"TLS cannot be used, so nothing was started: {error}", SETTINGS_EXIT_CODE)
     logs.configure(settings.log_level)
     _allow_open_files(settings.connections_max + OTHER_FILES)
     try:
         listening = _listen(settings.gateway_host, settings.gateway_port)
     except OSError as error:
-        sys.stderr.write(f"The gateway cannot listen on {settings.gateway_host}:{settings.gateway_port}: {error}\n")
-        return 1
+        return fail(f"The gateway cannot listen on {settings.gateway_host}:{settings.gateway_port}: {error}", 1)
     with listening:
         if settings.gateway_processes == 1:
             os.environ.pop(METRICS_DIR, None)
@@ -121,24 +116,12 @@ def _listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def _env_files() -> tuple[Path, ...]:
-    """Return the files of settings: what the running stack chose, then `.env`, which wins over it."""
-    data_dir = os.environ.get("DATA_DIR") or dotenv_values(".env").get("DATA_DIR") or ".data"
-    return (Path(data_dir) / "stack.env", Path(".env"))
-
-
-def _environment(files: tuple[Path, ...]) -> dict[str, str]:
-    """Return the variables that `${NAME}` in sources.toml may name; the process environment wins over the files."""
-    found: dict[str, str] = {}
-    for file in files:
-        found |= {name: value for name, value in dotenv_values(file, interpolate=False).items() if value}
-    return found | dict(os.environ)
-
-
-def _wrong(lines: list[str]) -> int:
-    sys.stderr.write("\n".join(lines) + "\n")
-    return SETTINGS_ARE_WRONG
+def _parser() -> argparse.ArgumentParser:
+    parser = make_parser("gateway", __doc__ or "")
+    commands = parser.add_subparsers(dest="command", metavar="[check]")
+    check.add_arguments(commands.add_parser("check", help="say why a recorded request does not verify"))
+    return parser
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -1,53 +1,34 @@
 """The gateway's settings, from the environment. Built only in `__main__.py`."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, model_validator
 
 from contract.keys import PREFIX_DEFAULT
 from runtime.durability import Durability
+from runtime.settings import KeyPrefix, LogLevel, ProgramSettings, RedisUrl
 
 DAY_S = 86_400
-SCHEMES = ("redis://", "rediss://", "unix://")
 
 
-def _check_redis_url(url: SecretStr) -> SecretStr:
-    if not url.get_secret_value().startswith(SCHEMES):
-        raise ValueError(f"the URL starts with none of {', '.join(SCHEMES)}")
-    return url
+class Settings(ProgramSettings):
+    """All settings of the gateway; each name in upper case is an environment variable, or a line of `.env`."""
 
+    redis_url: RedisUrl = SecretStr("redis://127.0.0.1:6379/0")
+    """Your own Redis or Valkey: redis://, rediss:// or unix://; unset: the stack starts one."""
 
-def _upper(text: object) -> object:
-    return text.upper() if isinstance(text, str) else text
-
-
-class Settings(BaseSettings):
-    """All settings; each name in upper case is an environment variable, or a line of `.env`."""
-
-    model_config = SettingsConfigDict(
-        env_file_encoding="utf-8",
-        env_ignore_empty=True,
-        extra="ignore",
-        frozen=True,
-        hide_input_in_errors=True,
-    )
-
-    redis_url: Annotated[SecretStr, AfterValidator(_check_redis_url)] = SecretStr("redis://127.0.0.1:6379/0")
-    """Where Redis or Valkey is: redis://, rediss:// or unix://."""
-
-    key_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = PREFIX_DEFAULT
-    """What every name in Redis begins with, so that installations can share a server."""
+    key_prefix: KeyPrefix = PREFIX_DEFAULT
+    """The first part of every name in Redis, so that installations can share a server."""
 
     sources_file: Path = Path("sources.toml")
-    """The file that names each endpoint, its provider and its secrets."""
+    """The file with each endpoint, its provider, secrets and posting rules. Workers do not read the secrets."""
 
     gateway_host: str = "127.0.0.1"
-    """The address to listen on; 0.0.0.0 or :: for all."""
+    """The address the gateway listens on; 0.0.0.0 or :: for all."""
 
     gateway_port: Annotated[int, Field(ge=0, le=65_535)] = 8080
-    """The port to listen on; 0 lets the system choose, and the log says which."""
+    """The gateway's port; unset: 8080, or a free one that `make up` chooses and remembers in DATA_DIR."""
 
     gateway_tls_cert: Path | None = None
     """The certificate chain for HTTPS, a PEM file; with GATEWAY_TLS_KEY. TLS 1.2 or later. Unset: plain HTTP."""
@@ -62,7 +43,7 @@ class Settings(BaseSettings):
     """How many processes share the port."""
 
     durability: Durability = "fsync"
-    """What a 2xx promises: `fsync`, `fsync+replica`, or `memory` (a crash of Redis may lose accepted events)."""
+    """What a 2xx guarantees: `fsync`, `fsync+replica`, or `memory` (a crash of Redis may lose accepted events)."""
 
     replicas: Annotated[int, Field(ge=1, le=16)] = 1
     """How many replicas must confirm, with DURABILITY=fsync+replica."""
@@ -74,10 +55,10 @@ class Settings(BaseSettings):
     """How long WAITAOF or WAIT may take to confirm a write; less than REDIS_TIMEOUT_S."""
 
     redis_timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
-    """How long connecting to Redis, or one exchange with it, may take before the sender gets a 503."""
+    """The limit for connecting to Redis and for one exchange with it; past it the gateway answers 503."""
 
     backlog_limit: Annotated[int, Field(ge=1)] = 1_000_000
-    """The stream's length past which new events are answered 429."""
+    """The length of the stream above which new events are answered 429."""
 
     seen_ttl_s: Annotated[int, Field(ge=60)] = 30 * DAY_S
     """How long Redis remembers an accepted event that is not committed yet; longer than any provider retries."""
@@ -92,7 +73,7 @@ class Settings(BaseSettings):
     """Bytes in one exchange with Redis; one event always fits."""
 
     publish_queue_max: Annotated[int, Field(ge=1)] = 10_000
-    """Deliveries of one process waiting for Redis, past which the answer is 503."""
+    """Deliveries of one process that may wait for Redis; above it the answer is 503."""
 
     body_bytes_max: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
     """The largest body; a larger one is answered 413."""
@@ -122,7 +103,7 @@ class Settings(BaseSettings):
     """How long the rest of a refused body is read, so that the sender gets to read the answer."""
 
     connections_max: Annotated[int, Field(ge=1)] = 4096
-    """Open connections of one process, past which the answer is 503. The limit of open files is raised to fit."""
+    """Open connections of one process; above it the answer is 503. The limit of open files is raised to fit."""
 
     prefer_wait_s_max: Annotated[float, Field(ge=0, le=60)] = 30.0
     """The longest time `Prefer: wait=N` may ask to wait for the commit."""
@@ -133,8 +114,8 @@ class Settings(BaseSettings):
     shutdown_timeout_s: Annotated[float, Field(gt=0)] = 20.0
     """How long requests under way may take after SIGTERM."""
 
-    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)] = "INFO"
-    """The least level that is logged."""
+    log_level: LogLevel = "INFO"
+    """The lowest level that is logged."""
 
     refusals_logged_per_minute: Annotated[int, Field(ge=1)] = 60
     """Refused requests of one kind that are logged; the others are only counted, so that nobody can fill the disk."""
@@ -150,11 +131,3 @@ class Settings(BaseSettings):
         if self.durability_timeout_s >= self.redis_timeout_s:
             raise ValueError("DURABILITY_TIMEOUT_S must be less than REDIS_TIMEOUT_S")
         return self
-
-
-def problems(error: ValidationError) -> list[str]:
-    """Return each problem as one sentence that names the variable and never its value."""
-    return [
-        f"{'.'.join(map(str, each['loc'])).upper() or 'settings'}: {each['msg']}"
-        for each in error.errors(include_url=False, include_context=False, include_input=False)
-    ]

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -29,7 +28,7 @@ class Posting:
     @classmethod
     def read(cls, settings: Settings) -> "Posting":
         """Read both from where the workers read them. Raise PostingRulesError and HandlersError."""
-        rules = read_posting_rules(Path(settings.sources_file))
+        rules = read_posting_rules(settings.sources_file)
         return cls(rules, load(settings.handlers, builtin(rules), settings.handlers_folder))
 
 

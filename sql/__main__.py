@@ -7,15 +7,15 @@ Exit codes: 0 all is well; 1 audit found rows that must not exist, or a migratio
 import argparse
 import asyncio
 import json
-import logging
 import sys
 from typing import Any
 
 import asyncpg
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 from rich.console import Console
 
+from runtime import logs
+from runtime.command_line import fail, make_parser
+from runtime.settings import SETTINGS_EXIT_CODE, SettingsError, load_settings
 from sql.audit import INVARIANTS, audit
 from sql.connect import UnreachableError, connect
 from sql.migrate import MigrationError, migrate, status
@@ -23,25 +23,25 @@ from sql.report import findings_json, migrations_json, print_findings, print_mig
 from sql.settings import Settings
 
 EXIT_BROKEN = 1
-EXIT_USAGE = 2
 EXIT_UNREACHABLE = 3
 
 
-def main() -> int:
-    """Runs one command and returns its exit code."""
-    arguments = _parser().parse_args()
+def main(argv: list[str]) -> int:
+    """Run one command and return its exit code."""
+    arguments = _parser().parse_args(argv)
     try:
-        settings = Settings()
-    except ValidationError as error:
-        return _fail("\n".join(_sentence(detail) for detail in error.errors()), EXIT_USAGE)
+        settings = load_settings(Settings)
+    except SettingsError as error:
+        return fail(f"{error}", SETTINGS_EXIT_CODE)
+    logs.configure("ERROR")
     try:
         return asyncio.run(_COMMANDS[arguments.command](settings, arguments.json))
     except UnreachableError as error:
-        return _fail(f"{error}. Nothing was changed.", EXIT_UNREACHABLE)
+        return fail(f"{error}. Nothing was changed.", EXIT_UNREACHABLE)
     except (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError) as error:
-        return _fail(f"The connection to PostgreSQL was lost: {error or type(error).__name__}.", EXIT_UNREACHABLE)
+        return fail(f"The connection to PostgreSQL was lost: {error or type(error).__name__}.", EXIT_UNREACHABLE)
     except asyncpg.UndefinedTableError as error:
-        return _fail(f"The schema is not there ({error}): run `python -m sql migrate` first.", EXIT_USAGE)
+        return fail(f"The schema is not there ({error}): run `python -m sql migrate` first.", SETTINGS_EXIT_CODE)
 
 
 async def _migrate(settings: Settings, as_json: bool) -> int:
@@ -50,9 +50,9 @@ async def _migrate(settings: Settings, as_json: bool) -> int:
         try:
             applied = await migrate(connection, lock_wait_s=settings.migrate_lock_wait_s)
         except MigrationError as error:
-            return _fail(f"{error}. The migrations before it stay applied, this one left no trace.", EXIT_BROKEN)
+            return fail(f"{error}. The migrations before it stay applied, this one left no trace.", EXIT_BROKEN)
         except TimeoutError:
-            return _fail("Another migration did not end in time. Nothing was changed.", EXIT_BROKEN)
+            return fail("Another migration did not end in time. Nothing was changed.", EXIT_BROKEN)
     if as_json:
         _print_json({"applied": applied})
     else:
@@ -91,16 +91,11 @@ _HELP = {
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m sql", description=__doc__)
+    parser = make_parser("sql", __doc__ or "")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, text in _HELP.items():
         commands.add_parser(name, help=text).add_argument("--json", action="store_true", help="for scripts")
     return parser
-
-
-def _sentence(detail: ErrorDetails) -> str:
-    name = ".".join(str(part) for part in detail["loc"]).upper()
-    return f"{name}: {str(detail['msg']).removeprefix('Value error, ')}."
 
 
 def _print_json(document: dict[str, Any]) -> None:
@@ -111,11 +106,5 @@ def _console() -> Console:
     return Console(soft_wrap=True)
 
 
-def _fail(sentence: str, code: int) -> int:
-    sys.stderr.write(sentence + "\n")
-    return code
-
-
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.ERROR)
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -8,18 +8,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
-from pydantic import ValidationError
-
+from runtime.command_line import make_parser
+from runtime.settings import ENV_FILE, SETTINGS_EXIT_CODE, SettingsError, load_settings
 from stack import compose, dotenv_file, logs, show, state
 from stack.base import Stack, StackError
 from stack.compose import Compose
 from stack.embedded import Embedded
 from stack.programs import plan
 from stack.settings import CONSUMERS_MAX, Settings
-
-DOTENV = Path(".env")
 
 DEMO_TIMES = 25
 DEMO_TIMES_MAX = 1000
@@ -29,15 +26,16 @@ DEMO_TIMES_MAX = 1000
 def main(argv: list[str]) -> int:
     """The exit code of one command."""
     arguments = _parser().parse_args(argv)
-    if arguments.command == "up" and (added := dotenv_file.complete(DOTENV)):
-        show.say(f"Wrote random secrets to .env: {', '.join(added)}.")
     try:
-        settings = Settings()
-    except ValidationError as error:
-        show.complain(f"The environment or .env is not right; nothing was done:\n{error}")
-        return 2
+        settings = load_settings(Settings, [ENV_FILE])
+        if arguments.command == "up" and (added := dotenv_file.complete(ENV_FILE)):
+            show.say(f"Wrote random secrets to .env: {', '.join(added)}.")
+            settings = load_settings(Settings, [ENV_FILE])
+    except SettingsError as error:
+        show.complain(f"{error}")
+        return SETTINGS_EXIT_CODE
     settings = settings.model_copy(update={"data_dir": settings.data_dir.expanduser().resolve()})
-    environ = {**(dotenv_file.read(DOTENV) if DOTENV.exists() else {}), **os.environ}
+    environ = {**dotenv_file.read(ENV_FILE), **os.environ}
     try:
         return COMMANDS[arguments.command](settings, environ, arguments)
     except StackError as error:
@@ -138,7 +136,7 @@ COMMANDS: dict[str, Command] = {
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m stack", description="Runs the whole stack on this machine.")
+    parser = make_parser("stack", __doc__ or "")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="start what does not run, wait until it answers")
     commands.add_parser("down", help="stop everything, keep the data")

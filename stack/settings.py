@@ -1,76 +1,76 @@
-"""What the environment, then `.env`, say about how the stack is run. Built only in `__main__.py`."""
+"""The settings of how the stack is run. Built only in `__main__.py`."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from runtime.settings import PostgresUrl, ProgramSettings, RedisUrl
 from stack import state
 
 CONSUMERS_MAX = 256
 """More workers than this on one host is a typing mistake."""
 
 
-class Settings(BaseSettings):
-    """One stack: its folder, its ports, its servers. The process environment wins over `.env`."""
-
-    model_config = SettingsConfigDict(
-        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
-    )
+class Settings(ProgramSettings):
+    """All settings of one stack; each name in upper case is an environment variable, or a line of `.env`."""
 
     data_dir: Path = Path(".data")
-    """Where the embedded stack keeps its data, its logs, and what it chose."""
+    """Where the embedded stack keeps its data, its logs, and the ports it chose."""
 
     stack: Literal["compose", "embedded"] | None = None
-    """How it is run; None: Docker Compose where an engine answers, else embedded."""
+    """compose or embedded; unset: as before, else Docker Compose where an engine answers, else embedded."""
 
-    consumers: int = Field(default=2, ge=0, le=CONSUMERS_MAX)
+    consumers: Annotated[int, Field(ge=0, le=CONSUMERS_MAX)] = 2
     """How many workers `make up` starts; `make consumers N=…` changes a running pool."""
 
     gateway_host: str = "127.0.0.1"
-    gateway_port: int | None = Field(default=None, ge=1, le=65535)
-    """None: 8080 where it is free, else a free one, remembered in DATA_DIR."""
+    """The address the gateway listens on; 0.0.0.0 or :: for all."""
 
-    consumers_metrics_port: int | None = Field(default=None, ge=0, le=65535)
-    """None: 9100 where it is free, else a free one, remembered in DATA_DIR. 0: the workers open none."""
+    gateway_port: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    """The gateway's port; unset: 8080, or a free one that `make up` chooses and remembers in DATA_DIR."""
 
-    up_timeout_s: float = Field(default=60, gt=0)
+    consumers_metrics_port: Annotated[int, Field(ge=0, le=65_535)] | None = None
+    """The port of the workers' /metrics and /healthz, shared by all of a host; 0: none; unset: 9100 if free."""
+
+    up_timeout_s: Annotated[float, Field(gt=0)] = 60
     """How long `make up` waits for what it started."""
 
-    stop_timeout_s: float = Field(default=60, gt=0)
-    """How long a gateway or worker may finish what it has in hand before it is killed; above SHUTDOWN_TIMEOUT_S and
-    DRAIN_TIMEOUT_S, their own limits."""
+    stop_timeout_s: Annotated[float, Field(gt=0)] = 60
+    """How long a part may take to stop before it is killed; above SHUTDOWN_TIMEOUT_S and DRAIN_TIMEOUT_S."""
 
-    log_bytes_max: int = Field(default=20_000_000, ge=10_000)
-    """A log file above this is moved to `.1`, over the one before."""
+    log_bytes_max: Annotated[int, Field(ge=10_000)] = 20_000_000
+    """A larger log file is renamed to end in `.1`, in place of the one before."""
 
     sources_file: Path = Path("sources.toml")
-    """Read by the gateway and the workers; `make up` starts everything again when it changed."""
+    """The file with each endpoint, its provider, secrets and posting rules. Workers do not read the secrets."""
 
     handlers: str = ""
-    """The module of the user's handlers, `module:name`; `make up` starts everything again when its code changed."""
+    """module:name of your handlers (docs/handlers.md); empty: the built-in ones only."""
 
     handlers_folder: Path = Path("docs/examples")
-    """Where the workers look for that module."""
+    """The folder that has this module, searched after everything installed. In Compose, the workers see this folder."""
 
-    redis_url: SecretStr | None = None
-    """Set: this server is used as it is, and none is started."""
+    redis_url: RedisUrl | None = None
+    """Your own Redis or Valkey: redis://, rediss:// or unix://; unset: the stack starts one."""
 
-    database_url: SecretStr | None = None
-    """Set: this server is used as it is, and none is started."""
+    database_url: PostgresUrl | None = None
+    """Your own PostgreSQL: postgresql://; unset: the stack starts one."""
 
     redis_password: SecretStr = SecretStr("")
+    """The password of the Redis that the stack starts; `make up` makes one at random."""
+
     postgres_password: SecretStr = SecretStr("")
+    """The password of the PostgreSQL that the stack starts; `make up` makes one at random."""
 
     @property
     def digest(self) -> str:
-        """Differs when `make up` would start something else than the last one did."""
+        """A digest of all that a running stack was started with; `make up` restarts it when this changes."""
         files = [Path(".env"), self.sources_file, Path("requirements.lock"), *self._handlers_code()]
         return state.settings_digest(files, (self.handlers, str(self.handlers_folder)))
 
     def _handlers_code(self) -> list[Path]:
-        """The files of the module, or of the package that it is in."""
+        """Return the files of the module, or of the package that it is in."""
         if not self.handlers:
             return []
         name = self.handlers.partition(":")[0].partition(".")[0]
@@ -78,5 +78,5 @@ class Settings(BaseSettings):
 
     @property
     def ports_asked_for(self) -> dict[str, int | None]:
-        """The ports that are named and so are not ours to choose."""
+        """The ports that are set, so that the stack does not choose them."""
         return {"gateway": self.gateway_port, "consumers_metrics": self.consumers_metrics_port}

@@ -7,7 +7,7 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -40,18 +40,14 @@ COVERS = {
 }
 
 
-def options(arguments: Sequence[str]) -> argparse.Namespace:
-    """Parse the command line. Print help or an error and exit where that is all there is to do."""
-    parser = argparse.ArgumentParser(
-        prog="python -m gateway check",
-        description="Say why a recorded request does not verify. Prints nothing secret.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command to its parser, `python -m gateway check`."""
+    parser.description = "Say why a recorded request does not verify. Prints nothing secret."
+    parser.epilog = EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("source", help="its name in sources.toml")
     parser.add_argument("--file", default="-", help="the recorded request; - (the default) reads it from a pipe")
     parser.add_argument("--at", type=_time, help="when it was received (ISO 8601); now if left out")
-    return parser.parse_args(arguments)
 
 
 def run(asked: argparse.Namespace, sources: Mapping[str, Provider]) -> int:

@@ -13,6 +13,7 @@ from rich.console import Console
 from consumers.settings import Settings
 from operations.cli import audit, conflicts, dead, discard, pending, release, replay, resolve, status, why
 from operations.cli.command import EXIT_UNREACHABLE, Command, fail
+from runtime.command_line import make_parser
 from sql.connect import UnreachableError
 
 WIDTH_OF_A_PIPE = 160
@@ -34,9 +35,7 @@ COMMANDS = {
 
 def parse(argv: list[str]) -> argparse.Namespace:
     """Parse the command line. Print usage and exit on --help or on errors."""
-    parser = argparse.ArgumentParser(
-        prog="python -m operations", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser("operations", __doc__ or "")
     subparsers = parser.add_subparsers(dest="command", required=True)
     for name, command in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=command.help)

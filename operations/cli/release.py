@@ -1,5 +1,6 @@
 """`release`: a trusted source's facts that were held back as unsigned are booked."""
 
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -54,7 +55,7 @@ def _json(release: Release) -> dict[str, Any]:
     return {"released": release.released, "booked": release.booked, "conflicts": release.conflicts, "failed": failed}
 
 
-def _untrusted_sentence(error: UntrustedSourceError, sources_file: str) -> str:
+def _untrusted_sentence(error: UntrustedSourceError, sources_file: Path) -> str:
     source, why = error.source, 'its trust is "signed"' if error.is_known else f"{sources_file} has no such source"
     return (
         f"Nothing was released of source {source!r}, because {why}. To let its unsigned facts move money, set "

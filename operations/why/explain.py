@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from contract.accounts import PostingRules, PostingRulesError
 from operations.pending_reason import WorkerLimits
@@ -99,7 +98,7 @@ async def _search_postgres(
 
 
 def _read_sources(servers: Servers, result: SearchResult) -> tuple[Mapping[str, PostingRules], set[str]]:
-    path = Path(servers.settings.sources_file)
+    path = servers.settings.sources_file
     try:
         return read_posting_rules(path), read_namespaces(path)
     except PostingRulesError as error:

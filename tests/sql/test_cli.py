@@ -57,7 +57,7 @@ async def test_a_missing_or_wrong_url_is_a_sentence_without_the_url(
 ) -> None:
     code, output, errors = await programs.run("sql", {} if url is None else {"DATABASE_URL": url}, "audit")
     assert (code, output) == (2, "")
-    assert errors.startswith("DATABASE_URL: ")
+    assert "\n  - DATABASE_URL: " in errors
     assert said in errors
     assert "hidden" not in errors
     assert "Traceback" not in errors

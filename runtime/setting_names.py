@@ -1,0 +1,115 @@
+"""The names of all settings, so that each program can recognise a misspelt one that another program reads.
+
+tests/runtime/test_settings.py compares SETTING_NAMES with the Settings of every program.
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
+
+SIMILARITY_MIN = 0.88
+"""How alike a misspelt and a known name are (difflib's ratio): about one letter in eight may be wrong."""
+
+SETTING_NAMES = frozenset({
+    "ACQUIRE_TIMEOUT_S",
+    "AUDIT_TIMEOUT_S",
+    "BACKLOG_LIMIT",
+    "BATCH_BYTES_MAX",
+    "BATCH_SIZE",
+    "BLOCK_MS",
+    "BODY_BYTES_MAX",
+    "BODY_TIMEOUT_S",
+    "BUSY_DELAY_MS",
+    "CLAIM_IDLE_MS",
+    "COMMITTED_TTL_S",
+    "CONNECTIONS_MAX",
+    "CONSUMERS",
+    "CONSUMERS_METRICS_HOST",
+    "CONSUMERS_METRICS_PORT",
+    "DATABASE_CONNECT_TIMEOUT_S",
+    "DATABASE_URL",
+    "DATA_DIR",
+    "DRAIN_TIMEOUT_S",
+    "DURABILITY",
+    "DURABILITY_CHECK_S",
+    "DURABILITY_TIMEOUT_S",
+    "GATEWAY_ACCESS_LOG",
+    "GATEWAY_HOST",
+    "GATEWAY_PORT",
+    "GATEWAY_PROCESSES",
+    "GATEWAY_TLS_CERT",
+    "GATEWAY_TLS_KEY",
+    "HANDLERS",
+    "HANDLERS_FOLDER",
+    "HANDLER_TIMEOUT_S",
+    "HEADERS_BYTES_MAX",
+    "HEADERS_MAX",
+    "HEADERS_TIMEOUT_S",
+    "HEADER_LINE_BYTES_MAX",
+    "KEEPALIVE_S",
+    "KEY_PREFIX",
+    "LINGER_S",
+    "LOCK_TTL_MS",
+    "LOG_BYTES_MAX",
+    "LOG_LEVEL",
+    "MAX_ATTEMPTS",
+    "MIGRATE_LOCK_WAIT_S",
+    "MIGRATE_WAIT_S",
+    "OUTAGE_DELAY_MAX_MS",
+    "OUTAGE_DELAY_MS",
+    "PARKED_BYTES_MAX",
+    "PARKED_MAX",
+    "POSTGRES_PASSWORD",
+    "PREFER_WAIT_S_MAX",
+    "PROGRESS_LIMIT_S",
+    "PUBLISH_BATCH_BYTES_MAX",
+    "PUBLISH_BATCH_MAX",
+    "PUBLISH_EXCHANGES_MAX",
+    "PUBLISH_QUEUE_MAX",
+    "REDIS_PASSWORD",
+    "REDIS_TIMEOUT_S",
+    "REDIS_URL",
+    "REFUSALS_LOGGED_PER_MINUTE",
+    "REPLICAS",
+    "RETRY_AFTER_S",
+    "RETRY_DELAY_MAX_MS",
+    "RETRY_DELAY_MS",
+    "ROW_LOCK_TIMEOUT_S",
+    "SEEN_TTL_S",
+    "SHUTDOWN_TIMEOUT_S",
+    "SLOT_TTL_MS",
+    "SOURCES_FILE",
+    "STACK",
+    "STATEMENT_TIMEOUT_S",
+    "STOP_TIMEOUT_S",
+    "TRANSACTION_IDLE_S",
+    "UNREAD_TIMEOUT_S",
+    "UP_TIMEOUT_S",
+})  # fmt: skip
+
+OTHER_NAMES = frozenset({
+    "ENV_FILE", "GATEWAY_URL", "POSTGRES_PORT", "REDIS_PORT", "SETTINGS_DIGEST",  # compose.yaml and stack.env
+    "PROMETHEUS_MULTIPROC_DIR",
+    "STANDARD_WEBHOOKS_SECRET", "STRIPE_WEBHOOK_SECRET", "WEBHOOK_SECRET",  # written by `make up`
+})  # fmt: skip
+"""Names in use that no Settings has."""
+
+
+def misspelt_names(env_file: Mapping[str, str | None], secrets: Collection[str]) -> list[str]:
+    """Return a sentence for each name in `.env` that looks like a known name misspelt.
+
+    `secrets` are the names that sources.toml refers to. `.env` may also hold names of other tools, and secrets that are
+    not in use yet, so these are left alone:
+    - a name that is not nearly the same as a known one;
+    - a known name with something added, such as WEBHOOK_SECRET_OLD or REDIS_URL2;
+    - a name like that of a secret which is set as well: two endpoints' secrets are often called nearly the same.
+    """
+    names = {name.upper() for name in env_file}
+    known = SETTING_NAMES | OTHER_NAMES | {name.upper() for name in secrets}
+    candidates = sorted(known - (names - SETTING_NAMES))
+    problems = []
+    for name in sorted(names - known):
+        meant = next(iter(get_close_matches(name, candidates, n=1, cutoff=SIMILARITY_MIN)), None)
+        if meant and not re.fullmatch(rf"(\w+_)?{re.escape(meant)}(\d+|_\w+)?", name):
+            problems.append(f"{name} is not a setting; did you mean {meant}?")
+    return problems

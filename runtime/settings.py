@@ -1,0 +1,150 @@
+"""How every program finds its settings, and how it reports those that cannot be used.
+
+A setting is an environment variable, else a line of `.env`, else a line of `stack.env`, which the running stack wrote.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from dotenv import dotenv_values
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from runtime.setting_names import misspelt_names
+
+ENV_FILE = Path(".env")
+
+SETTINGS_EXIT_CODE = 2
+"""The exit code of every program whose settings cannot be used."""
+
+_REFERENCE = re.compile(r"\$\{(\w+)\}")
+
+
+class ProgramSettings(BaseSettings):
+    """Base of every program's settings. The docstring of a field is its help text; its unit ends its name."""
+
+    model_config = SettingsConfigDict(
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+        validate_default=True,
+    )
+
+
+class SettingsError(Exception):
+    """The settings cannot be used. The message has a line for each problem, and no value, which may be a secret."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        lines = (f"  - {problem}" for problem in problems)
+        super().__init__("\n".join(["The settings cannot be used, so nothing was started:", *lines]))
+
+
+Program = TypeVar("Program", bound=ProgramSettings)
+
+
+def load_settings(kind: type[Program], files: Sequence[Path] | None = None) -> Program:
+    """Return a program's settings. `files` are read where the environment has no value; later ones win.
+
+    Raises SettingsError, with every problem at once: wrong values, and names in `.env` that are misspelt.
+    """
+    problems = misspelt_names(dotenv_values(ENV_FILE, interpolate=False), _names_in_sources_file())
+    try:
+        settings = kind(_env_file=env_files() if files is None else files)  # type: ignore[call-arg]
+    except ValidationError as error:
+        raise SettingsError([*problems, *describe_problems(error)]) from None
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+class _Places(ProgramSettings):
+    """Where other files with settings are."""
+
+    data_dir: Path = Path(".data")
+    sources_file: Path = Path("sources.toml")
+
+
+def env_files() -> tuple[Path, Path]:
+    """Return the files with settings: what the running stack wrote, then `.env`, which wins over it."""
+    return _Places(_env_file=ENV_FILE).data_dir / "stack.env", ENV_FILE  # type: ignore[call-arg]
+
+
+def read_env_files() -> dict[str, str]:
+    """Return all names and values of those files, for `${NAME}` in sources.toml."""
+    found: dict[str, str] = {}
+    for file in env_files():
+        found |= {name: value for name, value in dotenv_values(file, interpolate=False).items() if value}
+    return found
+
+
+def describe_problems(error: ValidationError) -> list[str]:
+    """Return one sentence for each wrong setting. It names the setting, and never its value."""
+    details = error.errors(include_url=False, include_input=False)
+    # A default that is computed from a wrong setting is no problem of its own.
+    return [_sentence(each) for each in details if each["type"] != "default_factory_not_called"]
+
+
+def _sentence(detail: ErrorDetails) -> str:
+    name = ".".join(map(str, detail["loc"])).upper()
+    limits = detail.get("ctx", {})
+    match detail["type"]:
+        case "missing":
+            problem = "it is not set, and no running stack has set it: `make up` starts one"
+        case "int_parsing" | "int_type" | "int_from_float":
+            problem = "it is not a whole number"
+        case "float_parsing" | "float_type":
+            problem = "it is not a number"
+        case "bool_parsing" | "bool_type":
+            problem = "it is neither true nor false"
+        case "literal_error":
+            problem = f"it is not one of {limits['expected']}"
+        case "greater_than":
+            problem = f"it is not more than {limits['gt']}"
+        case "greater_than_equal":
+            problem = f"it is less than {limits['ge']}"
+        case "less_than_equal":
+            problem = f"it is more than {limits['le']}"
+        case "string_pattern_mismatch":
+            problem = f"it does not match {limits['pattern']}"
+        case _:
+            problem = detail["msg"].removeprefix("Value error, ")
+    return f"{name}: {problem}" if name else problem
+
+
+def _names_in_sources_file() -> set[str]:
+    """Return each `${NAME}` in sources.toml, which is usually a secret; empty where the file cannot be read."""
+    file = _Places(_env_file=env_files()).sources_file  # type: ignore[call-arg]
+    try:
+        return set(_REFERENCE.findall(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError):  # the gateway, which needs the file, reports it
+        return set()
+
+
+def _check_redis_url(url: SecretStr) -> SecretStr:
+    return _check_scheme(url, "redis://", "rediss://", "unix://")
+
+
+def _check_postgres_url(url: SecretStr) -> SecretStr:
+    return _check_scheme(url, "postgresql://", "postgres://")
+
+
+def _check_scheme(url: SecretStr, *schemes: str) -> SecretStr:
+    if not url.get_secret_value().startswith(schemes):
+        raise ValueError(f"it does not begin with {' or '.join(schemes)}")
+    return url
+
+
+def _upper(text: object) -> object:
+    return text.upper() if isinstance(text, str) else text
+
+
+RedisUrl = Annotated[SecretStr, AfterValidator(_check_redis_url)]
+PostgresUrl = Annotated[SecretStr, AfterValidator(_check_postgres_url)]
+KeyPrefix = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)]

@@ -1,0 +1,198 @@
+"""How programs find their settings, and what they say about wrong and misspelt ones."""
+
+import importlib
+import re
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+from pydantic import AliasChoices, Field
+
+from runtime.setting_names import OTHER_NAMES, SETTING_NAMES, misspelt_names
+from runtime.settings import (
+    LogLevel,
+    PostgresUrl,
+    ProgramSettings,
+    RedisUrl,
+    SettingsError,
+    load_settings,
+    read_env_files,
+)
+from tests.support.processes import Programs
+
+ROOT = Path(__file__).parents[2]
+ROOMS_WITH_SETTINGS = sorted(path.parent.name for path in ROOT.glob("*/settings.py") if path.parent.name != "runtime")
+SOURCES = '[a]\nprovider = "hmac"\nsecrets = ["${SHOP_EU_SECRET}", "${SHOP_US_SECRET}"]\n'
+
+
+class Example(ProgramSettings):
+    redis_url: RedisUrl
+    database_url: PostgresUrl
+    batch_size: Annotated[int, Field(ge=1, le=10)] = 5
+    """Entries of one transaction."""
+    busy_delay: Annotated[float, Field(gt=0)] = 1.5
+    is_quick: bool = False
+    log_level: LogLevel = "INFO"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder and no setting in the environment, but the two that an Example needs."""
+    monkeypatch.chdir(tmp_path)
+    for name in SETTING_NAMES | {"BUSY_DELAY", "IS_QUICK"}:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("REDIS_URL", "redis://:hush@host/0")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://me:hush@host/db")
+    return tmp_path
+
+
+def names_of(kind: type[ProgramSettings]) -> set[str]:
+    """Return the names of its fields in the environment."""
+    names: set[str] = set()
+    for name, field in kind.model_fields.items():
+        alias = field.validation_alias
+        choices = alias.choices if isinstance(alias, AliasChoices) else [alias or name]
+        names |= {str(choice).upper() for choice in choices}
+    return names
+
+
+def settings_of(room: str) -> type[ProgramSettings]:
+    kind: type[ProgramSettings] = importlib.import_module(f"{room}.settings").Settings
+    assert issubclass(kind, ProgramSettings)
+    return kind
+
+
+def test_the_list_of_names_has_every_setting_of_every_program() -> None:
+    assert len(ROOMS_WITH_SETTINGS) >= 4
+    assert set().union(*(names_of(settings_of(room)) for room in ROOMS_WITH_SETTINGS)) == SETTING_NAMES
+    assert not SETTING_NAMES & OTHER_NAMES
+
+
+@pytest.mark.parametrize("room", ROOMS_WITH_SETTINGS)
+def test_every_setting_has_a_help_text_and_it_is_the_one_in_the_example(room: str) -> None:
+    text = (ROOT / ".env.example").read_text()
+    example = {
+        name: comment.replace("\n# ", " ") for comment, name in re.findall(r"\n# (.+(?:\n# .+)*)\n#(\w+)=", text)
+    }
+    for field in settings_of(room).model_fields.values():
+        assert field.description in example.values()
+
+
+def test_the_environment_wins_over_dotenv_which_wins_over_the_stack(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "data").mkdir()
+    (folder / "data/stack.env").write_text("BATCH_SIZE=1\nBUSY_DELAY=1\nIS_QUICK=true\nGATEWAY_URL=http://here\n")
+    (folder / ".env").write_text("DATA_DIR=data\nBATCH_SIZE=2\nBUSY_DELAY=2\nSHOP_SECRET=x\n")
+    monkeypatch.setenv("BATCH_SIZE", "3")
+    settings = load_settings(Example)
+    assert (settings.batch_size, settings.busy_delay, settings.is_quick) == (3, 2, True)
+    assert read_env_files()["GATEWAY_URL"] == "http://here"
+    assert read_env_files()["BATCH_SIZE"] == "2"
+    assert load_settings(Example, [Path(".env")]).is_quick is False
+
+
+def test_an_empty_value_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BATCH_SIZE", "")
+    assert load_settings(Example).batch_size == 5
+
+
+def test_every_problem_is_one_plain_sentence_without_the_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = {"REDIS_URL": "http://:hush@host", "BATCH_SIZE": "11", "BUSY_DELAY": "soon-hush", "IS_QUICK": "hush",
+             "LOG_LEVEL": "LOUD-hush"}  # fmt: skip
+    for name, value in wrong.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("DATABASE_URL")
+    with pytest.raises(SettingsError) as raised:
+        load_settings(Example)
+    assert str(raised.value).splitlines() == [
+        "The settings cannot be used, so nothing was started:",
+        "  - REDIS_URL: it does not begin with redis:// or rediss:// or unix://",
+        "  - DATABASE_URL: it is not set, and no running stack has set it: `make up` starts one",
+        "  - BATCH_SIZE: it is more than 10",
+        "  - BUSY_DELAY: it is not a number",
+        "  - IS_QUICK: it is neither true nor false",
+        "  - LOG_LEVEL: it is not one of 'DEBUG', 'INFO', 'WARNING' or 'ERROR'",
+    ]
+    assert raised.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"), [("0", "it is less than 1"), ("2.5", "it is not a whole number"), ("x", "not a whole number")]
+)
+def test_a_number_says_what_is_wrong_with_it(monkeypatch: pytest.MonkeyPatch, value: str, problem: str) -> None:
+    monkeypatch.setenv("BATCH_SIZE", value)
+    with pytest.raises(SettingsError, match=f"BATCH_SIZE: .*{problem}"):
+        load_settings(Example)
+
+
+def test_no_password_is_shown() -> None:
+    assert "hush" not in repr(load_settings(Example))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [
+        ("GATEWAY_PROT", "GATEWAY_PORT"),
+        ("gateway_prot", "GATEWAY_PORT"),
+        ("REDIS_ULR", "REDIS_URL"),
+        ("DATABSE_URL", "DATABASE_URL"),
+        ("HANDLER", "HANDLERS"),
+        ("LOGLEVEL", "LOG_LEVEL"),
+        ("BATCHSIZE", "BATCH_SIZE"),
+        ("LOCK_TTL_S", "LOCK_TTL_MS"),
+        ("DURABILITY_TIMEOUT", "DURABILITY_TIMEOUT_S"),
+        ("CONSUMERS_METRIC_PORT", "CONSUMERS_METRICS_PORT"),
+        ("STRIPE_WEBHOK_SECRET", "STRIPE_WEBHOOK_SECRET"),
+        ("SHOP_EU_SECRETS", "SHOP_EU_SECRET"),
+    ],
+)
+def test_a_misspelt_name_in_dotenv_is_an_error_with_a_suggestion(folder: Path, wrong: str, meant: str) -> None:
+    (folder / "sources.toml").write_text(SOURCES)
+    (folder / ".env").write_text(f"{wrong}=1\n")
+    with pytest.raises(SettingsError) as raised:
+        load_settings(Example)
+    assert f"  - {wrong.upper()} is not a setting; did you mean {meant}?" in str(raised.value).splitlines()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "GATEWAY_PORT", "gateway_port", "WEBHOOK_SECRET", "REDIS_PORT",
+        "STRIPE_WEBHOOK_SECRET_OLD", "WEBHOOK_SECRET2", "STRIPE_WEBHOOK_SECRET_2026", "OLD_STRIPE_WEBHOOK_SECRET",
+        "SQUARE_WEBHOOK_SECRET", "ADYEN_HMAC_KEY", "STRIPE_API_KEY", "STRIPE_SECRET_KEY", "PADDLE_WEBHOOK_SECRET",
+        "POSTGRES_USER", "POSTGRES_DB", "PGPASSWORD", "REDIS_HOST", "DATABASE_NAME", "COMPOSE_PROJECT_NAME",
+        "AWS_SECRET_ACCESS_KEY", "SENTRY_DSN", "TZ", "LOG_FORMAT", "NODE_ENV", "DEBUG",
+        *sorted(SETTING_NAMES | OTHER_NAMES),
+    ],
+)  # fmt: skip
+def test_other_names_in_dotenv_are_left_alone(name: str) -> None:
+    assert misspelt_names({name: "1"}, {"SHOP_SECRET"}) == []
+
+
+def test_a_secret_with_a_name_like_that_of_another_is_left_alone() -> None:
+    secrets = {"SHOP_EU_SECRET", "SHOP_UK_SECRET"}
+    assert misspelt_names({"SHOP_EU_SECRET": "1", "SHOP_UK_SECRET": "1", "SHOP_US_SECRET": "1"}, secrets) == []
+
+
+def test_the_sources_file_is_looked_for_where_the_settings_say(folder: Path) -> None:
+    (folder / "shops.toml").write_text(SOURCES)
+    (folder / ".env").write_text("SOURCES_FILE=shops.toml\nSHOP_EU_SECRTE=1\n")
+    with pytest.raises(SettingsError, match="SHOP_EU_SECRTE is not a setting; did you mean SHOP_EU_SECRET"):
+        load_settings(Example)
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [("gateway", []), ("consumers", []), ("operations", ["status"]), ("sql", ["status"]), ("stack", ["status"])],
+    ids=str,
+)
+async def test_every_program_refuses_a_misspelt_setting(programs: Programs, module: str, arguments: list[str]) -> None:
+    """Also one that only another program reads."""
+    (programs.folder / ".env").write_text("CONSUMERS_METRIC_PORT=0\nAUDIT_TIMEOUTS=1\n")
+    code, output, errors = await programs.run(module, {}, *arguments)
+    assert (code, output) == (2, "")
+    assert errors.startswith("The settings cannot be used, so nothing was started:\n")
+    assert "CONSUMERS_METRIC_PORT is not a setting; did you mean CONSUMERS_METRICS_PORT?" in errors
+    assert "AUDIT_TIMEOUTS is not a setting; did you mean AUDIT_TIMEOUT_S?" in errors
+    assert "Traceback" not in errors
