@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from runtime.command_line import make_parser
 from runtime.settings import ENV_FILE, SETTINGS_EXIT_CODE, SettingsError, load_settings
-from stack import compose, dotenv_file, logs, show, state
+from stack import containers, dotenv_file, logs, show, state
 from stack.base import Stack, StackError
 from stack.compose import Compose
 from stack.embedded import Embedded
@@ -48,7 +48,7 @@ def choose(settings: Settings, environ: Mapping[str, str]) -> Stack:
     before = state.read(settings.data_dir)
     kind = settings.stack or (before.kind if before else None)
     if kind is None:
-        kind = "compose" if compose.engine_answers() else "embedded"
+        kind = "compose" if containers.engine_answers() else "embedded"
     return Compose(settings, environ) if kind == "compose" else Embedded(settings, environ)
 
 

@@ -1,12 +1,9 @@
 """The stack in containers, through `docker compose` and compose.yaml."""
 
 import hashlib
-import shutil
 import subprocess
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from urllib.parse import quote
@@ -15,12 +12,10 @@ from typing_extensions import override
 
 from stack import dotenv_file, ready, state
 from stack.base import Running, Stack, StackError
+from stack.containers import INSPECT, Container, output, read_container
 from stack.ports import HOST
 from stack.settings import Settings
 from stack.state import State
-
-PROBE_TIMEOUT_S = 10
-"""An engine that does not say within this that it is there, is not there."""
 
 DOTENV = Path(".env")
 
@@ -32,13 +27,6 @@ COMMAND_TIMEOUT_S = 300
 LONG_RUNNING = ("valkey", "postgres", "consumers", "gateway")
 """The services that keep running; `migrate` runs once."""
 
-INSPECT = (
-    '{{index .Config.Labels "com.docker.compose.service"}} {{.State.Status}} {{.State.ExitCode}}'
-    " {{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}}"
-    " {{.State.Pid}} {{.State.StartedAt}} {{.RestartCount}}"
-)
-"""What is asked about each container; `_container` reads the answer."""
-
 KILL = "kill -KILL $(cat /proc/1/task/1/children)"
 """What kills a container's program from inside. A container killed from outside is one that somebody wanted stopped:
 the engine would not start it again."""
@@ -48,43 +36,6 @@ PAUSE_S = 0.05
 
 LOG_LINES = 20
 """How much of its log is shown of a container that keeps `up` from being done."""
-
-
-@dataclass(frozen=True, slots=True)
-class Container:
-    """One container of the project, running or not."""
-
-    service: str
-    container_id: str
-    status: str
-    """As the engine says it: created, running, restarting, exited …"""
-    exit_code: int
-    health: str
-    """healthy, unhealthy, starting; none where nobody checks."""
-    process: Running
-
-    @property
-    def runs(self) -> bool:
-        """Whether there is a process."""
-        return self.status == "running"
-
-    @property
-    def done(self) -> bool:
-        """Whether it ended, and well: what `migrate` does."""
-        return self.status == "exited" and self.exit_code == 0
-
-
-def engine_answers() -> bool:
-    """Whether a container engine with Compose answers here."""
-    docker = shutil.which("docker")
-    if docker is None:
-        return False
-    try:
-        for question in (["compose", "version"], ["info"]):
-            subprocess.run([docker, *question], check=True, capture_output=True, timeout=PROBE_TIMEOUT_S)  # noqa: S603
-    except (OSError, subprocess.SubprocessError):
-        return False
-    return True
 
 
 class Compose(Stack):
@@ -239,7 +190,7 @@ class Compose(Stack):
         """All there are, running or not, without those that somebody made with `docker compose run`."""
         ids = self._docker("ps", "--all", "--quiet", "--no-trunc", *self._filters()).split()
         lines = self._docker("inspect", f"--format={INSPECT}", *ids).splitlines() if ids else []
-        return [_container(container_id, line) for container_id, line in zip(ids, lines, strict=True)]
+        return [read_container(container_id, line) for container_id, line in zip(ids, lines, strict=True)]
 
     def _workers(self) -> list[Container]:
         return [found for found in self._containers() if found.service == "consumers" and found.runs]
@@ -267,10 +218,10 @@ class Compose(Stack):
         return {**self._environ, **ports, **sources, **names, "SETTINGS_DIGEST": self._settings.digest}
 
     def _run(self, *arguments: str, timeout_s: float = COMMAND_TIMEOUT_S) -> str:
-        return _output([*self._argv(), *arguments], self._compose_environment(), timeout_s)
+        return output([*self._argv(), *arguments], self._compose_environment(), timeout_s)
 
     def _docker(self, *arguments: str) -> str:
-        return _output(["docker", *arguments], self._compose_environment(), COMMAND_TIMEOUT_S)
+        return output(["docker", *arguments], self._compose_environment(), COMMAND_TIMEOUT_S)
 
 
 def _published(chosen: State) -> list[tuple[str, int]]:
@@ -283,25 +234,3 @@ def _number(containers: list[Container], service: str) -> int:
 
 def _running_ids(containers: list[Container]) -> set[str]:
     return {container.container_id for container in containers if container.runs}
-
-
-def _output(argv: list[str], environment: dict[str, str], timeout_s: float) -> str:
-    try:
-        done = subprocess.run(  # noqa: S603 -- our own arguments
-            argv, env=environment, capture_output=True, text=True, check=False, timeout=timeout_s
-        )
-    except FileNotFoundError as error:
-        raise StackError("there is no `docker` here; install it, or use STACK=embedded") from error
-    except subprocess.TimeoutExpired as error:
-        raise StackError(f"`{' '.join(argv)}` did not end within {timeout_s} s and was killed") from error
-    if done.returncode != 0:
-        raise StackError(f"`{' '.join(argv)}` failed ({done.returncode}):\n{done.stderr.strip()}")
-    return done.stdout
-
-
-def _container(container_id: str, line: str) -> Container:
-    service, status, exit_code, health, pid, started_at, restarts = line.split()
-    # Nanoseconds, which datetime does not read.
-    since = datetime.fromisoformat(started_at[:19]).replace(tzinfo=UTC)
-    process = Running(service, int(pid), (datetime.now(UTC) - since).total_seconds(), int(restarts))
-    return Container(service, container_id, status, int(exit_code), health, process)

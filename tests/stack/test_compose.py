@@ -8,14 +8,15 @@ import pytest
 from typing_extensions import override
 
 from stack.base import StackError
-from stack.compose import Compose, Container, _container
+from stack.compose import Compose
+from stack.containers import Container, read_container
 from stack.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 
 
-class Told(Compose):
-    """A project whose containers are given."""
+class Given(Compose):
+    """A project with the given containers; no engine is asked."""
 
     def __init__(self, data_dir: Path, lines: list[str], environ: Mapping[str, str] | None = None) -> None:
         super().__init__(Settings(data_dir=data_dir), environ or {})
@@ -30,7 +31,7 @@ class Told(Compose):
 
     @override
     def _containers(self) -> list[Container]:
-        return [_container(f"{number}", line) for number, line in enumerate(self._lines)]
+        return [read_container(f"{number}", line) for number, line in enumerate(self._lines)]
 
 
 UP = "2026-01-02T03:04:05.123456789Z"
@@ -40,35 +41,35 @@ MIGRATED = f"migrate exited 0 none 0 {UP} 0"
 
 
 def test_an_answer_of_the_engine_is_understood() -> None:
-    found = _container("c0ffee", f"consumers running 0 starting 4711 {UP} 3")
+    found = read_container("c0ffee", f"consumers running 0 starting 4711 {UP} 3")
     assert (found.service, found.container_id, found.health) == ("consumers", "c0ffee", "starting")
     assert (found.process.pid, found.process.restarts, found.runs) == (4711, 3, True)
     assert found.process.uptime_s > 0
 
 
 def test_what_ended_well_is_done_and_what_ended_badly_is_not() -> None:
-    assert _container("1", MIGRATED).done
-    assert not _container("1", f"migrate exited 3 none 0 {UP} 0").done
-    assert not _container("1", f"migrate created 0 none 0 {NEVER} 0").done
+    assert read_container("1", MIGRATED).done
+    assert not read_container("1", f"migrate exited 3 none 0 {UP} 0").done
+    assert not read_container("1", f"migrate created 0 none 0 {NEVER} 0").done
 
 
 @pytest.mark.parametrize("state", [f"restarting 1 starting 0 {UP} 9", f"exited 137 unhealthy 0 {UP} 0"])
 def test_a_worker_that_ought_to_run_is_missed(tmp_path: Path, state: str) -> None:
-    stack = Told(tmp_path, [*SERVERS, MIGRATED, f"consumers running 0 healthy 8 {UP} 0", f"consumers {state}"])
+    stack = Given(tmp_path, [*SERVERS, MIGRATED, f"consumers running 0 healthy 8 {UP} 0", f"consumers {state}"])
     assert stack.missing() == ["consumers"]
     assert [process.name for process in stack.running()] == ["consumers", "gateway", "postgres", "valkey"]
 
 
 def test_no_workers_on_purpose_are_not_missed(tmp_path: Path) -> None:
-    assert Told(tmp_path, [*SERVERS, MIGRATED]).missing() == []
+    assert Given(tmp_path, [*SERVERS, MIGRATED]).missing() == []
 
 
 def test_a_server_that_is_not_even_made_is_missed(tmp_path: Path) -> None:
-    assert Told(tmp_path, SERVERS[:2]).missing() == ["gateway"]
+    assert Given(tmp_path, SERVERS[:2]).missing() == ["gateway"]
 
 
 def test_a_worker_is_killed_from_inside_so_that_the_engine_starts_it_again(tmp_path: Path) -> None:
-    stack = Told(tmp_path, [*SERVERS, f"consumers running 0 healthy 8 {UP} 0", f"consumers exited 137 none 9 {UP} 0"])
+    stack = Given(tmp_path, [*SERVERS, f"consumers running 0 healthy 8 {UP} 0", f"consumers exited 137 none 9 {UP} 0"])
     assert (stack.workers_wanted, stack.workers()) == (2, [8])
     assert stack.kill_worker(8)
     [(command, detached, container_id, *killing)] = stack.asked
@@ -78,7 +79,7 @@ def test_a_worker_is_killed_from_inside_so_that_the_engine_starts_it_again(tmp_p
     assert not stack.kill_worker(7)  # a server's
     assert not stack.kill_worker(9)  # it runs no more
     with pytest.raises(StackError, match="nothing runs here"):
-        _ = Told(tmp_path, []).workers_wanted
+        _ = Given(tmp_path, []).workers_wanted
 
 
 def test_without_docker_one_sentence_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
