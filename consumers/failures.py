@@ -111,7 +111,7 @@ class Failures:
         self._progress.waiting_for(reason)
         log.warning("cannot work; nothing is lost, and it is tried again", reason=reason,
                     in_a_row=self._outages_in_a_row, wait_s=round(wait_s, 3),
-                    entries_in_hand=len(self._in_flight.delayed))  # fmt: skip
+                    entries_delayed=len(self._in_flight.delayed))  # fmt: skip
         with suppress(RedisError, OSError):
             if group_is_missing(error):
                 await self._restore_group()

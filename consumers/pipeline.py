@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from consumers.acks import Acks, CommitResult
+from consumers.acks import CommitResult
 from consumers.entry import Entry, Unreadable
 from consumers.retry import INFRASTRUCTURE
 
@@ -24,9 +24,13 @@ class AckPipeline:
     each. Both are finished even if the worker is cancelled, and both raise their errors where their result is awaited.
     """
 
-    def __init__(self, prefetch: Callable[[], Coroutine[Any, Any, list[Entry | Unreadable]]], acks: Acks) -> None:
+    def __init__(
+        self,
+        prefetch: Callable[[], Coroutine[Any, Any, list[Entry | Unreadable]]],
+        ack: Callable[[CommitResult, Sequence[str]], Coroutine[Any, Any, None]],
+    ) -> None:
         self._prefetch = prefetch
-        self._acks = acks
+        self._ack = ack
         self._prefetching: asyncio.Task[list[Entry | Unreadable]] | None = None
         self._acking: asyncio.Task[None] | None = None
         self._acking_resources: set[tuple[str, str]] = set()
@@ -50,12 +54,12 @@ class AckPipeline:
     def start_ack(self, committed: CommitResult, locks: Sequence[str]) -> None:
         """Acknowledge a commit, and release its locks, in the background. The last ack must be finished."""
         self._acking_resources = {entry.resource_key for entry in committed.entries}
-        self._acking = asyncio.create_task(self._acks.ack_committed(committed, locks))
+        self._acking = asyncio.create_task(self._ack(committed, locks))
 
     async def wait_for_ack(self) -> None:
         """Wait until the last commit is acknowledged. Raises RedisError."""
         if self._acking:
-            acking, self._acking = self._acking, None
+            acking, self._acking, self._acking_resources = self._acking, None, set()
             await finished(acking)
 
     def is_acking(self, resources: set[tuple[str, str]]) -> bool:

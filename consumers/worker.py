@@ -48,7 +48,7 @@ class Worker:
         self._in_flight = InFlight()
         self._fetcher = Fetcher(stream, lease, self._in_flight, settings, observers.metrics)
         acks = Acks(stream, locks, self._in_flight, settings, observers)
-        self._pipeline = AckPipeline(self._fetcher.prefetch, acks)
+        self._pipeline = AckPipeline(self._fetcher.prefetch, acks.ack_committed)
         self._failures = Failures(stream, lease, pool, self._in_flight, acks, settings, observers)
         self._stopping = asyncio.Event()
         self._partitions_due_s = 0.0
