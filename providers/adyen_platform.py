@@ -1,8 +1,8 @@
 """Adyen's platform, management and transfer webhooks: `HmacSignature: <base64 HMAC-SHA256 of the body>`.
 
 Source: docs.adyen.com, "Verify HMAC signatures" of these webhooks, and Adyen.util of its own library. The key is the
-hex text decoded, as for the standard webhooks, which sign otherwise (`adyen`). `Protocol: HmacSHA256` comes along and
-decides nothing. There is no event id, so that it is made of the body; a retry has the same.
+decoded hex text, as for the standard webhooks, which are signed in another way (`adyen`). The header `Protocol:
+HmacSHA256` has no effect. Events have no id, so it is a digest of the body; a retry has the same body.
 """
 
 from typing import Any, ClassVar
@@ -34,7 +34,7 @@ class AdyenPlatform(RawBody):
         self._keys = [signing.key_from_hex(secret.reveal()) for secret in settings.secrets]
 
     def parse(self, request: Request) -> list[ParsedEvent]:
-        """The one event."""
+        """Return the one event. Raise PayloadError."""
         event = read_json(_Event, request.body)
         event_id = digest_id(request.body)
         return [
@@ -48,9 +48,9 @@ class AdyenPlatform(RawBody):
 
 
 def _resource(data: object) -> str | None:
-    """The transfer: the transaction that books it names it, so that both share a resource, and lock together.
+    """Return the id of the transfer, else of the event's own object, else of the merchant or company.
 
-    What is about no transfer is about its own object, or else its merchant.
+    The transaction that books a transfer names it, so their events are processed together.
     """
     return first_id(
         get_path(data, "transfer", "id"),

@@ -3,10 +3,10 @@
 Source: docs.cdp.coinbase.com, "Verify signatures", and hook0, the open-source sender behind it, whose conformance file
 decides what is unclear. v0 is over `<t>.<body>`; v1 over `<t>.<h>.<values of those headers, joined by stops>.<body>`.
 
-* Where there is a v1 it alone counts: a right v0 beside a wrong v1 is refused, or v1 would protect nothing.
-* Who captured a request can leave h and v1 away, and what remains verifies as v0. So nothing is read from the headers
-  that v1 covers: the event's id is in the body, or is made of it (a checkout's body names only the checkout).
-* Whoever moves the borders between names, values and body is never left with a body that is a JSON object.
+* If there is a v1, only v1 counts: a right v0 next to a wrong v1 is refused, or v1 would protect nothing.
+* Anyone who captured a request can remove h and v1; the rest verifies as v0. So nothing is read from the headers that
+  v1 covers. The event's id is in the body, or is a digest of it (a checkout's body names only the checkout).
+* Moving the borders between names, values and body never leaves a body that is a JSON object.
 
 Coinbase Commerce (`X-CC-Webhook-Signature`, retired in 2026) was a plain HMAC of the body, which `hmac` can read.
 """
@@ -27,11 +27,11 @@ COVERED_HEADERS_MAX = 16
 TYPE_UNKNOWN = "unknown"
 
 ABOUT = ("transferId", "paymentId", "orderId", "transactionId", "id")
-"""Where an event of one of Coinbase's products names what is paid, in this order."""
+"""Where the events of Coinbase's products name what is paid; the first one present counts."""
 
 
 class _Event(Model):
-    """One of many products' events. In some everything lies in `data`, in a checkout's at the top."""
+    """An event of any product. Most have their fields in `data`; a checkout's has them at the top."""
 
     eventId: str | None = None  # noqa: N815 - Coinbase's spelling
     eventType: str = ""  # noqa: N815
@@ -46,7 +46,7 @@ class _Event(Model):
 
 
 class Coinbase(Provider):
-    """Coinbase's events, one a request."""
+    """Coinbase's events, one per request."""
 
     name: ClassVar[str] = "coinbase"
     Source: ClassVar[type[SourceSettings]] = TimedSettings
@@ -57,7 +57,7 @@ class Coinbase(Provider):
         self._tolerance_s = settings.tolerance_s
 
     async def authenticate(self, request: Request) -> Proof:
-        """v1 where there is one, else v0, by any of the secrets, made within the tolerance."""
+        """Accept a v1, or else a v0, made with any of the secrets within the tolerance. Raise SignatureError."""
         items = _items(request.headers.get_all(HEADER))
         timestamp = _single(items, b"t")
         signed_at_s = signing.unix_s(timestamp)
@@ -75,11 +75,11 @@ class Coinbase(Provider):
         return Proof(secret_number=number, signed="body")
 
     def parse(self, request: Request) -> list[ParsedEvent]:
-        """The one event."""
+        """Return the one event. Raise PayloadError."""
         event = read_json(_Event, request.body)
         event_id = event.eventId or digest_id(request.body)
         named = event.type if isinstance(event.type, str) else ""
-        told = header_text(request, EVENT_ID)
+        given_id = header_text(request, EVENT_ID)
         return [
             ParsedEvent(
                 event_id=event_id,
@@ -88,13 +88,13 @@ class Coinbase(Provider):
                 occurred_at=first_timestamp(
                     event.timestamp, event.updatedAt, event.createdAt, get_path(event.data, "createdAt")
                 ),
-                headers={EVENT_ID.lower(): told} if told else {},
+                headers={EVENT_ID.lower(): given_id} if given_id else {},
             )
         ]
 
 
 def _items(values: list[bytes]) -> list[tuple[bytes, bytes]]:
-    """What the header holds. A repeated one means what one header with a comma between would."""
+    """Return the pairs of key and value. Repeated headers are read as one, joined by commas."""
     if not any(values):
         raise SignatureError("missing", f"there is no {HEADER} header")
     parts = (item.partition(b"=") for item in b",".join(values).split(b","))
@@ -104,15 +104,15 @@ def _items(values: list[bytes]) -> list[tuple[bytes, bytes]]:
 def _single(items: list[tuple[bytes, bytes]], name: bytes) -> bytes:
     values = [value for key, value in items if key == name]
     if len(values) != 1:
-        raise SignatureError("malformed", f"the {HEADER} header has not one {name.decode()}")
+        raise SignatureError("malformed", f"the {HEADER} header has not exactly one {name.decode()}")
     return values[0]
 
 
 def _covered(request: Request, names: bytes) -> Iterator[bytes]:
-    """The values of the headers that v1 covers. One that did not come is refused before anything is computed."""
+    """Yield the values of the headers that v1 covers. Raise SignatureError for a missing or repeated one."""
     listed = names.split(b" ")
     if len(listed) > COVERED_HEADERS_MAX or not names.isascii():
-        raise SignatureError("malformed", f"the {HEADER} header names headers that cannot be")
+        raise SignatureError("malformed", f"the {HEADER} header names too many headers, or not by ASCII names")
     for name in listed:
         values = request.headers.get_all(name.decode())
         if not any(values):
@@ -123,6 +123,6 @@ def _covered(request: Request, names: bytes) -> Iterator[bytes]:
 
 
 def _resource(event: _Event) -> str | None:
-    """The transfer, checkout or order, so that all events of one payment share a resource, and lock together."""
+    """Return the id of the transfer, checkout or order, so that all events of a payment are processed together."""
     inner = (get_path(event.data, name) for name in ABOUT)
     return first_id(*inner, event.transactionId, event.orderId, event.id)

@@ -1,10 +1,10 @@
 """Flutterwave v4: `flutterwave-signature: <base64 HMAC-SHA256 of the body>`, keyed with the secret hash.
 
 Source: developer.flutterwave.com/docs/webhooks for the header, other receivers for the digest: an older copy of that
-page compares the header with the secret hash itself. That form is not accepted: it proves nothing about the body.
+page compares the header with the secret hash itself. That form is not accepted, because it does not cover the body.
 
-`webhook_id` looks like the id of the delivery, but no page says so. Were it the endpoint's, events with one id would be
-lost; so the charge and its status are part of ours. All of it is signed.
+`webhook_id` looks like the id of the delivery, but no page says so. If it were the endpoint's, events with the same id
+would be lost. So the event's id also has the charge and its status. All of them are signed.
 """
 
 from typing import Any, ClassVar
@@ -31,13 +31,13 @@ class _Event(Model):
 
 
 class Flutterwave(RawBody):
-    """Flutterwave's v4 events, one a request."""
+    """Flutterwave's v4 events, one per request."""
 
     name: ClassVar[str] = "flutterwave"
     scheme: ClassVar[Scheme] = Scheme(header="flutterwave-signature", encodings=(signing.padded_base64,))
 
     def parse(self, request: Request) -> list[ParsedEvent]:
-        """The one event."""
+        """Return the one event. Raise PayloadError."""
         event = read_json(_Event, request.body)
         delivery, about = first_id(event.webhook_id), first_id(event.data.id)
         status = first_id(event.data.status)
@@ -47,7 +47,7 @@ class Flutterwave(RawBody):
             ParsedEvent(
                 event_id=event_id,
                 type=event.type,
-                # A refund or chargeback names its charge, and locks and merges with it.
+                # A refund or chargeback names its charge, so that their events are processed together.
                 resource=first_id(event.data.charge_id, event.data.id) or event_id,
                 occurred_at=first_timestamp(event.timestamp, event.data.created_datetime),
             )

@@ -1,8 +1,8 @@
 """Flutterwave v3: `verif-hash: <the secret hash>`, the configured secret itself, the same for every request.
 
-Source: developer.flutterwave.com/v3.0/docs/webhooks. Nothing is signed: whoever has seen one request can write any
-other. So its events are marked `reference`: they are a reason to ask the API for the transaction, not a proof of it.
-What identifies an event is in the body, which is as trustworthy as all the rest of it.
+Source: developer.flutterwave.com/v3.0/docs/webhooks. Nothing is signed: anyone who has seen one request can write any
+other. So events are marked `reference`: they are a reason to ask the API for the transaction, not a proof of it. The
+event's id is in the body, which is as trustworthy as the rest of it.
 """
 
 from typing import Any, ClassVar
@@ -29,7 +29,7 @@ class _Event(Model):
 
 
 class FlutterwaveV3(RawBody):
-    """Flutterwave's v3 events, one a request."""
+    """Flutterwave's v3 events, one per request."""
 
     name: ClassVar[str] = "flutterwave_v3"
     scheme: ClassVar[Scheme] = Scheme(
@@ -37,7 +37,10 @@ class FlutterwaveV3(RawBody):
     )
 
     def parse(self, request: Request) -> list[ParsedEvent]:
-        """The one event. One transaction's may differ in nothing but the status: pending, then successful."""
+        """Return the one event. Raise PayloadError.
+
+        Its id includes the status: the events of a transaction may differ only in it (pending, then successful).
+        """
         event = read_json(_Event, request.body)
         data = event.data
         about, status = first_id(data.id), first_id(data.status)
@@ -47,7 +50,7 @@ class FlutterwaveV3(RawBody):
             ParsedEvent(
                 event_id=event_id,
                 type=event.event,
-                # The merchant's own reference is what all events of one payment have in common.
+                # All events of a payment have the merchant's reference.
                 resource=first_id(data.tx_ref, data.flw_ref, data.reference) or about or event_id,
                 occurred_at=first_timestamp(data.created_at),
             )

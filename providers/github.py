@@ -1,47 +1,55 @@
 """GitHub: `X-Hub-Signature-256: sha256=<hex HMAC-SHA256 of the body>`.
 
-Source: docs.github.com, "Validating webhook deliveries". The older `X-Hub-Signature: sha1=` is sent besides, and never
-accepted in its place. The name of the event and the delivery's id are in headers that are not signed:
+Source: docs.github.com, "Validating webhook deliveries". The older `X-Hub-Signature: sha1=` is sent too, and never
+accepted instead. The event's name and the delivery's id are in headers, which are not signed:
 
-* The event's id is made of the name and the body, so that a captured delivery is not applied again under a new
-  `X-GitHub-Delivery`. A redelivery has the same body.
-* The name is part of it, since two events of different names may have one body. Whoever captured a delivery could thus
-  name it otherwise; the `action`, which is in the body, stays.
+* The event's id is made of the name and a digest of the body. A captured delivery is not applied again under a new
+  `X-GitHub-Delivery`; a redelivery has the same body.
+* The id has the name, because two events of different names may have the same body. So a captured delivery can be
+  replayed under another name; the `action`, which is in the body, cannot be changed.
 
-A body may be JSON or a form with `payload=<JSON>`, as the webhook is set up; what cannot be read is about itself.
+A body is JSON, or a form with `payload=<JSON>`, depending on the webhook's settings. An unreadable body is accepted;
+the event is then about itself.
 """
 
-import json
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.parse import parse_qs
 
-from providers.base import ParsedEvent, Request
-from providers.payload import digest_id, first_id, get_path, header_text
+from providers.base import ParsedEvent, PayloadError, Request
+from providers.models import Model
+from providers.payload import digest_id, first_id, get_path, header_text, read_json
 from providers.raw_body import RawBody, Scheme
 
 DELIVERY = "X-GitHub-Delivery"
 NAME = "X-GitHub-Event"
 
 NAME_UNKNOWN = "unknown"
+FORM = b"payload="
+
+
+class _Event(Model):
+    action: Any = None
+    sponsorship: Any = None
+    marketplace_purchase: Any = None
+    repository: Any = None
 
 
 class GitHub(RawBody):
-    """GitHub's events, one a request."""
+    """GitHub's events, one per request."""
 
     name: ClassVar[str] = "github"
     scheme: ClassVar[Scheme] = Scheme(header="X-Hub-Signature-256", prefix=b"sha256=")
 
     def parse(self, request: Request) -> list[ParsedEvent]:
-        """The one event. It has no time of its own."""
+        """Return the one event. It has no time."""
         event = _read(request.body)
         name = header_text(request, NAME) or NAME_UNKNOWN
         event_id = f"{name}:{digest_id(request.body)}"
-        action = get_path(event, "action")
         delivery = header_text(request, DELIVERY)
         return [
             ParsedEvent(
                 event_id=event_id,
-                type=f"{name}.{action}" if isinstance(action, str) and action else name,
+                type=f"{name}.{event.action}" if isinstance(event.action, str) and event.action else name,
                 resource=_resource(event) or event_id,
                 occurred_at=None,
                 headers={DELIVERY.lower(): delivery} if delivery else {},
@@ -49,18 +57,18 @@ class GitHub(RawBody):
         ]
 
 
-def _read(body: bytes) -> object:
+def _read(body: bytes) -> _Event:
+    """Return the event of a JSON or form body, without any fields where it is unreadable."""
     try:
-        text = body.decode()
-        return json.loads(parse_qs(text)["payload"][0] if text.startswith("payload=") else text)
-    except (ValueError, KeyError, RecursionError):
-        return None
+        return read_json(_Event, parse_qs(body.decode())["payload"][0].encode() if body.startswith(FORM) else body)
+    except (PayloadError, ValueError, KeyError):
+        return _Event()
 
 
-def _resource(event: object) -> str | None:
-    """What is paid for, a sponsorship or an account's plan; for the other events their repository."""
+def _resource(event: _Event) -> str | None:
+    """Return the id of what is paid for, a sponsorship or an account's plan; for other events their repository."""
     return first_id(
-        get_path(event, "sponsorship", "node_id"),
-        get_path(event, "marketplace_purchase", "account", "node_id"),
-        get_path(event, "repository", "full_name"),
+        get_path(event.sponsorship, "node_id"),
+        get_path(event.marketplace_purchase, "account", "node_id"),
+        get_path(event.repository, "full_name"),
     )

@@ -1,8 +1,8 @@
 """GoCardless: `Webhook-Signature: <hex HMAC-SHA256 of the body>`, and a batch of unrelated events in one request.
 
-Source: developer.gocardless.com/api-reference, "Webhooks", and the webhooks module of gocardless-pro. A signature that
-does not verify is to be answered 498. The batch is verified whole, then each event is published with its own id,
-resource and part of the body. `meta.webhook_id` names the delivery only and is not needed.
+Source: developer.gocardless.com/api-reference, "Webhooks", and the webhooks module of gocardless-pro. GoCardless wants
+498 for a wrong signature. The batch is verified as a whole; each event is published with its own id, resource and part
+of the body. `meta.webhook_id` names only the delivery and is not read.
 """
 
 from typing import Any, ClassVar
@@ -22,20 +22,21 @@ class _Event(Model):
 
 
 class GoCardless(RawBody):
-    """GoCardless' events, up to 250 a request."""
+    """GoCardless' events, up to 250 per request."""
 
     name: ClassVar[str] = "gocardless"
     scheme: ClassVar[Scheme] = Scheme(header="Webhook-Signature")
     unauthorized_status: ClassVar[int] = 498
 
     def parse(self, request: Request) -> list[ParsedEvent]:
-        """Every event of the batch, or none."""
+        """Return all events of the batch. Raise PayloadError if any of them is unreadable."""
         return [_draft(item) for item in array_items(request.body, "events")]
 
 
 def _draft(item: bytes) -> ParsedEvent:
     event = read_json(_Event, item)
-    # Whatever names a payment is about it, and locks and merges with it. A refund's event names only the refund.
+    # An event that names a payment is about it, so that all its events are processed together. A refund's event names
+    # only the refund.
     about = get_path(event.links, event.resource_type.removesuffix("s"))
     return ParsedEvent(
         event_id=event.id,

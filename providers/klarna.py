@@ -1,8 +1,9 @@
 """Klarna's payment webhooks: `Klarna-Signature: <hex HMAC-SHA256 of the body>`, `Klarna-Signing-Key-Id: <key id>`.
 
 Source: docs.klarna.com, notifications API, for the headers; the digest as Klarna's plugin for WooCommerce computes it.
-Klarna names the key it signed with; `key_ids` has the id of each secret, in their order. A key of another id is not
-tried, so that an id that is retired in sources.toml is retired indeed. The old checkout pushes are not signed.
+Klarna names the key it signed with. `key_ids` has the id of each secret, in the same order. Only the named key is
+tried, so that a key whose id was removed from sources.toml is no longer accepted. The old checkout pushes are not
+signed.
 """
 
 from typing import Any, ClassVar
@@ -18,7 +19,7 @@ KEY_ID = "Klarna-Signing-Key-Id"
 
 
 class KlarnaSettings(SourceSettings):
-    """Its table in sources.toml."""
+    """Klarna's table in sources.toml."""
 
     key_ids: tuple[str, ...]
 
@@ -44,7 +45,7 @@ class _Event(Model):
 
 
 class Klarna(RawBody):
-    """Klarna's events, one a request."""
+    """Klarna's events, one per request."""
 
     name: ClassVar[str] = "klarna"
     scheme: ClassVar[Scheme] = Scheme(header="Klarna-Signature")
@@ -55,7 +56,7 @@ class Klarna(RawBody):
         self._numbers = {key_id.encode(): number for number, key_id in enumerate(settings.key_ids, start=1)}
 
     async def authenticate(self, request: Request) -> Proof:
-        """Any value of the header, made with the one secret whose id the request names."""
+        """Accept any value of the header made with the secret whose id the request names. Raise SignatureError."""
         key_ids = request.headers.get_all(KEY_ID)
         if not any(key_ids):
             raise SignatureError("missing", f"there is no {KEY_ID} header")
@@ -67,14 +68,14 @@ class Klarna(RawBody):
         return Proof(secret_number=number, signed=proof.signed)
 
     def parse(self, request: Request) -> list[ParsedEvent]:
-        """The one event."""
+        """Return the one event. Raise PayloadError."""
         event = read_json(_Event, request.body)
         names = ("payment_request_id", "payment_transaction_id", "dispute_id")
         return [
             ParsedEvent(
                 event_id=event.metadata.event_id,
                 type=event.metadata.event_type,
-                # Requests, their transactions and their disputes name the payment request: one payment, one resource.
+                # Transactions and disputes name their payment request: its events are processed together.
                 resource=first_id(*(get_path(event.payload, name) for name in names)) or event.metadata.event_id,
                 occurred_at=first_timestamp(event.metadata.occurred_at),
             )

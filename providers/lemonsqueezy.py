@@ -1,8 +1,8 @@
 """Lemon Squeezy: `X-Signature: <hex HMAC-SHA256 of the body>`.
 
-Source: docs.lemonsqueezy.com, "Signing requests". It tries only four times within three minutes, then never again: what
-an outage lost must be fetched from the API. `X-Event-Name` is not signed and not looked at; the body has the name too.
-There is no event id, so it is made of the body; a retry has the same one.
+Source: docs.lemonsqueezy.com, "Signing requests". It tries only four times within three minutes: what a longer outage
+lost must be fetched from the API. `X-Event-Name` is not signed and not read; the body has the name too. Events have no
+id, so it is a digest of the body; a retry has the same body.
 """
 
 from typing import Any, ClassVar
@@ -29,13 +29,13 @@ class _Event(Model):
 
 
 class LemonSqueezy(RawBody):
-    """Lemon Squeezy's events, one a request."""
+    """Lemon Squeezy's events, one per request."""
 
     name: ClassVar[str] = "lemonsqueezy"
     scheme: ClassVar[Scheme] = Scheme(header="X-Signature")
 
     def parse(self, request: Request) -> list[ParsedEvent]:
-        """The one event."""
+        """Return the one event. Raise PayloadError."""
         event = read_json(_Event, request.body)
         event_id = digest_id(request.body)
         kind, number = first_id(event.data.type), first_id(event.data.id)
@@ -44,8 +44,8 @@ class LemonSqueezy(RawBody):
             ParsedEvent(
                 event_id=event_id,
                 type=event.meta.event_name,
-                # Ids are numbers of their kind. An order's payment and refund are both about the order, those of a
-                # subscription about its invoice: what is paid is what its events share.
+                # An id is unique only within its type. Payment and refund are both about the order, or about the
+                # invoice of a subscription.
                 resource=f"{kind}:{number}" if kind and number else event_id,
                 occurred_at=first_timestamp(updated_at, created_at),
             )

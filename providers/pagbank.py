@@ -1,11 +1,12 @@
 """PagBank (PagSeguro): `x-authenticity-token: <hex SHA-256 of "<account token>-<body>">`, no HMAC.
 
-Source: developer.pagbank.com.br, "Confirmar autenticidade da notificação". Such a digest can be extended by whoever has
-seen one: what they append begins with the byte 0x80, so that the body is no longer JSON and is refused when it is read.
-The sandbox often leaves the header out, recurring payments carry another one without documentation: both are refused.
+Source: developer.pagbank.com.br, "Confirmar autenticidade da notificação".
 
-A notification is a snapshot of an order or a charge. There is no event id, and the status may stay the same while what
-is refunded grows, so the id is made of the body.
+* Anyone who has seen such a digest can extend the body. What they append begins with the byte 0x80, so that the body is
+  no longer JSON and is refused when it is read.
+* The sandbox often omits the header, and recurring payments use another, undocumented one: both are refused.
+* A notification is a snapshot of an order or a charge, without an event id. The status may stay the same while the
+  refunded amount grows, so the id is a digest of the body.
 """
 
 from typing import Any, ClassVar
@@ -22,7 +23,7 @@ STATUS_UNKNOWN = "unknown"
 
 
 class _Snapshot(Model):
-    """An order has no status of its own; its charges have."""
+    """An order or a charge. An order has no status; its charges do."""
 
     id: str
     status: Any = None
@@ -32,13 +33,13 @@ class _Snapshot(Model):
 
 
 class PagBank(RawBody):
-    """PagBank's notifications, one a request."""
+    """PagBank's notifications, one per request."""
 
     name: ClassVar[str] = "pagbank"
     scheme: ClassVar[Scheme] = Scheme(header="x-authenticity-token", mac=signing.sha256_behind_key)
 
     def parse(self, request: Request) -> list[ParsedEvent]:
-        """The one snapshot, named after its state: `order.paid`, `charge.declined`."""
+        """Return the one event, whose type is the state: `order.paid`, `charge.declined`. Raise PayloadError."""
         snapshot = read_json(_Snapshot, request.body)
         charge = snapshot.charges[-1] if snapshot.charges else None
         kind = next((kind for prefix, kind in KINDS.items() if snapshot.id.startswith(prefix)), KIND_OTHER)
@@ -47,7 +48,7 @@ class PagBank(RawBody):
             ParsedEvent(
                 event_id=f"{status.lower()}:{digest_id(request.body)}",
                 type=f"{kind}.{status.lower()}",
-                # Every notification of an order has the order's id, whichever of its charges changed.
+                # Every notification of an order has the order's id, whichever charge changed.
                 resource=snapshot.id,
                 occurred_at=first_timestamp(snapshot.paid_at, get_path(charge, "paid_at"), snapshot.created_at),
             )

@@ -1,13 +1,13 @@
 """Shopify: `X-Shopify-Hmac-SHA256: <base64 HMAC-SHA256 of the body>`, keyed with the app's client secret.
 
-Source: shopify.dev, "Verify webhook deliveries". The newer events name their headers without the `X-`. After a rotation
-it may take an hour until the new secret is used. What the admin's Notifications page sends as a test is signed with
-another secret. The topic and the ids are in headers that are not signed:
+Source: shopify.dev, "Verify webhook deliveries". Newer events name their headers without the `X-`. After a rotation it
+may take an hour until the new secret is used. Test notifications of the admin's Notifications page are signed with
+another secret. The topic and the ids are in headers, which are not signed:
 
-* The event's id is made of the topic and the body, so that a captured delivery is not applied again under a new
-  `X-Shopify-Webhook-Id`. A retry has the same body, and so have the deliveries of two subscriptions to one topic.
-* The topic is part of it, since one change of an order is told under several topics with one and the same body. Whoever
-  captured a delivery could thus tell it under another topic, once each; read the state from the body, which is signed.
+* The event's id is made of the topic and a digest of the body. A captured delivery is not applied again under a new
+  `X-Shopify-Webhook-Id`. A retry has the same body, and so have the deliveries of two subscriptions to a topic.
+* The id has the topic, because one change of an order is sent under several topics with the same body. So a captured
+  delivery can be replayed once under each other topic; read the state from the body, which is signed.
 """
 
 from typing import Any, ClassVar
@@ -20,13 +20,13 @@ from providers.raw_body import RawBody, Scheme
 
 NEWER = "Shopify-Hmac-Sha256"
 KEPT = ("Webhook-Id", "Event-Id", "Shop-Domain", "API-Version")
-"""Headers that a reader of the event may need besides the body; none of them is signed."""
+"""Headers kept with the event for its readers; none of them is signed."""
 
 TOPIC_UNKNOWN = "unknown"
 
 
 class _Event(Model):
-    """An order, or something that belongs to one."""
+    """An order, or an object that belongs to one."""
 
     id: Any = None
     order_id: Any = None
@@ -37,18 +37,18 @@ class _Event(Model):
 
 
 class Shopify(RawBody):
-    """Shopify's events, one a request."""
+    """Shopify's events, one per request."""
 
     name: ClassVar[str] = "shopify"
     scheme: ClassVar[Scheme] = Scheme(header="X-Shopify-Hmac-SHA256", encodings=(signing.padded_base64,))
 
     async def authenticate(self, request: Request) -> Proof:
-        """Any value of the header, under its older or newer name."""
+        """Accept any value of the header, under its older or newer name. Raise SignatureError."""
         values = request.headers.get_all(self.scheme.header) + request.headers.get_all(NEWER)
         return self.scheme.prove(self._keys, request.body, values)
 
     def parse(self, request: Request) -> list[ParsedEvent]:
-        """The one event."""
+        """Return the one event. Raise PayloadError."""
         event = read_json(_Event, request.body)
         topic = _header(request, "Topic") or TOPIC_UNKNOWN
         event_id = f"{topic}:{digest_id(request.body)}"
@@ -58,9 +58,9 @@ class Shopify(RawBody):
             ParsedEvent(
                 event_id=event_id,
                 type=topic,
-                # The order is the payment: its refunds, transactions, fulfillments and disputes name it.
+                # The order is the payment. Its refunds, transactions, fulfillments and disputes name it.
                 resource=order or first_id(event.id, event.admin_graphql_api_id) or event_id,
-                # The body's own times are signed, the header's is not.
+                # The times in the body are signed; the one in the header is not.
                 occurred_at=first_timestamp(event.updated_at, event.created_at, _header(request, "Triggered-At")),
                 headers={name: value for name, value in kept.items() if value},
             )

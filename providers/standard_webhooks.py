@@ -1,14 +1,14 @@
 """Standard Webhooks (standardwebhooks.com): `webhook-id`, `webhook-timestamp`, `webhook-signature: v1,<base64> …`.
 
-Signed is `<id>.<timestamp>.<body>`. What a source's secrets look like says which signatures they verify, so that a
-public key can never be taken for a secret:
+Signed is `<id>.<timestamp>.<body>`. The prefix of a key says which signatures it verifies, so that a public key is
+never used as a secret:
 
-* `whsec_<base64>`, or bare base64: HMAC-SHA256, sent as `v1`;
-* `whpk_<base64>`: the sender's Ed25519 public key, sent as `v1a`. It is no secret, and has a setting of its own,
-  `public_key`; but it may be listed among the secrets too, and with it there need not be a secret.
+* `whsec_<base64>`, or bare base64: HMAC-SHA256, sent as `v1`.
+* `whpk_<base64>`: the sender's Ed25519 public key, sent as `v1a`. It is not a secret and has its own setting,
+  `public_key`. It may also be listed in `secrets`. A source with a public key needs no secret.
 
-Several signatures, separated by spaces, stand for several secrets; other versions are ignored. An id may hold a full
-stop: whoever moves the borders between id, timestamp and body is never left with a body that is a JSON object.
+Several signatures, separated by spaces, are made with several secrets; other versions are ignored. An id may contain a
+full stop, but moving the borders between id, timestamp and body never leaves a body that is a JSON object.
 """
 
 from collections.abc import Sequence
@@ -40,14 +40,13 @@ PUBLIC_KEY_PREFIX = "whpk_"
 PUBLIC_KEY_BYTES = 32
 
 TYPE_UNKNOWN = "unknown"
-"""The type of an event that names none: the specification only recommends to."""
-
+"""The type of an event without one; the specification only recommends it."""
 
 Key = bytes | Ed25519PublicKey
 
 
 def _key(secret: Secret) -> Key:
-    """Raises ValueError without naming the secret."""
+    """Return the key that a secret holds. Raise ValueError, whose text does not contain the secret."""
     text = secret.reveal()
     if text.startswith(PUBLIC_KEY_PREFIX):
         return _public_key(text)
@@ -62,7 +61,7 @@ def _public_key(text: str) -> Ed25519PublicKey:
 
 
 class StandardSettings(TimedSettings):
-    """Its table in sources.toml. The secrets must be base64, and so must the public keys."""
+    """The table in sources.toml. Secrets and public keys must be base64."""
 
     secrets: tuple[Secret, ...] = ()
     public_key: OneOrMore = Field(default=(), validate_default=True)
@@ -86,7 +85,7 @@ class StandardSettings(TimedSettings):
 
 
 class _Event(Model):
-    """The recommended structure; none of it is certain. Svix's own examples write `event_type`."""
+    """The recommended structure, all of it optional. Svix's own examples write `event_type`."""
 
     type: str = ""
     event_type: Any = None
@@ -95,13 +94,13 @@ class _Event(Model):
 
 
 class StandardWebhooks(Provider):
-    """Events of any sender that follows the specification, one a request."""
+    """Events of any sender that follows the specification, one per request."""
 
     name: ClassVar[str] = "standard_webhooks"
     Source: ClassVar[type[SourceSettings]] = StandardSettings
 
     prefixes: ClassVar[tuple[str, ...]] = ("webhook-",)
-    """How the names of the three headers may begin. All of a request begin alike."""
+    """The prefixes of the three headers' names. A request uses one of them."""
 
     def __init__(self, settings: TimedSettings) -> None:
         super().__init__(settings)
@@ -111,12 +110,13 @@ class StandardWebhooks(Provider):
         self._tolerance_s = settings.tolerance_s
 
     def _keys(self, settings: TimedSettings) -> list[Key]:
-        """Those of the secrets, then the public ones."""
-        assert isinstance(settings, StandardSettings)
+        """Return the keys of the secrets, then the public keys."""
+        if not isinstance(settings, StandardSettings):
+            raise TypeError("the source's settings are those of another provider")
         return [*map(_key, settings.secrets), *map(_public_key, settings.public_key)]
 
     async def authenticate(self, request: Request) -> Proof:
-        """Any v1 or v1a signature by any of the secrets, made within the tolerance."""
+        """Accept any v1 or v1a signature by any of the keys within the tolerance. Raise SignatureError."""
         prefix = self._prefix(request)
         event_id, timestamp = _single(request, f"{prefix}id"), _single(request, f"{prefix}timestamp")
         signatures = request.headers.get_all(f"{prefix}signature")
@@ -128,7 +128,7 @@ class StandardWebhooks(Provider):
         return Proof(secret_number=number, signed="body")
 
     def parse(self, request: Request) -> list[ParsedEvent]:
-        """The one event. Its id is the signed header; a retry has the same."""
+        """Return the one event, whose id is the signed header; a retry has the same. Raise PayloadError."""
         event = read_json(_Event, request.body)
         prefix = self._prefix(request)
         event_id = _text(_single(request, f"{prefix}id"))
@@ -145,17 +145,17 @@ class StandardWebhooks(Provider):
         ]
 
     def _resource(self, data: object) -> str | None:
-        """What the event is about, where the sender follows the recommended structure."""
+        """Return the id of what the event is about, if the sender follows the recommended structure."""
         about = get_path(data, "id")
         return about if isinstance(about, str) else None
 
     def _prefix(self, request: Request) -> str:
-        """The one the request uses; the usual one where it uses none."""
+        """Return the prefix that the request uses, or else the usual one."""
         used = (prefix for prefix in self.prefixes if request.headers.get_all(f"{prefix}signature"))
         return next(used, self.prefixes[0])
 
     def _prove(self, message: bytes, values: Sequence[bytes]) -> int:
-        """The number of the secret that made one of the signatures."""
+        """Return the number of the key that made one of the signatures. Raise SignatureError."""
         items = [item.partition(b",") for item in b" ".join(values).split(b" ")]
         v1 = [signature for version, _, signature in items if version == b"v1" and self._hmac_keys]
         v1a = [signature for version, _, signature in items if version == b"v1a" and self._public_keys]
@@ -170,7 +170,7 @@ class StandardWebhooks(Provider):
 
 
 def _single(request: Request, name: str) -> bytes:
-    """The value of a header that is part of what is signed, and so may not be there twice."""
+    """Return the value of a signed header, which must come exactly once. Raise SignatureError."""
     values = request.headers.get_all(name)
     if not any(values):
         raise SignatureError("missing", f"there is no {name} header")

@@ -1,8 +1,8 @@
 """Svix: Standard Webhooks under its older names `svix-id`, `svix-timestamp`, `svix-signature`.
 
-Source: docs.svix.com, "Verifying webhooks manually". Those who send through Svix may have been switched to the names of
-the specification, so these are read too; a request with a `svix-signature` is judged by the `svix-` headers alone.
-Names of both kinds in one request are not mixed, as Svix's own library would: nobody sends that.
+Source: docs.svix.com, "Verifying webhooks manually". Senders that use Svix may have switched to the names of the
+specification, so both are read. If there is a `svix-signature`, only the `svix-` headers count. Names of both kinds are
+not mixed within a request, although Svix's own library would; no sender does that.
 """
 
 from typing import ClassVar
@@ -11,7 +11,7 @@ from providers.standard_webhooks import StandardWebhooks
 
 
 class Svix(StandardWebhooks):
-    """Events of any sender that sends through Svix, one a request."""
+    """Events of any sender that uses Svix, one per request."""
 
     name: ClassVar[str] = "svix"
     prefixes: ClassVar[tuple[str, ...]] = ("svix-", "webhook-")

@@ -3,15 +3,15 @@
 Source: github.com/TrueLayer/truelayer-signing, request-signing-v2. Signed is `<JWS header>.<base64url of
 "POST <path>\\n<Name>: <value>\\n…<body>">`, with the headers that `tl_headers` names, in that order and spelling.
 
-* `jku` says where the keys are, and anyone can write a `jku`: only the one of the source's `environment` is accepted.
-  The sandbox signs for anyone who has an account there, so a source takes the keys of one environment only.
-* The keys are fetched, and fetched anew when one is named that is not among them; or they are set in `jwks`, and
-  nothing is fetched.
-* The path is signed as TrueLayer knows it. Where a proxy changes it, set `notification_url` to what is written in
-  TrueLayer's Console. As in TrueLayer's libraries, a slash at its end may be more or less.
-* One key signs for all of TrueLayer's clients, and the host is not signed: a client of TrueLayer who sets your path as
-  its own passes. Give the source a name that cannot be guessed, and never take a payment_id for yours unseen.
-* Retries go on for 72 hours; whether they are signed anew is not documented. Without `tolerance_s` any age passes.
+* `jku` is the address of the keys, and anyone can write one: only that of the source's `environment` is accepted. The
+  sandbox signs for anyone with an account there, so a source accepts the keys of one environment only.
+* The keys are fetched, and fetched again when a request names an unknown one. If `jwks` is set, nothing is fetched.
+* The path is signed as TrueLayer knows it. If a proxy changes it, set `notification_url` to the address in TrueLayer's
+  Console. As in TrueLayer's libraries, a trailing slash makes no difference.
+* One key signs for all of TrueLayer's clients, and the host is not signed: requests that another client of TrueLayer
+  directs to your path are accepted. Give the source a name that cannot be guessed, and check each payment_id.
+* Retries go on for 72 hours; it is not documented whether they are signed anew. Without `tolerance_s` any age is
+  accepted.
 """
 
 from typing import Annotated, Any, ClassVar, Literal
@@ -46,22 +46,22 @@ JKU = {
 }
 
 KEYS_AGE_S_MAX = 3600.0
-"""How long fetched keys are taken for all of them: a withdrawn one is not accepted for longer."""
+"""The age at which fetched keys expire, and with them a withdrawn key."""
 
 KEYS_AGE_S_MIN = 60.0
-"""How old fetched keys must be to be fetched anew for a key that is not among them."""
+"""The age above which keys are fetched again when a request names an unknown one."""
 
 TYPE_UNKNOWN = "unknown"
 
 SIGNED_HEADERS_MAX = 32
-"""Headers that one signature may cover."""
+"""The most headers that a signature may cover."""
 
 SIGNATURES_MAX = 2
-"""Values of the header that are tried: each costs a stranger nothing and us half a millisecond."""
+"""The most values of the header that are tried. Sending one costs nothing; checking it costs us half a millisecond."""
 
 
 class TrueLayerSettings(PublicSettings):
-    """Its table in sources.toml."""
+    """TrueLayer's table in sources.toml."""
 
     environment: Literal["live", "sandbox"] = "live"
     jwks: OneOrMore = Field(default=(), validate_default=True)
@@ -88,7 +88,7 @@ class _Jws(Model):
 
 
 class _Event(Model):
-    """Its type was named event_type before the third version of their API."""
+    """An event of any type. Before the third version of the API, the type was named event_type."""
 
     event_id: str
     type: Any = None
@@ -104,7 +104,7 @@ class _Event(Model):
 
 
 class TrueLayer(Provider):
-    """TrueLayer's events, one a request."""
+    """TrueLayer's events, one per request."""
 
     name: ClassVar[str] = "truelayer"
     Source: ClassVar[type[SourceSettings]] = TrueLayerSettings
@@ -118,7 +118,10 @@ class TrueLayer(Provider):
         self._tolerance_s = settings.tolerance_s
 
     async def authenticate(self, request: Request) -> Proof:
-        """Any value of the header, by any of the keys, made within the tolerance if there is one."""
+        """Accept any value of the header, by any of the keys, within the tolerance if it is set.
+
+        Raise SignatureError, or UnavailableError where the keys cannot be fetched.
+        """
         signatures = request.headers.get_all(HEADER)
         if not any(signatures):
             raise SignatureError("missing", f"there is no {HEADER} header")
@@ -145,13 +148,13 @@ class TrueLayer(Provider):
         return Proof(secret_number=number, signed="body")
 
     async def _key(self, request: Request, jws: _Jws) -> tuple[int, EllipticCurvePublicKey]:
-        """The key that the signature names, and its number among the source's own; a fetched one is number 1."""
+        """Return the named key, and its number among the source's own (1 if fetched). Raise SignatureError."""
         if jws.jku != self._jku and not (self._own_keys and jws.jku is None):
-            raise SignatureError("mismatch", "its jku is not where the keys of the source's environment are")
+            raise SignatureError("mismatch", "its jku is not the address of the keys of the source's environment")
         for number, keys in enumerate(self._own_keys or await self._fetched(request, jws.kid), start=1):
             if jws.kid in keys:
                 return number, keys[jws.kid]
-        raise SignatureError("mismatch", "the key it names is none of the source's")
+        raise SignatureError("mismatch", "it names a key that the source does not have")
 
     async def _fetched(self, request: Request, kid: str) -> list[Es512Keys]:
         keys = await self.keyring.get(self._jku, request.received_at, KEYS_AGE_S_MAX)
@@ -168,14 +171,14 @@ class TrueLayer(Provider):
             signing.check_clock(int(signed_at.timestamp()), request.received_at, self._tolerance_s)
 
     def parse(self, request: Request) -> list[ParsedEvent]:
-        """The one event."""
+        """Return the one event. Raise PayloadError."""
         event = read_json(_Event, request.body)
         times = (event.executed_at, event.settled_at, event.failed_at, event.authorized_at)
         return [
             ParsedEvent(
                 event_id=event.event_id,
                 type=first_id(event.type, event.event_type) or TYPE_UNKNOWN,
-                # The payment, which its refunds name too, so that all its events lock and merge together.
+                # Refunds name their payment too, so that all its events are processed together.
                 resource=first_id(event.payment_id, event.mandate_id, event.payout_id, event.transaction_id)
                 or event.event_id,
                 occurred_at=first_timestamp(*times, header_text(request, TIMESTAMP)),
@@ -184,7 +187,7 @@ class TrueLayer(Provider):
 
 
 def _paths(settings: TrueLayerSettings, target: str) -> list[bytes]:
-    """What may have been signed as the path: as it is, without a query, and with a slash more or less at its end."""
+    """Return what may have been signed as the path: as it is, without the query, with and without a trailing slash."""
     url = urlsplit(settings.notification_url) if settings.notification_url else None
     whole = target if url is None else (url.path or "/") + (f"?{url.query}" if url.query else "")
     path = whole.partition("?")[0]
@@ -200,7 +203,10 @@ def _jws(head: bytes) -> _Jws:
 
 
 def _signed_lines(request: Request, jws: _Jws) -> bytes:
-    """The lines of the headers it covers, spelled as it spells them. A timestamp that it does not cover is refused."""
+    """Return the lines of the covered headers, as `tl_headers` spells them. Raise SignatureError.
+
+    A timestamp header that is not covered is refused: anyone could have added it.
+    """
     names = jws.tl_headers.split(",") if jws.tl_headers else []
     if len(names) > SIGNED_HEADERS_MAX:
         raise SignatureError("malformed", f"it covers more than {SIGNED_HEADERS_MAX} headers")

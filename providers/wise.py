@@ -1,15 +1,14 @@
 """Wise: `X-Signature-SHA256: <base64 RSA-SHA256 of the body>`, by Wise's own key, one for production, one for sandbox.
 
 Source: docs.wise.com, "Event handling", and Wise's digital-signatures-examples. The key is published there and is a
-setting. Never list the sandbox's beside that of production: Wise signs in the sandbox for anyone.
+setting. Never list the sandbox's key with the production one: in the sandbox Wise signs for anyone.
 
-* One key signs for all customers of Wise, and the address is not signed: a customer who subscribes with your URL, or
-  who was sent an event that is then sent to you, passes. `profile_ids` refuses events of any profile but yours.
-* `X-Delivery-Id` is not signed, so the event's id is made of the body: of its type and its `data`. `sent_at` and the
-  subscription are left out, so that a retry, and the delivery to a second subscription, are the same event.
+* One key signs for all customers of Wise, and the address is not signed: events that another customer subscribes to
+  with your URL, or forwards to you, are accepted. With `profile_ids`, events of other profiles are refused.
+* `X-Delivery-Id` is not signed, so the event's id is a digest of its type and `data`. `sent_at` and the subscription
+  are left out, so that a retry, and the delivery to a second subscription, are the same event.
 """
 
-import hashlib
 import json
 from typing import Any, ClassVar
 
@@ -17,16 +16,16 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from providers.base import ParsedEvent, PayloadError, Proof, Provider, Request, SignatureError, SourceSettings
 from providers.models import Model
-from providers.payload import first_id, first_timestamp, get_path, header_text, read_json
+from providers.payload import digest_id, first_id, first_timestamp, get_path, header_text, read_json
 from providers.public_keys import OneOrMore, PublicSettings, require_one, rsa_key, rsa_sha256_key, with_secrets
 
 HEADER = "X-Signature-SHA256"
 KEPT = ("X-Delivery-Id", "X-Test-Notification")
-"""Headers that a reader of the event may need besides the body; neither is signed."""
+"""Headers kept with the event for its readers; neither is signed."""
 
 
 class WiseSettings(PublicSettings):
-    """Its table in sources.toml."""
+    """Wise's table in sources.toml."""
 
     public_key: OneOrMore = Field(default=(), validate_default=True)
     profile_ids: tuple[int, ...] = ()
@@ -46,7 +45,7 @@ class _Event(Model):
 
 
 class Wise(Provider):
-    """Wise's events, one a request."""
+    """Wise's events, one per request."""
 
     name: ClassVar[str] = "wise"
     Source: ClassVar[type[SourceSettings]] = WiseSettings
@@ -57,7 +56,10 @@ class Wise(Provider):
         self._profile_ids = settings.profile_ids
 
     async def authenticate(self, request: Request) -> Proof:
-        """Any value of the header, by any of the keys, of one of the profiles if those are set."""
+        """Accept any value of the header, by any of the keys, for one of the profiles if they are set.
+
+        Raise SignatureError.
+        """
         signatures = request.headers.get_all(HEADER)
         if not any(signatures):
             raise SignatureError("missing", f"there is no {HEADER} header")
@@ -67,7 +69,7 @@ class Wise(Provider):
         return Proof(secret_number=number, signed="body")
 
     def parse(self, request: Request) -> list[ParsedEvent]:
-        """The one event."""
+        """Return the one event. Raise PayloadError."""
         event = read_json(_Event, request.body)
         kept = {name.lower(): header_text(request, name) for name in KEPT}
         event_id = _digest(event)
@@ -75,7 +77,7 @@ class Wise(Provider):
             ParsedEvent(
                 event_id=event_id,
                 type=event.event_type,
-                # The transfer: its payouts' failures and its cases name it, so that they lock and merge with it.
+                # Failures of payouts and cases name their transfer, so that all its events are processed together.
                 resource=first_id(event.data.get("transfer_id"), get_path(event.data, "resource", "id")) or event_id,
                 occurred_at=first_timestamp(event.data.get("occurred_at"), event.sent_at),
                 headers={name: value for name, value in kept.items() if value},
@@ -84,8 +86,7 @@ class Wise(Provider):
 
 
 def _digest(event: _Event) -> str:
-    told = json.dumps([event.event_type, event.data], sort_keys=True).encode()
-    return f"sha256:{hashlib.sha256(told).hexdigest()}"
+    return digest_id(json.dumps([event.event_type, event.data], sort_keys=True).encode())
 
 
 def _profile(request: Request) -> object:

@@ -239,7 +239,7 @@ def test_a_senders_own_settings_are_told_on_by_name(tmp_path: Path) -> None:
         "[klarna] key_ids: there must be one for each of the secrets, in their order",
         "[acme] header: not the name of a header",
         "[acme] key_encoding: secret number 1: a secret is not hexadecimal",
-        "[acme] event_id: a place is neither a JSON pointer, such as /data/id, nor the name of a header",
+        "[acme] event_id: a path is neither a JSON pointer, such as /data/id, nor the name of a header",
     )
 
 
