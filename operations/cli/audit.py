@@ -17,12 +17,15 @@ async def show_audit(command: Command) -> int:
     else:
         _print_report(command, report)
     if report.redis_problem:
-        return fail(f"{report.redis_problem}. The stream was not accounted for.", EXIT_UNREACHABLE)
+        return fail(
+            f"{report.redis_problem}. The stream was not accounted for. Run the audit again once Redis answers.",
+            EXIT_UNREACHABLE,
+        )
     return EXIT_WRONG if report.findings else 0
 
 
 COMMAND = Subcommand(
-    "looks for rows that must not exist and entries that are not accounted for; exit 1 if any", no_arguments, show_audit
+    "look for rows that must not exist and entries that are not accounted for; exit 1 if any", no_arguments, show_audit
 )
 
 

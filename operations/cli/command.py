@@ -38,7 +38,7 @@ class Command:
     def print_more(self, total: int, shown: int) -> None:
         """Print how many rows --limit left out, if it left out any."""
         if total > shown:
-            self.console.print(f"… and {total - shown} more; --limit shows more of them.")
+            self.console.print(f"… and {total - shown} more; use a larger --limit to see them.")
 
 
 class Subcommand(NamedTuple):

@@ -32,7 +32,7 @@ async def show_conflicts(command: Command) -> int:
     return 0
 
 
-COMMAND = Subcommand("conflicts that wait for a decision, and facts on hold", add_limit, show_conflicts)
+COMMAND = Subcommand("show conflicts that wait for a decision, and facts on hold", add_limit, show_conflicts)
 
 
 def format_conflict_amount(movement: str, amount: int, currency: str) -> str:

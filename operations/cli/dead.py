@@ -38,12 +38,14 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", nargs="?", help="number, entry id or event id")
 
 
-COMMAND = Subcommand("the open dead letters; with ID one of them in full", _add_arguments, show_dead)
+COMMAND = Subcommand("show the open dead letters; with ID one of them in full", _add_arguments, show_dead)
 
 
 def no_dead_letter(id_text: str) -> int:
     """Write that no open dead letter matches, and return the exit code."""
-    return fail(f"There is no open dead letter with the number, entry id or event id {id_text!r}.")
+    return fail(
+        f"There is no open dead letter with the number, entry id or event id {id_text!r}. `dead` lists them all."
+    )
 
 
 def _show_in_full(command: Command, dead_letters: list[DeadLetter]) -> int:

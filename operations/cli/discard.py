@@ -15,14 +15,14 @@ async def discard_dead_letter(command: Command) -> int:
             return no_dead_letter(id_text)
         if len(dead_letters) > 1:
             numbers = ", ".join(str(each.id) for each in dead_letters)
-            return fail(f"{id_text} means several dead letters: {numbers}. Nothing was done; name one.")
+            return fail(f"{id_text} means several dead letters: {numbers}. Nothing was done; name one by its number.")
         result = await discard(connection, dead_letters[0])
     print_result(command, result)
     return end(command, [result])
 
 
 COMMAND = Subcommand(
-    "closes one dead letter without replaying it",
+    "close one dead letter without replaying it",
     lambda parser: parser.add_argument("id", metavar="ID", help="number, entry id or event id"),
     discard_dead_letter,
 )

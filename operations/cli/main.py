@@ -1,4 +1,4 @@
-"""`python -m operations status|pending|why|dead|replay|discard|conflicts|resolve|release|audit`.
+"""Show what waits and why, and act on dead letters, conflicts and facts on hold.
 
 Exit codes: 0 done; 1 the audit found something, the id is unknown or ambiguous, or something had to stay as it was;
 2 wrong usage or settings; 3 Redis or PostgreSQL cannot be reached.

@@ -26,7 +26,7 @@ async def show_pending(command: Command) -> int:
 
 
 COMMAND = Subcommand(
-    "entries that were read and not committed, the oldest first, and why they wait", add_limit, show_pending
+    "show entries that were read and not committed, the oldest first, and why they wait", add_limit, show_pending
 )
 
 

@@ -33,7 +33,7 @@ async def release_held_back(command: Command) -> int:
 
 
 COMMAND = Subcommand(
-    "books facts that were held back as unsigned, for a source that is trusted now",
+    "book facts that were held back as unsigned, for a source that is trusted now",
     lambda parser: parser.add_argument("source", metavar="SOURCE", help="its name in sources.toml"),
     release_held_back,
 )
@@ -41,13 +41,13 @@ COMMAND = Subcommand(
 
 def _print_release(console: Console, source: str, release: Release) -> None:
     if not release.released:
-        console.print(f"Nothing more is released of source {source!r}.")
+        console.print(f"Nothing more is held back as unsigned for source {source!r}.")
         return
     console.print(
         f"{release.released} events of source {source!r} are released; {release.booked} transfers were booked."
     )
     if release.conflicts:
-        console.print(f"{release.conflicts} conflicts were found in them: conflicts shows them.")
+        console.print(f"{release.conflicts} conflicts were found in them: `conflicts` lists them.")
 
 
 def _json(release: Release) -> dict[str, Any]:

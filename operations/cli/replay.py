@@ -37,7 +37,7 @@ async def replay_dead_letters(command: Command) -> int:
 
 
 COMMAND = Subcommand(
-    "adds dead letters to the stream again",
+    "add dead letters to the stream again",
     lambda parser: parser.add_argument("id", metavar="ID", help="number, entry id or event id, or `all`"),
     replay_dead_letters,
 )

@@ -43,9 +43,7 @@ async def resolve_conflicts(command: Command) -> int:
         except AmbiguousError as error:
             return fail(_ambiguous_sentence(id_text, matches, error))
         except HandlerFailed as error:
-            return fail(
-                f"Nothing was decided: {failure_reason(error)}. All changes were undone; mend it and try again."
-            )
+            return fail(f"Nothing was decided: {failure_reason(error)}. All was undone; decide again once it works.")
         earlier = None if decision.decided else await find_decision(connection, id_text)
     if not decision.decided:
         return fail(_no_conflict_sentence(id_text, earlier))
@@ -58,7 +56,10 @@ async def resolve_conflicts(command: Command) -> int:
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", help="number of a conflict, or id of a payment")
-    parser.add_argument("--keep", type=_keep, choices=get_args(Keep), required=True, help="which of the two is right")
+    parser.add_argument(
+        "--keep", type=_keep, choices=get_args(Keep), required=True,
+        help="the amount that is right: the booked one, or the one that the later event reported",
+    )  # fmt: skip
 
 
 def _keep(text: str) -> str:
@@ -68,7 +69,7 @@ def _keep(text: str) -> str:
 
 
 COMMAND = Subcommand(
-    "decides about one conflict, or all of a payment, and books what waited for it", _add_arguments, resolve_conflicts
+    "decide about one conflict, or all of a payment, and book what waited for it", _add_arguments, resolve_conflicts
 )
 
 
@@ -83,7 +84,7 @@ def _print_decision(console: Console, decision: Decision, keep: Keep) -> None:
         console.print(f"Booked now: {', '.join(decision.booked)}.")
     if decision.open:
         numbers = ", ".join(map(str, decision.open))
-        console.print(f"The payment's money is still stopped: {numbers} open (conflicts shows them).")
+        console.print(f"The payment's money is still stopped: {numbers} open (`conflicts` lists them).")
     else:
         console.print("The payment's money moves again.")
 
@@ -112,11 +113,14 @@ def _json(decision: Decision, keep: Keep) -> dict[str, Any]:
 
 def _ambiguous_sentence(id_text: str, matches: Sequence[ConflictMatch], error: AmbiguousError) -> str:
     numbers = ", ".join(str(match.id) for match in matches)
-    return f"{id_text} means the conflicts {numbers}: {error}. Nothing was decided; name one."
+    return f"{id_text} means the conflicts {numbers}: {error}. Nothing was decided; name one by its number."
 
 
 def _no_conflict_sentence(id_text: str, earlier: EarlierDecision | None) -> str:
     if earlier is None:
-        return f"There is no open conflict with the number or payment id {id_text!r}. Nothing was done."
+        return (
+            f"There is no open conflict with the number or payment id {id_text!r}. Nothing was done; `conflicts` lists "
+            "them all."
+        )
     when = f"{earlier.decided_at:%Y-%m-%d %H:%M:%S}"
     return f"Conflict {id_text} was decided already, on {when}: the {earlier.keep} amount is right. Nothing was done."

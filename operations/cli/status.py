@@ -31,7 +31,7 @@ async def show_status(command: Command) -> int:
 
 
 COMMAND = Subcommand(
-    "backlog, lag, pending, workers, dead letters, conflicts, and both servers", no_arguments, show_status
+    "show backlog, lag, pending, workers, dead letters, conflicts, and both servers", no_arguments, show_status
 )
 
 

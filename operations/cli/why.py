@@ -35,7 +35,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 COMMAND = Subcommand(
-    "everything known about one event or payment, and the next step if it is stuck", _add_arguments, show_why
+    "show everything known about one event or payment, and the next step if it is stuck", _add_arguments, show_why
 )
 
 

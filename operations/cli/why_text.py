@@ -14,7 +14,7 @@ def print_explanation(console: Console, explanation: Explanation) -> None:
     """Print the events' states, then what is stuck, then the timeline, then the payments as they are now."""
     _print_states(console, explanation)
     for stuck in explanation.stuck:
-        step = stuck.next or "none, it goes on by itself"
+        step = stuck.next or "none, wait"
         console.print(f"{stuck.about} is stuck: {stuck.why}.\n  next step: {step}", style="bold")
     table = Table("time (UTC)", "event", "what", "", title="Timeline", title_justify="left")
     for entry in explanation.timeline:

@@ -1,4 +1,4 @@
-"""Dead letters go into the stream again once, whatever happens on the way."""
+"""Dead letters are replayed into the stream exactly once, whatever happens meanwhile."""
 
 import asyncio
 from pathlib import Path
@@ -21,7 +21,6 @@ from operations.dead_letters import (
     iterate_open,
     replay,
 )
-from operations.redis_server import is_flushed, read_redis_server
 from tests.support.events import contract_event
 from tests.support.servers import ValkeyServer
 from tests.support.stream_states import SEEN_TTL_S, Stream
@@ -43,7 +42,7 @@ async def state_of(connection: asyncpg.Connection, number: int) -> Any:
     return await connection.fetchval("SELECT state FROM dead_letters WHERE id = $1", number)
 
 
-async def test_a_letter_is_added_byte_for_byte_with_its_marker(stream: Stream, connection: asyncpg.Connection) -> None:
+async def test_an_entry_is_added_byte_for_byte_with_its_marker(stream: Stream, connection: asyncpg.Connection) -> None:
     number = await dead_letter_one(stream, connection)
     result = await replay_one(stream, connection, str(number))
     assert result.outcome is DeadLetterOutcome.ADDED
@@ -70,7 +69,9 @@ async def test_an_epoch_that_exists_stays(stream: Stream, connection: asyncpg.Co
     assert await stream.redis.get(stream.keys.epoch) == stream.ids[0].encode()
 
 
-async def test_an_event_that_waits_again_is_not_added(stream: Stream, connection: asyncpg.Connection) -> None:
+async def test_an_event_that_is_in_the_stream_again_is_not_added(
+    stream: Stream, connection: asyncpg.Connection
+) -> None:
     number = await dead_letter_one(stream, connection)
     delivered_again = await stream.publish(EVENT)
     result = await replay_one(stream, connection, str(number))
@@ -87,7 +88,7 @@ async def test_an_event_that_was_committed_is_not_added(stream: Stream, connecti
     assert await state_of(connection, number) == "replayed"
 
 
-async def test_a_letter_whose_worker_died_before_the_ack_stays_open(
+async def test_a_dead_letter_whose_worker_died_before_the_ack_stays_open(
     stream: Stream, connection: asyncpg.Connection
 ) -> None:
     await stream.publish(EVENT)
@@ -106,7 +107,9 @@ async def test_a_marker_whose_entry_vanished_does_not_stop_a_replay(
     assert (await replay_one(stream, connection, str(number))).outcome is DeadLetterOutcome.ADDED
 
 
-async def test_what_is_no_envelope_is_added_without_a_marker(stream: Stream, connection: asyncpg.Connection) -> None:
+async def test_an_entry_that_is_not_an_envelope_is_added_without_a_marker(
+    stream: Stream, connection: asyncpg.Connection
+) -> None:
     await stream.publish_fields(["v", "9", "body", b"\xff\x00"])
     number = await stream.dead_letter(connection, (await stream.read("worker-1"))[0])
     assert (await replay_one(stream, connection, str(number))).outcome is DeadLetterOutcome.ADDED
@@ -115,7 +118,9 @@ async def test_what_is_no_envelope_is_added_without_a_marker(stream: Stream, con
     assert [key async for key in stream.redis.scan_iter(f"{stream.keys.seen('', '')[:-2]}*")] == []
 
 
-async def test_two_operators_add_it_once(stream: Stream, connection: asyncpg.Connection, database_url: str) -> None:
+async def test_two_operators_add_an_entry_once(
+    stream: Stream, connection: asyncpg.Connection, database_url: str
+) -> None:
     await stream.publish_fields(["v", "9"])
     number = await stream.dead_letter(connection, (await stream.read("worker-1"))[0])
     other = await asyncpg.connect(database_url)
@@ -130,9 +135,7 @@ async def test_two_operators_add_it_once(stream: Stream, connection: asyncpg.Con
     assert await stream.redis.xlen(stream.keys.events) == 1
 
 
-async def test_a_crash_between_the_stream_and_the_letter_adds_nothing_twice(
-    stream: Stream, connection: asyncpg.Connection
-) -> None:
+async def test_a_crash_after_the_replay_adds_nothing_twice(stream: Stream, connection: asyncpg.Connection) -> None:
     number = await dead_letter_one(stream, connection)
     await replay_one(stream, connection, str(number))
     await connection.execute("UPDATE dead_letters SET state = 'open' WHERE id = $1", number)
@@ -140,14 +143,14 @@ async def test_a_crash_between_the_stream_and_the_letter_adds_nothing_twice(
     assert await stream.redis.xlen(stream.keys.events) == 1
 
 
-async def test_a_letter_is_found_by_number_entry_and_event(stream: Stream, connection: asyncpg.Connection) -> None:
+async def test_a_dead_letter_is_found_by_number_entry_and_event(stream: Stream, connection: asyncpg.Connection) -> None:
     number = await dead_letter_one(stream, connection)
     for wanted in (str(number), stream.ids[0], EVENT.event_id):
         assert [each.id for each in await find_dead_letters(connection, wanted)] == [number]
     assert await find_dead_letters(connection, "evt_unknown") == []
 
 
-async def test_a_number_means_the_letter_even_where_an_event_is_called_so(
+async def test_a_number_means_the_dead_letter_even_if_an_event_has_that_id(
     stream: Stream, connection: asyncpg.Connection
 ) -> None:
     number = await dead_letter_one(stream, connection)
@@ -156,7 +159,7 @@ async def test_a_number_means_the_letter_even_where_an_event_is_called_so(
     assert [each.id for each in await find_dead_letters(connection, str(number))] == [number]
 
 
-async def test_all_are_walked_in_pages(connection: asyncpg.Connection) -> None:
+async def test_all_dead_letters_are_read_in_pages(connection: asyncpg.Connection) -> None:
     total = DEAD_LETTERS_AT_ONCE + 3
     for number in range(total):
         event = contract_event(f"evt_{number}")
@@ -166,7 +169,7 @@ async def test_all_are_walked_in_pages(connection: asyncpg.Connection) -> None:
     assert ids == sorted(ids)
 
 
-async def test_a_discarded_letter_is_closed_once(stream: Stream, connection: asyncpg.Connection) -> None:
+async def test_a_dead_letter_is_discarded_once(stream: Stream, connection: asyncpg.Connection) -> None:
     number = await dead_letter_one(stream, connection)
     (dead_letter,) = await find_dead_letters(connection, str(number))
     assert (await discard(connection, dead_letter)).outcome is DeadLetterOutcome.DISCARDED
@@ -174,36 +177,7 @@ async def test_a_discarded_letter_is_closed_once(stream: Stream, connection: asy
     assert await state_of(connection, number) == "discarded"
 
 
-@pytest.mark.parametrize(
-    ("appendfsync", "appendonly", "flushed"),
-    [("always", "yes", True), ("everysec", "yes", True), ("always", "no", False)],
-)
-async def test_only_what_is_on_disk_counts_as_flushed(
-    private_valkey: ValkeyServer, appendfsync: str, appendonly: str, flushed: bool
-) -> None:
-    async with Redis.from_url(private_valkey.url, single_connection_client=True) as client:
-        await client.config_set("appendfsync", appendfsync)
-        await client.config_set("appendonly", appendonly)
-        await client.set("written", "1")
-        assert await is_flushed(client) is flushed
-        server = await read_redis_server(client)
-        assert server.aof_enabled is (appendonly == "yes")
-        assert bool(server.problems) is (appendonly == "no")
-
-
-async def test_a_server_that_may_evict_or_refuse_events_has_problems(private_valkey: ValkeyServer) -> None:
-    async with Redis.from_url(private_valkey.url, single_connection_client=True) as client:
-        assert (await read_redis_server(client)).problems == []
-        await client.config_set("maxmemory-policy", "allkeys-lru")
-        await client.config_set("appendfsync", "no")
-        await client.replicaof("127.0.0.1", 1)
-        evicts, replica, no_fsync = (await read_redis_server(client)).problems
-        assert "maxmemory-policy is allkeys-lru" in evicts
-        assert "is a slave, not the master" in replica
-        assert "appendfsync is no" in no_fsync
-
-
-async def test_a_server_that_keeps_nothing_on_disk_leaves_the_letter_open(
+async def test_a_server_without_an_append_only_file_leaves_the_dead_letter_open(
     private_valkey: ValkeyServer, connection: asyncpg.Connection, keys: Keys
 ) -> None:
     async with Redis.from_url(private_valkey.url) as client:
@@ -221,22 +195,3 @@ def test_each_script_opens_with_its_contract(name: str) -> None:
     text = (Path("operations/lua") / f"{name}.lua").read_text()
     assert text.startswith("#!lua")
     assert all(word in text for word in ("-- KEYS", "-- ARGV", "-- Returns"))
-
-
-@pytest.mark.parametrize(
-    ("forbidden", "appendfsync", "flushed"),
-    [("-waitaof", "always", True), ("-waitaof", "everysec", False), ("-waitaof -config", "always", False)],
-)
-async def test_without_waitaof_only_the_setting_proves_it(
-    private_valkey: ValkeyServer, forbidden: str, appendfsync: str, flushed: bool
-) -> None:
-    async with Redis.from_url(private_valkey.url, single_connection_client=True) as admin:
-        await admin.config_set("appendfsync", appendfsync)
-        await admin.acl_setuser(
-            "limited", enabled=True, nopass=True, keys=["*"], commands=["+@all", *forbidden.split()]
-        )
-    async with Redis(
-        port=private_valkey.port, username="limited", password="", single_connection_client=True
-    ) as client:
-        assert await is_flushed(client) is flushed
-        assert (await read_redis_server(client)).appendfsync == (None if "config" in forbidden else appendfsync)

@@ -1,4 +1,4 @@
-"""What waits and why: states built by hand on a real server, and the sentences."""
+"""Pending entries and the reasons why they wait, in states built by hand on a real server."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -72,7 +72,7 @@ def test_the_sentence_says_why_an_entry_waits(pending: PendingEntry, sentence: s
     assert pending_reason(pending, LIMITS, NOW).startswith(sentence)
 
 
-def test_what_a_terminal_would_obey_is_not_in_the_sentence() -> None:
+def test_the_sentence_has_no_control_characters() -> None:
     nasty = failure().model_copy(update={"reason": "\x1b[31mred\x07" + "x" * 1000})
     sentence = pending_reason(replace(IN_WORK, failure=nasty), LIMITS, NOW)
     assert "\x1b" not in sentence
@@ -80,7 +80,7 @@ def test_what_a_terminal_would_obey_is_not_in_the_sentence() -> None:
     assert len(sentence) < 400
 
 
-async def test_nothing_is_there_before_the_first_event(redis: Redis, keys: Keys) -> None:
+async def test_nothing_is_pending_before_the_first_event(redis: Redis, keys: Keys) -> None:
     stats = await read_stream_stats(redis, keys)
     assert stats.stream is None
     assert stats.oldest_age_ms == 0
@@ -96,7 +96,7 @@ async def test_a_stream_that_nobody_reads_has_no_group(stream: Stream) -> None:
     assert (await list_pending(stream.redis, stream.keys, LIMITS, limit=5)).entries == []
 
 
-async def test_the_measure_counts_what_is_read_and_what_is_not(stream: Stream) -> None:
+async def test_the_stream_stats_count_read_and_unread_entries(stream: Stream) -> None:
     for number in range(5):
         await stream.publish(contract_event(f"evt_{number}"))
     await stream.read("worker-1", 2)
@@ -106,7 +106,7 @@ async def test_the_measure_counts_what_is_read_and_what_is_not(stream: Stream) -
     assert (group.oldest_pending_id, group.last_delivered_id) == (stream.ids[0], stream.ids[1])
 
 
-async def test_a_lag_the_server_does_not_know_is_counted_another_way(stream: Stream) -> None:
+async def test_a_lag_that_the_server_does_not_know_is_estimated(stream: Stream) -> None:
     for number in range(5):
         await stream.publish(contract_event(f"evt_{number}"))
     await stream.read("worker-1", 2)
@@ -139,7 +139,7 @@ async def test_pending_entries_are_listed_with_their_reasons(stream: Stream) -> 
     assert isinstance(page.entries[6].pending.entry, Unreadable)
 
 
-async def test_a_long_list_is_walked_in_pages_up_to_the_limit(stream: Stream) -> None:
+async def test_a_long_list_is_read_in_pages_up_to_the_limit(stream: Stream) -> None:
     total = ENTRIES_READ_AT_ONCE * 2 + 5
     for number in range(total):
         await stream.publish(contract_event(f"evt_{number}"))
@@ -150,7 +150,7 @@ async def test_a_long_list_is_walked_in_pages_up_to_the_limit(stream: Stream) ->
     assert [explained.pending.entry_id for explained in page.entries] == stream.ids[: ENTRIES_READ_AT_ONCE + 1]
 
 
-async def test_an_unreadable_note_hides_nothing(stream: Stream) -> None:
+async def test_an_unreadable_note_is_shown(stream: Stream) -> None:
     await stream.publish(contract_event())
     await stream.read("worker-1")
     await stream.redis.hset(stream.keys.failures, stream.ids[0], "{not json")
@@ -158,7 +158,7 @@ async def test_an_unreadable_note_hides_nothing(stream: Stream) -> None:
     assert "an unreadable note" in page.entries[0].why
 
 
-async def test_consumers_are_listed_with_who_lives(stream: Stream) -> None:
+async def test_consumers_are_listed_with_their_leases(stream: Stream) -> None:
     await stream.publish(contract_event())
     for name in ("worker-10", "worker-2", "stranger"):
         await stream.read(name)
@@ -186,5 +186,5 @@ def test_printable_text_keeps_its_lines() -> None:
     assert printable("a\nb\x1bc") == "a\nb\N{REPLACEMENT CHARACTER}c"
 
 
-def test_an_entry_that_is_no_envelope_is_told_apart() -> None:
+def test_an_entry_that_is_not_an_envelope_is_unreadable() -> None:
     assert isinstance(read_entry(b"1-0", 1, {b"v": b"9"}), Unreadable)
