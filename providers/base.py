@@ -1,4 +1,4 @@
-"""What every provider is: a request's bytes in, verified events out. A sender's oddities stay in its own file."""
+"""The base of every provider: a request's bytes in, verified events out. A sender's oddities stay in its own file."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ from contract.keys import NAMESPACE_PATTERN
 from providers.secret import Secret
 
 TOLERANCE_S_DEFAULT = 300
-"""How far a signed timestamp may be from our clock, before or behind: what the senders' own libraries use."""
+"""How far a signed timestamp may differ from our clock, either way: the value of the senders' own libraries."""
 
 TOLERANCE_S_MAX = 86_400
 
@@ -23,25 +23,25 @@ SignatureReason = Literal["missing", "malformed", "mismatch", "stale", "future"]
 
 
 class SignatureError(Exception):
-    """Nothing proves that the provider sent this. Outside there is one text for all; this one is for log and metric."""
+    """Nothing proves that the provider sent the request. The text is for log and metric, and not shown to senders."""
 
     def __init__(self, reason: SignatureReason, detail: str, age_s: float | None = None) -> None:
         super().__init__(detail)
         self.reason: SignatureReason = reason
         self.age_s = age_s
-        """Where only the clock refused it: how long before it was received it was signed, less than 0 for after."""
+        """Set where only the clock refused it: its age in seconds when it was received, negative if signed later."""
 
 
 class PayloadError(Exception):
-    """The signature is genuine, but the body is not what the provider documents. The text is safe to show."""
+    """The signature is genuine, but the body is not as the provider documents it. The text is safe to show."""
 
 
 class UnavailableError(Exception):
-    """Whether the request is genuine cannot be told now (a certificate cannot be fetched). The sender should retry."""
+    """The signature cannot be checked now (a certificate cannot be fetched). The sender should retry."""
 
 
 class Headers:
-    """A request's headers as bytes. Any name may be repeated, any value may be other than ASCII."""
+    """The headers of a request as bytes. A name may be repeated, and a value may hold any bytes."""
 
     __slots__ = ("_texts",)
 
@@ -50,17 +50,17 @@ class Headers:
 
     @classmethod
     def parsed(cls, texts: MultiMapping[str]) -> Self:
-        """The headers as aiohttp has them, names in any case: bytes that are no UTF-8 stand there as surrogates."""
+        """Return the headers that aiohttp parsed. Bytes that are not UTF-8 are surrogates in it."""
         headers = cls.__new__(cls)
         headers._texts = texts
         return headers
 
     def get_all(self, name: str) -> list[bytes]:
-        """Every value of the header, in the order of arrival."""
+        """Return every value of the header, in the order of arrival."""
         return [text.encode("utf-8", "surrogateescape") for text in self._texts.getall(name, ())]
 
     def first(self, name: str) -> bytes | None:
-        """The first value of the header, None where it is absent."""
+        """Return the first value of the header, None where it is absent."""
         text = self._texts.get(name)
         return None if text is None else text.encode("utf-8", "surrogateescape")
 
@@ -71,7 +71,7 @@ def _text(value: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What came: bytes only, read once. `target` is path and query as received, `received_at` is aware UTC."""
+    """A received request, as bytes. `target` is path and query as received, `received_at` is aware UTC."""
 
     method: str
     target: str
@@ -120,7 +120,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response a sender insists on."""
+    """A response that a sender requires."""
 
     status: int
     content_type: str
@@ -140,7 +140,7 @@ class SourceSettings(BaseModel):
     trust: Trust = "signed"
     capture: Capture = "manual"
     accounts: dict[str, str] = {}
-    """How the source's money is booked. Only the consumers obey these; a mistake in them is told here, at the start."""
+    """How the source's money is booked. Only the consumers use these; a mistake in them stops the gateway too."""
 
     @field_validator("accounts")
     @classmethod
@@ -150,15 +150,15 @@ class SourceSettings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _namespace_is_the_name(cls, values: Mapping[str, object]) -> dict[str, object]:
-        """Where no namespace is set, a source is a namespace of its own."""
+        """Use the source's name where no namespace is set."""
         return {"namespace": values.get("source"), **values}
 
     @field_validator("secrets")
     @classmethod
     def _some_and_different(cls, secrets: tuple[Secret, ...]) -> tuple[Secret, ...]:
-        """Without one anyone could sign; and which one verified is counted, so that an old one can be retired."""
+        """Refuse no secrets, with which anyone could sign, and equal ones, whose uses could not be counted apart."""
         if not secrets:
-            raise ValueError("there is none")
+            raise ValueError("the list is empty")
         if len({secret.reveal() for secret in secrets}) < len(secrets):
             raise ValueError("the same secret is listed twice")
         return secrets
@@ -171,26 +171,26 @@ class TimedSettings(SourceSettings):
 
 
 class Provider(ABC):
-    """How one sender signs, and where its events have their id, type, resource and time.
+    """A sender: how it signs, and where its events have their id, type, resource and time.
 
-    A subclass writes `authenticate` and `parse`; `verify` puts them in the only safe order. One object serves one
-    source. Settings it could not work with are refused by its `Source`, so that building it cannot fail.
+    A subclass defines `authenticate` and `parse`; `verify` calls them in the only safe order. One object serves one
+    source. Its `Source` refuses settings that cannot work, so that building the object cannot fail.
     """
 
     name: ClassVar[str]
-    """What `provider = ` says in sources.toml."""
+    """The value of `provider =` in sources.toml."""
 
     Source: ClassVar[type[SourceSettings]] = SourceSettings
-    """What its table in sources.toml may hold."""
+    """The model of its table in sources.toml."""
 
     accepted: ClassVar[Answer | None] = None
-    """What this sender wants to read when every event is durable, where the ordinary answer does not do."""
+    """The answer that this sender requires when every event is durable; None for the ordinary answer."""
 
     unauthorized_status: ClassVar[int] = 401
-    """What this sender wants to read when the signature does not verify."""
+    """The status that this sender expects when the signature does not verify."""
 
     challenges: ClassVar[bool] = False
-    """Whether this sender asks with a GET, before it sends anything, for proof that the endpoint knows the secret."""
+    """Whether this sender first asks, by GET, for proof that the endpoint knows the secret."""
 
     def __init__(self, settings: SourceSettings) -> None:
         self.settings = settings
@@ -204,7 +204,7 @@ class Provider(ABC):
         """Return the events of a request. Raise PayloadError."""
 
     def challenge(self, request: Request) -> Answer:
-        """The proof a GET asks for; only called where `challenges` says so. Raises SignatureError for any other GET."""
+        """Return the proof that a GET asks for, where `challenges` is set. Raise SignatureError for any other GET."""
         raise SignatureError("malformed", f"{self.name} sends no challenge, so {request.method} is not answered")
 
     @final

@@ -1,4 +1,4 @@
-"""Reading verified bodies: strict pydantic models of the parts a provider needs, and times. PayloadError or a value."""
+"""Reading the bodies of requests: models, ids, timestamps and the items of batches. Raises PayloadError only."""
 
 import contextlib
 import hashlib
@@ -17,16 +17,16 @@ from providers.models import Model, loads_decimal
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 UNIX_S_MAX = 10**11
-"""A larger number is no time in seconds (the year 5138) but one in milliseconds."""
+"""The year 5138. A larger number is a time in milliseconds."""
 
 NUMBER_MAX = 10**20
-"""Beyond it a number in a body names nothing."""
+"""A larger number in a body is not an id."""
 
 HEADER_CHARS_MAX = 120
-"""Of an unsigned header that is kept: an id or a topic."""
+"""Of an unsigned header that is kept, such as an id or a topic."""
 
 TIMES_KEPT = 1024
-"""Seconds whose times are kept ready: events come in bursts, and most providers tell whole seconds."""
+"""Cached timestamps: events come in bursts, and most providers send whole seconds."""
 
 BATCH_EVENTS_MAX = 1000
 """Events in one request; the largest batch any sender documents has 250."""
@@ -43,7 +43,7 @@ ReadT = TypeVar("ReadT")
 
 
 def read_json(model: type[ModelT], body: bytes) -> ModelT:
-    """The model of a JSON body. Raises PayloadError, which names fields and never their content."""
+    """Return the model of a JSON body. Raise PayloadError, which names fields and never their content."""
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
@@ -76,7 +76,7 @@ def read_decimal_json(model: type[ModelT], body: bytes) -> ModelT:
 
 @lru_cache(maxsize=TIMES_KEPT)
 def time_from_unix(seconds: float) -> datetime:
-    """Aware UTC from Unix seconds. Raises PayloadError outside the years 1 to 9999."""
+    """Return aware UTC from Unix seconds. Raise PayloadError outside the years 1 to 9999."""
     try:
         return EPOCH + timedelta(seconds=seconds)
     except (OverflowError, ValueError):
@@ -84,7 +84,7 @@ def time_from_unix(seconds: float) -> datetime:
 
 
 def time_from_iso(text: str) -> datetime:
-    """Aware UTC from ISO 8601; a time without a zone is UTC. Raises PayloadError."""
+    """Return aware UTC from ISO 8601; a time without a zone is UTC. Raise PayloadError."""
     try:
         time = datetime.fromisoformat(text)
         return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
@@ -93,9 +93,9 @@ def time_from_iso(text: str) -> datetime:
 
 
 def first_timestamp(*candidates: object) -> datetime | None:
-    """The first candidate that is a time: ISO 8601, or a number of seconds or milliseconds; None if there is none.
+    """Return the first candidate that is a time: ISO 8601, or Unix seconds or milliseconds. Return None for no time.
 
-    For the times that a provider may leave out or write as it likes: no payment is refused for them.
+    It reads times that a provider may leave out or write in any format: no payment is refused for them.
     """
     for candidate in candidates:
         with contextlib.suppress(PayloadError):
@@ -107,7 +107,7 @@ def first_timestamp(*candidates: object) -> datetime | None:
 
 
 def first_id(*candidates: object) -> str | None:
-    """The first candidate that can name something: a text that is not empty, or a whole number; else None."""
+    """Return the first candidate that can be an id: a text that is not empty, or a whole number; else None."""
     for candidate in candidates:
         if isinstance(candidate, str) and candidate:
             return candidate
@@ -117,23 +117,23 @@ def first_id(*candidates: object) -> str | None:
 
 
 def get_path(value: object, *path: str) -> object:
-    """What lies at a path of names within JSON objects; None where it ends early."""
+    """Return the value at a path of names in nested JSON objects, None where the path ends early."""
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
     return value
 
 
 def header_text(request: Request, name: str) -> str | None:
-    """A header that is not signed and may still be told on: None where it is absent, empty, or more than a name."""
+    """Return an unsigned header that may be passed on, None where it is absent, empty, long or not printable ASCII."""
     value = request.headers.first(name)
     text = value.decode(errors="replace") if value else ""
     return text if text.isascii() and text.isprintable() and 0 < len(text) <= HEADER_CHARS_MAX else None
 
 
 def digest_id(body: bytes) -> str:
-    """The id of an event that has none the signature covers: a function of what was signed, and of nothing else.
+    """Return an id for an event that has no signed id: a digest of what was signed, and of nothing else.
 
-    A captured request that is sent again under another id in a header is the same event; so is any genuine retry.
+    A captured request that is sent again with another id in a header is the same event, and so is a genuine retry.
     """
     return f"sha256:{hashlib.sha256(body).hexdigest()}"
 

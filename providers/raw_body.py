@@ -1,7 +1,7 @@
-"""A signature over the raw body alone, in one header: what most senders do, each with its header, prefix and digest.
+"""A signature over the raw body alone, in one header. Most senders do this, each with its header, prefix and digest.
 
-No time is signed, so what keeps a captured request from being applied again is that its event id is known. Where a
-provider has no id that the signature covers, the id is made of the body (`payload.digest_id`).
+No time is signed. A captured request is not applied again, because its event id is known. Where no id of a provider is
+signed, the id is made of the body (`payload.digest_id`).
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from providers.base import Proof, Provider, Request, SignatureError, SourceSetti
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """How a sender signs a body. Values that do not begin with `prefix` are none of its signatures."""
+    """How a sender signs a body. Header values that do not begin with `prefix` are ignored."""
 
     header: str
     prefix: bytes = b""
@@ -24,7 +24,7 @@ class Scheme:
     signed: Signed = "body"
 
     def prove(self, keys: Sequence[bytes], body: bytes, values: Sequence[bytes]) -> Proof:
-        """Any of the header's values, made with any of the keys, is proof enough. Raises SignatureError."""
+        """Accept any of the header's values that was made with any of the keys. Raise SignatureError."""
         if not any(values):
             raise SignatureError("missing", f"there is no {self.header} header")
         signatures = [value.removeprefix(self.prefix) for value in values if value.startswith(self.prefix)]
@@ -35,7 +35,7 @@ class Scheme:
 
 
 class RawBody(Provider):
-    """A sender with such a scheme, whose keys are its secrets as they are written."""
+    """A sender with such a scheme. Its keys are the secrets as they are written."""
 
     scheme: ClassVar[Scheme]
 
@@ -44,5 +44,5 @@ class RawBody(Provider):
         self._keys = [secret.reveal().encode() for secret in settings.secrets]
 
     async def authenticate(self, request: Request) -> Proof:
-        """Any value of the scheme's header, made with any of the secrets."""
+        """Accept any value of the scheme's header, made with any of the secrets."""
         return self.scheme.prove(self._keys, request.body, request.headers.get_all(self.scheme.header))

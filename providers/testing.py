@@ -1,4 +1,4 @@
-"""Events of recorded requests, for tests of handlers: read as the gateway reads them, and not verified."""
+"""Events of recorded requests, for tests of handlers: read as the gateway reads them, without the signature."""
 
 import json
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from providers import PROVIDERS
 from providers.base import Headers, Request
 
 _NO_SECRET = "00" * 32
-"""Stands for a source's secrets, which nothing is verified with here."""
+"""A placeholder for a source's secrets: nothing is verified here."""
 
 
 def recorded(
@@ -25,10 +25,10 @@ def recorded(
     signed: Signed = "body",
     **settings: Any,  # noqa: ANN401 - each provider's own
 ) -> list[Event]:
-    """The events of a request, as they would lie in the stream had it been genuine. `body` may be a file or JSON.
+    """Return the events of a request, as the gateway would publish them had it been genuine.
 
-    `settings` are those of the source, as in sources.toml; it is named after its provider unless told otherwise.
-    Raises PayloadError for a body that the gateway would answer 400.
+    `body`: a file, the bytes, or a JSON object. `source`: its name, the provider's by default. `settings`: those of the
+    source, as in sources.toml. Raise PayloadError for a body that the gateway would answer 400.
     """
     kind = PROVIDERS[provider]
     name = source or provider

@@ -1,1 +1,1 @@
-"""Adyen: how it signs, which event it is, and what it says about money."""
+"""Adyen: signature, identity of events, and facts about money."""

@@ -9,7 +9,7 @@ field is empty.
 * Only merchantReference, which is your own, may have a colon. With a colon in another field too, a captured item could
   be split into fields in another way, and so get another event id.
 * A batch is refused whole if one item is not genuine (Adyen's library checks the first item only). Each event is kept
-  with the bytes of its own item. `live` stands in the batch, outside the items, and goes into the event's headers.
+  with the bytes of its own item. `live` is a field of the batch, outside the items, and goes into the event's headers.
 * There is no event id: it is made of event code, PSP reference and success. All three are signed.
 """
 

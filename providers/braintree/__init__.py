@@ -1,1 +1,1 @@
-"""Braintree: how it signs, which event it is, and what it says about money."""
+"""Braintree: signature, identity of events, and facts about money."""

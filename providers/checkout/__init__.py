@@ -1,1 +1,1 @@
-"""Checkout.com: how it signs, which event it is, and what it says about money."""
+"""Checkout.com: signature, identity of events, and facts about money."""

@@ -1,1 +1,1 @@
-"""Any sender with an HMAC, and the in-house event: how it signs, which event it is, and what it says about money."""
+"""Any sender with an HMAC, and the in-house event: signature, identity of events, and facts about money."""

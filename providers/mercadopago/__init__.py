@@ -1,1 +1,1 @@
-"""Mercado Pago: how it signs, which event it is, and what it says about money."""
+"""Mercado Pago: signature, identity of events, and facts about money."""

@@ -1,1 +1,1 @@
-"""Mollie: how it signs, which event it is, and what it says about money."""
+"""Mollie: signature, identity of events, and facts about money."""

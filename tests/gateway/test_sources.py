@@ -139,7 +139,7 @@ EVERY_PROBLEM = [
     "[four] tolerance_s is not a setting of provider hmac",
     "[four] secrets: the same secret is listed twice",
     "[five] secrets: number 2: a secret is not base64",
-    "[six] secrets: there is none",
+    "[six] secrets: the list is empty",
     "[seven] secrets: Field required",
     "[eight] secrets number 1: a secret is empty",
     "[eight] secrets number 2: a secret is not text",

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -54,20 +54,9 @@ def published(provider: str, body: Mapping[str, Any], headers: Mapping[str, str]
     """The event as it lies in the stream, once the request is proven genuine."""
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
     request = Request("POST", "/webhooks/a", Headers(raw), json.dumps(body).encode(), NOW)
-    (draft,) = _source(provider).parse(request)
-    return Event(
-        source=provider,
-        namespace=provider,
-        provider=provider,
-        event_id=draft.event_id,
-        type=draft.type,
-        resource=draft.resource,
-        occurred_at=draft.occurred_at,
-        received_at=NOW,
-        signed=SIGNED[provider],
-        body=request.body if draft.body is None else draft.body,
-        headers=draft.headers,
-    )
+    source = _source(provider)
+    (parsed,) = source.parse(request)
+    return replace(source.to_event(request, SIGNED[provider], parsed), source=provider, namespace=provider)
 
 
 def again(event: Event) -> Event:
