@@ -1,4 +1,4 @@
-"""Distinct Stripe events of about 1 KB, signed by the Stripe SDK, and the same events as they lie in the stream."""
+"""Distinct Stripe events of about 1 KB, signed by the Stripe SDK, and the same events as stream entries."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime

@@ -43,7 +43,7 @@ class Figure:
 
 
 def table(figures: list[Figure], caption: str) -> Table:
-    """The figures as a tired person reads them."""
+    """Print the figures as a table."""
     made = Table(
         box=box.SIMPLE, title="both sides of each comparison, from one run", title_justify="left", caption=caption
     )
