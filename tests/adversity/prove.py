@@ -1,8 +1,8 @@
 """`python -m tests.adversity.prove --seed N --minutes M`: faults at random under constant load, then the checker.
 
-One or two faults at a time, by a schedule that the seed decides. Every request and answer of the senders is written to a
-file. At the end everything is healed and drained, and the checker reads that file. The exit code is 1 if a promise was
-broken.
+One or two faults at a time, by a schedule that the seed decides. Every request and answer of the senders is written to
+a file. At the end everything is healed and drained, and the checker reads that file. The exit code is 1 if a promise
+was broken.
 """
 
 import argparse
