@@ -17,7 +17,7 @@ RAZORPAY = RazorpayCase()
 
 
 async def post(gateway: Running, signed: Signed) -> Answer:
-    headers = {name.decode(): value.decode() for name, value in (*signed.headers, *signed.beside)}
+    headers = {name.decode(): value.decode() for name, value in (*signed.headers, *signed.unsigned)}
     return await gateway.exchange(request(signed.target, signed.body, headers))
 
 

@@ -24,7 +24,7 @@ from tests.support import ledger_model as model
 from tests.support.consuming import Workers
 from tests.support.ledger_model import Life, Rows
 from tests.support.stories import adyen, paypal, stripe
-from tests.support.stories.base import Retold, Story
+from tests.support.stories.base import Contradiction, Story
 
 Tell = Callable[..., st.SearchStrategy[Story]]
 
@@ -61,7 +61,7 @@ class Told:
     provider: str
     lives: list[Life]
     ways: list[Batches]
-    twisted: Retold | None = None
+    twisted: Contradiction | None = None
     other: tuple[int, str] = (0, "")
 
     def _repr_pretty_(self, printer: Any, _: bool) -> None:
@@ -78,13 +78,13 @@ def histories(draw: st.DrawFn, tell: Tell, *, contradicts: bool = False) -> Told
     lives = [life for story in stories for life in story.lives]
     if not contradicts:
         return Told(stories[0].provider, lives, [draw(ways(events)) for _ in range(2)])
-    tellable = [each for story in stories for each in story.retold]
+    tellable = [each for story in stories for each in story.contradictions]
     if not tellable:
         return Told(stories[0].provider, lives, [])
     twisted = draw(st.sampled_from(tellable))
     other = draw(st.sampled_from([(twisted.amount * 2, twisted.life.currency), (twisted.amount * 100, "EUR"),
                                   (twisted.amount, "EUR"), (100, twisted.life.currency)]))  # fmt: skip
-    events.append(twisted.tell(*other))
+    events.append(twisted.event_with(*other))
     return Told(stories[0].provider, lives, [draw(ways(events)) for _ in range(3)], twisted, other)
 
 

@@ -28,10 +28,10 @@ def source(**settings: object) -> Provider:
     return GenericHmacCase().source(SECRET, **settings)
 
 
-def signed(body: dict[str, Any] | bytes, *beside: tuple[bytes, bytes]) -> Signed:
+def signed(body: dict[str, Any] | bytes, *unsigned: tuple[bytes, bytes]) -> Signed:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     signature = hmac.new(SECRET.encode(), raw, "sha256").hexdigest().encode()
-    return Signed([(b"X-Signature", signature)], raw, beside)
+    return Signed([(b"X-Signature", signature)], raw, unsigned)
 
 
 async def event_of(request: Signed, **settings: object) -> Event:

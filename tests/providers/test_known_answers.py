@@ -22,10 +22,10 @@ class Answer:
     secret: str
     signature: bytes
     body: str
-    beside: tuple[tuple[bytes, bytes], ...] = ()
+    unsigned: tuple[tuple[bytes, bytes], ...] = ()
 
     def signed(self, header: bytes) -> Signed:
-        headers: RawHeaders = [(header, self.signature), *self.beside]
+        headers: RawHeaders = [(header, self.signature), *self.unsigned]
         return Signed(headers, self.body.encode())
 
 
@@ -35,7 +35,7 @@ KNOWN = {
         "hush-hush",
         b"ETF9YCKNyN6gt83S4k+eCAmxS1KhQhC78Ea8cSHIWW4=",
         '{"id":450789469,"order_id":820982911946154508,"note":"Zoë, 10 €","updated_at":"2026-09-17T13:59:58+02:00"}',
-        beside=((b"X-Shopify-Topic", b"refunds/create"),),
+        unsigned=((b"X-Shopify-Topic", b"refunds/create"),),
     ),
     "checkout": Answer(
         "node:crypto, SHA-256 in hex",
@@ -77,7 +77,7 @@ KNOWN = {
         b"8e002418df8e66969b8eb2ca36550d26280c208741aa640ad71e981f20477f5f",
         '{"metadata":{"event_id":"0f6b0c55","event_type":"payment.request.state-change.completed"},'
         '"payload":{"payment_request_id":"krn:payment:eu1:request:k1","note":"Zoë, 10 €"}}',
-        beside=((b"Klarna-Signing-Key-Id", b"krn:partner:global:notification:signing-key:0"),),
+        unsigned=((b"Klarna-Signing-Key-Id", b"krn:partner:global:notification:signing-key:0"),),
     ),
     "pagbank": Answer(
         "node:crypto, the plain SHA-256 of token, hyphen and body in hex",

@@ -28,9 +28,9 @@ MS = NOW_S * 1000
 def signed(
     value: bytes | None = None, *, query: str | None = None, request_id: bytes | None = REQUEST_ID.encode()
 ) -> Signed:
-    beside = () if request_id is None else ((b"x-request-id", request_id),)
+    unsigned = () if request_id is None else ((b"x-request-id", request_id),)
     query = f"data.id={DATA_ID}&type=payment" if query is None else query
-    return Signed([(HEADER, value or signature(SECRET, MS))], BODY, beside, f"/webhooks/a?{query}")
+    return Signed([(HEADER, value or signature(SECRET, MS))], BODY, unsigned, f"/webhooks/a?{query}")
 
 
 async def test_the_librarys_example_passes() -> None:
@@ -144,7 +144,7 @@ async def test_the_manifest_cannot_be_cut_otherwise() -> None:
     assert await outcome_of(CASE, moved) == "malformed"
     request_id = b"a;ts:1"
     assert await outcome_of(CASE, signed(request_id=request_id)) == "malformed"
-    twice = replace(signed(), beside=((b"x-request-id", b"a"), (b"x-request-id", b"b")))
+    twice = replace(signed(), unsigned=((b"x-request-id", b"a"), (b"x-request-id", b"b")))
     assert await outcome_of(CASE, twice) == "malformed"
 
 

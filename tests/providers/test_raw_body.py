@@ -30,9 +30,9 @@ BY_HEADER_ID = {"github": b"X-GitHub-Delivery", "shopify": b"X-Shopify-Webhook-I
 
 async def events_of(provider: str, body: dict[str, Any] | str, **headers: str) -> list[Event]:
     case = CASES[provider]
-    beside = tuple((name.replace("_", "-").encode(), value.encode()) for name, value in headers.items())
+    unsigned = tuple((name.replace("_", "-").encode(), value.encode()) for name, value in headers.items())
     signed = case.deliver(body if isinstance(body, str) else case.write(body))
-    request = Signed(signed.headers, signed.body, beside).request()
+    request = Signed(signed.headers, signed.body, unsigned).request()
     return [delivery.event for delivery in await case.source().verify(request)]
 
 
@@ -102,8 +102,8 @@ async def test_a_captured_request_under_a_new_id_is_the_same_event(provider: str
     signed = case.signed()
     ids = []
     for given_id in (b"one", b"two"):
-        beside = tuple((name, given_id if name == header else value) for name, value in case.beside)
-        (delivery,) = await case.source().verify(Signed(signed.headers, signed.body, beside).request())
+        unsigned = tuple((name, given_id if name == header else value) for name, value in case.unsigned)
+        (delivery,) = await case.source().verify(Signed(signed.headers, signed.body, unsigned).request())
         ids.append(delivery.event.event_id)
         assert delivery.event.headers[header.decode().lower()] == given_id.decode()
     assert ids[0] == ids[1]
@@ -114,8 +114,8 @@ async def test_a_captured_request_under_a_new_id_is_the_same_event(provider: str
 async def test_junk_in_an_unsigned_header_harms_nothing(provider: str, junk: bytes) -> None:
     case = CASES[provider]
     signed = case.signed()
-    beside = tuple((name, junk) for name, _ in case.beside)
-    (delivery,) = await case.source().verify(Signed(signed.headers, signed.body, beside).request())
+    unsigned = tuple((name, junk) for name, _ in case.unsigned)
+    (delivery,) = await case.source().verify(Signed(signed.headers, signed.body, unsigned).request())
     assert delivery.event.headers == {}
 
 

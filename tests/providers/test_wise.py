@@ -102,8 +102,8 @@ async def test_events_of_another_customers_profile_are_refused_where_ours_are_na
 
 async def delivered(event: dict[str, Any], **headers: str) -> Event:
     signed = CASE.deliver(json.dumps(event))
-    beside = tuple((name.replace("_", "-").encode(), value.encode()) for name, value in headers.items())
-    return await event_of(CASE, Signed(signed.headers, signed.body, beside))
+    unsigned = tuple((name.replace("_", "-").encode(), value.encode()) for name, value in headers.items())
+    return await event_of(CASE, Signed(signed.headers, signed.body, unsigned))
 
 
 async def test_a_retry_or_another_subscription_is_the_same_event_and_another_state_is_not() -> None:

@@ -30,7 +30,7 @@ class SignedItem(Signed):
         for name, value in self.headers:
             if name == SIGNATURE:
                 body = self.body.replace(PLACE.encode(), json.dumps(value.decode("latin-1"))[1:-1].encode())
-        return [*self.beside], body
+        return [*self.unsigned], body
 
 
 class AdyenCase(Case):
@@ -79,7 +79,7 @@ class AdyenPlatformCase(Case):
     secrets = SECRETS
     signature = b"HmacSignature"
     expected = Expected("{sha256}", "balancePlatform.transfer.updated", "3JNRAB5ODDNN7YKW", JUST_BEFORE)
-    beside = ((b"Protocol", b"HmacSHA256"),)
+    unsigned = ((b"Protocol", b"HmacSHA256"),)
 
     def sign(self, body: str, secret: str, at_s: int = NOW_S) -> RawHeaders:
         return self.sign_bytes(body.encode(), secret, at_s)

@@ -1,4 +1,4 @@
-"""What the conformance suite must know of a provider. Each file beside this one has a case or a family of them."""
+"""What the conformance suite must know of a provider. Each file in this folder has a case or a family of them."""
 
 import hashlib
 import json
@@ -26,17 +26,17 @@ TEXT = st.text(min_size=1, max_size=40)
 class Signed:
     """A request as it was signed; tests change one part and send the rest.
 
-    `headers` are those that the signature covers or that hold it; `beside` those that anyone could have changed.
+    `headers` are those that the signature covers or that hold it; `unsigned` those that anyone can change.
     """
 
     headers: RawHeaders
     body: bytes
-    beside: tuple[tuple[bytes, bytes], ...] = ()
+    unsigned: tuple[tuple[bytes, bytes], ...] = ()
     target: str = "/webhooks/a"
 
     def sent(self) -> tuple[RawHeaders, bytes]:
         """The headers and the body as they go over the wire."""
-        return [*self.headers, *self.beside], self.body
+        return [*self.headers, *self.unsigned], self.body
 
     def request(self, received_at: datetime = NOW) -> Request:
         headers, body = self.sent()
@@ -84,7 +84,7 @@ class Case(ABC):
     """Whether a time is signed and a tolerance holds."""
     covers: ClassVar[Covers] = "body"
     """What the signature covers. The body may be changed unseen unless that is "body"."""
-    beside: ClassVar[tuple[tuple[bytes, bytes], ...]] = ()
+    unsigned: ClassVar[tuple[tuple[bytes, bytes], ...]] = ()
     """Headers that are sent and not signed."""
     settings: ClassVar[Mapping[str, object]] = {}
     """What its table must hold besides the secrets."""
@@ -138,12 +138,12 @@ class Case(ABC):
     def deliver(self, body: str, secret: str | None = None, at_s: int = NOW_S) -> Signed:
         """A genuine request with this body, signed by the provider's own code."""
         headers = self.sign(body, secret or self.secrets[0], at_s)
-        return self.sent_as(headers, body.encode(), self.beside, self.target)
+        return self.sent_as(headers, body.encode(), self.unsigned, self.target)
 
     def deliver_bytes(self, body: bytes, secret: str | None = None, at_s: int = NOW_S) -> Signed:
         """A genuine request with any bytes."""
         headers = self.sign_bytes(body, secret or self.secrets[0], at_s)
-        return self.sent_as(headers, body, self.beside, self.target)
+        return self.sent_as(headers, body, self.unsigned, self.target)
 
     def signed(self, secret: str | None = None, at_s: int = NOW_S) -> Signed:
         """A genuine request."""

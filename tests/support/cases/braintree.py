@@ -34,7 +34,7 @@ class SignedForm(Signed):
 
     def sent(self) -> tuple[RawHeaders, bytes]:
         signatures = (value for name, value in self.headers if name == SIGNATURE)
-        return [*self.beside], form(base64.encodebytes(self.body), *signatures)
+        return [*self.unsigned], form(base64.encodebytes(self.body), *signatures)
 
 
 def xml(name: str, value: object) -> str:

@@ -28,7 +28,7 @@ class MercadoPagoCase(Case):
     expected = Expected(f"id:{DATA_ID};request-id:{REQUEST_ID};ts:{NOW_S}000;", "payment.updated", DATA_ID, JUST_BEFORE)
     settings: ClassVar[Mapping[str, object]] = {"tolerance_s": 300}
     target = f"/webhooks/a?data.id={DATA_ID}&type=payment"
-    beside = ((b"x-request-id", REQUEST_ID.encode()),)
+    unsigned = ((b"x-request-id", REQUEST_ID.encode()),)
     """Signed where it is there; a request without it may be genuine too."""
 
     def sign(self, body: str, secret: str, at_s: int = NOW_S) -> RawHeaders:

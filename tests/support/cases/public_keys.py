@@ -115,7 +115,7 @@ class PayPalCase(Case):
         "2GG279541U471931P",
         JUST_BEFORE.replace(microsecond=613000),
     )
-    beside = ((b"PAYPAL-CERT-URL", CERTIFICATE_URL.encode()),)
+    unsigned = ((b"PAYPAL-CERT-URL", CERTIFICATE_URL.encode()),)
 
     def source(self, *secrets: str, **settings: object) -> Provider:
         made = super().source(*secrets, **{"trusted_certificates": root(), **settings})
@@ -149,7 +149,7 @@ class WiseCase(Case):
     secrets = tuple(public_pem(f"wise {number}") for number in range(3))  # type: ignore[assignment]
     signature = b"X-Signature-SHA256"
     expected = Expected("{sha256}", "transfers#state-change", "49983981", JUST_BEFORE)
-    beside = ((b"X-Delivery-Id", b"4a1c1b7e-6a2e-4f0b-9c1e-5a9f0c1d2e3f"),)
+    unsigned = ((b"X-Delivery-Id", b"4a1c1b7e-6a2e-4f0b-9c1e-5a9f0c1d2e3f"),)
 
     def sign(self, body: str, secret: str, at_s: int = NOW_S) -> RawHeaders:
         return self.sign_bytes(body.encode(), secret, at_s)

@@ -32,7 +32,7 @@ class GitHubCase(RawBodyCase):
     provider = "github"
     signature = b"X-Hub-Signature-256"
     prefix = b"sha256="
-    beside = ((b"X-GitHub-Event", b"sponsorship"), (b"X-GitHub-Delivery", b"72d3162e-cc78-11e3-81ab-4c9367dc0958"))
+    unsigned = ((b"X-GitHub-Event", b"sponsorship"), (b"X-GitHub-Delivery", b"72d3162e-cc78-11e3-81ab-4c9367dc0958"))
     dated = False
     expected = Expected("sponsorship:{sha256}", "sponsorship.created", "S_1", None)
 
@@ -59,7 +59,7 @@ class ShopifyCase(RawBodyCase):
     signature = b"X-Shopify-Hmac-SHA256"
     hexadecimal = False
     expected = Expected("orders/paid:{sha256}", "orders/paid", "820982911946154508", JUST_BEFORE)
-    beside = (
+    unsigned = (
         (b"X-Shopify-Topic", b"orders/paid"),
         (b"X-Shopify-Webhook-Id", b"b54557e4-bdd9-4b37-8a5f-bf7d70bcd043"),
         (b"X-Shopify-Triggered-At", b"2026-09-17T11:59:59.123456789Z"),
@@ -74,7 +74,7 @@ class RazorpayCase(RawBodyCase):
     provider = "razorpay"
     signature = b"X-Razorpay-Signature"
     expected = Expected("{sha256}", "refund.processed", "pay_1", NOW)
-    beside = ((b"x-razorpay-event-id", b"Ev1"),)
+    unsigned = ((b"x-razorpay-event-id", b"Ev1"),)
 
     def event(self, text: str) -> dict[str, Any]:
         payment = {"entity": {"id": "pay_1", "amount": 1099, "currency": "INR", "description": text}}
@@ -133,7 +133,7 @@ class LemonSqueezyCase(RawBodyCase):
     provider = "lemonsqueezy"
     signature = b"X-Signature"
     expected = Expected("{sha256}", "order_created", "orders:1", JUST_BEFORE)
-    beside = ((b"X-Event-Name", b"order_created"),)
+    unsigned = ((b"X-Event-Name", b"order_created"),)
 
     def event(self, text: str) -> dict[str, Any]:
         attributes = {"total": 1099, "currency": "EUR", "user_name": text, "created_at": "2026-09-17T11:59:58.000000Z"}

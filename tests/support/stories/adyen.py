@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from contract.event import Event
 from tests.support.ledger_model import Capture, Dispute, Life, Refund
-from tests.support.stories.base import AMOUNTS, Retold, Story, again, parts, published
+from tests.support.stories.base import AMOUNTS, Contradiction, Story, again, parts, published
 
 SCALES = {"EUR": 1.0, "JPY": 1.0, "KWD": 1.0, "CLP": 100.0, "IDR": 0.01}
 """By currency, what Adyen multiplies the minor units of ISO 4217 with."""
@@ -18,7 +18,7 @@ COARSEST = {"IDR": 100}
 """Adyen counts whole rupiah."""
 
 
-class Teller:
+class Sender:
     """One payment."""
 
     def __init__(self, draw: st.DrawFn, number: int) -> None:
@@ -29,7 +29,7 @@ class Teller:
         self.grain = COARSEST.get(currency, 1)
         self.life = Life(f"PSP{number}", currency, draw(st.one_of(AMOUNTS, st.just(0))) * self.grain)
 
-    def tell(
+    def send(
         self, code: str, amount: int, reference: str | None = None, *, success: bool = True, did: str = ""
     ) -> None:
         self.story.events.append(self.event(code, amount, reference, success=success, did=did))
@@ -63,37 +63,37 @@ class Teller:
             Life(f"PSP{self.number}REFUSED", self.life.currency, self.life.amount, refused=True),
         )
         self.story.lives.append(self.life)
-        self.tell("AUTHORISATION", self.life.amount, success=False)
+        self.send("AUTHORISATION", self.life.amount, success=False)
         self.life = life
 
     def authorized(self) -> None:
         self.story.lives.append(self.life)
         if self.draw(st.booleans()):
-            self.tell("PENDING", self.life.amount)
+            self.send("PENDING", self.life.amount)
         self.life.authorized = True
-        self.tell("AUTHORISATION", self.life.amount)
+        self.send("AUTHORISATION", self.life.amount)
         if self.life.amount and self.draw(st.booleans()):
             adjusted = self.draw(AMOUNTS) * self.grain
-            self.tell("AUTHORISATION_ADJUSTMENT", adjusted, f"ADJ{self.number}")
+            self.send("AUTHORISATION_ADJUSTMENT", adjusted, f"ADJ{self.number}")
             self.life.amount = max(self.life.amount, adjusted)
 
     def captures(self) -> None:
         for number, amount in enumerate(self.part(self.life.amount, 3)):
             capture = Capture(f"CPT{self.number}N{number}", amount, self.draw(st.integers(0, 3)) == 0)
             self.life.captures.append(capture)
-            self.tell("CAPTURE", amount, capture.id)
+            self.send("CAPTURE", amount, capture.id)
             if capture.failed:
-                self.tell("CAPTURE_FAILED", amount, capture.id)
+                self.send("CAPTURE_FAILED", amount, capture.id)
             else:
-                self.can_be_retold("capture", capture.id, amount, "CAPTURE")
+                self.add_contradiction("capture", capture.id, amount, "CAPTURE")
         if self.draw(st.booleans()):  # one that Adyen refuses at once
-            self.tell("CAPTURE", self.life.amount, f"CPT{self.number}REFUSED", success=False)
+            self.send("CAPTURE", self.life.amount, f"CPT{self.number}REFUSED", success=False)
 
     def ends(self) -> None:
         """What was not captured cannot be any more."""
         code = self.draw(st.sampled_from(["CANCELLATION", "TECHNICAL_CANCEL", "EXPIRE", "CANCEL_OR_REFUND"]))
         self.life.canceled = True
-        self.tell(code, self.life.amount, f"CNL{self.number}", did="cancel")
+        self.send(code, self.life.amount, f"CNL{self.number}", did="cancel")
 
     def refunds(self) -> None:
         for number, amount in enumerate(self.part(self.life.captured, 3)):
@@ -101,65 +101,65 @@ class Teller:
             self.life.refunds.append(refund)
             by_either = self.draw(st.booleans())
             if by_either:
-                self.tell("CANCEL_OR_REFUND", amount, refund.id, did="refund")
+                self.send("CANCEL_OR_REFUND", amount, refund.id, did="refund")
             else:
-                self.tell("REFUND", amount, refund.id)
+                self.send("REFUND", amount, refund.id)
             if refund.failed:
-                self.tell(self.draw(st.sampled_from(["REFUND_FAILED", "REFUNDED_REVERSED"])), amount, refund.id)
+                self.send(self.draw(st.sampled_from(["REFUND_FAILED", "REFUNDED_REVERSED"])), amount, refund.id)
             else:
-                self.can_be_retold("refund", refund.id, amount, "REFUND_WITH_DATA")
+                self.add_contradiction("refund", refund.id, amount, "REFUND_WITH_DATA")
         if self.draw(st.booleans()):
-            self.tell("REFUND", 1 * self.grain, f"RFD{self.number}REFUSED", success=False)
+            self.send("REFUND", 1 * self.grain, f"RFD{self.number}REFUSED", success=False)
 
-    def can_be_retold(self, kind: str, id_: str, amount: int, code: str) -> None:
-        def retell(other: int, currency: str) -> Event:
+    def add_contradiction(self, kind: str, id_: str, amount: int, code: str) -> None:
+        def contradict(other: int, currency: str) -> Event:
             return again(self.event(code, other, id_, currency=currency))
 
-        self.story.retold.append(Retold(self.life, kind, id_, amount, retell))
+        self.story.contradictions.append(Contradiction(self.life, kind, id_, amount, contradict))
 
     def disputes(self) -> None:
         for number, amount in enumerate(self.part(self.life.captured, 2)):
             way = self.draw(st.sampled_from(["notified", "open", "undefended", "won", "lost twice", "arbitration"]))
             id_ = f"DSP{self.number}N{number}"
-            self.tell("NOTIFICATION_OF_CHARGEBACK", amount, id_)
+            self.send("NOTIFICATION_OF_CHARGEBACK", amount, id_)
             if way == "notified":
                 self.life.disputes.append(Dispute(id_, amount))
                 continue
-            self.tell("CHARGEBACK", amount, id_)
+            self.send("CHARGEBACK", amount, id_)
             if way == "open":
                 self.life.disputes.append(Dispute(id_, amount, "open", 1))
             elif way == "undefended":
                 self.life.disputes.append(Dispute(id_, amount, "lost", 1))
-                self.tell("DISPUTE_DEFENSE_PERIOD_ENDED", amount, id_)
+                self.send("DISPUTE_DEFENSE_PERIOD_ENDED", amount, id_)
             elif way == "won":
                 self.life.disputes.append(Dispute(id_, amount, "won", 1, 1))
-                self.tell("CHARGEBACK_REVERSED", amount, id_)
+                self.send("CHARGEBACK_REVERSED", amount, id_)
                 if self.draw(st.booleans()):
-                    self.tell("PREARBITRATION_WON", amount, id_)
+                    self.send("PREARBITRATION_WON", amount, id_)
             else:
                 self.life.disputes.append(Dispute(id_, amount, "lost", 2, 1))
-                self.tell("CHARGEBACK_REVERSED", amount, id_)
-                self.tell("SECOND_CHARGEBACK", amount, id_)
+                self.send("CHARGEBACK_REVERSED", amount, id_)
+                self.send("SECOND_CHARGEBACK", amount, id_)
                 if way == "arbitration":  # the merchant goes on, and is told that it was in vain
-                    self.tell("PREARBITRATION_LOST", amount, id_)
+                    self.send("PREARBITRATION_LOST", amount, id_)
 
     def noise(self) -> None:
         """Codes that nobody here knows, and codes that tell nothing of money."""
-        self.tell("NOTIFICATION_OF_FRAUD", self.life.amount, f"FRD{self.number}")
-        self.tell("A_CODE_OF_NEXT_YEAR", self.life.amount, f"NEW{self.number}")
+        self.send("NOTIFICATION_OF_FRAUD", self.life.amount, f"FRD{self.number}")
+        self.send("A_CODE_OF_NEXT_YEAR", self.life.amount, f"NEW{self.number}")
 
 
 @st.composite
 def stories(draw: st.DrawFn, number: int = 1) -> Story:
     """One payment's story."""
-    teller = Teller(draw, number)
+    sender = Sender(draw, number)
     if draw(st.booleans()):
-        teller.refused()
-    teller.authorized()
-    teller.captures()
+        sender.refused()
+    sender.authorized()
+    sender.captures()
     if draw(st.booleans()):
-        teller.ends()
-    teller.refunds()
-    teller.disputes()
-    teller.noise()
-    return teller.story
+        sender.ends()
+    sender.refunds()
+    sender.disputes()
+    sender.noise()
+    return sender.story

@@ -1,4 +1,4 @@
-"""What all tellers of stories share: a provider's request becomes the event that the gateway would publish."""
+"""What the senders of stories share: a provider's request becomes the event that the gateway would publish."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -21,14 +21,14 @@ AMOUNTS = st.one_of(st.integers(1, 3), st.integers(1, 10**7), st.just(2**40))
 
 
 @dataclass(frozen=True, slots=True)
-class Retold:
-    """A movement of one of the lives, and how its provider would tell it with other terms in one more event."""
+class Contradiction:
+    """A transfer of one of the lives, and how to make another event of it with another amount or currency."""
 
     life: Life
     kind: str
     id: str
     amount: int
-    tell: Callable[[int, str], Event]
+    event_with: Callable[[int, str], Event]
 
 
 @dataclass(slots=True)
@@ -38,10 +38,10 @@ class Story:
     provider: str
     lives: list[Life] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
-    retold: list[Retold] = field(default_factory=list)
+    contradictions: list[Contradiction] = field(default_factory=list)
 
-    def tell(self, body: Mapping[str, Any], headers: Mapping[str, str] = {}) -> None:
-        """Adds what the request tells."""
+    def send(self, body: Mapping[str, Any], headers: Mapping[str, str] = {}) -> None:
+        """Add the event of the request."""
         self.events.append(published(self.provider, body, headers))
 
 
@@ -51,7 +51,7 @@ def _source(provider: str) -> Provider:
 
 
 def published(provider: str, body: Mapping[str, Any], headers: Mapping[str, str] = {}) -> Event:
-    """The event as it lies in the stream, once the request is proven genuine."""
+    """Return the event as the gateway would publish it."""
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
     request = Request("POST", "/webhooks/a", Headers(raw), json.dumps(body).encode(), NOW)
     source = _source(provider)
@@ -60,13 +60,13 @@ def published(provider: str, body: Mapping[str, Any], headers: Mapping[str, str]
 
 
 def again(event: Event) -> Event:
-    """The event under an id that no other has, where what is told makes the id."""
+    """Return the event under another id, for providers whose events are identified by their content."""
     values = {name: getattr(event, name) for name in Event.__slots__}
     return Event(**values | {"event_id": f"{event.event_id}:again"})
 
 
 def parts(draw: st.DrawFn, whole: int, count_max: int) -> list[int]:
-    """Up to so many positive amounts that are the whole or less of it."""
+    """Return at most `count_max` positive amounts whose sum is at most the whole."""
     left, found = whole, []
     for _ in range(draw(st.integers(0, count_max))):
         if not left:

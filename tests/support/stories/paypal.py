@@ -1,7 +1,7 @@
-"""PayPal's way of telling: each capture is a payment with refunds and disputes of its own, and so is an authorization.
+"""Stories of PayPal: each capture is a payment with refunds and disputes of its own, and so is an authorization.
 
-Shapes: developer.paypal.com/docs/api (Payments v1 and v2, Orders v2, Customer Disputes v1), reduced to what tells
-something.
+Shapes: developer.paypal.com/docs/api (Payments v1 and v2, Orders v2, Customer Disputes v1), reduced to the fields that
+are read.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from contract.event import Event
 from tests.support.ledger_model import Capture, Dispute, Life, Refund
-from tests.support.stories.base import AMOUNTS, Retold, Story, parts, published
+from tests.support.stories.base import AMOUNTS, Contradiction, Story, parts, published
 
 DECIMALS = {"EUR": 2, "JPY": 0, "HUF": 2}
 """By currency, the digits of ISO 4217."""
@@ -23,13 +23,13 @@ WON = ["RESOLVED_SELLER_FAVOUR", "CANCELED_BY_BUYER", "RESOLVED_WITH_PAYOUT"]
 
 
 def written(amount: int, currency: str) -> str:
-    """The amount as PayPal writes it."""
+    """Return the amount as PayPal writes it."""
     digits = 0 if currency in COARSEST else DECIMALS[currency]
     units = amount // 10 ** (DECIMALS[currency] - digits)
     return f"{units // 10**digits}.{units % 10**digits:0{digits}}" if digits else str(units)
 
 
-class Teller:
+class Sender:
     """One order and what is paid for it."""
 
     def __init__(self, draw: st.DrawFn, number: int) -> None:
@@ -40,7 +40,7 @@ class Teller:
         self.grain = COARSEST.get(self.currency, 1)
         self.order = f"ORDER{number}"
 
-    def tell(self, type_: str, resource: dict[str, Any], resource_type: str = "capture") -> None:
+    def send(self, type_: str, resource: dict[str, Any], resource_type: str = "capture") -> None:
         self.story.events.append(self.event(type_, resource, resource_type, str(len(self.story.events))))
 
     def event(self, type_: str, resource: dict[str, Any], resource_type: str, name: str) -> Event:
@@ -64,35 +64,35 @@ class Teller:
         life = Life(f"AUTH{self.number}", self.currency, amount, authorized=True)
         self.story.lives.append(life)
         if self.draw(st.booleans()):
-            self.tell(
+            self.send(
                 "PAYMENT.AUTHORIZATION.CREATED", self.payment(life.payment_id, amount, "PENDING"), "authorization"
             )
-        self.tell("PAYMENT.AUTHORIZATION.CREATED", self.payment(life.payment_id, amount, "CREATED"), "authorization")
+        self.send("PAYMENT.AUTHORIZATION.CREATED", self.payment(life.payment_id, amount, "CREATED"), "authorization")
 
     def void(self, life: Life) -> None:
         life.canceled = True
-        self.tell("PAYMENT.AUTHORIZATION.VOIDED", self.payment(life.payment_id, life.amount, "VOIDED"), "authorization")
+        self.send("PAYMENT.AUTHORIZATION.VOIDED", self.payment(life.payment_id, life.amount, "VOIDED"), "authorization")
 
     def capture(self, id_: str, amount: int) -> dict[str, Any]:
-        """It waits for a review perhaps, and is denied perhaps. Returns it as its order lists it."""
+        """Send a capture that may wait for a review, and may be denied. Return it as its order lists it."""
         life = Life(id_, self.currency, amount)
         self.story.lives.append(life)
         way = self.draw(st.sampled_from(["at once", "after a while", "denied", "not yet"]))
         if way != "at once":
-            self.tell("PAYMENT.CAPTURE.PENDING", self.payment(id_, amount, "PENDING"))
+            self.send("PAYMENT.CAPTURE.PENDING", self.payment(id_, amount, "PENDING"))
         if way == "denied":
             life.refused = True
-            self.tell("PAYMENT.CAPTURE.DENIED", self.payment(id_, amount, "DECLINED"))
+            self.send("PAYMENT.CAPTURE.DENIED", self.payment(id_, amount, "DECLINED"))
         if way in {"denied", "not yet"}:
             return self.payment(id_, amount, "DECLINED" if life.refused else "PENDING")
         life.captures.append(Capture(id_, amount))
-        self.tell("PAYMENT.CAPTURE.COMPLETED", self.payment(id_, amount, "COMPLETED"))
+        self.send("PAYMENT.CAPTURE.COMPLETED", self.payment(id_, amount, "COMPLETED"))
 
-        def retell(other: int, currency: str) -> Event:
+        def contradict(other: int, currency: str) -> Event:
             again = self.payment(id_, other, "COMPLETED", currency)
             return self.event("PAYMENT.CAPTURE.COMPLETED", again, "capture", f"{id_}-again")
 
-        self.story.retold.append(Retold(life, "capture", id_, amount, retell))
+        self.story.contradictions.append(Contradiction(life, "capture", id_, amount, contradict))
         self.refunds(life)
         self.disputes(life)
         refunded = self.draw(st.sampled_from(["COMPLETED", "PARTIALLY_REFUNDED"])) if life.refunded else "COMPLETED"
@@ -106,10 +106,10 @@ class Teller:
 
     @staticmethod
     def sum_of(life: Life, last: Refund) -> int:
-        """Of all refunds up to this one, without those that have failed."""
+        """Return the sum of the refunds up to this one, without the failed ones."""
         names = [refund.id for refund in life.refunds]
-        told = life.refunds[: names.index(last.id)] if last.id in names else life.refunds
-        return sum(refund.amount for refund in told if not refund.failed) + last.amount
+        earlier = life.refunds[: names.index(last.id)] if last.id in names else life.refunds
+        return sum(refund.amount for refund in earlier if not refund.failed) + last.amount
 
     def refunds(self, life: Life) -> None:
         for number, grains in enumerate(parts(self.draw, life.captured // self.grain, 3)):
@@ -117,46 +117,46 @@ class Teller:
             refund = Refund(f"REFUND{life.payment_id}{number}", amount, self.draw(st.booleans()))
             life.refunds.append(refund)
             if refund.failed or self.draw(st.booleans()):
-                self.tell("PAYMENT.REFUND.PENDING", self.refund_object(life, refund, "PENDING"), "refund")
+                self.send("PAYMENT.REFUND.PENDING", self.refund_object(life, refund, "PENDING"), "refund")
             if refund.failed:
-                self.tell("PAYMENT.REFUND.FAILED", self.refund_object(life, refund, "FAILED"), "refund")
+                self.send("PAYMENT.REFUND.FAILED", self.refund_object(life, refund, "FAILED"), "refund")
                 continue
-            self.tell("PAYMENT.CAPTURE.REFUNDED", self.refund_object(life, refund, "COMPLETED"), "refund")
+            self.send("PAYMENT.CAPTURE.REFUNDED", self.refund_object(life, refund, "COMPLETED"), "refund")
             if self.draw(st.booleans()):
-                self.tell("PAYMENT.REFUND.COMPLETED", self.refund_object(life, refund, "COMPLETED"), "refund")
-            self.can_be_retold(life, refund)
+                self.send("PAYMENT.REFUND.COMPLETED", self.refund_object(life, refund, "COMPLETED"), "refund")
+            self.add_contradiction(life, refund)
 
-    def can_be_retold(self, life: Life, refund: Refund) -> None:
-        def retell(other: int, currency: str) -> Event:
+    def add_contradiction(self, life: Life, refund: Refund) -> None:
+        def contradict(other: int, currency: str) -> Event:
             again = self.refund_object(life, Refund(refund.id, other), "COMPLETED", currency)
             again["seller_payable_breakdown"] = {}
             return self.event("PAYMENT.CAPTURE.REFUNDED", again, "refund", f"{refund.id}-again")
 
-        self.story.retold.append(Retold(life, "refund", refund.id, refund.amount, retell))
+        self.story.contradictions.append(Contradiction(life, "refund", refund.id, refund.amount, contradict))
 
     def disputes(self, life: Life) -> None:
-        """Where the buyer wins, PayPal takes the money back from the merchant: a reversal."""
+        """Send disputes. Where the buyer wins, PayPal takes the money back from the merchant: a reversal."""
         left = (life.captured - life.refunded) // self.grain
         for number, grains in enumerate(parts(self.draw, left, 1)):
             amount = grains * self.grain
             id_ = f"PP-R-{life.payment_id}-{number}"
             end = self.draw(st.sampled_from(["open", "won", "lost"]))
             life.disputes.append(Dispute(id_, amount, end))  # type: ignore[arg-type] # one of three
-            told = {"dispute_id": id_, "dispute_amount": self.money(amount), "status": "OPEN",
+            dispute = {"dispute_id": id_, "dispute_amount": self.money(amount), "status": "OPEN",
                     "disputed_transactions": [{"seller_transaction_id": life.payment_id}]}  # fmt: skip
-            self.tell("CUSTOMER.DISPUTE.CREATED", told, "dispute")
-            self.tell("CUSTOMER.DISPUTE.UPDATED", told | {"status": "WAITING_FOR_SELLER_RESPONSE"}, "dispute")
+            self.send("CUSTOMER.DISPUTE.CREATED", dispute, "dispute")
+            self.send("CUSTOMER.DISPUTE.UPDATED", dispute | {"status": "WAITING_FOR_SELLER_RESPONSE"}, "dispute")
             if end != "open":
                 code = self.draw(st.sampled_from(WON)) if end == "won" else "RESOLVED_BUYER_FAVOUR"
                 resolved = {"status": "RESOLVED", "dispute_outcome": {"outcome_code": code}}
-                self.tell("CUSTOMER.DISPUTE.RESOLVED", told | resolved, "dispute")
+                self.send("CUSTOMER.DISPUTE.RESOLVED", dispute | resolved, "dispute")
             if end == "lost":
                 reversal = Refund(f"REVERSAL{life.payment_id}{number}", amount)
                 life.refunds.append(reversal)
-                self.tell("PAYMENT.CAPTURE.REVERSED", self.refund_object(life, reversal, "COMPLETED"), "refund")
+                self.send("PAYMENT.CAPTURE.REVERSED", self.refund_object(life, reversal, "COMPLETED"), "refund")
 
     def sale(self, amount: int) -> None:
-        """A payment of the first API, with what goes back written with a minus."""
+        """Send a payment of the first API, which writes refunds with a minus."""
         life = Life(f"SALE{self.number}", self.currency, amount)
         self.story.lives.append(life)
 
@@ -164,36 +164,36 @@ class Teller:
             return {"total": sign + written(value, self.currency), "currency": self.currency}
 
         life.captures.append(Capture(life.payment_id, amount))
-        self.tell(
+        self.send(
             "PAYMENT.SALE.COMPLETED", {"id": life.payment_id, "amount": total(amount), "state": "completed"}, "sale"
         )
         for number, grains in enumerate(parts(self.draw, amount // self.grain, 2)):
             refund = Refund(f"REFUND{life.payment_id}{number}", grains * self.grain)
             life.refunds.append(refund)
             sum_so_far = {"value": written(life.refunded, self.currency), "currency": self.currency}
-            told = {"id": refund.id, "sale_id": life.payment_id, "state": "completed",
+            body = {"id": refund.id, "sale_id": life.payment_id, "state": "completed",
                     "amount": total(refund.amount, "-"), "total_refunded_amount": sum_so_far}  # fmt: skip
-            self.tell("PAYMENT.SALE.REFUNDED", told, "refund")
+            self.send("PAYMENT.SALE.REFUNDED", body, "refund")
 
 
 @st.composite
 def stories(draw: st.DrawFn, number: int = 1) -> Story:
-    """One order's story."""
-    teller = Teller(draw, number)
-    grain = teller.grain
+    """Draw the story of one order."""
+    sender = Sender(draw, number)
+    grain = sender.grain
     amount = draw(AMOUNTS) * grain
     way = draw(st.sampled_from(["sale", "captured", "authorized"]))
     if way == "sale":
-        teller.sale(amount)
-        return teller.story
-    teller.tell("CHECKOUT.ORDER.APPROVED", teller.order_of([]), "checkout-order")
+        sender.sale(amount)
+        return sender.story
+    sender.send("CHECKOUT.ORDER.APPROVED", sender.order_of([]), "checkout-order")
     taken = [amount]
     if way == "authorized":
-        teller.authorization(amount)
+        sender.authorization(amount)
         taken = [part * grain for part in parts(draw, amount // grain, 3)]
-    captures = [teller.capture(f"CAP{number}N{part}", each) for part, each in enumerate(taken)]
+    captures = [sender.capture(f"CAP{number}N{part}", each) for part, each in enumerate(taken)]
     if captures:
-        teller.tell("CHECKOUT.ORDER.COMPLETED", teller.order_of(captures), "checkout-order")
+        sender.send("CHECKOUT.ORDER.COMPLETED", sender.order_of(captures), "checkout-order")
     elif draw(st.booleans()):
-        teller.void(teller.story.lives[0])
-    return teller.story
+        sender.void(sender.story.lives[0])
+    return sender.story
