@@ -140,7 +140,7 @@ def classify(error: Exception) -> Failure:
     """Separate outages and conflicts, which no event caused, from events that cannot be applied."""
     if isinstance(error, HandlerFailed):
         cause = error.__cause__
-        if isinstance(cause, INFRASTRUCTURE) and not error.is_guest:  # raised by the built-in projection
+        if isinstance(cause, INFRASTRUCTURE) and not error.is_user_handler:  # raised by the built-in projection
             return classify(cause)
         return _classify_handler_failure(error)
     if isinstance(error, asyncpg.PostgresError):

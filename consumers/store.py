@@ -88,7 +88,7 @@ async def keep_payloads(connection: Connection, claimed: Sequence[Entry]) -> Non
     await connection.execute(
         *EVENTS.bind("insert_payloads", **keys, **columns(events, "received_at", "body"), headers=headers)
     )
-    await connection.execute(*DEAD_LETTERS.bind("settle_dead_letters", **keys))
+    await connection.execute(*DEAD_LETTERS.bind("close_replayed_dead_letters", **keys))
 
 
 async def record_duplicates(connection: Connection, entries: Sequence[Entry]) -> None:
@@ -105,13 +105,15 @@ async def record_duplicates(connection: Connection, entries: Sequence[Entry]) ->
     )
 
 
-async def read_kept(connection: Connection, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Event]:
+async def read_applied_events(
+    connection: Connection, wanted: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], Event]:
     """Return applied events by namespace and event id. Where a payload is not kept any more, `body` and `headers` are
     empty.
     """
     rows = await connection.fetch(
         *EVENTS.bind(
-            "find_kept",
+            "find_applied_events",
             namespace=[namespace for namespace, _ in wanted],
             event_id=[event_id for _, event_id in wanted],
         )
@@ -130,7 +132,7 @@ async def dead_letter(connection: Connection, entry: Entry | Unreadable, reason:
     event = entry.event if isinstance(entry, Entry) else None
     await connection.execute(
         *DEAD_LETTERS.bind(
-            "bury",
+            "insert_dead_letter",
             entry_id=entry.entry_id,
             namespace=event and event.namespace,
             event_id=event and event.event_id,
@@ -150,7 +152,7 @@ async def dead_letter(connection: Connection, entry: Entry | Unreadable, reason:
 async def find_dead_lettered(connection: Connection, entries: Sequence[Entry | Unreadable]) -> set[str]:
     """Return the ids of those entries that are in the dead letters."""
     ids = [entry.entry_id for entry in entries]
-    return {row[0] for row in await connection.fetch(*DEAD_LETTERS.bind("find_buried", entry_ids=ids))}
+    return {row[0] for row in await connection.fetch(*DEAD_LETTERS.bind("find_dead_lettered", entry_ids=ids))}
 
 
 async def ensure_partitions(connection: Connection) -> None:

@@ -53,7 +53,7 @@ def major_units(minor: int, currency: str) -> str | None:
     return None if exponent is None else f"{Decimal(minor).scaleb(-exponent):f}"
 
 
-def written(minor: int, currency: str) -> str:
+def format_amount(minor: int, currency: str) -> str:
     """An amount of minor units as people write it: `12.34 EUR`; as it is where the currency is not known."""
     major = major_units(minor, currency)
     return f"{minor} minor units of {currency}" if major is None else f"{major} {currency}"

@@ -1,1 +1,1 @@
-"""Money booked once: facts become movements, movements become transfers, and what contradicts stops."""
+"""Payment facts become transfers, each booked once. Events that contradict each other stop their payment's money."""

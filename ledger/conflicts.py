@@ -1,90 +1,116 @@
-"""What two events contradict each other about: recorded, never overwritten, and the payment's money stops."""
+"""Conflicts between events: recorded, never overwritten. An open conflict stops the transfers of its payment."""
 
 from collections.abc import Sequence
 
 from contract.event import Event
 from contract.facts import Fact
 from ledger.outcome import Outcome
-from ledger.transfers import Row
-from sql import load
+from ledger.transfers import PaymentUpdate
+from sql import columns, load
 from sql.connect import Connection
 
 CONFLICTS = load("conflicts")
 PAYMENTS = load("payments")
 
 
-async def settle_unbooked(connection: Connection, rows: Sequence[Row], outcome: Outcome) -> None:
-    """What becomes of movements that were told and not booked just now: nothing, where they were booked before.
+async def record_conflicts(connection: Connection, unbooked: Sequence[PaymentUpdate], outcome: Outcome) -> None:
+    """Record which of these unbooked transfers contradict a booked one, and hold back those of a stopped payment.
 
-    Contradictions are recorded; what would move the money of a stopped payment is held back.
+    A transfer that was booked before on the same terms needs nothing.
     """
-    unsettled = await connection.fetch(
-        CONFLICTS["find_unsettled"],
-        [row.event.namespace for row in rows],
-        [row.movement for row in rows],
-        [row.moved for row in rows],
-        [row.currency for row in rows],
-        [row.event.resource for row in rows],
+    differing = await connection.fetch(
+        *CONFLICTS.bind(
+            "find_differing_transfers",
+            **_payments(unbooked),
+            **columns(unbooked, "transfer_key", "currency"),
+            amount=[update.transfer_amount for update in unbooked],
+        )
     )
-    if not unsettled:
+    if not differing:
         return
-    concerned = [rows[found["position"] - 1] for found in unsettled]
-    stopped = {tuple(found) for found in await connection.fetch(CONFLICTS["find_stopped"], *_payments(concerned))}
-    for row, (_, booked_amount, booked_currency) in zip(concerned, unsettled, strict=True):
-        if booked_amount is None and row.payment in stopped:
-            await hold_back(connection, row.event, [row.fact] if row.fact else [], outcome, row)
+    concerned = [unbooked[found["position"] - 1] for found in differing]
+    payments = _payments(concerned)
+    rows = await connection.fetch(*CONFLICTS.bind("find_stopped_payments", **payments))
+    stopped = {tuple(row) for row in rows}
+    for update, (_, booked_amount, booked_currency) in zip(concerned, differing, strict=True):
+        if booked_amount is None and update.payment in stopped:
+            await _hold_back_transfer(connection, update, outcome)
         else:
-            await _open(connection, row, booked_amount, booked_currency, outcome)
-    await connection.execute(PAYMENTS["restate_payments"], *_payments(concerned))
+            await _open_conflict(connection, update, booked_amount, booked_currency, outcome)
+    await connection.execute(*PAYMENTS.bind("recompute_payments", **payments))
 
 
-async def settle_contradicted(connection: Connection, rows: Sequence[Row], outcome: Outcome) -> None:
-    """Stops the money of payments that were told in two currencies, even where no movement was told in either."""
-    by_payment = {row.payment: row for row in rows}
+async def record_currency_conflicts(
+    connection: Connection, updates: Sequence[PaymentUpdate], outcome: Outcome
+) -> None:  # fmt: skip
+    """Stop the payments that were reported in two currencies, even if no transfer was reported in both."""
+    by_payment = {update.payment: update for update in updates}
     found = await connection.fetch(
-        CONFLICTS["find_contradicted"], *_payments(rows), [row.currency for row in rows]
-    )  # fmt: skip
-    for namespace, payment_id, known in found:
-        row = by_payment[namespace, payment_id]
-        plain = Row(row.event, row.currency, movement=f"currency:{payment_id}")
-        await _open(connection, plain, None, known, outcome)
+        *CONFLICTS.bind("find_currency_conflicts", **_payments(updates), **columns(updates, "currency"))
+    )
+    for namespace, payment_id, known_currency in found:
+        update = by_payment[namespace, payment_id]
+        currency_only = PaymentUpdate(update.event, update.currency, transfer_key=f"currency:{payment_id}")
+        await _open_conflict(connection, currency_only, None, known_currency, outcome)
 
 
-async def hold_back(
-    connection: Connection, event: Event, facts: Sequence[Fact], outcome: Outcome, row: Row | None = None
-) -> None:
-    """Keeps facts that may not move money: a row's, because of a conflict; an event's, because they are not signed."""
-    if not facts:
-        return
+async def hold_back_unsigned(connection: Connection, event: Event, facts: Sequence[Fact], outcome: Outcome) -> None:
+    """Hold back the facts of an event whose signature does not cover them."""
+    await _hold_back(connection, "unsigned", event, facts, outcome)
+
+
+async def _hold_back_transfer(connection: Connection, update: PaymentUpdate, outcome: Outcome) -> None:
+    if update.fact:
+        await _hold_back(connection, "conflict", update.event, [update.fact], outcome, update)
+
+
+async def _hold_back(
+    connection: Connection, reason: str, event: Event, facts: Sequence[Fact], outcome: Outcome,
+    update: PaymentUpdate | None = None,
+) -> None:  # fmt: skip
     outcome.held_back[event.source] += len(facts)
-    count = len(facts)
     await connection.execute(
-        CONFLICTS["hold_back"],
-        [event.namespace] * count,
-        [event.event_id] * count,
-        [event.resource] * count,
-        [event.source] * count,
-        ["conflict" if row else "unsigned"] * count,
-        [fact.kind for fact in facts],
-        [fact.object for fact in facts],
-        [fact.amount for fact in facts],
-        [fact.currency for fact in facts],
-        [row and row.movement] * count,
-        [row and row.debit] * count,
-        [row and row.credit] * count,
+        *CONFLICTS.bind(
+            "hold_back",
+            namespace=event.namespace,
+            event_id=event.event_id,
+            payment_id=event.resource,
+            source=event.source,
+            reason=reason,
+            **columns(facts, "kind", "object", "amount", "currency"),
+            transfer_key=update and update.transfer_key,
+            debit_account=update and update.debit_account,
+            credit_account=update and update.credit_account,
+        )
     )
 
 
-async def _open(
-    connection: Connection, row: Row, booked_amount: int | None, booked_currency: str | None, outcome: Outcome
-) -> None:
+async def _open_conflict(
+    connection: Connection, update: PaymentUpdate, booked_amount: int | None, booked_currency: str | None,
+    outcome: Outcome,
+) -> None:  # fmt: skip
+    namespace, payment_id = update.payment
     number = await connection.fetchval(
-        CONFLICTS["open_conflict"], *row.payment, row.movement, booked_amount, booked_currency, row.moved,
-        row.currency, row.debit, row.credit, row.event.event_id,
-    )  # fmt: skip
+        *CONFLICTS.bind(
+            "open_conflict",
+            namespace=namespace,
+            payment_id=payment_id,
+            transfer_key=update.transfer_key,
+            booked_amount=booked_amount,
+            booked_currency=booked_currency,
+            reported_amount=update.transfer_amount,
+            reported_currency=update.currency,
+            debit_account=update.debit_account,
+            credit_account=update.credit_account,
+            event_id=update.event.event_id,
+        )
+    )
     if number is not None:
-        outcome.conflicts[row.event.source] += 1
+        outcome.conflicts[update.event.source] += 1
 
 
-def _payments(rows: Sequence[Row]) -> tuple[list[str], list[str]]:
-    return [row.event.namespace for row in rows], [row.event.resource for row in rows]
+def _payments(updates: Sequence[PaymentUpdate]) -> dict[str, list[str]]:
+    return {
+        "namespace": [update.event.namespace for update in updates],
+        "payment_id": [update.event.resource for update in updates],
+    }

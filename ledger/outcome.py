@@ -1,18 +1,20 @@
-"""What booking a batch brought about."""
+"""The result of applying a batch of events to the ledger."""
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from contract.event import Event
 from contract.facts import Fact
 
-Happened = tuple[Event, Fact]
+EventFact: TypeAlias = "tuple[Event, Fact]"
+"""A fact, and the event that reported it."""
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What a batch brought about: facts that are true now and were not before; by source, what could not be booked."""
+    """Facts that have just become true, each for the first time; and per source, how many could not be booked."""
 
-    happened: list[Happened] = field(default_factory=list)
+    happened: list[EventFact] = field(default_factory=list)
     conflicts: Counter[str] = field(default_factory=Counter)
     held_back: Counter[str] = field(default_factory=Counter)

@@ -1,125 +1,151 @@
-"""From facts to what is written: which movement a fact tells of, between which accounts, and what stands beside it."""
+"""Facts as transfers between accounts, and as the updates of payments that one statement can book.
+
+facts → `with_implied_facts` → `payment_updates` → `partition_conflicting` → ledger/posting.py
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from contract.accounts import PostingRules
 from contract.event import Event
 from contract.facts import Fact, Kind
 
+Total = Literal["captured", "captures_failed", "refunds_made", "refunds_failed"]
+"""The total of a payment that a transfer changes; `captures_failed` is subtracted from `captured`."""
 
-class _Move(NamedTuple):
-    """`stakes`: the sum of a payment that it adds to, as `book_facts` numbers them."""
+
+class TransferRule(NamedTuple):
+    """How a fact moves money: the prefix of its transfer's key, its accounts, and the total that it adds to."""
 
     name: str
     debit: str
     credit: str
-    stakes: int
+    adds_to: Total | None
 
 
-MOVES: Mapping[Kind, _Move] = {
-    "captured": _Move("capture", "provider", "merchant", 1),
-    "refunded": _Move("refund", "merchant", "provider", 2),
-    "refund_failed": _Move("refund_failed", "provider", "merchant", 3),
-    "capture_failed": _Move("capture_failed", "merchant", "provider", 4),
-    "funds_withdrawn": _Move("dispute", "disputes", "provider", 0),
-    "funds_reinstated": _Move("dispute_reinstated", "provider", "disputes", 0),
+TRANSFER_RULES: Mapping[Kind, TransferRule] = {
+    "captured": TransferRule("capture", "provider", "merchant", "captured"),
+    "refunded": TransferRule("refund", "merchant", "provider", "refunds_made"),
+    "refund_failed": TransferRule("refund_failed", "provider", "merchant", "refunds_failed"),
+    "capture_failed": TransferRule("capture_failed", "merchant", "provider", "captures_failed"),
+    "funds_withdrawn": TransferRule("dispute", "disputes", "provider", None),
+    "funds_reinstated": TransferRule("dispute_reinstated", "provider", "disputes", None),
 }
-"""The facts that move money: the name of their movement, and its accounts. The others tell of states."""
+"""The facts that move money. All other facts are about states and amounts."""
 
-UNDOES: Mapping[Kind, Kind] = {
+IMPLIES: Mapping[Kind, Kind] = {
     "refund_failed": "refunded",
     "capture_failed": "captured",
     "funds_reinstated": "funds_withdrawn",
 }
-"""What was undone was done before, whether or not that was told: both are booked, whichever event comes first."""
-
-_FLAGS: Mapping[Kind, int] = {"authorized": 1, "captured": 2, "failed": 4, "canceled": 8, "capture_failed": 16}
-_ASKED: frozenset[Kind] = frozenset({"pending", "authorized", "captured", "failed", "canceled"})
-"""The facts whose amount is what the payment is for, or a part of it."""
+"""A failed refund implies the refund. Both are booked, even if the refund's own event has not arrived, so that the
+order of events does not matter."""
 
 DISPUTE_KINDS: frozenset[Kind] = frozenset(
     {"dispute_opened", "dispute_won", "dispute_lost", "funds_withdrawn", "funds_reinstated"}
 )
 
+_AMOUNT_KINDS: frozenset[Kind] = frozenset({"pending", "authorized", "captured", "failed", "canceled"})
+"""The facts whose amount is the amount of the payment, or a part of it."""
+
 
 @dataclass(slots=True)
-class Row:
-    """What one event tells in one row of `book_facts`: at most one movement, and what else it says."""
+class PaymentUpdate:
+    """What one event adds to its payment: states, amounts, and at most one transfer. One row of `book_facts`."""
 
     event: Event
     currency: str
     amount: int = 0
     refunds_total: int = 0
-    flags: int = 0
+    authorized: bool = False
+    succeeded: bool = False
+    failed: bool = False
+    canceled: bool = False
+    capture_failed: bool = False
     fact: Fact | None = None
-    """The one that moves money."""
-    movement: str | None = None
-    """None too where another row of the same batch tells of the same."""
-    stakes: int = 0
-    debit: str | None = None
-    credit: str | None = None
+    """The fact that moves money."""
+    transfer_key: str | None = None
+    """Names the transfer in its namespace. None if there is none, or if an earlier update of the batch has it."""
+    transfer_amount: int = 0
+    adds_to: Total | None = None
+    debit_account: str | None = None
+    credit_account: str | None = None
 
     @property
     def payment(self) -> tuple[str, str]:
-        """What it is about: namespace and payment."""
+        """The payment's namespace and id."""
         return self.event.namespace, self.event.resource
 
     @property
-    def key(self) -> str:
-        """The movement, in its namespace; as `book_facts` names those it booked."""
-        return f"{self.event.namespace}:{self.movement}"
+    def full_key(self) -> str:
+        """The transfer's namespace and key, as `book_facts` returns them."""
+        return f"{self.event.namespace}:{self.transfer_key}"
 
-    @property
-    def moved(self) -> int:
-        """How much the movement moves."""
-        return self.fact.amount if self.fact else 0
+    def add(self, fact: Fact) -> None:
+        """Add a fact's state and amount. Its transfer is added by `add_transfer`."""
+        match fact.kind:
+            case "authorized":
+                self.authorized = True
+            case "captured":
+                self.succeeded = True
+            case "failed":
+                self.failed = True
+            case "canceled":
+                self.canceled = True
+            case "capture_failed":
+                self.capture_failed = True
+            case "refunded_total":
+                self.refunds_total = max(self.refunds_total, fact.amount)
+        if fact.kind in _AMOUNT_KINDS:
+            self.amount = max(self.amount, fact.amount)
+
+    def add_transfer(self, fact: Fact, rule: TransferRule, accounts: Mapping[str, str]) -> None:
+        """Set the transfer that a fact makes. `accounts` are the names' templates."""
+        self.fact, self.adds_to, self.transfer_amount = fact, rule.adds_to, fact.amount
+        self.transfer_key = f"{rule.name}:{fact.object}"
+        self.debit_account = account_name(accounts[rule.debit], self.event, self.currency)
+        self.credit_account = account_name(accounts[rule.credit], self.event, self.currency)
 
 
-def told(facts: Sequence[Fact], event: Event, rules: PostingRules) -> Iterator[Fact]:
-    """The facts with those that follow from them: what was undone was done, what is authorized may be captured too.
+def with_implied_facts(facts: Sequence[Fact], event: Event, rules: PostingRules) -> Iterator[Fact]:
+    """Return the facts and those they imply.
 
-    A payment that its provider captures by itself has one capture, which is named after the payment.
+    With `capture = "automatic"` an authorization implies the capture. A payment then has exactly one capture, whose
+    object is the payment's id, and the provider's own capture facts are dropped.
     """
     is_automatic = rules.capture == "automatic"
-    for each in facts:
-        if each.kind == "captured" and is_automatic:
-            continue  # the authorization has told it
-        is_of_the_one = each.kind == "capture_failed" and is_automatic
-        fact = Fact(each.kind, each.amount, each.currency, event.resource) if is_of_the_one else each
-        if done := UNDOES.get(fact.kind):
-            yield Fact(done, fact.amount, fact.currency, fact.object)
+    for fact in facts:
+        if is_automatic and fact.kind == "captured":
+            continue
+        if is_automatic and fact.kind == "capture_failed":
+            fact = Fact(fact.kind, fact.amount, fact.currency, event.resource)  # noqa: PLW2901
+        if implied := IMPLIES.get(fact.kind):
+            yield Fact(implied, fact.amount, fact.currency, fact.object)
         yield fact
-        if fact.kind == "authorized" and is_automatic:
+        if is_automatic and fact.kind == "authorized":
             yield Fact("captured", fact.amount, fact.currency, event.resource)
 
 
-def rows_of(event: Event, facts: Iterable[Fact], rules: PostingRules) -> Iterator[Row]:
-    """As few rows as hold what the event tells."""
-    row: Row | None = None
+def payment_updates(event: Event, facts: Iterable[Fact], rules: PostingRules) -> Iterator[PaymentUpdate]:
+    """Return an event's facts in as few updates as possible: one per transfer, and one per currency."""
+    update: PaymentUpdate | None = None
     for fact in facts:
-        move = MOVES.get(fact.kind) if fact.amount else None  # nothing is no movement
-        if row is None or row.currency != fact.currency or (move and row.fact):
-            if row:
-                yield row
-            row = Row(event, fact.currency)
-        row.flags |= _FLAGS.get(fact.kind, 0)
-        if fact.kind in _ASKED:
-            row.amount = max(row.amount, fact.amount)
-        elif fact.kind == "refunded_total":
-            row.refunds_total = max(row.refunds_total, fact.amount)
-        if move:
-            row.fact, row.stakes, row.movement = fact, move.stakes, f"{move.name}:{fact.object}"
-            row.debit = account(rules.accounts[move.debit], event, fact.currency)
-            row.credit = account(rules.accounts[move.credit], event, fact.currency)
-    if row:
-        yield row
+        rule = TRANSFER_RULES.get(fact.kind) if fact.amount else None
+        if update is None or update.currency != fact.currency or (rule and update.fact):
+            if update:
+                yield update
+            update = PaymentUpdate(event, fact.currency)
+        update.add(fact)
+        if rule:
+            update.add_transfer(fact, rule, rules.accounts)
+    if update:
+        yield update
 
 
-def account(template: str, event: Event, currency: str) -> str:
-    """The name of an account."""
+def account_name(template: str, event: Event, currency: str) -> str:
+    """Return an account's name: the template with the event's names filled in."""
     payment = event.resource if "{payment" in template else ""
     return _filled(template, event.source, event.namespace, event.provider, currency, payment)
 
@@ -131,37 +157,37 @@ def _filled(template: str, source: str, namespace: str, provider: str, currency:
     )  # fmt: skip
 
 
-class Lot:
-    """Rows that do not contradict each other, so that one statement can book them."""
+class ConsistentBatch:
+    """Updates that do not contradict each other, so that one statement can book them."""
 
     def __init__(self) -> None:
-        self.rows: list[Row] = []
+        self.updates: list[PaymentUpdate] = []
         self._terms: dict[str, tuple[int, str, str]] = {}
         self._currencies: dict[tuple[str, str], str] = {}
 
-    def takes(self, row: Row) -> bool:
-        """Adds the row, unless it contradicts another one. A movement that was told already is not told again."""
-        if self._currencies.setdefault(row.payment, row.currency) != row.currency:
+    def add(self, update: PaymentUpdate) -> bool:
+        """Add the update and return True; return False if it contradicts one in the batch.
+
+        A transfer that is in the batch already, with the same terms, is removed from the update.
+        """
+        if self._currencies.setdefault(update.payment, update.currency) != update.currency:
             return False
-        if row.movement:
-            terms = row.moved, row.currency, row.event.resource
-            known = self._terms.setdefault(row.key, terms)
+        if update.transfer_key:
+            terms = update.transfer_amount, update.currency, update.event.resource
+            known = self._terms.setdefault(update.full_key, terms)
             if known != terms:
                 return False
             if known is not terms:
-                row.movement = None
-        self.rows.append(row)
+                update.transfer_key = None
+        self.updates.append(update)
         return True
 
 
-def lots_of(rows: Iterable[Row]) -> list[Lot]:
-    """One lot, unless events of this very batch contradict each other: then as many as are needed, in their order."""
-    lots = [Lot()]
-    for row in rows:
-        for lot in lots:
-            if lot.takes(row):
-                break
-        else:
-            lots.append(Lot())
-            lots[-1].takes(row)
-    return lots
+def partition_conflicting(updates: Iterable[PaymentUpdate]) -> list[ConsistentBatch]:
+    """Return the updates as one batch; if they contradict each other, as more batches, to be booked in their order."""
+    batches = [ConsistentBatch()]
+    for update in updates:
+        if not any(batch.add(update) for batch in batches):
+            batches.append(ConsistentBatch())
+            batches[-1].add(update)
+    return batches

@@ -8,12 +8,12 @@ from typing import Any, Literal
 import asyncpg
 
 from consumers.handlers import HandlerFailed, Handlers
-from consumers.handlers.payments import book
-from consumers.store import read_kept
+from consumers.store import read_applied_events
 from contract.event import Event
 from contract.facts import Fact, Kind
-from ledger.outcome import Outcome
-from ledger.transfers import MOVES, Row, lots_of
+from ledger.outcome import EventFact, Outcome
+from ledger.posting import book
+from ledger.transfers import TRANSFER_RULES, PaymentUpdate, partition_conflicting
 from operations.posting import connection_lost, exclusive_transaction
 from sql import load
 from sql.connect import Connection
@@ -24,15 +24,10 @@ PAYMENTS = load("payments")
 Keep = Literal["booked", "reported"]
 """Which of the two is right: the money that is booked, or the money that the later event reported."""
 
-_KINDS: dict[str, Kind] = {move.name: kind for kind, move in MOVES.items()}
+_KINDS: dict[str, Kind] = {rule.name: kind for kind, rule in TRANSFER_RULES.items()}
 
 _CURRENCY_ONLY = "currency"
 """Prefix of the key of a conflict about a payment's currency alone. There is no transfer to book for it."""
-
-_STORED = {"booked": "booked", "reported": "told"}
-"""The decision as the column `decision` has it."""
-
-FactsOfEvents = list[tuple[Event, Fact]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +40,8 @@ class ConflictSummary:
     movement: str
     booked_amount: int | None
     booked_currency: str | None
-    told_amount: int
-    told_currency: str
+    reported_amount: int
+    reported_currency: str
     event_id: str
     found_at: datetime
     waiting: int
@@ -67,8 +62,8 @@ class OpenConflict:
 
     id: int
     movement: str
-    told_amount: int
-    told_currency: str
+    reported_amount: int
+    reported_currency: str
     event_id: str
     booked_for: str | None
     """The payment for which the transfer is booked, None if it is not booked."""
@@ -82,7 +77,7 @@ class OpenConflict:
     def fact(self) -> Fact:
         """The fact that the later event reported."""
         name, _, object_ = self.movement.partition(":")
-        return Fact(_KINDS[name], self.told_amount, self.told_currency, object_)
+        return Fact(_KINDS[name], self.reported_amount, self.reported_currency, object_)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,22 +110,21 @@ class AmbiguousError(Exception):
 async def list_conflicts(connection: Connection, *, limit: int) -> tuple[int, list[ConflictSummary]]:
     """Return how many are open, and the oldest `limit` of them."""
     total = await connection.fetchval(CONFLICTS["count_open_conflicts"])
-    rows = await connection.fetch(CONFLICTS["list_open_conflicts"], limit)
+    rows = await connection.fetch(*CONFLICTS.bind("list_open_conflicts", limit=limit))
     return total, [ConflictSummary(**row) for row in rows]
 
 
 async def find_open_conflicts(connection: Connection, id_text: str) -> list[ConflictMatch]:
     """Return the open conflicts with this number or payment id. A matching number wins."""
-    found = [ConflictMatch(**row) for row in await connection.fetch(CONFLICTS["find_open_conflicts"], id_text)]
+    rows = await connection.fetch(*CONFLICTS.bind("find_open_conflicts", wanted=id_text))
+    found = [ConflictMatch(**row) for row in rows]
     return [conflict for conflict in found if str(conflict.id) == id_text] or found
 
 
 async def find_decision(connection: Connection, id_text: str) -> EarlierDecision | None:
     """Return the decision about the conflict with this number, None if there is none."""
-    row = await connection.fetchrow(CONFLICTS["find_decision"], id_text)
-    if row is None:
-        return None
-    return EarlierDecision("booked" if row["decision"] == "booked" else "reported", row["decided_at"])
+    row = await connection.fetchrow(*CONFLICTS.bind("find_decision", wanted=id_text))
+    return EarlierDecision(row["decision"], row["decided_at"]) if row else None
 
 
 async def decide(
@@ -163,7 +157,7 @@ async def _decide_in_transaction(
     timeout_s: float,
 ) -> None:  # fmt: skip
     namespace, payment_id = matches[0].namespace, matches[0].payment_id
-    rows = await connection.fetch(CONFLICTS["read_open_conflicts"], [each.id for each in matches])
+    rows = await connection.fetch(*CONFLICTS.bind("read_open_conflicts", ids=[each.id for each in matches]))
     decision.decided = [OpenConflict(**row) for row in rows]
     if not decision.decided:
         return
@@ -172,8 +166,8 @@ async def _decide_in_transaction(
     if not await _list_still_open(connection, namespace, payment_id):
         happened += await _book_waiting(connection, namespace, payment_id, decision)
     decision.open = await _list_still_open(connection, namespace, payment_id)
-    await connection.execute(*PAYMENTS.bind("restate_payments", namespace=[namespace], payment_id=[payment_id]))
-    await handlers.tell(connection, happened, timeout_s)
+    await connection.execute(*PAYMENTS.bind("recompute_payments", namespace=[namespace], payment_id=[payment_id]))
+    await handlers.notify(connection, happened, timeout_s)
 
 
 def _require_one_answer(payment_id: str, conflicts: Sequence[OpenConflict], keep: Keep) -> None:
@@ -189,49 +183,50 @@ def _require_one_answer(payment_id: str, conflicts: Sequence[OpenConflict], keep
         raise AmbiguousError(f"several amounts were reported for {', '.join(sorted(several))}")
 
 
-async def _store_and_book(connection: Connection, namespace: str, decision: Decision, keep: Keep) -> FactsOfEvents:
+async def _store_and_book(connection: Connection, namespace: str, decision: Decision, keep: Keep) -> list[EventFact]:
     """Book what is right and store the decision. Return the facts booked for the first time."""
     first: list[OpenConflict] = []
     for conflict in decision.decided:
         if keep == "reported" and not conflict.is_currency_only:
-            is_first = await connection.fetchval(CONFLICTS["book_told"], conflict.id)
+            is_first = await connection.fetchval(*CONFLICTS.bind("book_reported", id=conflict.id))
             (decision.booked if is_first else decision.corrected).append(conflict.movement)
             first += [conflict] if is_first else []
-        await connection.execute(*CONFLICTS.bind("decide_conflict", id=conflict.id, decision=_STORED[keep]))
-    kept = await read_kept(connection, [(namespace, conflict.event_id) for conflict in first])
+        await connection.execute(*CONFLICTS.bind("decide_conflict", id=conflict.id, decision=keep))
+    kept = await read_applied_events(connection, [(namespace, conflict.event_id) for conflict in first])
     return [(kept[namespace, conflict.event_id], conflict.fact) for conflict in first]
 
 
 async def _list_still_open(connection: Connection, namespace: str, payment_id: str) -> list[int]:
-    query = CONFLICTS.bind("find_still_open", namespace=namespace, payment_id=payment_id)
+    query = CONFLICTS.bind("find_open_conflicts_of_payment", namespace=namespace, payment_id=payment_id)
     return [row["id"] for row in await connection.fetch(*query)]
 
 
 async def _book_waiting(
     connection: Connection, namespace: str, payment_id: str, decision: Decision
-) -> FactsOfEvents:  # fmt: skip
+) -> list[EventFact]:  # fmt: skip
     """Book the facts that waited for the decision, as if they were reported now. Return those that were booked.
 
     A fact that contradicts what is booked now opens a new conflict, and the rest waits for that one.
     """
     held = await connection.fetch(*CONFLICTS.bind("release_waiting", namespace=namespace, payment_id=payment_id))
-    kept = await read_kept(connection, [(namespace, row["event_id"]) for row in held])
+    kept = await read_applied_events(connection, [(namespace, row["event_id"]) for row in held])
     outcome = Outcome()
-    for lot in lots_of(_row(kept[namespace, row["event_id"]], row) for row in held):
-        await book(connection, lot, MOVES.keys(), outcome)
+    for batch in partition_conflicting(_payment_update(kept[namespace, row["event_id"]], row) for row in held):
+        await book(connection, batch, TRANSFER_RULES.keys(), outcome)
     decision.released = len(held) - outcome.held_back.total()
-    decision.booked += [f"{MOVES[fact.kind].name}:{fact.object}" for _, fact in outcome.happened]
+    decision.booked += [f"{TRANSFER_RULES[fact.kind].name}:{fact.object}" for _, fact in outcome.happened]
     return outcome.happened
 
 
-def _row(event: Event, held: "asyncpg.Record[Any]") -> Row:
+def _payment_update(event: Event, held: "asyncpg.Record[Any]") -> PaymentUpdate:
     """Rebuild the transfer that was held back. The event's other facts were merged when it arrived."""
-    return Row(
+    return PaymentUpdate(
         event,
         held["currency"],
         fact=Fact(held["kind"], held["amount"], held["currency"], held["object"]),
-        movement=held["movement"],
-        stakes=MOVES[held["kind"]].stakes,
-        debit=held["debit_account"],
-        credit=held["credit_account"],
+        transfer_key=held["movement"],
+        transfer_amount=held["amount"],
+        adds_to=TRANSFER_RULES[held["kind"]].adds_to,
+        debit_account=held["debit_account"],
+        credit_account=held["credit_account"],
     )

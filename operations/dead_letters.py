@@ -90,7 +90,7 @@ class DeadLetterResult:
 async def list_dead_letters(connection: "Connection", *, limit: int) -> tuple[int, list[DeadLetterSummary]]:
     """Return how many are open, and the oldest `limit` of them."""
     total = await connection.fetchval(DEAD_LETTERS["count_open_dead_letters"])
-    rows = await connection.fetch(DEAD_LETTERS["list_dead_letters"], limit)
+    rows = await connection.fetch(*DEAD_LETTERS.bind("list_dead_letters", limit=limit))
     return total, [DeadLetterSummary(**row) for row in rows]
 
 
@@ -122,7 +122,7 @@ async def replay(
     """
     id_, event = dead_letter.id, dead_letter.event
     async with connection.transaction():
-        if await connection.fetchval(DEAD_LETTERS["hold_dead_letter"], id_) is None:
+        if await connection.fetchval(*DEAD_LETTERS.bind("lock_dead_letter", id=id_)) is None:
             return DeadLetterResult(id_, event, DeadLetterOutcome.CLOSED_BEFORE)
         async with redis.client() as one_connection:
             outcome, entry_id = await _add_to_stream(one_connection, keys, dead_letter, seen_ttl_s)

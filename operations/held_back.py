@@ -10,10 +10,10 @@ from pydantic import ValidationError
 
 from consumers.handlers import HandlerFailed, Handlers, Reject
 from consumers.handlers.payments import Payments
-from consumers.store import read_kept
+from consumers.store import read_applied_events
 from contract.accounts import PostingRules
 from ledger.outcome import Outcome
-from ledger.transfers import MOVES
+from ledger.transfers import TRANSFER_RULES
 from operations.posting import Posting, connection_lost, exclusive_transaction, failure_reason
 from operations.servers import LONG_TIMEOUT_S, Servers
 from sql import load
@@ -130,7 +130,7 @@ async def _release_page(
                 page.failed.append((batch[0]["event_id"], failure_reason(error)))
         else:
             page.released += events
-            page.booked += sum(fact.kind in MOVES for _, fact in outcome.happened)
+            page.booked += sum(fact.kind in TRANSFER_RULES for _, fact in outcome.happened)
             page.conflicts += outcome.conflicts.total()
     return page
 
@@ -144,9 +144,11 @@ async def _release_batch(
     async with exclusive_transaction(connection, namespaces, [row["payment_id"] for row in batch]):
         release = CONFLICTS.bind("release_unsigned", namespace=namespaces, event_id=event_ids)
         ours = {tuple(row) for row in await connection.fetch(*release)}
-        kept = await read_kept(connection, [name for name in zip(namespaces, event_ids, strict=True) if name in ours])
+        kept = await read_applied_events(
+            connection, [name for name in zip(namespaces, event_ids, strict=True) if name in ours]
+        )
         if not all(event.body for event in kept.values()):
             raise Reject("its payload is not kept any more, so that it cannot be read again")
-        outcome = await payments(connection, list(kept.values()), handlers.wanted | MOVES.keys())
-        await handlers.tell(connection, outcome.happened, timeout_s)
+        outcome = await payments(connection, list(kept.values()), handlers.wanted | TRANSFER_RULES.keys())
+        await handlers.notify(connection, outcome.happened, timeout_s)
     return len(kept), outcome

@@ -102,14 +102,15 @@ async def _count(
     recorded = await connection.fetchval(*query, timeout=timeout_s)
     waiting = 0
     for page in _pages(in_stream):
-        waiting += await connection.fetchval(CONSERVATION["count_unrecorded_entries"], page, timeout=timeout_s)
+        count = CONSERVATION.bind("count_unrecorded_entries", entry_ids=page)
+        waiting += await connection.fetchval(*count, timeout=timeout_s)
     return EntryCounts(stream.entries_added, recorded, waiting)
 
 
 async def _find_unrecorded(connection: "Connection", entry_ids: list[str], timeout_s: float) -> list[str]:
     found: list[str] = []
     for page in _pages(entry_ids):
-        rows = await connection.fetch(CONSERVATION["find_unrecorded_entries"], page, timeout=timeout_s)
+        rows = await connection.fetch(*CONSERVATION.bind("find_unrecorded_entries", entry_ids=page), timeout=timeout_s)
         found += [row["entry_id"] for row in rows]
     return found
 

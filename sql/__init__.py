@@ -61,7 +61,10 @@ class Query:
 
 
 class Queries(Mapping[str, str]):
-    """The queries of one file: name → SQL text. An unknown name raises QueryError and lists the known ones."""
+    """The queries of one file: name → SQL text, for queries without parameters; `bind` is for those with some.
+
+    An unknown name raises QueryError and lists the known ones.
+    """
 
     def __init__(self, file: str, queries: list[Query]) -> None:
         self._file = file
@@ -75,7 +78,10 @@ class Queries(Mapping[str, str]):
         return self.describe(query).bind(values)
 
     def __getitem__(self, name: str) -> str:
-        return self.describe(name).text
+        query = self.describe(name)
+        if query.parameters:
+            raise QueryError(f"query {name} has parameters ({', '.join(query.parameters)}): use bind({name!r}, …)")
+        return query.text
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._queries)

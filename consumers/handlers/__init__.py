@@ -1,6 +1,6 @@
-"""What is done with an event, inside the transaction that applies it. The built-in projection uses this door too.
+"""The public API for handlers: code that runs inside the transaction that applies an event.
 
-docs/handlers.md shows how; a module of yours imports from here and from nowhere below.
+docs/handlers.md is its tutorial. Import from this package and not from its modules.
 """
 
 from consumers.handlers.exceptions import HandlerFailed, HandlersError, Reject, Retry, TransactionEndedError

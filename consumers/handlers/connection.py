@@ -1,4 +1,4 @@
-"""The open transaction as handlers get it: all they need to work in it, and nothing to end it with."""
+"""The open transaction as a handler gets it: all methods to work in it, and none to end it."""
 # ruff: noqa: ANN401 - asyncpg has no types
 
 from collections.abc import AsyncIterator, Iterable
@@ -14,9 +14,10 @@ from sql.connect import Connection
 EVENTS = load("events")
 
 
-class GuestConnection:
-    """asyncpg's connection with the methods of the same names, without those that are the worker's: whoever closed it
-    would look like an outage of Postgres, and every event would wait for that to end.
+class HandlerConnection:
+    """asyncpg's connection without the methods that only the worker may call, such as `close`.
+
+    A closed connection would look like an outage of Postgres, and every event would wait for the outage to end.
     """
 
     __slots__ = ("_connection",)
@@ -25,65 +26,65 @@ class GuestConnection:
         self._connection = connection
 
     async def execute(self, query: str, *args: Any, **options: Any) -> str:
-        """Executes a statement, or several where there are no arguments; returns the last one's status."""
+        """Execute a statement, or several if there are no arguments. Return the last one's status."""
         return str(await self._connection.execute(query, *args, **options))
 
     async def executemany(self, command: str, args: Iterable[Any], **options: Any) -> None:
-        """Executes a statement for each tuple of arguments."""
+        """Execute a statement for each tuple of arguments."""
         await self._connection.executemany(command, args, **options)
 
     async def fetch(self, query: str, *args: Any, **options: Any) -> list[Any]:
-        """All rows."""
+        """Return all rows."""
         return list(await self._connection.fetch(query, *args, **options))
 
     async def fetchrow(self, query: str, *args: Any, **options: Any) -> Any:
-        """The first row, None where there is none."""
+        """Return the first row, or None."""
         return await self._connection.fetchrow(query, *args, **options)
 
     async def fetchval(self, query: str, *args: Any, **options: Any) -> Any:
-        """A value of the first row, None where there is none."""
+        """Return a value of the first row, or None."""
         return await self._connection.fetchval(query, *args, **options)
 
     async def copy_records_to_table(self, table_name: str, **options: Any) -> str:
-        """Puts many rows into a table (COPY)."""
+        """Copy many rows into a table (COPY)."""
         return str(await self._connection.copy_records_to_table(table_name, **options))
 
     async def prepare(self, query: str, **options: Any) -> Any:
-        """A prepared statement."""
+        """Return a prepared statement."""
         return await self._connection.prepare(query, **options)
 
     def cursor(self, query: str, *args: Any, **options: Any) -> Any:
-        """A cursor, for `async for`."""
+        """Return a cursor, for `async for`."""
         return self._connection.cursor(query, *args, **options)
 
     def transaction(self) -> Any:
-        """A savepoint: `async with connection.transaction():` undoes what is in the block where it raises."""
+        """Return a savepoint: `async with connection.transaction():` rolls the block back if it raises."""
         return self._connection.transaction()
 
 
 @asynccontextmanager
-async def unfinished(connection: Connection) -> AsyncIterator[None]:
-    """While the block lasts Postgres refuses to commit this transaction, whoever asks for it.
+async def commit_guard(connection: Connection) -> AsyncIterator[None]:
+    """Make Postgres refuse to commit this transaction during the block.
 
-    Raises TransactionEndedError where it is not the same transaction at the end, or one in which a statement failed.
+    Raise TransactionEndedError if the transaction was ended in the block, or if a statement failed in it.
     """
-    await connection.execute(EVENTS["begin_handling"])
+    await connection.execute(EVENTS["arm_commit_guard"])
     yield
     try:
-        if await connection.fetchval(EVENTS["end_handling"]):
+        if await connection.fetchval(EVENTS["disarm_commit_guard"]):
             return
     except asyncpg.InFailedSQLTransactionError as error:
-        raise _hidden() from error
-    raise ended()
+        raise _hidden_error() from error
+    raise ended_error()
 
 
 def was_ended(connection: Connection) -> bool:
-    """Whether somebody has ended the transaction; Postgres need not be asked. Not where the connection is lost."""
+    """Return whether the transaction was ended, without asking Postgres; False if the connection is lost."""
     return not is_lost(connection) and not connection.is_in_transaction()
 
 
 def is_lost(connection: Connection) -> bool:
-    """Whether Postgres is gone from the other end."""
+    """Return whether the connection to Postgres is closed."""
     try:
         return bool(connection.is_closed())
     except asyncpg.InterfaceError:  # the pool has taken it back already
@@ -91,19 +92,19 @@ def is_lost(connection: Connection) -> bool:
 
 
 async def check_usable(connection: Connection) -> None:
-    """Asks Postgres, which so hears of the transaction. Raises TransactionEndedError where COMMIT would undo it all."""
+    """Ask Postgres, which also resets its idle timer. Raise TransactionEndedError if COMMIT would roll back."""
     try:
         if await connection.fetchval(EVENTS["is_transaction_open"]):
             return
     except asyncpg.InFailedSQLTransactionError as error:
-        raise _hidden() from error
-    raise ended()
+        raise _hidden_error() from error
+    raise ended_error()
 
 
-def _hidden() -> TransactionEndedError:
+def _hidden_error() -> TransactionEndedError:
     return TransactionEndedError("a handler hid an error of its SQL; use a nested transaction to survive one")
 
 
-def ended() -> TransactionEndedError:
-    """What to raise then."""
+def ended_error() -> TransactionEndedError:
+    """Return the error to raise if a handler has ended the transaction."""
     return TransactionEndedError("a handler ended the transaction it was given")

@@ -1,13 +1,13 @@
-"""What a handler can say by raising, and how its failure is told to whoever decides about retries."""
+"""What a handler can raise, and how its failure reaches the code that decides about retries."""
 
 import math
 
 RETRY_AFTER_S_MAX = 24 * 60 * 60
-"""The longest a handler may put an event off: it stays in a worker's hands until then."""
+"""The longest delay of a retry: until then the event stays in the worker's delay queue."""
 
 
 class Retry(Exception):  # noqa: N818 - a verb for handlers
-    """Raise it to have this event tried again: after `after` seconds, or the usual growing delay where None."""
+    """Raise it to have this event tried again: after `after` seconds, or after the usual growing delay if None."""
 
     def __init__(self, reason: str, *, after: float | None = None) -> None:
         super().__init__(reason)
@@ -17,26 +17,27 @@ class Retry(Exception):  # noqa: N818 - a verb for handlers
 
 
 class Reject(Exception):  # noqa: N818 - a verb for handlers
-    """Raise it when this event can never be applied: it goes to the dead letters with this reason."""
+    """Raise it if this event can never be applied: it is dead-lettered with this reason."""
 
 
-class HandlerFailed(Exception):  # noqa: N818 - a fact, wrapped for whoever decides about retries
-    """A handler raised; the cause is `__cause__`. `connection_lost` tells whether Postgres was gone by then, `is_guest`
-    whether it was a user's handler, whose SQL may be wrong; that of the built-in projections is not.
+class HandlerFailed(Exception):  # noqa: N818 - a wrapper, not an error of its own
+    """A handler raised `__cause__`. `connection_lost`: the connection to Postgres was closed by then.
+
+    `is_user_handler`: it was a user's handler, whose SQL may be wrong, and not a built-in projection.
     """
 
-    def __init__(self, cause: BaseException, *, connection_lost: bool, is_guest: bool = True) -> None:
+    def __init__(self, cause: BaseException, *, connection_lost: bool, is_user_handler: bool = True) -> None:
         super().__init__(f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__)
         self.connection_lost = connection_lost
-        self.is_guest = is_guest
+        self.is_user_handler = is_user_handler
 
 
 class TransactionEndedError(Exception):
-    """A handler ended the transaction it was given, or went on after one of its statements had failed in it."""
+    """A handler ended the transaction it was given, or continued after one of its statements had failed in it."""
 
 
 class HandlerCancelledError(Exception):
-    """A handler let a cancellation of its own out, which would have stopped the worker."""
+    """A handler raised a cancellation of its own, which would have stopped the worker."""
 
 
 class HandlersError(Exception):

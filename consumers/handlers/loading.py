@@ -1,4 +1,4 @@
-"""HANDLERS=module:name, found and checked."""
+"""Loading the handlers that HANDLERS=module:name names."""
 
 import importlib
 import sys
@@ -10,9 +10,9 @@ from consumers.handlers.registry import Handlers
 
 
 def load(name: str, builtin: Handlers, folder: str) -> Handlers:
-    """The built-in handlers, joined with those that `module:name` names.
+    """Return the built-in handlers joined with those that `module:name` names.
 
-    The module is looked for in `folder`, after all that is installed. Raises HandlersError with what is wrong.
+    The module may be in `folder`, which is searched after the installed ones. Raise HandlersError.
     """
     if not name:
         return builtin
@@ -23,14 +23,14 @@ def load(name: str, builtin: Handlers, folder: str) -> Handlers:
         found = getattr(importlib.import_module(module_name), attribute)
     except Exception as error:
         searched = f" (HANDLERS_FOLDER={folder})" if folder else ""
-        raise HandlersError(f"HANDLERS={name!r} cannot be loaded{searched}: {_told(error)}") from error
+        raise HandlersError(f"HANDLERS={name!r} cannot be loaded{searched}: {_describe(error)}") from error
     if not isinstance(found, Handlers):
         raise HandlersError(f"HANDLERS={name!r} is a {type(found).__name__}, not consumers.handlers.Handlers")
     return builtin.joined_with(found)
 
 
-def _told(error: Exception) -> str:
-    """The error and the line of the user's that it comes from."""
+def _describe(error: Exception) -> str:
+    """Return the error, and the line of the user's code that raised it."""
     lines = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen")]
     where = f" ({lines[-1].filename}, line {lines[-1].lineno})" if len(lines) > 1 else ""
     return f"{type(error).__name__}: {error}{where}"

@@ -1,4 +1,4 @@
-"""What a handler is told beside the event: the fact, and keys for what it asks of other systems."""
+"""The fact that a handler receives with the event, and idempotency keys for its requests to other systems."""
 
 import uuid
 from dataclasses import dataclass
@@ -7,15 +7,15 @@ from contract.event import Event
 from contract.facts import Fact, Kind
 
 KEY_SPACE = uuid.UUID("5d0e4bd6-5c2e-4f0b-9a55-0c1b8a1d3c6e")
-"""Makes idempotency keys differ from what others make of the same names."""
+"""The namespace of the UUIDs, so that no other program derives the same keys from the same names."""
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentFact:
-    """What has just become true of a payment, for the first time. `amount` is in minor units of `currency`.
+    """Something that has just become true of a payment, for the first time. `amount` is in minor units of `currency`.
 
-    `object` is the id of the capture, refund or dispute, "" for what is about the payment itself. `idempotency_key` is
-    the same whichever event tells of it, and however often it is tried: pass it on to other systems.
+    `object` is the id of the capture, refund or dispute, and "" if the fact is about the payment itself.
+    `idempotency_key` is the same whichever event reports the fact, and in every retry: pass it to other systems.
     """
 
     kind: Kind
@@ -27,12 +27,12 @@ class PaymentFact:
 
 
 def idempotency_key(event: Event) -> str:
-    """A UUID for what a handler asks of other systems because of this event: the same however often it is tried."""
+    """Return a UUID for a handler's requests to other systems because of this event: the same in every retry."""
     return str(uuid.uuid5(KEY_SPACE, f"event:{event.namespace}:{event.event_id}"))
 
 
 def payment_fact(event: Event, fact: Fact) -> PaymentFact:
-    """The fact as a handler is told of it."""
+    """Return the fact as a handler receives it."""
     name = f"fact:{event.namespace}:{fact.kind}:{fact.object or event.resource}"
     return PaymentFact(
         fact.kind, event.resource, fact.amount, fact.currency, fact.object, str(uuid.uuid5(KEY_SPACE, name))

@@ -1,4 +1,4 @@
-"""Which handler is called for what."""
+"""The registry: which handlers are called for which events and facts."""
 
 import asyncio
 import inspect
@@ -10,12 +10,12 @@ from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 from consumers.handlers.calls import Call, make_calls
-from consumers.handlers.connection import GuestConnection, check_usable, is_lost
+from consumers.handlers.connection import HandlerConnection, check_usable, is_lost
 from consumers.handlers.exceptions import HandlerFailed, HandlersError
 from consumers.handlers.payment_fact import PaymentFact, payment_fact
 from contract.event import Event
 from contract.facts import KINDS, Fact, Kind
-from ledger.outcome import Happened, Outcome
+from ledger.outcome import EventFact, Outcome
 from sql.connect import Connection
 
 EventHandler: TypeAlias = "Callable[[Connection, Event], Awaitable[None]]"
@@ -23,21 +23,21 @@ FactHandler: TypeAlias = "Callable[[Connection, Event, PaymentFact], Awaitable[N
 SomeHandler = TypeVar("SomeHandler", bound=Callable[..., Awaitable[None]])
 
 _NOT_HANDLED: frozenset[Kind] = frozenset({"pending", "refunded_total"})
-"""Facts that happen to no payment: nothing has moved, and no state was reached."""
+"""Facts that no handler is called for: no money has moved, and no state was reached."""
 
 
 class Projection(Protocol):
-    """Applies a whole batch in the open transaction; it may not commit, and raises to undo the batch.
+    """Applies a whole batch in the open transaction. It may not commit; it raises to roll the batch back.
 
-    Of the kinds of facts that are wanted, and of no others, its outcome tells what happened.
+    Its outcome lists the facts of the wanted kinds that have become true, and no others.
     """
 
     async def __call__(self, connection: Connection, events: Sequence[Event], wanted: AbstractSet[Kind], /) -> Outcome:
-        """Applies them."""
+        """Apply the events."""
 
 
 class Handlers:
-    """A registry, built at start and never changed later. Sync functions are refused: they would stop the worker."""
+    """A registry, built at start and never changed later. It refuses sync functions, which would block the worker."""
 
     def __init__(self, *projections: Projection) -> None:
         self._projections: list[Projection] = list(projections)
@@ -45,7 +45,7 @@ class Handlers:
         self._by_fact: dict[Kind, list[FactHandler]] = {}
 
     def on(self, provider: str, event_type: str) -> Callable[[SomeHandler], SomeHandler]:
-        """Registers `async def handler(connection, event)` for one type of one provider's events."""
+        """Register `async def handler(connection, event)` for one type of one provider's events."""
 
         def register(handler: SomeHandler) -> SomeHandler:
             _check(handler, (2,))
@@ -55,10 +55,10 @@ class Handlers:
         return register
 
     def on_fact(self, kind: Kind) -> Callable[[SomeHandler], SomeHandler]:
-        """Registers `async def handler(connection, event, fact)`, whoever the provider is: it is called once when this
-        becomes true of a payment (a movement of money: once for each), however many events tell of it.
+        """Register `async def handler(connection, event, fact)` for a kind of fact, of any provider.
 
-        `fact` is a PaymentFact, and may be left out of the parameters. Raises HandlersError for an unknown kind.
+        It is called once when the fact becomes true of a payment (once for each transfer), however many events report
+        it. `fact` is a PaymentFact, and may be left out of the parameters. Raise HandlersError for an unknown kind.
         """
         if kind not in KINDS - _NOT_HANDLED:
             raise HandlersError(f"on_fact({kind!r}) is not one of {', '.join(sorted(KINDS - _NOT_HANDLED))}")
@@ -71,7 +71,7 @@ class Handlers:
         return register
 
     def joined_with(self, other: "Handlers") -> "Handlers":
-        """These handlers, then the other's."""
+        """Return a registry with these handlers, then the other's."""
         joined = Handlers(*self._projections, *other._projections)
         for registry in (self, other):
             for key, handlers in registry._by_type.items():
@@ -82,42 +82,42 @@ class Handlers:
 
     @property
     def wanted(self) -> AbstractSet[Kind]:
-        """The kinds of facts that handlers are told of."""
+        """The kinds of facts that handlers are registered for."""
         return self._by_fact.keys()
 
     async def apply(
         self, connection: Connection, events: Sequence[Event], timeout_s: float, after_each: Callable[[], None]
     ) -> Outcome:
-        """Applies events that were just claimed; `timeout_s` is for each call, and `after_each` is told of each.
+        """Apply events that were just claimed. `timeout_s` limits each call; `after_each` is called after each.
 
-        Raises HandlerFailed, whatever a handler raised.
+        Raise HandlerFailed, with what a handler raised as its cause.
         """
         outcome = Outcome()
-        is_guest = False
+        is_user_handler = False
         try:
             for projection in self._projections:
                 async with asyncio.timeout(timeout_s):
-                    brought = await projection(connection, events, self.wanted)
-                outcome.happened.extend(brought.happened)
-                outcome.conflicts.update(brought.conflicts)
-                outcome.held_back.update(brought.held_back)
+                    applied = await projection(connection, events, self.wanted)
+                outcome.happened.extend(applied.happened)
+                outcome.conflicts.update(applied.conflicts)
+                outcome.held_back.update(applied.held_back)
                 after_each()
-            is_guest = True
-            if calls := list(self._calls(GuestConnection(connection), events, outcome.happened)):
+            is_user_handler = True
+            if calls := list(self._calls(HandlerConnection(connection), events, outcome.happened)):
                 await make_calls(connection, calls, timeout_s, after_each)
             else:
                 await check_usable(connection)
         except Exception as error:
-            raise HandlerFailed(error, connection_lost=is_lost(connection), is_guest=is_guest) from error
+            raise HandlerFailed(error, connection_lost=is_lost(connection), is_user_handler=is_user_handler) from error
         return outcome
 
-    async def tell(self, connection: Connection, happened: Sequence[Happened], timeout_s: float) -> None:
-        """Calls the handlers of facts that became true later than their event was applied.
+    async def notify(self, connection: Connection, happened: Sequence[EventFact], timeout_s: float) -> None:
+        """Call the handlers of facts that became true after their event was applied, by an operator's act.
 
-        Raises HandlerFailed, whatever a handler raised.
+        Raise HandlerFailed, with what a handler raised as its cause.
         """
-        guest = GuestConnection(connection)
-        calls = [call for event, fact in happened for call in self._calls_of(guest, event, fact)]
+        restricted = HandlerConnection(connection)
+        calls = [call for event, fact in happened for call in self._calls_of(restricted, event, fact)]
         try:
             if calls:
                 await make_calls(connection, calls, timeout_s, lambda: None)
@@ -125,9 +125,9 @@ class Handlers:
             raise HandlerFailed(error, connection_lost=is_lost(connection)) from error
 
     def _calls(
-        self, connection: GuestConnection, events: Sequence[Event], happened: Sequence[Happened]
+        self, connection: HandlerConnection, events: Sequence[Event], happened: Sequence[EventFact]
     ) -> Iterator[Call]:
-        """Event by event: first those of its type, then those of its facts."""
+        """Yield the calls event by event: first the handlers of its type, then those of its facts."""
         if not (self._by_type or happened):
             return
         facts: dict[tuple[str, str], list[Fact]] = {}
@@ -139,16 +139,16 @@ class Handlers:
             for fact in facts.get((event.namespace, event.event_id), ()):
                 yield from self._calls_of(connection, event, fact)
 
-    def _calls_of(self, connection: GuestConnection, event: Event, fact: Fact) -> Iterator[Call]:
+    def _calls_of(self, connection: HandlerConnection, event: Event, fact: Fact) -> Iterator[Call]:
         if handlers := self._by_fact.get(fact.kind):
-            told = payment_fact(event, fact)
+            received = payment_fact(event, fact)
             for handler in handlers:
-                yield Call(_name(handler), partial(handler, cast("Connection", connection), event, told))
+                yield Call(_name(handler), partial(handler, cast("Connection", connection), event, received))
 
 
 @dataclass(frozen=True)
 class _WithoutFact:
-    """A handler that leaves the fact out. Two of one function are equal."""
+    """A handler without the fact parameter. Two of one function are equal, so that registering twice is noticed."""
 
     handler: EventHandler
 
@@ -168,7 +168,7 @@ def _add(handlers: list[Any], handler: Callable[..., Awaitable[None]]) -> None:
 
 
 def _check(handler: Callable[..., Awaitable[None]], parameters: tuple[int, ...]) -> int:
-    """How many parameters a handler takes. Raises HandlersError where it cannot be called."""
+    """Return how many parameters a handler takes. Raise HandlersError if it cannot be called."""
     if not inspect.iscoroutinefunction(handler):
         raise HandlersError(f"handler {handler!r} is not an `async def` function")
     for count in parameters[::-1]:

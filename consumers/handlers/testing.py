@@ -1,4 +1,4 @@
-"""Trying handlers out on a real database that is as it was before, afterwards. docs/handlers.md shows how."""
+"""Tests of handlers on a real database, which is rolled back afterwards. docs/handlers.md shows how."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -10,12 +10,15 @@ from consumers.handlers.payments import builtin
 from consumers.handlers.registry import Handlers
 from contract.accounts import PostingRules
 from contract.event import Event
+from providers.testing import recorded
 from sql.connect import Connection, connect
 from sql.migrate import migrate
 
+__all__ = ["applied", "recorded"]
+
 CONNECT_TIMEOUT_S = 10.0
 LOCK_WAIT_S = 60.0
-"""How long another migration of the same database may take."""
+"""How long to wait for another migration of the same database."""
 
 
 @asynccontextmanager
@@ -27,11 +30,11 @@ async def applied(
     posting_rules: Mapping[str, PostingRules] | None = None,
     timeout_s: float = 10.0,
 ) -> AsyncIterator[Connection]:
-    """Applies events in this order as a worker does, and yields the connection; then everything is rolled back.
+    """Apply events in this order as a worker does, and yield the connection; then roll everything back.
 
-    An event that is given twice is a duplicate the second time. `tables` is SQL of yours, executed before;
-    `posting_rules` are those of sources; `timeout_s` is for each call of a handler. Missing migrations are applied for
-    good. Raises what a handler raises.
+    An event given twice is a duplicate the second time. `tables` is your SQL, executed first; `posting_rules` are those
+    of sources, by name; `timeout_s` limits each call of a handler. Missing migrations are applied and stay. Raise what
+    a handler raises.
     """
     registry = builtin(posting_rules or {}).joined_with(handlers)
     async with connect(database_url, timeout_s=CONNECT_TIMEOUT_S) as connection:
@@ -50,7 +53,7 @@ async def applied(
 
 
 async def _apply(registry: Handlers, connection: Connection, entry: Entry, timeout_s: float) -> None:
-    """What the worker does between its lock and its commit."""
+    """Do what the worker does between its lock and its commit."""
     claimed = await store.claim(connection, [entry])
     if not claimed:
         await store.record_duplicates(connection, [entry])

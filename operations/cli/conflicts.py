@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
 from rich.table import Table
 
-from contract.money import written
+from contract.money import format_amount
 from operations.cli.command import Command, Subcommand, add_limit
 from operations.conflicts import ConflictSummary, list_conflicts
 from operations.held_back import HeldBackCount, count_held_back
@@ -24,7 +25,7 @@ async def show_conflicts(command: Command) -> int:
         total, conflicts = await list_conflicts(connection, limit=command.arguments.limit)
         held_back = await count_held_back(connection)
     if command.arguments.json:
-        listed, held = [asdict(each) for each in conflicts], [asdict(each) for each in held_back]
+        listed, held = [_conflict_json(each) for each in conflicts], [asdict(each) for each in held_back]
         command.print_json({"open": total, "conflicts": listed, "held_back": held})
     else:
         _print_conflicts(command, conflicts, total)
@@ -37,7 +38,13 @@ COMMAND = Subcommand("show conflicts that wait for a decision, and facts on hold
 
 def format_conflict_amount(movement: str, amount: int, currency: str) -> str:
     """Return the amount, or only the currency if the conflict is about nothing else."""
-    return currency if movement.startswith("currency:") else written(amount, currency)
+    return currency if movement.startswith("currency:") else format_amount(amount, currency)
+
+
+def _conflict_json(conflict: ConflictSummary) -> dict[str, Any]:
+    """Return the JSON object; `told_amount` and `told_currency` are deprecated copies of `reported_*`."""
+    former = {"told_amount": conflict.reported_amount, "told_currency": conflict.reported_currency}
+    return asdict(conflict) | former
 
 
 def _print_conflicts(command: Command, conflicts: Sequence[ConflictSummary], total: int) -> None:
@@ -57,7 +64,7 @@ def _print_conflicts(command: Command, conflicts: Sequence[ConflictSummary], tot
             f"{each.namespace}/{each.payment_id}",
             each.movement,
             booked,
-            format_conflict_amount(each.movement, each.told_amount, each.told_currency),
+            format_conflict_amount(each.movement, each.reported_amount, each.reported_currency),
             each.event_id,
             str(each.waiting),
         )

@@ -90,7 +90,7 @@ def _print_decision(console: Console, decision: Decision, keep: Keep) -> None:
 
 
 def _effect(decision: Decision, conflict: OpenConflict, keep: Keep) -> str:
-    reported = format_conflict_amount(conflict.movement, conflict.told_amount, conflict.told_currency)
+    reported = format_conflict_amount(conflict.movement, conflict.reported_amount, conflict.reported_currency)
     if conflict.is_currency_only:
         return "acknowledged; nothing is booked for it."
     if keep == "booked":

@@ -127,9 +127,9 @@ def _conflict_json(conflict: ConflictRecord) -> dict[str, Any]:
     if conflict.booked_amount is not None and conflict.booked_currency is not None:
         booked = _money(conflict.booked_amount, conflict.booked_currency)
     document = _plain(conflict)
-    for name in ("booked_amount", "booked_currency", "told_amount", "told_currency"):
+    for name in ("booked_amount", "booked_currency", "reported_amount", "reported_currency"):
         del document[name]
-    reported = _money(conflict.told_amount, conflict.told_currency)
+    reported = _money(conflict.reported_amount, conflict.reported_currency)
     return document | {"booked": booked, "reported": reported, "told": reported}
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from contract.money import written
+from contract.money import format_amount
 from operations.why.explain import Explanation
 from operations.why.model import DisputeRecord, EventDetails, PaymentDetails, PaymentState
 
@@ -51,7 +51,7 @@ def _payments_table(payments: Sequence[PaymentDetails]) -> Table:
                   title="Payments now", title_justify="left")  # fmt: skip
     for payment in payments:
         disputes = "\n".join(
-            f"{each.dispute_id} {written(each.amount, each.currency)}: {', '.join(_dispute_states(each))}"
+            f"{each.dispute_id} {format_amount(each.amount, each.currency)}: {', '.join(_dispute_states(each))}"
             for each in payment.disputes
         )
         table.add_row(str(payment.subject), *_state_cells(payment.state), disputes)
@@ -63,7 +63,7 @@ def _state_cells(state: PaymentState | None) -> list[str]:
         return ["none yet", "", "", "", ""]
     amounts = (state.amount, state.captured, state.refunded, state.disputed)
     status = f"{state.status}, contradicted" if state.contradicted else state.status
-    return [status, *(written(amount, state.currency) for amount in amounts)]
+    return [status, *(format_amount(amount, state.currency) for amount in amounts)]
 
 
 def _dispute_states(dispute: DisputeRecord) -> list[str]:

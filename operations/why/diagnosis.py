@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from contract.keys import COMMITTED
-from contract.money import written
+from contract.money import format_amount
 from operations.pending_reason import REASON_CHARS_MAX, WorkerLimits, pending_reason
 from operations.units import printable
 from operations.why.model import (
@@ -152,14 +152,14 @@ def _by_marker_alone(event: EventDetails) -> Diagnosis:
 def _conflict_sentence(conflict: ConflictRecord) -> str:
     booked = "nothing is booked"
     if conflict.booked_amount is not None and conflict.booked_currency is not None:
-        booked = f"{written(conflict.booked_amount, conflict.booked_currency)} is booked"
-    reported = written(conflict.told_amount, conflict.told_currency)
+        booked = f"{format_amount(conflict.booked_amount, conflict.booked_currency)} is booked"
+    reported = format_amount(conflict.reported_amount, conflict.reported_currency)
     about = f"of {conflict.movement} {booked}, and {conflict.event_id} reports {reported}"
     return f"money stopped by conflict {conflict.id}: {about}"
 
 
 def _stuck_unsigned(payment: PaymentDetails, source: str, facts: list[HeldBackFact]) -> Stuck:
-    listed = ", ".join(f"{fact.kind} {written(fact.amount, fact.currency)}" for fact in facts)
+    listed = ", ".join(f"{fact.kind} {format_amount(fact.amount, fact.currency)}" for fact in facts)
     return Stuck(
         str(payment.subject),
         f"held back, because the signature of source {source} does not cover these facts: {listed}",

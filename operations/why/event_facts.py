@@ -9,7 +9,7 @@ from contract.accounts import PostingRules
 from contract.event import Event
 from contract.facts import Fact
 from contract.money import MoneyError
-from ledger.transfers import told
+from ledger.transfers import with_implied_facts
 from providers import FACT_EXTRACTORS
 from providers.facts import UnreadableError
 
@@ -23,6 +23,6 @@ def read_event_facts(event: Event, rules: Mapping[str, PostingRules]) -> tuple[S
     if read is None:
         return (), NOT_READ
     try:
-        return list(told(read(event), event, rules.get(event.source, PostingRules()))), None
+        return list(with_implied_facts(read(event), event, rules.get(event.source, PostingRules()))), None
     except (MoneyError, UnreadableError, ValidationError) as error:
         return (), describe(error) if isinstance(error, ValidationError) else str(error)

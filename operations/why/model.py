@@ -109,8 +109,8 @@ class ConflictRecord:
     movement: str
     booked_amount: int | None
     booked_currency: str | None
-    told_amount: int
-    told_currency: str
+    reported_amount: int
+    reported_currency: str
     event_id: str
     found_at: datetime
     decision: str | None

@@ -67,7 +67,10 @@ class PostgresSource:
         known = {row["namespace"] for row in await self._connection.fetch(WHY["list_namespaces"])}
         for query in queries:
             find = WHY.bind(
-                "find_subjects", namespaces=query.within(namespaces | known), id=query.id, movements=query.transfer_keys
+                "find_subjects",
+                namespaces=query.within(namespaces | known),
+                id=query.id,
+                transfer_keys=query.transfer_keys,
             )
             for kind, namespace, id_ in await self._connection.fetch(*find):
                 if query.namespace in (None, namespace):

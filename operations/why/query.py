@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from contract.keys import NAMESPACE_PATTERN
-from ledger.transfers import MOVES
+from ledger.transfers import TRANSFER_RULES
 
-TRANSFER_NAMES = tuple(move.name for move in MOVES.values())
+TRANSFER_NAMES = tuple(rule.name for rule in TRANSFER_RULES.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from consumers.entry import Entry
 from contract.facts import Fact
-from contract.money import written
-from ledger.transfers import MOVES
+from contract.money import format_amount
+from ledger.transfers import TRANSFER_RULES
 from operations.pending_reason import REASON_CHARS_MAX
 from operations.units import duration, printable
 from operations.why.model import EventDetails, HeldBackFact, PaymentDetails, SearchResult, StreamEntry
@@ -105,7 +105,10 @@ def _of_payment(payment: PaymentDetails, result: SearchResult) -> Iterator[Timel
     events = [event for event in result.events.values() if event.payment == payment.subject]
     event_ids = {event.subject.id for event in events}
     transfer_keys = {
-        f"{MOVES[fact.kind].name}:{fact.object}" for event in events for fact in event.facts if fact.kind in MOVES
+        f"{TRANSFER_RULES[fact.kind].name}:{fact.object}"
+        for event in events
+        for fact in event.facts
+        if fact.kind in TRANSFER_RULES
     }
     yield from _booked(payment, event_ids, transfer_keys)
     yield from _conflicts(payment)
@@ -118,17 +121,19 @@ def _booked(
     for transfer in payment.transfers:
         if transfer.event_id in event_ids or transfer.movement in transfer_keys:
             yield TimelineEntry(transfer.booked_at, "booked", f"{payment.subject.namespace}/{transfer.event_id}",
-                                f"{transfer.movement}: {written(transfer.amount, transfer.currency)} "
+                                f"{transfer.movement}: {format_amount(transfer.amount, transfer.currency)} "
                                 f"from {transfer.debit_account} to {transfer.credit_account}")  # fmt: skip
 
 
 def _conflicts(payment: PaymentDetails) -> Iterator[TimelineEntry]:
     for conflict in payment.conflicts:
         event = f"{payment.subject.namespace}/{conflict.event_id}"
-        reported = f"{conflict.movement} is reported as {written(conflict.told_amount, conflict.told_currency)}"
+        reported = (
+            f"{conflict.movement} is reported as {format_amount(conflict.reported_amount, conflict.reported_currency)}"
+        )
         booked = "nothing is booked"
         if conflict.booked_amount is not None and conflict.booked_currency is not None:
-            booked = f"booked is {written(conflict.booked_amount, conflict.booked_currency)}"
+            booked = f"booked is {format_amount(conflict.booked_amount, conflict.booked_currency)}"
         yield TimelineEntry(conflict.found_at, "conflict", event, f"conflict {conflict.id}: {reported}, and {booked}")
         if conflict.decided_at:
             decided = f"conflict {conflict.id}: the {conflict.decision} amount is right"
@@ -147,7 +152,7 @@ def _held_back(payment: PaymentDetails, event_ids: AbstractSet[str]) -> Iterator
 
 def _fact_text(fact: Fact | HeldBackFact) -> str:
     object_ = f" ({fact.object})" if fact.object else ""
-    return f"{fact.kind}{object_} {written(fact.amount, fact.currency)}"
+    return f"{fact.kind}{object_} {format_amount(fact.amount, fact.currency)}"
 
 
 def _because(reason: str) -> str:

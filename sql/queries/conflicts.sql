@@ -1,77 +1,79 @@
--- What contradicts, what waits for a decision, and the decision.
+-- Conflicts between events, the transfers they hold back, and a person's decision. The Postgres column `movement` is the
+-- transfer key.
 
--- name: find_unsettled :many
--- Of movements that were told (`namespace` namespace, `movement` movement, `amount` amount, `currency` currency, `payment_id` payment): those that are not
--- booked, or were booked with another amount or currency, or for another payment; and what stands of each now, after
--- decisions. `position` counts from 1. The limit keeps a plan made while the table was small from reading all of it.
+-- name: find_differing_transfers :many
+-- Returns those of the reported transfers that are not booked, or are booked with another amount, currency or payment;
+-- with the amount and currency that are booked for each, after decisions. `position` counts from 1. The LIMIT keeps a
+-- plan made while the table was small from reading all of it.
 SELECT
-    told.position,
+    reported.position,
     coalesce((
-        SELECT told_amount FROM conflicts
-        WHERE decision = 'told' AND conflicts.namespace = told.namespace AND conflicts.movement = told.movement
+        SELECT reported_amount FROM conflicts
+        WHERE kept = 'reported' AND conflicts.namespace = reported.namespace AND conflicts.movement = reported.movement
         ORDER BY decided_at DESC, id DESC LIMIT 1
     ), transfers.amount) AS amount,
     coalesce((
-        SELECT told_currency FROM conflicts
-        WHERE decision = 'told' AND conflicts.namespace = told.namespace AND conflicts.movement = told.movement
+        SELECT reported_currency FROM conflicts
+        WHERE kept = 'reported' AND conflicts.namespace = reported.namespace AND conflicts.movement = reported.movement
         ORDER BY decided_at DESC, id DESC LIMIT 1
     ), transfers.currency) AS currency
-FROM unnest(:namespace::text[], :movement::text[], :amount::bigint[], :currency::text[], :payment_id::text[]) WITH ORDINALITY
-    AS told (namespace, movement, amount, currency, payment_id, position)
+FROM unnest(
+    :namespace::text[], :transfer_key::text[], :amount::bigint[], :currency::text[], :payment_id::text[]
+) WITH ORDINALITY AS reported (namespace, movement, amount, currency, payment_id, position)
 LEFT JOIN LATERAL (
     SELECT amount, currency, payment_id
     FROM transfers
-    WHERE transfers.namespace = told.namespace AND transfers.movement = told.movement
+    WHERE transfers.namespace = reported.namespace AND transfers.movement = reported.movement
     LIMIT 1
 ) AS transfers ON true
 WHERE (transfers.amount, transfers.currency, transfers.payment_id)
-      IS DISTINCT FROM (told.amount, told.currency, told.payment_id)
-ORDER BY told.position;
+      IS DISTINCT FROM (reported.amount, reported.currency, reported.payment_id)
+ORDER BY reported.position;
 
--- name: find_stopped :many
--- Which of these payments' money is stopped by an open conflict.
+-- name: find_stopped_payments :many
+-- Returns those of these payments that an open conflict stops.
 SELECT DISTINCT namespace, payment_id
 FROM unnest(:namespace::text[], :payment_id::text[]) AS batch (namespace, payment_id)
 JOIN conflicts USING (namespace, payment_id)
-WHERE decision IS NULL;
+WHERE kept IS NULL;
 
--- name: find_contradicted :many
--- Payments of a batch that were told in two currencies, and have no conflict yet that says so; with the currency they
--- have, where it is another than the one just told (`currency`).
+-- name: find_currency_conflicts :many
+-- Returns the payments of a batch that were reported in two currencies and have no conflict yet that says so; with
+-- their currency, if it is not the one just reported.
 SELECT DISTINCT ON (namespace, payment_id) namespace, payment_id, nullif(payments.currency, batch.currency) AS known
 FROM unnest(:namespace::text[], :payment_id::text[], :currency::text[]) AS batch (namespace, payment_id, currency)
 JOIN payments USING (namespace, payment_id)
 WHERE contradicted AND NOT EXISTS (
     SELECT FROM conflicts
     WHERE conflicts.namespace = payments.namespace AND conflicts.payment_id = payments.payment_id
-      AND booked_currency IS DISTINCT FROM told_currency
+      AND booked_currency IS DISTINCT FROM reported_currency
 );
 
 -- name: open_conflict :one
--- Records that two events contradict each other, once. Returns its number; no row where it was recorded before.
+-- Records once that two events contradict each other. Returns its number; no row if it was recorded before.
 INSERT INTO conflicts (
-    namespace, payment_id, movement, booked_amount, booked_currency, told_amount, told_currency, debit_account,
+    namespace, payment_id, movement, booked_amount, booked_currency, reported_amount, reported_currency, debit_account,
     credit_account, event_id
 )
-VALUES (:namespace, :payment_id, :movement, :booked_amount, :booked_currency, :told_amount, :told_currency, :debit_account, :credit_account, :event_id)
-ON CONFLICT (namespace, movement, payment_id, told_amount, told_currency) DO NOTHING
+VALUES (
+    :namespace, :payment_id, :transfer_key, :booked_amount, :booked_currency, :reported_amount, :reported_currency,
+    :debit_account, :credit_account, :event_id
+)
+ON CONFLICT (namespace, movement, payment_id, reported_amount, reported_currency) DO NOTHING
 RETURNING id;
 
 -- name: hold_back :exec
--- Keeps facts that were told and may not move money. Every parameter is an array. What is about to be released, and may
--- not move money after all, is held back again.
+-- Puts facts of one event on hold. `kind`, `object`, `amount` and `currency` are arrays. A fact that was released and
+-- cannot be booked after all is put on hold again.
 INSERT INTO held_back (
     namespace, event_id, payment_id, source, reason, kind, object, amount, currency, movement, debit_account,
     credit_account
 )
-SELECT DISTINCT ON (namespace, event_id, kind, object) *
-FROM unnest(
-    :namespace::text[], :event_id::text[], :payment_id::text[], :source::text[], :reason::text[], :kind::text[], :object::text[], :amount::bigint[], :currency::text[],
-    :movement::text[], :debit_account::text[], :credit_account::text[]
-) AS fact (
-    namespace, event_id, payment_id, source, reason, kind, object, amount, currency, movement, debit_account,
-    credit_account
-)
+SELECT DISTINCT ON (kind, object)
+    :namespace, :event_id, :payment_id, :source, :reason, kind, object, amount, currency, :transfer_key::text,
+    :debit_account::text, :credit_account::text
+FROM unnest(:kind::text[], :object::text[], :amount::bigint[], :currency::text[])
+    AS fact (kind, object, amount, currency)
 ON CONFLICT (namespace, event_id, kind, object) DO UPDATE SET
     reason         = excluded.reason,
     movement       = excluded.movement,
@@ -80,25 +82,26 @@ ON CONFLICT (namespace, event_id, kind, object) DO UPDATE SET
     released_at    = NULL;
 
 -- name: count_open_conflicts :one
--- How many wait for a person.
-SELECT count(*) FROM conflicts WHERE decision IS NULL;
+-- Counts the conflicts that wait for a person.
+SELECT count(*) FROM conflicts WHERE kept IS NULL;
 
 -- name: list_open_conflicts :many
--- The open ones, the oldest first, each with how many movements of its payment wait for the decision.
+-- Lists the open ones, the oldest first, each with the number of transfers that wait for the decision.
 SELECT
-    id, namespace, payment_id, movement, booked_amount, booked_currency, told_amount, told_currency, event_id, found_at,
+    id, namespace, payment_id, movement, booked_amount, booked_currency, reported_amount, reported_currency, event_id,
+    found_at,
     (
         SELECT count(*) FROM held_back
         WHERE held_back.namespace = conflicts.namespace AND held_back.payment_id = conflicts.payment_id
           AND reason = 'conflict' AND released_at IS NULL
     ) AS waiting
 FROM conflicts
-WHERE decision IS NULL
+WHERE kept IS NULL
 ORDER BY id
 LIMIT :limit;
 
 -- name: count_held_back :many
--- What is held back now, by source and reason.
+-- Counts the facts that are on hold now, by source and reason.
 SELECT source, reason, count(*) AS facts
 FROM held_back
 WHERE released_at IS NULL
@@ -106,46 +109,49 @@ GROUP BY source, reason
 ORDER BY source, reason;
 
 -- name: find_open_conflicts :many
--- The open ones that an operator means by a number or a payment's id.
+-- Returns the open conflicts with this number or payment id.
 SELECT id, namespace, payment_id
 FROM conflicts
-WHERE decision IS NULL AND (id::text = :wanted OR payment_id = :wanted)
+WHERE kept IS NULL AND (id::text = :wanted OR payment_id = :wanted)
 ORDER BY id;
 
 -- name: find_decision :one
--- What was decided about a conflict, and when; no row where there is no such number or nothing was decided.
-SELECT decision, decided_at FROM conflicts WHERE id::text = :wanted AND decision IS NOT NULL;
+-- Returns the decision about a conflict and its time; no row if there is no such number or no decision.
+SELECT kept AS decision, decided_at FROM conflicts WHERE id::text = :wanted AND kept IS NOT NULL;
 
 -- name: read_open_conflicts :many
--- Which of these are still open, with what was told, and for which payment the movement is booked, if it is. To be asked
--- once nobody else can decide about their payment.
-SELECT id, movement, told_amount, told_currency, conflicts.event_id, transfers.payment_id AS booked_for
+-- Returns those of these conflicts that are still open, and the payment for which the transfer is booked, if it is. Ask
+-- only while nobody else can decide about their payment.
+SELECT id, movement, reported_amount, reported_currency, conflicts.event_id, transfers.payment_id AS booked_for
 FROM conflicts
 LEFT JOIN transfers USING (namespace, movement)
-WHERE id = ANY (:ids::bigint[]) AND decision IS NULL
+WHERE id = ANY (:ids::bigint[]) AND kept IS NULL
 ORDER BY id;
 
--- name: find_still_open :many
--- The conflicts of one payment that are open.
-SELECT id FROM conflicts WHERE namespace = :namespace AND payment_id = :payment_id AND decision IS NULL ORDER BY id;
+-- name: find_open_conflicts_of_payment :many
+-- Returns the open conflicts of one payment.
+SELECT id FROM conflicts WHERE namespace = :namespace AND payment_id = :payment_id AND kept IS NULL ORDER BY id;
 
--- name: book_told :one
--- Books what a conflict says was told, because somebody decided that it is right. Where the movement is booked, what
--- stands of it is undone, and what was told is booked beside it, between the same accounts; where the currency changes,
--- between the accounts of the telling, as their names may hold it. Tells whether the movement is booked now for the
--- first time. To be asked before the decision is written.
-WITH told AS (
-    SELECT * FROM conflicts WHERE id = :id
+-- name: book_reported :one
+-- Books the reported amount of a conflict, because a person decided that it is right. If the transfer is booked, the
+-- booked amount is reversed and the reported one booked between the same accounts; if the currency changes, between the
+-- accounts of the reporting event, because account names may contain the currency. Returns whether the transfer is
+-- booked now for the first time. To be executed before the decision is written.
+WITH reported AS (
+    SELECT
+        id, namespace, payment_id, movement, reported_amount, reported_currency, debit_account, credit_account, event_id
+    FROM conflicts
+    WHERE id = :id
 ),
 names AS (
-    SELECT namespace, movement, NULL::timestamptz AS decided_at, 0 AS id FROM told
+    SELECT namespace, movement, NULL::timestamptz AS decided_at, 0 AS id FROM reported
     UNION ALL
     SELECT earlier.namespace, 'decided:' || earlier.id, earlier.decided_at, earlier.id
-    FROM told
+    FROM reported
     JOIN conflicts AS earlier USING (namespace, movement)
-    WHERE earlier.decision = 'told'
+    WHERE earlier.kept = 'reported'
 ),
-standing AS (
+latest AS (
     SELECT debit_account, credit_account, amount, currency
     FROM names
     JOIN transfers USING (namespace, movement)
@@ -157,38 +163,38 @@ booked AS (
         namespace, movement, payment_id, debit_account, credit_account, amount, currency, event_id
     )
     SELECT
-        namespace, 'undone:' || id, payment_id, standing.credit_account, standing.debit_account, amount, currency,
+        namespace, 'undone:' || id, payment_id, latest.credit_account, latest.debit_account, amount, currency,
         event_id
-    FROM told
-    CROSS JOIN standing
+    FROM reported
+    CROSS JOIN latest
     UNION ALL
     SELECT
         namespace, CASE WHEN amount IS NULL THEN movement ELSE 'decided:' || id END, payment_id,
-        CASE WHEN currency = told_currency THEN standing.debit_account ELSE told.debit_account END,
-        CASE WHEN currency = told_currency THEN standing.credit_account ELSE told.credit_account END,
-        told_amount, told_currency, event_id
-    FROM told
-    LEFT JOIN standing ON true
+        CASE WHEN currency = reported_currency THEN latest.debit_account ELSE reported.debit_account END,
+        CASE WHEN currency = reported_currency THEN latest.credit_account ELSE reported.credit_account END,
+        reported_amount, reported_currency, event_id
+    FROM reported
+    LEFT JOIN latest ON true
     RETURNING namespace, movement
 )
-SELECT EXISTS (SELECT FROM told JOIN booked USING (namespace, movement)) AS is_booked_first;
+SELECT EXISTS (SELECT FROM reported JOIN booked USING (namespace, movement)) AS is_booked_first;
 
 -- name: decide_conflict :exec
--- Writes the decision; where what was told is right, the movement's other open conflicts say from now on that it is
--- booked. By the clock and not by the transaction's start, so that the later of two decisions is the later one.
+-- Writes the decision. If the reported amount is right, it becomes the booked amount of the transfer's other open
+-- conflicts. `decided_at` is the clock's time and not the transaction's start, so that decisions have an order.
 WITH decided AS (
-    UPDATE conflicts SET decision = :decision, decided_at = clock_timestamp()
-    WHERE id = :id AND decision IS NULL
-    RETURNING namespace, movement, told_amount, told_currency, decision
+    UPDATE conflicts SET kept = :decision, decided_at = clock_timestamp()
+    WHERE id = :id AND kept IS NULL
+    RETURNING namespace, movement, reported_amount, reported_currency, kept
 )
 UPDATE conflicts
-SET booked_amount = decided.told_amount, booked_currency = decided.told_currency
+SET booked_amount = decided.reported_amount, booked_currency = decided.reported_currency
 FROM decided
-WHERE decided.decision = 'told' AND conflicts.decision IS NULL AND conflicts.id <> :id
+WHERE decided.kept = 'reported' AND conflicts.kept IS NULL AND conflicts.id <> :id
   AND conflicts.namespace = decided.namespace AND conflicts.movement = decided.movement;
 
 -- name: release_waiting :many
--- Releases the movements of one payment that waited for a decision, in the order in which they were held back.
+-- Releases the transfers of one payment that waited for a decision, in the order in which they were put on hold.
 WITH released AS (
     UPDATE held_back SET released_at = now()
     WHERE namespace = :namespace AND payment_id = :payment_id AND reason = 'conflict' AND released_at IS NULL
@@ -199,17 +205,20 @@ FROM released
 ORDER BY held_at, event_id, kind, object;
 
 -- name: list_unsigned :many
--- One page of a source's events with facts that were held back as unsigned, the oldest first: those after one (`after_held_at`, `after_namespace`,
--- `after_event_id`; from the start where `after_held_at` is null), at most so many (`limit`).
+-- Lists one page of a source's events with unsigned facts on hold, the oldest first: those after an event, from the
+-- start if `after_held_at` is null.
 SELECT DISTINCT held_at, namespace, event_id, payment_id
 FROM held_back
 WHERE reason = 'unsigned' AND source = :source AND released_at IS NULL
-  AND (:after_held_at::timestamptz IS NULL OR (held_at, namespace, event_id) > (:after_held_at, :after_namespace::text, :after_event_id::text))
+  AND (
+      :after_held_at::timestamptz IS NULL
+      OR (held_at, namespace, event_id) > (:after_held_at, :after_namespace::text, :after_event_id::text)
+  )
 ORDER BY held_at, namespace, event_id
 LIMIT :limit;
 
 -- name: release_unsigned :many
--- Releases what of these events was held back as unsigned, unless somebody else was faster; returns its events.
+-- Releases the unsigned facts of these events, unless somebody else was faster; returns their events.
 WITH released AS (
     UPDATE held_back SET released_at = now()
     FROM unnest(:namespace::text[], :event_id::text[]) AS batch (namespace, event_id)

@@ -1,8 +1,9 @@
--- Every entry that ever entered the stream is applied, a duplicate, dead, or still there. The stream's side of the sum
--- comes from XINFO STREAM; these count Postgres' side. Ids are compared as numbers: `9-0` comes before `10-0`.
+-- Every entry that was added to the stream is recorded (applied, a duplicate, or dead-lettered) or still in the stream.
+-- XINFO STREAM counts the stream's side; these queries count Postgres' side. Entry ids are compared as numbers: `9-0`
+-- is before `10-0`.
 
 -- name: count_recorded_entries :one
--- Entries with a fate, among those of the stream's present epoch: from its first id (`first_id`) to the last id seen (`last_id`).
+-- Counts the recorded entries of the stream's present epoch, from its first id to the last id seen.
 SELECT count(*)
 FROM (
     SELECT entry_id FROM events
@@ -15,7 +16,7 @@ WHERE string_to_array(entry_id, '-')::bigint[]
     BETWEEN string_to_array(:first_id, '-')::bigint[] AND string_to_array(:last_id, '-')::bigint[];
 
 -- name: count_unrecorded_entries :one
--- Among entries that were still in the stream: those without a fate yet.
+-- Counts those of these entries that are not recorded yet.
 SELECT count(*)
 FROM unnest(:entry_ids::text[]) AS waiting (entry_id)
 WHERE NOT EXISTS (SELECT FROM events WHERE events.entry_id = waiting.entry_id)
@@ -23,7 +24,7 @@ WHERE NOT EXISTS (SELECT FROM events WHERE events.entry_id = waiting.entry_id)
   AND NOT EXISTS (SELECT FROM dead_letters WHERE dead_letters.entry_id = waiting.entry_id);
 
 -- name: find_unrecorded_entries :many
--- Among entries that should have a fate by now: those without one.
+-- Returns those of these entries that are not recorded.
 SELECT waiting.entry_id
 FROM unnest(:entry_ids::text[]) AS waiting (entry_id)
 WHERE NOT EXISTS (SELECT FROM events WHERE events.entry_id = waiting.entry_id)

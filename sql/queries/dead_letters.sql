@@ -1,18 +1,22 @@
--- name: bury :exec
--- Writes an entry that cannot be applied, with its reason, before it is acknowledged. Not where its event is applied:
--- another worker was luckier, while this one was stopped.
+-- Entries that could not be applied, until a person replays or discards them.
+
+-- name: insert_dead_letter :exec
+-- Writes an entry that cannot be applied, with its reason, before it is acknowledged. Skipped if its event was applied
+-- meanwhile by another worker.
 INSERT INTO dead_letters (
     entry_id, namespace, event_id, source, type, resource, reason, traceback, attempts, field_names, field_values
 )
-SELECT :entry_id, :namespace, :event_id, :source, :type, :resource, :reason, :traceback, :attempts, :field_names, :field_values
+SELECT
+    :entry_id, :namespace, :event_id, :source, :type, :resource, :reason, :traceback, :attempts, :field_names,
+    :field_values
 WHERE NOT EXISTS (SELECT FROM events WHERE events.namespace = :namespace AND events.event_id = :event_id)
 ON CONFLICT (entry_id) DO NOTHING;
 
--- name: find_buried :many
--- Which of these entries lie in the dead letters.
+-- name: find_dead_lettered :many
+-- Returns those of these entries that are in the dead letters.
 SELECT entry_id FROM dead_letters WHERE entry_id = ANY (:entry_ids::text[]);
 
--- name: settle_dead_letters :exec
+-- name: close_replayed_dead_letters :exec
 -- Closes the open dead letters of events that have just been applied from a later entry.
 UPDATE dead_letters
 SET state = 'replayed', state_changed_at = now()
@@ -22,7 +26,7 @@ WHERE dead_letters.state = 'open'
   AND dead_letters.event_id = applied.event_id;
 
 -- name: list_dead_letters :many
--- The open ones, the oldest first.
+-- Lists the open ones, the oldest first.
 SELECT id, entry_id, namespace, event_id, source, type, resource, reason, attempts, died_at
 FROM dead_letters
 WHERE state = 'open'
@@ -30,12 +34,12 @@ ORDER BY id
 LIMIT :limit;
 
 -- name: count_open_dead_letters :one
--- For `make status` and the metric: how many events wait for a person.
+-- Counts the events that wait for a person: for `make status` and the metric.
 SELECT count(*) FROM dead_letters WHERE state = 'open';
 
 -- name: find_dead_letters :many
--- The open ones an operator means by a number, an entry id or an event id; all of them where the argument is null.
--- In pages, the oldest first: those after a number (`after`), at most so many (`limit`).
+-- Returns a page of the open ones, the oldest first: those with this number, entry id or event id (all if null), after
+-- a number.
 SELECT id, entry_id, namespace, event_id, source, type, resource, reason, traceback, attempts, died_at,
        field_names, field_values
 FROM dead_letters
@@ -45,12 +49,12 @@ WHERE state = 'open'
 ORDER BY id
 LIMIT :limit;
 
--- name: hold_dead_letter :one
--- Keeps an open dead letter from being closed by somebody else until this transaction ends; no row if it was closed.
+-- name: lock_dead_letter :one
+-- Locks an open dead letter until this transaction ends, so that nobody else closes it; no row if it is closed.
 SELECT id FROM dead_letters WHERE id = :id AND state = 'open' FOR UPDATE;
 
 -- name: close_dead_letter :one
--- Moves an open dead letter to `replayed` or `discarded`; no row where somebody else was faster.
+-- Moves an open dead letter to `replayed` or `discarded`; no row if somebody else was faster.
 UPDATE dead_letters
 SET state = :state, state_changed_at = now()
 WHERE id = :id AND state = 'open'

@@ -1,5 +1,7 @@
+-- Disputes, and the disputed amount of their payments. Every parameter is an array with one element per fact.
+
 -- name: merge_disputes :exec
--- Joins what a batch tells into its disputes: flags and the largest amount, so that order does not matter.
+-- Merges a batch's facts into its disputes: booleans, and the largest amount, so that the order does not matter.
 INSERT INTO disputes AS known (
     namespace, dispute_id, payment_id, currency, amount, opened, won, lost, withdrawn, reinstated
 )
@@ -7,8 +9,9 @@ SELECT
     namespace, dispute_id, min(payment_id), min(currency), max(amount),
     bool_or(kind = 'dispute_opened'), bool_or(kind = 'dispute_won'), bool_or(kind = 'dispute_lost'),
     bool_or(kind = 'funds_withdrawn'), bool_or(kind = 'funds_reinstated')
-FROM unnest(:namespace::text[], :dispute_id::text[], :payment_id::text[], :currency::text[], :amount::bigint[], :kind::text[])
-    AS told (namespace, dispute_id, payment_id, currency, amount, kind)
+FROM unnest(
+    :namespace::text[], :dispute_id::text[], :payment_id::text[], :currency::text[], :amount::bigint[], :kind::text[]
+) AS fact (namespace, dispute_id, payment_id, currency, amount, kind)
 GROUP BY namespace, dispute_id
 ORDER BY namespace, dispute_id
 ON CONFLICT (namespace, dispute_id) DO UPDATE SET
@@ -21,9 +24,10 @@ ON CONFLICT (namespace, dispute_id) DO UPDATE SET
     withdrawn  = known.withdrawn OR excluded.withdrawn,
     reinstated = known.reinstated OR excluded.reinstated;
 
--- name: restate_disputed :exec
--- What is disputed of these payments, or was lost: a dispute that was won, or whose money came back, no longer counts.
--- The second round of a dispute (`:2`) is about the same money as the first: the larger counts, and never both.
+-- name: recompute_disputed :exec
+-- Recomputes the amount of these payments that is disputed or was lost. A dispute that was won, or whose money was
+-- returned, does not count. The second round of a dispute (`:2`) is about the same money as the first: the larger
+-- amount counts, never both.
 UPDATE payments
 SET disputed = sums.disputed, charged_back = sums.charged_back
 FROM (
@@ -41,7 +45,7 @@ FROM (
 WHERE payments.namespace = sums.namespace AND payments.payment_id = sums.payment_id;
 
 -- name: find_known_dispute_states :many
--- Which states these disputes were known to be in.
+-- Returns the states that these disputes were in before.
 SELECT DISTINCT namespace, dispute_id, state
 FROM unnest(:namespace::text[], :dispute_id::text[]) AS batch (namespace, dispute_id)
 JOIN disputes USING (namespace, dispute_id)

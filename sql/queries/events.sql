@@ -1,8 +1,8 @@
--- Applying a batch of events. Every parameter is an array, one element per event, in the same order.
+-- Applying a batch of events. Every array parameter has one element per event, in the same order.
 
 -- name: lock_resources :one
--- Keeps every other transaction away from these resources until this one ends, whatever became of the Redis locks.
--- Sorted, so that two batches never wait for each other in a circle.
+-- Excludes every other transaction from these resources until this one ends, even if the Redis locks have expired.
+-- Sorted, so that two batches cannot deadlock.
 SELECT count(pg_advisory_xact_lock(key))
 FROM (
     SELECT DISTINCT hashtextextended(namespace || ':' || resource, 0) AS key
@@ -11,13 +11,13 @@ FROM (
 ) AS keys;
 
 -- name: claim_events :many
--- Claims the events that nobody has applied: the entries returned are ours to apply, in this transaction only. An entry
--- that lies in the dead letters is left out: somebody buried it while its worker was stopped, or before it could ack.
+-- Claims the events that nobody has applied. This transaction, and no other, applies the entries that are returned. An
+-- entry that was dead-lettered meanwhile is skipped: its worker was paused, or could not ack.
 INSERT INTO events (namespace, event_id, source, provider, entry_id, type, resource, signed, occurred_at, received_at)
 SELECT namespace, event_id, source, provider, entry_id, type, resource, signed, occurred_at, received_at
 FROM unnest(
-    :namespace::text[], :event_id::text[], :source::text[], :provider::text[], :entry_id::text[], :type::text[], :resource::text[], :signed::text[],
-    :occurred_at::timestamptz[], :received_at::timestamptz[]
+    :namespace::text[], :event_id::text[], :source::text[], :provider::text[], :entry_id::text[], :type::text[],
+    :resource::text[], :signed::text[], :occurred_at::timestamptz[], :received_at::timestamptz[]
 ) AS batch (namespace, event_id, source, provider, entry_id, type, resource, signed, occurred_at, received_at)
 WHERE NOT EXISTS (SELECT FROM dead_letters WHERE dead_letters.entry_id = batch.entry_id)
 ORDER BY namespace, event_id
@@ -32,36 +32,37 @@ FROM unnest(:namespace::text[], :event_id::text[], :received_at::timestamptz[], 
     AS batch (namespace, event_id, received_at, headers, body);
 
 -- name: record_duplicates :exec
--- Records entries whose event was applied from another entry. An entry that is read again after its own commit is
--- not a duplicate, and is left out; so is one that lies in the dead letters.
+-- Records entries whose event was applied from another entry. An entry that is read again after its own commit is not a
+-- duplicate and is skipped; so is a dead-lettered one.
 INSERT INTO duplicates (entry_id, namespace, event_id, source, received_at)
 SELECT batch.entry_id, batch.namespace, batch.event_id, batch.source, batch.received_at
-FROM unnest(:entry_id::text[], :namespace::text[], :event_id::text[], :source::text[], :received_at::timestamptz[])
-    AS batch (entry_id, namespace, event_id, source, received_at)
+FROM unnest(
+    :entry_id::text[], :namespace::text[], :event_id::text[], :source::text[], :received_at::timestamptz[]
+) AS batch (entry_id, namespace, event_id, source, received_at)
 JOIN events USING (namespace, event_id)
 WHERE events.entry_id <> batch.entry_id
   AND NOT EXISTS (SELECT FROM dead_letters WHERE dead_letters.entry_id = batch.entry_id)
 ON CONFLICT (entry_id) DO NOTHING;
 
 -- name: is_transaction_open :one
--- Whether this is still the transaction that claimed the events: a handler may have ended it. An error where a statement
--- failed in it: COMMIT would then undo everything, and not say so.
+-- Returns whether this is still the transaction that claimed the events: a handler may have ended it. Fails if a
+-- statement failed in it, because COMMIT would then roll back without an error.
 SELECT pg_current_xact_id_if_assigned() IS NOT NULL AS is_open;
 
--- name: begin_handling :exec
--- From here on Postgres refuses to commit this transaction: its row waits for one that there never is.
-INSERT INTO unfinished DEFAULT VALUES;
+-- name: arm_commit_guard :exec
+-- Makes Postgres refuse to commit this transaction: the row references one that never exists.
+INSERT INTO commit_guard DEFAULT VALUES;
 
--- name: end_handling :one
--- Lets it be committed. No row where this is not the transaction in which handling was begun: a handler has ended that.
-DELETE FROM unfinished WHERE transaction_id = pg_current_xact_id() RETURNING true AS is_same;
+-- name: disarm_commit_guard :one
+-- Allows the commit again. Returns no row if a handler has ended the transaction in which the guard was armed.
+DELETE FROM commit_guard WHERE transaction_id = pg_current_xact_id() RETURNING true AS is_same;
 
 -- name: ensure_payload_partitions :exec
--- Makes the partitions of this month and the next ones, where they are missing.
+-- Creates the missing partitions of this month and the next ones.
 SELECT ensure_payload_partitions(:months_ahead::integer);
 
--- name: find_kept :many
--- Events that were applied, with the bytes that were signed; without, where their partition was dropped.
+-- name: find_applied_events :many
+-- Returns applied events with their signed bytes, which are null if their partition was dropped.
 SELECT
     source, namespace, provider, event_id, type, resource, occurred_at, received_at, signed, payloads.body,
     payloads.headers

@@ -1,8 +1,8 @@
--- Each query returns the rows that must not exist. `make audit` runs them on the live database, every fault test ends
+-- Each query returns rows that must not exist. `make audit` runs them on the live database, and every fault test ends
 -- with them.
 
 -- name: entry_with_two_fates :many
--- An entry is applied, a duplicate, or dead: never two of them.
+-- An entry is applied, a duplicate, or dead-lettered: never two of them.
 SELECT entry_id, array_agg(fate ORDER BY fate) AS fates
 FROM (
     SELECT entry_id, 'applied' AS fate FROM events
@@ -15,21 +15,21 @@ GROUP BY entry_id
 HAVING count(*) > 1;
 
 -- name: payload_without_event :many
--- Bytes are kept only in the transaction that applied their event.
+-- A payload is kept only by the transaction that applied its event.
 SELECT payloads.namespace, payloads.event_id, payloads.received_at
 FROM payloads
 LEFT JOIN events USING (namespace, event_id)
 WHERE events.event_id IS NULL;
 
 -- name: event_with_two_payloads :many
--- One event was applied once, so its bytes were kept once.
+-- An event is applied once, so it has one payload.
 SELECT namespace, event_id, count(*) AS payloads
 FROM payloads
 GROUP BY namespace, event_id
 HAVING count(*) > 1;
 
 -- name: payment_without_event :many
--- No money without an event that told of it.
+-- Every payment has an event that reported it.
 SELECT payments.namespace, payments.payment_id
 FROM payments
 WHERE NOT EXISTS (
@@ -38,13 +38,13 @@ WHERE NOT EXISTS (
 );
 
 -- name: conflict_without_decision :many
--- Two events disagree about the money of one payment, which is stopped: a person has to decide (make resolve).
-SELECT id, namespace, payment_id, movement, booked_amount, booked_currency, told_amount, told_currency, event_id
+-- Two events contradict each other about one payment, which is stopped: a person has to decide (make resolve).
+SELECT id, namespace, payment_id, movement, booked_amount, booked_currency, reported_amount, reported_currency, event_id
 FROM conflicts
-WHERE decision IS NULL;
+WHERE kept IS NULL;
 
 -- name: contradiction_without_conflict :many
--- A payment that was told in two currencies is not merged silently.
+-- A payment that was reported in two currencies has a conflict.
 SELECT namespace, payment_id, currency
 FROM payments
 WHERE contradicted AND NOT EXISTS (
@@ -53,17 +53,19 @@ WHERE contradicted AND NOT EXISTS (
 );
 
 -- name: payment_with_impossible_amounts :many
--- Nothing is refunded beyond what was paid, and nothing is negative. (A bank may dispute more: its fees, its rates.)
+-- No payment is refunded beyond what was paid, and no amount is negative. (A bank may dispute more: fees, exchange
+-- rates.)
 SELECT namespace, payment_id, amount, captured, refunded, disputed
 FROM payments
 WHERE least(amount, captured, refunded, disputed) < 0
    OR (succeeded AND refunded > greatest(captured, amount));
 
 -- name: payment_unlike_its_transfers :many
--- What a payment says was captured and refunded is what was booked, as far as nobody has to decide about it; where
--- somebody decided that another amount is right, what was booked then.
+-- A payment's captured and refunded totals are the sums of its transfers, after decisions; a payment with an open
+-- conflict is excepted.
 SELECT
-    namespace, payment_id, captured, refunds_made, refunds_failed, captures_booked, refunds_booked, failed_refunds_booked
+    namespace, payment_id, captured, refunds_made, refunds_failed, captures_booked, refunds_booked,
+    failed_refunds_booked
 FROM payments
 LEFT JOIN (
     SELECT
@@ -75,68 +77,68 @@ LEFT JOIN (
     FROM (
         SELECT
             transfers.namespace, transfers.payment_id, transfers.movement,
-            coalesce(decided.told_amount, transfers.amount) AS amount
+            coalesce(decided.reported_amount, transfers.amount) AS amount
         FROM transfers
         LEFT JOIN (
-            SELECT DISTINCT ON (namespace, movement) namespace, movement, told_amount
+            SELECT DISTINCT ON (namespace, movement) namespace, movement, reported_amount
             FROM conflicts
-            WHERE decision = 'told'
+            WHERE kept = 'reported'
             ORDER BY namespace, movement, decided_at DESC, id DESC
         ) AS decided USING (namespace, movement)
-    ) AS standing
+    ) AS current_amounts
     GROUP BY namespace, payment_id
 ) AS booked USING (namespace, payment_id)
 WHERE (captured, refunds_made, refunds_failed)
       <> (coalesce(captures_booked, 0), coalesce(refunds_booked, 0), coalesce(failed_refunds_booked, 0))
   AND NOT EXISTS (
       SELECT FROM conflicts
-      WHERE decision IS NULL
+      WHERE kept IS NULL
         AND conflicts.namespace = payments.namespace AND conflicts.payment_id = payments.payment_id
   );
 
 -- name: decision_that_is_not_booked :many
--- Where somebody decided that what was told is right, it is booked: under its own name, or as a correction.
-SELECT id, namespace, payment_id, movement, told_amount, told_currency
+-- If a person decided that the reported amount is right, it is booked: under the transfer's key, or as a correction.
+SELECT id, namespace, payment_id, movement, reported_amount, reported_currency
 FROM conflicts
-WHERE decision = 'told' AND split_part(movement, ':', 1) <> 'currency' AND NOT EXISTS (
+WHERE kept = 'reported' AND split_part(movement, ':', 1) <> 'currency' AND NOT EXISTS (
     SELECT FROM transfers
     WHERE transfers.namespace = conflicts.namespace
       AND transfers.movement IN (conflicts.movement, 'decided:' || conflicts.id)
-      AND transfers.amount = conflicts.told_amount AND transfers.currency = conflicts.told_currency
+      AND transfers.amount = conflicts.reported_amount AND transfers.currency = conflicts.reported_currency
 );
 
 -- name: correction_without_decision :many
--- A booked movement is undone only because somebody decided so, and never without booking what is right.
+-- A transfer is reversed only by a person's decision, and the reported amount is booked with it.
 SELECT transfers.namespace, transfers.movement, transfers.payment_id
 FROM transfers
 WHERE split_part(movement, ':', 1) IN ('undone', 'decided') AND NOT EXISTS (
     SELECT FROM conflicts
     JOIN transfers AS other USING (namespace)
-    WHERE conflicts.decision = 'told' AND conflicts.namespace = transfers.namespace
+    WHERE conflicts.kept = 'reported' AND conflicts.namespace = transfers.namespace
       AND conflicts.id::text = split_part(transfers.movement, ':', 2)
       AND other.movement = CASE split_part(transfers.movement, ':', 1) WHEN 'undone' THEN 'decided' ELSE 'undone' END
                            || ':' || conflicts.id
 );
 
 -- name: transfer_without_event :many
--- No money moves without an event that told of it.
+-- Every transfer has an event that reported it.
 SELECT transfers.namespace, transfers.movement, transfers.event_id
 FROM transfers
 LEFT JOIN events USING (namespace, event_id)
 WHERE events.event_id IS NULL;
 
 -- name: fact_held_back_for_no_conflict :many
--- What waited for a decision was released with it.
+-- Facts that waited for a decision are released with it.
 SELECT namespace, event_id, payment_id, kind, object
 FROM held_back
 WHERE reason = 'conflict' AND released_at IS NULL AND NOT EXISTS (
     SELECT FROM conflicts
-    WHERE conflicts.decision IS NULL
+    WHERE conflicts.kept IS NULL
       AND conflicts.namespace = held_back.namespace AND conflicts.payment_id = held_back.payment_id
 );
 
 -- name: open_dead_letter_of_applied_event :many
--- An event that was applied after all is not dead any more.
+-- The dead letter of an event that was applied later is closed.
 SELECT dead_letters.id, dead_letters.namespace, dead_letters.event_id
 FROM dead_letters
 JOIN events USING (namespace, event_id)

@@ -1,38 +1,44 @@
--- What a batch tells about payments. Every parameter is an array, one element per row, in the same order.
+-- Booking a batch of payment facts. Every array parameter has one element per row, in the same order.
 
 -- name: book_facts :one
--- Joins facts into their payments, and books the movements they tell of: each once, whoever told it before. Booked is
--- nothing of a payment whose money is stopped by a conflict, nor in another currency than its payment's: such
--- movements are not among those returned, and neither are those that were booked before. `stakes` says what a
--- movement adds to: 1 captures, 2 refunds made, 3 refunds that failed, 4 captures that failed, 0 neither.
--- `flags`: 1 authorized, 2 succeeded, 4 failed, 8 canceled, 16 a capture failed.
-WITH told AS (
+-- Merges facts into their payments and books their transfers, each once, whichever event reported it first. A transfer
+-- is not booked if its payment is stopped by a conflict, or has another currency. Returns the transfers that were
+-- booked now, as `<namespace>:<key>`, and whether a payment has been reported in two currencies. `adds_to` names the
+-- payment's total that a transfer changes.
+WITH reported AS (
     SELECT *
     FROM unnest(
-        :namespace::text[], :payment_id::text[], :provider::text[], :currency::text[], :amount::bigint[], :refunds_total::bigint[], :flags::integer[], :occurred_at::timestamptz[],
-        :movement::text[], :stakes::integer[], :moved::bigint[], :debit_account::text[], :credit_account::text[], :event_id::text[]
+        :namespace::text[], :payment_id::text[], :provider::text[], :event_id::text[], :occurred_at::timestamptz[],
+        :currency::text[], :amount::bigint[], :refunds_total::bigint[], :authorized::boolean[], :succeeded::boolean[],
+        :failed::boolean[], :canceled::boolean[], :capture_failed::boolean[], :transfer_key::text[],
+        :transfer_amount::bigint[], :adds_to::text[], :debit_account::text[], :credit_account::text[]
     ) AS fact (
-        namespace, payment_id, provider, currency, amount, refunds_total, flags, occurred_at,
-        movement, stakes, moved, debit_account, credit_account, event_id
+        namespace, payment_id, provider, event_id, occurred_at, currency, amount, refunds_total, authorized, succeeded,
+        failed, canceled, capture_failed, movement, transfer_amount, adds_to, debit_account, credit_account
     )
 ),
 booked AS (
     INSERT INTO transfers (
         namespace, movement, payment_id, debit_account, credit_account, amount, currency, event_id
     )
-    SELECT namespace, movement, payment_id, debit_account, credit_account, moved, currency, event_id
-    FROM told
+    SELECT namespace, movement, payment_id, debit_account, credit_account, transfer_amount, currency, event_id
+    FROM reported
     WHERE movement IS NOT NULL
       AND NOT EXISTS (
           SELECT FROM conflicts
-          WHERE conflicts.decision IS NULL
-            AND conflicts.namespace = told.namespace AND conflicts.payment_id = told.payment_id)
+          WHERE conflicts.kept IS NULL
+            AND conflicts.namespace = reported.namespace AND conflicts.payment_id = reported.payment_id)
       AND NOT EXISTS (
           SELECT FROM payments
-          WHERE payments.namespace = told.namespace AND payments.payment_id = told.payment_id
-            AND payments.currency <> told.currency)
+          WHERE payments.namespace = reported.namespace AND payments.payment_id = reported.payment_id
+            AND payments.currency <> reported.currency)
     ON CONFLICT (namespace, movement) DO NOTHING
     RETURNING namespace, movement
+),
+counted AS (
+    SELECT reported.*, CASE WHEN booked.movement IS NOT NULL THEN adds_to END AS counts_in
+    FROM reported
+    LEFT JOIN booked USING (namespace, movement)
 ),
 merged AS (
     INSERT INTO payments AS known (
@@ -40,15 +46,15 @@ merged AS (
         authorized, succeeded, failed, canceled, capture_failed, contradicted, first_occurred_at, last_occurred_at
     )
     SELECT
-        namespace, payment_id, min(provider), min(currency), max(told.amount),
-        coalesce(sum(CASE stakes WHEN 1 THEN moved WHEN 4 THEN -moved END) FILTER (WHERE booked.movement IS NOT NULL), 0),
+        namespace, payment_id, min(provider), min(currency), max(amount),
+        coalesce(sum(
+            CASE counts_in WHEN 'captured' THEN transfer_amount WHEN 'captures_failed' THEN -transfer_amount END), 0),
         max(refunds_total),
-        coalesce(sum(moved) FILTER (WHERE stakes = 2 AND booked.movement IS NOT NULL), 0),
-        coalesce(sum(moved) FILTER (WHERE stakes = 3 AND booked.movement IS NOT NULL), 0),
-        bit_or(flags) & 1 <> 0, bit_or(flags) & 2 <> 0, bit_or(flags) & 4 <> 0, bit_or(flags) & 8 <> 0,
-        bit_or(flags) & 16 <> 0, min(currency) <> max(currency), min(occurred_at), max(occurred_at)
-    FROM told
-    LEFT JOIN booked USING (namespace, movement)
+        coalesce(sum(transfer_amount) FILTER (WHERE counts_in = 'refunds_made'), 0),
+        coalesce(sum(transfer_amount) FILTER (WHERE counts_in = 'refunds_failed'), 0),
+        bool_or(authorized), bool_or(succeeded), bool_or(failed), bool_or(canceled), bool_or(capture_failed),
+        min(currency) <> max(currency), min(occurred_at), max(occurred_at)
+    FROM counted
     GROUP BY namespace, payment_id
     ORDER BY namespace, payment_id
     ON CONFLICT (namespace, payment_id) DO UPDATE SET
@@ -74,7 +80,7 @@ SELECT
     (SELECT bool_or(contradicted) FROM merged) AS is_contradicted;
 
 -- name: find_known_states :many
--- Which states these payments were known to be in.
+-- Returns the states that these payments were in before.
 SELECT DISTINCT namespace, payment_id, state
 FROM unnest(:namespace::text[], :payment_id::text[]) AS batch (namespace, payment_id)
 JOIN payments USING (namespace, payment_id)
@@ -83,26 +89,27 @@ CROSS JOIN LATERAL (
 ) AS known (state, is_known)
 WHERE is_known;
 
--- name: restate_payments :exec
--- Sums up again what was told of payments in whose facts there is a conflict, so that their rows do not depend on which
--- of two events was first: of a movement the larger amount counts, until somebody decides; movements that wait count.
+-- name: recompute_payments :exec
+-- Recomputes the totals of payments that have conflicts, so that their rows do not depend on which of two events was
+-- first: the larger amount of a transfer counts until a person decides, and transfers on hold count too.
 WITH touched AS (
-    SELECT DISTINCT namespace, payment_id FROM unnest(:namespace::text[], :payment_id::text[]) AS batch (namespace, payment_id)
+    SELECT DISTINCT namespace, payment_id
+    FROM unnest(:namespace::text[], :payment_id::text[]) AS batch (namespace, payment_id)
 ),
 amounts AS (
     SELECT namespace, payment_id, movement, coalesce((
-        SELECT told_amount FROM conflicts
-        WHERE decision = 'told'
+        SELECT reported_amount FROM conflicts
+        WHERE kept = 'reported'
           AND conflicts.namespace = transfers.namespace AND conflicts.movement = transfers.movement
         ORDER BY decided_at DESC, id DESC LIMIT 1
     ), amount) AS amount
     FROM transfers
     JOIN touched USING (namespace, payment_id)
     UNION ALL
-    SELECT namespace, payment_id, movement, told_amount
+    SELECT namespace, payment_id, movement, reported_amount
     FROM conflicts
     JOIN touched USING (namespace, payment_id)
-    WHERE decision IS NULL
+    WHERE kept IS NULL
     UNION ALL
     SELECT namespace, payment_id, movement, amount
     FROM held_back

@@ -1,7 +1,7 @@
--- What `status` shows of Postgres, read without counting: looking must cost nothing.
+-- What `status` shows about Postgres, without counting rows, so that it stays cheap.
 
 -- name: estimate_rows :many
--- About how many rows the large tables have, as of their last analyze; null before the first one.
+-- Returns the estimated row counts of the large tables, as of their last ANALYZE; null before the first one.
 SELECT relname AS table_name, nullif(reltuples, -1)::bigint AS rows
 FROM pg_class
 WHERE relkind = 'r'

@@ -1,7 +1,7 @@
--- Everything known about one event or payment, for `why`. Reads only, by keys wherever there is one.
+-- What Postgres knows about an event or payment, for `why`. Read-only; by an index wherever there is one.
 
 -- name: list_namespaces :many
--- In which namespaces an id may be meant. Hops from one to the next in the primary key: it does not read the events.
+-- Returns all namespaces. Skips from one to the next in the primary key, and does not read the events.
 WITH RECURSIVE known AS (
     (SELECT namespace FROM events ORDER BY namespace LIMIT 1)
     UNION ALL
@@ -14,9 +14,11 @@ WITH RECURSIVE known AS (
 SELECT namespace FROM known WHERE namespace IS NOT NULL;
 
 -- name: find_subjects :many
--- What is meant by an id (`id`, an event's, entry's, payment's or dispute's) or these movements (`movements`), in these namespaces
--- (`namespaces`): events, payments, and entries that were no envelope.
-SELECT 'event' AS kind, namespace, event_id AS id FROM events WHERE namespace = ANY (:namespaces::text[]) AND event_id = :id
+-- Returns the events, payments and undecodable entries that match an id (of an event, entry, payment or dispute) or
+-- these transfer keys.
+SELECT 'event' AS kind, namespace, event_id AS id
+FROM events
+WHERE namespace = ANY (:namespaces::text[]) AND event_id = :id
 UNION
 SELECT 'event', namespace, event_id FROM duplicates WHERE namespace = ANY (:namespaces) AND entry_id = :id
 UNION
@@ -31,21 +33,25 @@ SELECT 'payment', namespace, payment_id FROM payments WHERE namespace = ANY (:na
 UNION
 SELECT 'payment', namespace, payment_id FROM transfers WHERE namespace = ANY (:namespaces) AND payment_id = :id
 UNION
-SELECT 'payment', namespace, payment_id FROM transfers WHERE namespace = ANY (:namespaces) AND movement = ANY (:movements::text[])
+SELECT 'payment', namespace, payment_id
+FROM transfers
+WHERE namespace = ANY (:namespaces) AND movement = ANY (:transfer_keys::text[])
 UNION
-SELECT 'payment', namespace, payment_id FROM conflicts WHERE namespace = ANY (:namespaces) AND movement = ANY (:movements)
+SELECT 'payment', namespace, payment_id
+FROM conflicts
+WHERE namespace = ANY (:namespaces) AND movement = ANY (:transfer_keys)
 UNION
 SELECT 'payment', namespace, payment_id FROM held_back WHERE namespace = ANY (:namespaces) AND payment_id = :id
 UNION
 SELECT 'payment', namespace, payment_id
 FROM conflicts
 JOIN held_back USING (namespace, payment_id)
-WHERE namespace = ANY (:namespaces) AND held_back.movement = ANY (:movements)
+WHERE namespace = ANY (:namespaces) AND held_back.movement = ANY (:transfer_keys)
 UNION
 SELECT 'payment', namespace, payment_id FROM disputes WHERE namespace = ANY (:namespaces) AND dispute_id = :id;
 
 -- name: find_events_of_payments :many
--- The events of payments that some other table names: those that moved money, or should have.
+-- Returns the events of payments that another table names: events that moved money, or should have.
 SELECT namespace, event_id
 FROM transfers
 JOIN unnest(:namespace::text[], :payment_id::text[]) AS batch (namespace, payment_id) USING (namespace, payment_id)
@@ -65,31 +71,31 @@ JOIN unnest(:namespace, :payment_id) AS batch (namespace, payment_id)
 LIMIT :limit;
 
 -- name: count_pages :one
--- How large the two tables are that have no index by what is asked here: it would cost every insert more than it is
--- worth. Their rows are never changed, so that the last pages hold the newest.
+-- Returns the sizes of two tables that are scanned from their end, because an index would cost every insert more than
+-- it is worth. Their rows are never updated, so that the last pages hold the newest.
 SELECT
     pg_relation_size('events') / current_setting('block_size')::bigint AS events,
     pg_relation_size('duplicates') / current_setting('block_size')::bigint AS duplicates;
 
 -- name: scan_events :many
--- Events about a payment, or from an entry (`id`), in some pages of the table: from (`first_page`) up to (`end_page`).
+-- Returns events about a payment, or from an entry, in the pages from `first_page` up to `end_page`.
 SELECT namespace, event_id, resource
 FROM events
 WHERE ctid >= :first_page AND ctid < :end_page AND (resource = :id OR entry_id = :id);
 
 -- name: scan_duplicates :many
--- Duplicates of events (`namespace` namespaces, `event_id` ids) in some pages of the table: from (`first_page`) up to (`end_page`).
+-- Returns duplicates of events in the pages from `first_page` up to `end_page`.
 SELECT entry_id, duplicates.namespace, duplicates.event_id, source, received_at, recorded_at
 FROM duplicates
 JOIN unnest(:namespace::text[], :event_id::text[]) AS batch (namespace, event_id) USING (namespace, event_id)
 WHERE duplicates.ctid >= :first_page AND duplicates.ctid < :end_page;
 
 -- name: find_oldest_in_pages :one
--- How far back in time a scan of events has come: when the oldest of some pages was committed.
+-- Returns when the oldest event in some pages was committed: how far back a scan has come.
 SELECT min(committed_at) AS committed_at FROM events WHERE ctid >= :first_page AND ctid < :end_page;
 
 -- name: read_events :many
--- Events with the bytes that were kept of them, null where their partition was dropped.
+-- Returns events with their signed bytes, which are null if their partition was dropped.
 SELECT
     source, namespace, provider, event_id, entry_id, type, resource, signed, occurred_at, received_at, committed_at,
     body, headers
@@ -99,7 +105,7 @@ LEFT JOIN payloads USING (namespace, event_id, received_at)
 ORDER BY committed_at, namespace, event_id;
 
 -- name: read_dead_letters :many
--- The dead letters of events, open or not, and those of entries that were no envelope (`entry_ids`).
+-- Returns the dead letters of events, open or closed, and those of undecodable entries.
 SELECT id, entry_id, namespace, event_id, source, type, resource, state, reason, attempts, died_at, state_changed_at
 FROM dead_letters
 LEFT JOIN unnest(:namespace::text[], :event_id::text[]) AS batch (namespace, event_id) USING (namespace, event_id)
@@ -107,7 +113,7 @@ WHERE batch.event_id IS NOT NULL OR (dead_letters.event_id IS NULL AND entry_id 
 ORDER BY id;
 
 -- name: read_payments :many
--- What payments are now.
+-- Returns payments.
 SELECT
     namespace, payment_id, provider, status, currency, amount, captured, refunded, disputed, contradicted,
     first_occurred_at, last_occurred_at
@@ -115,7 +121,7 @@ FROM payments
 JOIN unnest(:namespace::text[], :payment_id::text[]) AS batch (namespace, payment_id) USING (namespace, payment_id);
 
 -- name: read_transfers :many
--- The movements that were booked of payments.
+-- Returns the transfers of payments.
 SELECT namespace, payment_id, movement, debit_account, credit_account, amount, currency, event_id, booked_at
 FROM transfers
 JOIN unnest(:namespace::text[], :payment_id::text[]) AS batch (namespace, payment_id) USING (namespace, payment_id)
@@ -123,17 +129,17 @@ ORDER BY booked_at, movement
 LIMIT :limit;
 
 -- name: read_conflicts :many
--- The conflicts of payments, open or decided.
+-- Returns the conflicts of payments, open or decided.
 SELECT
-    id, namespace, payment_id, movement, booked_amount, booked_currency, told_amount, told_currency, event_id, found_at,
-    decision, decided_at
+    id, namespace, payment_id, movement, booked_amount, booked_currency, reported_amount, reported_currency, event_id,
+    found_at, kept AS decision, decided_at
 FROM conflicts
 JOIN unnest(:namespace::text[], :payment_id::text[]) AS batch (namespace, payment_id) USING (namespace, payment_id)
 ORDER BY id
 LIMIT :limit;
 
 -- name: read_held_back :many
--- What was told of payments and held back, released since or not.
+-- Returns the facts of payments that were put on hold, released since or not.
 SELECT
     namespace, event_id, payment_id, source, reason, kind, object, amount, currency, movement, held_at, released_at
 FROM held_back
@@ -142,7 +148,7 @@ ORDER BY held_at, event_id, kind, object
 LIMIT :limit;
 
 -- name: read_disputes :many
--- The disputes of payments.
+-- Returns the disputes of payments.
 SELECT namespace, dispute_id, payment_id, currency, amount, opened, won, lost, withdrawn, reinstated
 FROM disputes
 JOIN unnest(:namespace::text[], :payment_id::text[]) AS batch (namespace, payment_id) USING (namespace, payment_id)

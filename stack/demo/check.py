@@ -150,7 +150,7 @@ def balances(transfers: Collection[Transfer]) -> list[Balance]:
 
 async def progress(connection: asyncpg.Connection, namespaces: list[str], event_ids: list[str]) -> tuple[int, int]:
     """Return how many of these events are committed and how many are dead letters."""
-    row = await connection.fetchrow(DEMO["demo_progress"], namespaces, event_ids)
+    row = await connection.fetchrow(*DEMO.bind("demo_progress", namespaces=namespaces, event_ids=event_ids))
     return int(row["applied"]), int(row["dead"])
 
 
@@ -178,14 +178,21 @@ async def read_booked_state(
         outcomes=sorted(outcomes.values()),
         balances=balances(transfers),
         conflicts=conflicts,
-        held_back=int(await connection.fetchval(DEMO["demo_held_back"], namespaces, payments)),
-        duplicates=int(await connection.fetchval(DEMO["demo_duplicates"], namespaces, event_ids)),
+        held_back=int(
+            await connection.fetchval(*DEMO.bind("demo_held_back", namespaces=namespaces, payment_ids=payments))
+        ),
+        duplicates=int(
+            await connection.fetchval(*DEMO.bind("demo_duplicates", namespaces=namespaces, event_ids=event_ids))
+        ),
         wrong=[scenario.payment.payment_id for scenario in scenarios if not is_right(scenario)],
     )
 
 
-async def _rows(connection: asyncpg.Connection, what: str, *arguments: list[str]) -> list[dict[str, Any]]:
-    return [dict(row) for row in await connection.fetch(DEMO[f"demo_{what}"], *arguments)]
+async def _rows(
+    connection: asyncpg.Connection, what: str, namespaces: list[str], payment_ids: list[str]
+) -> list[dict[str, Any]]:
+    query = DEMO.bind(f"demo_{what}", namespaces=namespaces, payment_ids=payment_ids)
+    return [dict(row) for row in await connection.fetch(*query)]
 
 
 def audit(environment: Mapping[str, str]) -> Audit:

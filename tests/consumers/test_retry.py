@@ -45,8 +45,8 @@ def sql_error(sqlstate: str, text: str = "what Postgres says") -> asyncpg.Postgr
     return asyncpg.PostgresError.new({"C": sqlstate, "M": text, "S": "ERROR"})
 
 
-def from_handler(cause: Exception, *, connection_lost: bool = False, is_guest: bool = True) -> HandlerFailed:
-    failure = HandlerFailed(cause, connection_lost=connection_lost, is_guest=is_guest)
+def from_handler(cause: Exception, *, connection_lost: bool = False, is_user_handler: bool = True) -> HandlerFailed:
+    failure = HandlerFailed(cause, connection_lost=connection_lost, is_user_handler=is_user_handler)
     failure.__cause__ = cause
     return failure
 
@@ -95,12 +95,12 @@ SQLSTATES: list[tuple[str, FailureKind, FailureKind]] = [
 @pytest.mark.parametrize(("sqlstate", "kind", "_"), SQLSTATES)
 def test_an_error_in_the_worker_s_own_sql(sqlstate: str, kind: FailureKind, _: FailureKind) -> None:
     assert classify(sql_error(sqlstate)).kind == kind
-    assert classify(from_handler(sql_error(sqlstate), is_guest=False)).kind == kind  # the built-in projection
+    assert classify(from_handler(sql_error(sqlstate), is_user_handler=False)).kind == kind  # the built-in projection
 
 
 def test_a_timeout_counts_as_an_attempt_only_in_a_user_s_handler() -> None:
     assert classify(from_handler(TimeoutError())).kind == "failed"
-    assert classify(from_handler(TimeoutError(), is_guest=False)).kind == "outage"
+    assert classify(from_handler(TimeoutError(), is_user_handler=False)).kind == "outage"
 
 
 @pytest.mark.parametrize(("sqlstate", "_", "kind"), SQLSTATES)

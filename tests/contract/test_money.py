@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.money import BIGINT_MAX, MoneyError, major_units, minor_units, written
+from contract.money import BIGINT_MAX, MoneyError, format_amount, major_units, minor_units
 
 
 @pytest.mark.parametrize(
@@ -79,5 +79,5 @@ def test_an_amount_is_exact_or_refused(amount: Decimal, currency: str) -> None:
     ],
 )  # fmt: skip
 def test_an_amount_as_people_write_it(minor: int, currency: str, text: str) -> None:
-    assert written(minor, currency) == text
+    assert format_amount(minor, currency) == text
     assert major_units(minor, currency) == (None if currency == "XYZ" else text.removesuffix(f" {currency}"))

@@ -51,7 +51,8 @@ TRANSFERS = """
 """
 BALANCES = "SELECT account, currency, balance FROM balances ORDER BY account, currency"
 CONFLICTS = """
-    SELECT payment_id, movement, booked_amount, booked_currency, told_amount, told_currency FROM conflicts ORDER BY id
+    SELECT payment_id, movement, booked_amount, booked_currency, reported_amount, reported_currency
+    FROM conflicts ORDER BY id
 """
 HELD_BACK = "SELECT payment_id, reason, kind, object, amount, currency FROM held_back ORDER BY event_id, kind"
 

@@ -30,7 +30,8 @@ async def test_conflicts_and_held_back_facts_are_listed(operator: Operator) -> N
     document = (await operator.say("conflicts", "--json")).json
     assert document["open"] == 2
     first = document["conflicts"][0]
-    assert (first["booked_amount"], first["told_amount"], first["waiting"]) == (700, 800, 2)
+    assert (first["booked_amount"], first["reported_amount"], first["waiting"]) == (700, 800, 2)
+    assert (first["told_amount"], first["told_currency"]) == (first["reported_amount"], first["reported_currency"])
     assert document["held_back"] == [{"source": "stripe", "reason": "conflict", "facts": 2}]
     status = await operator.say("status")
     assert "conflicts open" in status.text

@@ -30,7 +30,7 @@ async def test_a_second_decision_corrects_the_first_correction(operator: Operato
     said = await operator.say("resolve", "1", "--keep", "reported")
     assert "still stopped: 2 open" in said.text
     ((booked, reported),) = await operator.rows(
-        "SELECT booked_amount, told_amount FROM conflicts WHERE decision IS NULL"
+        "SELECT booked_amount, reported_amount FROM conflicts WHERE decision IS NULL"
     )
     assert (booked, reported) == (800, 900)
     assert (await operator.say("resolve", "2", "--keep", "reported")).code == 0
@@ -87,7 +87,7 @@ async def test_a_released_fact_that_contradicts_stops_the_payment_again(operator
     assert said.code == 0
     assert "still stopped: 2 open" in said.text
     assert [row[0] for row in await operator.rows(TRANSFERS)] == ["capture:pi_1", "refund:re_1", "refund:re_3"]
-    assert await operator.rows("SELECT movement, booked_amount, told_amount FROM conflicts WHERE id = 2") == [
+    assert await operator.rows("SELECT movement, booked_amount, reported_amount FROM conflicts WHERE id = 2") == [
         ("refund:re_1", 500, 600)]  # fmt: skip
     assert [row[0] for row in await operator.rows(HANDLED)].count("evt_a") == 1
     assert (await operator.say("resolve", "2", "--keep", "reported")).code == 0

@@ -109,8 +109,21 @@ async def test_dead_letters_are_settled_once_their_event_is_applied(connection: 
     letters = load("dead_letters")
     for number, event in ((1, "evt_1"), (2, "evt_2")):
         await connection.execute(
-            letters["bury"], f"{number}-0", "stripe", event, "stripe", "t", "pi_1", "r", "tb", 1, [b"v"], [b"1"]
+            *letters.bind(
+                "insert_dead_letter",
+                entry_id=f"{number}-0",
+                namespace="stripe",
+                event_id=event,
+                source="stripe",
+                type="t",
+                resource="pi_1",
+                reason="r",
+                traceback="tb",
+                attempts=1,
+                field_names=[b"v"],
+                field_values=[b"1"],
+            )
         )
-    await connection.execute(letters["settle_dead_letters"], ["stripe"], ["evt_1"])
+    await connection.execute(*letters.bind("close_replayed_dead_letters", namespace=["stripe"], event_id=["evt_1"]))
     assert [row["event_id"] for row in await connection.fetch(letters["list_dead_letters"], 10)] == ["evt_2"]
     assert await connection.fetchval(letters["count_open_dead_letters"]) == 1

@@ -29,7 +29,7 @@ INSERT INTO payments (
 VALUES ('stripe', '{0}', 'stripe', 'EUR', {1}, {2}, {3}, true, {4})
 """
 CONFLICT = """
-INSERT INTO conflicts (namespace, payment_id, movement, told_amount, told_currency, event_id)
+INSERT INTO conflicts (namespace, payment_id, movement, reported_amount, reported_currency, event_id)
 VALUES ('stripe', 'pi_1', 'capture:pi_1', 9, 'EUR', 'evt_1')
 """
 HELD_BACK = """

@@ -88,6 +88,8 @@ def test_an_unknown_file_or_query_names_those_there_are() -> None:
         load("nothing")
     with pytest.raises(QueryError, match=r"no query 'nothing'; it has .*claim_events"):
         load("events")["nothing"]
+    with pytest.raises(QueryError, match=r"lock_resources has parameters \(namespace, resource\): use bind"):
+        load("events")["lock_resources"]
 
 
 def test_no_two_files_use_one_name() -> None:

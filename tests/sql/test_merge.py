@@ -1,8 +1,8 @@
-"""Order-free: a payment's row depends on the set of facts told about it, not on their order, batches or repeats."""
+"""A payment's row depends on the set of facts reported about it, not on their order, batches or repeats."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,18 +11,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sql import load
+from sql import columns, load
 
-BOOK = load("payments")["book_facts"]
+PAYMENTS = load("payments")
 MAXIMUM = 2**40
 DAYS = [datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2, 3)]
-AUTHORIZED, SUCCEEDED, FAILED, CANCELED, CAPTURE_FAILED = 1, 2, 4, 8, 16
-STATES = {"capture": 1, "refund": 2, "refund_failed": 3, "capture_failed": 4, "dispute": 0}
+TOTALS = {
+    "capture": "captured", "refund": "refunds_made", "refund_failed": "refunds_failed",
+    "capture_failed": "captures_failed", "dispute": None,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """What one event tells about one payment, in the order of the query's parameters."""
+    """What one event reports about one payment: one row of `book_facts`."""
 
     namespace: str = "stripe"
     payment_id: str = "pi_1"
@@ -30,47 +32,66 @@ class Fact:
     currency: str | None = "EUR"
     amount: int = 0
     refunds_total: int = 0
-    flags: int = 0
+    authorized: bool = False
+    succeeded: bool = False
+    failed: bool = False
+    canceled: bool = False
+    capture_failed: bool = False
     occurred_at: datetime | None = None
-    movement: str | None = None
-    stakes: int = 0
-    moved: int = 0
-    debit: str | None = "from"
-    credit: str | None = "to"
+    transfer_key: str | None = None
+    adds_to: str | None = None
+    transfer_amount: int = 0
+    debit_account: str | None = "from"
+    credit_account: str | None = "to"
     event_id: str = "evt_1"
 
 
-def moved(kind: str, name: str, moves: int, payment_id: str = "pi_1", **told: Any) -> Fact:
+COLUMNS = [field.name for field in fields(Fact)]
+
+
+def transfer(kind: str, name: str, money: int, payment_id: str = "pi_1", **also: Any) -> Fact:
     return Fact(
-        payment_id=payment_id, movement=f"{kind}:{name}", stakes=STATES[kind], moved=moves, **told
+        payment_id=payment_id, transfer_key=f"{kind}:{name}", adds_to=TOTALS[kind], transfer_amount=money, **also
     )  # fmt: skip
 
 
 MONEY = st.one_of(st.integers(0, 3), st.just(MAXIMUM))
-STATES_TOLD = st.builds(
+STATES = st.builds(
     Fact,
     payment_id=st.sampled_from(["pi_1", "pi_2"]),
     provider=st.sampled_from(["stripe", "hmac"]),
     currency=st.sampled_from(["EUR", "EUR", "USD"]),
     amount=MONEY,
     refunds_total=MONEY,
-    flags=st.integers(0, 31),
+    authorized=st.booleans(),
+    succeeded=st.booleans(),
+    failed=st.booleans(),
+    canceled=st.booleans(),
+    capture_failed=st.booleans(),
     occurred_at=st.one_of(st.none(), st.sampled_from(DAYS)),
 )
-MOVEMENTS = st.builds(
-    lambda kind, number, payment_id: moved(kind, f"{payment_id}:{number}", number, payment_id, flags=number),
-    kind=st.sampled_from(sorted(STATES)),
+TRANSFERS = st.builds(
+    lambda kind, number, payment_id: transfer(
+        kind,
+        f"{payment_id}:{number}",
+        number,
+        payment_id,
+        authorized=number in (1, 3),
+        succeeded=number in (2, 3),
+        failed=number == 4,
+    ),
+    kind=st.sampled_from(sorted(TOTALS)),
     number=st.integers(1, 4),
     payment_id=st.sampled_from(["pi_3", "pi_4"]),
 )
-"""Of payments in one currency: what contradicts is not booked, and so has an order."""
+"""Of payments in one currency: contradicting transfers are not booked, so that their order matters."""
 
-FACTS = st.one_of(STATES_TOLD, MOVEMENTS)
+FACTS = st.one_of(STATES, TRANSFERS)
 
 
 @st.composite
-def told_twice(draw: st.DrawFn) -> tuple[list[list[Fact]], list[list[Fact]]]:
-    """The same set of facts told in two ways: another order, other batches, some of them repeated."""
+def reported_twice(draw: st.DrawFn) -> tuple[list[list[Fact]], list[list[Fact]]]:
+    """Return the same set of facts in two ways: another order, other batches, some of them repeated."""
     facts = draw(st.lists(FACTS, min_size=1, max_size=6))
     ways = []
     for _ in range(2):
@@ -87,13 +108,13 @@ def _split(facts: Sequence[Fact], cuts: list[int]) -> Iterator[list[Fact]]:
 
 
 async def merge(connection: asyncpg.Connection, facts: list[Fact]) -> list[str]:
-    """Books a batch, in which each movement is told once."""
-    movements: set[str | None] = set()
+    """Book a batch, with each transfer in one row only."""
+    keys: set[str | None] = set()
     rows = []
     for fact in facts:
-        rows.append(astuple(fact if fact.movement not in movements else replace(fact, movement=None)))
-        movements.add(fact.movement)
-    booked, _ = await connection.fetchrow(BOOK, *(list(column) for column in zip(*rows, strict=True)))
+        rows.append(fact if fact.transfer_key not in keys else replace(fact, transfer_key=None))
+        keys.add(fact.transfer_key)
+    booked, _ = await connection.fetchrow(*PAYMENTS.bind("book_facts", **columns(rows, *COLUMNS)))
     return list(booked or [])
 
 
@@ -116,7 +137,7 @@ async def undone(connection: asyncpg.Connection) -> AsyncIterator[None]:
 
 
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(ways=told_twice())
+@given(ways=reported_twice())
 async def test_the_row_is_a_function_of_the_set_of_facts(
     connection: asyncpg.Connection, ways: tuple[list[list[Fact]], list[list[Fact]]]
 ) -> None:
@@ -125,7 +146,7 @@ async def test_the_row_is_a_function_of_the_set_of_facts(
 
 
 @settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(facts=st.lists(STATES_TOLD, min_size=1, max_size=6))
+@given(facts=st.lists(STATES, min_size=1, max_size=6))
 async def test_only_facts_that_disagree_make_a_contradiction(connection: asyncpg.Connection, facts: list[Fact]) -> None:
     async with undone(connection):
         for fact in facts:
@@ -136,8 +157,8 @@ async def test_only_facts_that_disagree_make_a_contradiction(connection: asyncpg
         assert contradicted == (len(currencies) > 1)
 
 
-async def test_a_movement_is_booked_once_and_counted_once(connection: asyncpg.Connection) -> None:
-    capture = moved("capture", "ch_1", 900)
+async def test_a_transfer_is_booked_once_and_counted_once(connection: asyncpg.Connection) -> None:
+    capture = transfer("capture", "ch_1", 900)
     assert await merge(connection, [capture, capture]) == ["stripe:capture:ch_1"]
     assert await merge(connection, [capture]) == []
     assert await connection.fetchval("SELECT captured FROM payments") == 900
@@ -146,39 +167,42 @@ async def test_a_movement_is_booked_once_and_counted_once(connection: asyncpg.Co
 async def test_nothing_is_booked_in_another_currency_or_while_a_conflict_is_open(
     connection: asyncpg.Connection,
 ) -> None:
-    await merge(connection, [moved("capture", "ch_1", 900)])
-    assert await merge(connection, [moved("refund", "re_1", 9, currency="USD")]) == []
+    await merge(connection, [transfer("capture", "ch_1", 900)])
+    assert await merge(connection, [transfer("refund", "re_1", 9, currency="USD")]) == []
     await connection.execute(CONFLICT)
-    assert await merge(connection, [moved("refund", "re_2", 9)]) == []
-    assert await merge(connection, [moved("capture", "ch_2", 9, "pi_2")]) == ["stripe:capture:ch_2"]
+    assert await merge(connection, [transfer("refund", "re_2", 9)]) == []
+    assert await merge(connection, [transfer("capture", "ch_2", 9, "pi_2")]) == ["stripe:capture:ch_2"]
     await connection.execute("UPDATE conflicts SET decision = 'booked', decided_at = now()")
-    assert await merge(connection, [moved("refund", "re_2", 9)]) == ["stripe:refund:re_2"]
+    assert await merge(connection, [transfer("refund", "re_2", 9)]) == ["stripe:refund:re_2"]
 
 
 CONFLICT = """
-    INSERT INTO conflicts (namespace, payment_id, movement, told_amount, told_currency, event_id)
+    INSERT INTO conflicts (namespace, payment_id, movement, reported_amount, reported_currency, event_id)
     VALUES ('stripe', 'pi_1', 'refund:re_1', 9, 'USD', 'evt_1')
 """
-PAID: dict[str, Any] = {"flags": SUCCEEDED, "amount": 9}
+PAID: dict[str, Any] = {"succeeded": True, "amount": 9}
 
 
 @pytest.mark.parametrize(
     ("facts", "status"),
     [
         ([Fact()], "pending"),
-        ([Fact(flags=FAILED)], "failed"),
-        ([Fact(flags=FAILED), Fact(flags=AUTHORIZED)], "authorized"),
-        ([Fact(flags=AUTHORIZED), Fact(flags=CANCELED)], "canceled"),
-        ([moved("capture", "c", 9, **PAID), Fact(flags=FAILED)], "succeeded"),
-        ([moved("capture", "c", 9, **PAID), Fact(flags=CANCELED)], "succeeded"),
-        ([Fact(flags=SUCCEEDED)], "succeeded"),
-        ([moved("capture", "c", 9, **PAID), moved("capture_failed", "c", 9, flags=CAPTURE_FAILED)], "failed"),
-        ([moved("capture", "c", 9, **PAID), Fact(refunds_total=4)], "partially_refunded"),
-        ([moved("capture", "c", 9, **PAID), Fact(refunds_total=4), Fact(refunds_total=9)], "refunded"),
-        ([moved("capture", "c", 9, **PAID), moved("refund", "r", 9), Fact(refunds_total=9)], "refunded"),
-        ([moved("capture", "c", 9, **PAID), moved("refund", "r", 4), moved("refund", "s", 5)], "refunded"),
-        ([moved("capture", "c", 9, **PAID), moved("refund", "r", 9), moved("refund_failed", "r", 9)], "succeeded"),
-        ([moved("refund_failed", "r", 9), Fact(refunds_total=9), moved("capture", "c", 9, **PAID)], "succeeded"),
+        ([Fact(failed=True)], "failed"),
+        ([Fact(failed=True), Fact(authorized=True)], "authorized"),
+        ([Fact(authorized=True), Fact(canceled=True)], "canceled"),
+        ([transfer("capture", "c", 9, **PAID), Fact(failed=True)], "succeeded"),
+        ([transfer("capture", "c", 9, **PAID), Fact(canceled=True)], "succeeded"),
+        ([Fact(succeeded=True)], "succeeded"),
+        ([transfer("capture", "c", 9, **PAID), transfer("capture_failed", "c", 9, capture_failed=True)], "failed"),
+        ([transfer("capture", "c", 9, **PAID), Fact(refunds_total=4)], "partially_refunded"),
+        ([transfer("capture", "c", 9, **PAID), Fact(refunds_total=4), Fact(refunds_total=9)], "refunded"),
+        ([transfer("capture", "c", 9, **PAID), transfer("refund", "r", 9), Fact(refunds_total=9)], "refunded"),
+        ([transfer("capture", "c", 9, **PAID), transfer("refund", "r", 4), transfer("refund", "s", 5)], "refunded"),
+        (
+            [transfer("capture", "c", 9, **PAID), transfer("refund", "r", 9), transfer("refund_failed", "r", 9)],
+            "succeeded",
+        ),
+        ([transfer("refund_failed", "r", 9), Fact(refunds_total=9), transfer("capture", "c", 9, **PAID)], "succeeded"),
     ],
 )
 async def test_the_status_in_either_order(connection: asyncpg.Connection, facts: list[Fact], status: str) -> None:

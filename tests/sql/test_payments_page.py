@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from contract.facts import KINDS
-from ledger.transfers import MOVES
+from ledger.transfers import TRANSFER_RULES
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "payments.md").read_text()
@@ -51,11 +51,11 @@ async def test_columns(connection: asyncpg.Connection) -> None:
 def test_facts_and_which_of_them_move_money() -> None:
     assert set(names("fact")) == KINDS
     moving = {name for row in table("fact") if row[2].startswith("yes") for name in re.findall(r"`(\w+)`", row[0])}
-    assert moving == MOVES.keys()
+    assert moving == TRANSFER_RULES.keys()
 
 
-@pytest.mark.parametrize("kind", MOVES)
+@pytest.mark.parametrize("kind", TRANSFER_RULES)
 def test_movements(kind: str) -> None:
     (row,) = [row for row in table("movement") if row[1] == f"`{kind}`"]
-    move = MOVES[kind]  # type: ignore[index] # one of its keys
-    assert row == [f"`{move.name}:<id>`", f"`{kind}`", f"`{move.debit}`", f"`{move.credit}`"]
+    rule = TRANSFER_RULES[kind]  # type: ignore[index] # one of its keys
+    assert row == [f"`{rule.name}:<id>`", f"`{kind}`", f"`{rule.debit}`", f"`{rule.credit}`"]

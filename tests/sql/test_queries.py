@@ -1,17 +1,16 @@
-"""Every named query against the real schema, and the plans of those that run for every event."""
+"""Every named query is valid on the real schema, and those that run for every event use an index."""
 
 import asyncpg
 import pytest
 
-from sql import files, load
-from tests.support.batches import Row, claim_arguments, duplicate_arguments
+from sql import columns, files, load
+from tests.support.batches import Row, claim_columns, duplicate_columns
 
 EVENTS_FILLED = 50_000
 """Enough rows for the planner to prefer an index where it has one."""
 
 ROWS = [Row(f"evt_{number}", f"{number}-1", f"pi_{number}") for number in range(20)]
-NAMESPACES, EVENT_IDS = [row.namespace for row in ROWS], [row.event_id for row in ROWS]
-ENTRY_IDS = [row.entry_id for row in ROWS]
+IDS = columns(ROWS, "namespace", "event_id")
 
 FILL = """
 INSERT INTO events (namespace, event_id, source, provider, entry_id, type, resource, signed, received_at)
@@ -28,72 +27,75 @@ FROM generate_series(1, $1::integer) AS n
 
 
 @pytest.mark.parametrize("file", files())
-async def test_every_query_is_one_the_schema_understands(connection: asyncpg.Connection, file: str) -> None:
+async def test_postgres_prepares_every_query_on_the_real_schema(connection: asyncpg.Connection, file: str) -> None:
     for name in load(file):
         query = load(file).describe(name)
         prepared = await connection.prepare(query.text)
         columns = [attribute.name for attribute in prepared.get_attributes()]
         if query.shape != "exec":
-            assert columns, f"{name} is :{query.shape} but answers nothing"
+            assert columns, f"{name} is :{query.shape} but returns nothing"
         assert "?column?" not in columns, name
 
 
 @pytest.fixture
 async def filled(connection: asyncpg.Connection) -> asyncpg.Connection:
-    """The tables as after some days."""
+    """Fill the tables as after some days."""
     await connection.execute(FILL, EVENTS_FILLED)
     await connection.execute(FILL_DEAD, EVENTS_FILLED)
     await connection.execute("ANALYZE")
     return connection
 
 
-async def plan(connection: asyncpg.Connection, file: str, name: str, *arguments: object) -> str:
-    lines = await connection.fetch("EXPLAIN " + load(file)[name], *arguments)
+async def plan(connection: asyncpg.Connection, file: str, name: str, **values: object) -> str:
+    text, *arguments = load(file).bind(name, **values)
+    lines = await connection.fetch("EXPLAIN " + text, *arguments)
     return "\n".join(line[0] for line in lines)
 
 
-async def test_claiming_asks_the_primary_key(filled: asyncpg.Connection) -> None:
+def empty(file: str, name: str) -> dict[str, object]:
+    """Return an empty array for each parameter."""
+    return {parameter: [] for parameter in load(file).describe(name).parameters}
+
+
+async def test_claiming_uses_the_primary_key(filled: asyncpg.Connection) -> None:
     assert "Conflict Arbiter Indexes: events_pkey" in await plan(
-        filled, "events", "claim_events", *claim_arguments(ROWS)
+        filled, "events", "claim_events", **claim_columns(ROWS)
     )
 
 
 async def test_recording_duplicates_finds_their_events_by_key(filled: asyncpg.Connection) -> None:
-    text = await plan(filled, "events", "record_duplicates", *duplicate_arguments(ROWS))
+    text = await plan(filled, "events", "record_duplicates", **duplicate_columns(ROWS))
     assert "using events_pkey" in text
     assert "Seq Scan" not in text
 
 
-async def test_settling_dead_letters_reads_only_open_ones(filled: asyncpg.Connection) -> None:
-    text = await plan(filled, "dead_letters", "settle_dead_letters", NAMESPACES, EVENT_IDS)
+async def test_closing_dead_letters_reads_only_open_ones(filled: asyncpg.Connection) -> None:
+    text = await plan(filled, "dead_letters", "close_replayed_dead_letters", **IDS)
     assert "dead_letters_open" in text
     assert "Seq Scan" not in text
 
 
-async def test_finding_the_buried_asks_the_unique_key(filled: asyncpg.Connection) -> None:
-    text = await plan(filled, "dead_letters", "find_buried", ENTRY_IDS)
+async def test_finding_dead_lettered_entries_uses_the_unique_key(filled: asyncpg.Connection) -> None:
+    text = await plan(filled, "dead_letters", "find_dead_lettered", entry_ids=[row.entry_id for row in ROWS])
     assert "dead_letters_entry_id_key" in text
     assert "Seq Scan" not in text
 
 
-async def test_booking_facts_asks_the_primary_keys(filled: asyncpg.Connection) -> None:
-    facts: list[object] = [[] for _ in range(14)]
-    text = await plan(filled, "payments", "book_facts", *facts)
+async def test_booking_facts_uses_the_primary_keys(filled: asyncpg.Connection) -> None:
+    text = await plan(filled, "payments", "book_facts", **empty("payments", "book_facts"))
     assert "Conflict Arbiter Indexes: payments_pkey" in text
     assert "Conflict Arbiter Indexes: transfers_pkey" in text
 
 
 async def test_locking_takes_the_locks_in_one_order(filled: asyncpg.Connection) -> None:
-    text = await plan(filled, "events", "lock_resources", NAMESPACES, [row.resource for row in ROWS])
+    text = await plan(filled, "events", "lock_resources", **columns(ROWS, "namespace", "resource"))
     aggregate, _, below = text.partition("\n")
     assert aggregate.startswith("Aggregate")
     assert "Sort" in below
 
 
-async def test_looking_for_contradictions_asks_the_primary_key_of_a_small_table_too(
-    connection: asyncpg.Connection,
-) -> None:
-    arguments: list[object] = [[] for _ in range(5)]
-    text = await plan(connection, "conflicts", "find_unsettled", *arguments)
+async def test_finding_conflicts_uses_the_primary_key_of_a_small_table_too(connection: asyncpg.Connection) -> None:
+    arrays = empty("conflicts", "find_differing_transfers")
+    text = await plan(connection, "conflicts", "find_differing_transfers", **arrays)
     assert "using transfers_pkey" in text
     assert "Seq Scan on transfers" not in text

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import asyncpg
 
-from sql import load
+from sql import columns, load
 from tests.support.events import RECEIVED_AT
 
 EVENTS = load("events")
@@ -24,50 +25,36 @@ class Row:
 
 
 async def lock(connection: asyncpg.Connection, rows: Sequence[Row]) -> None:
-    await connection.execute(EVENTS["lock_resources"], [row.namespace for row in rows], [row.resource for row in rows])
+    await connection.execute(*EVENTS.bind("lock_resources", **columns(rows, "namespace", "resource")))
 
 
 async def claim(connection: asyncpg.Connection, rows: Sequence[Row]) -> set[str]:
-    """The entries that are ours."""
-    claimed = await connection.fetch(EVENTS["claim_events"], *claim_arguments(rows))
+    """Claim the events and return the entries to be applied."""
+    claimed = await connection.fetch(*EVENTS.bind("claim_events", **claim_columns(rows)))
     return {record["entry_id"] for record in claimed}
 
 
-def claim_arguments(rows: Sequence[Row]) -> list[list[object]]:
-    return [
-        [row.namespace for row in rows],
-        [row.event_id for row in rows],
-        ["stripe"] * len(rows),
-        ["stripe"] * len(rows),
-        [row.entry_id for row in rows],
-        ["payment_intent.succeeded"] * len(rows),
-        [row.resource for row in rows],
-        ["body"] * len(rows),
-        [None] * len(rows),
-        [row.received_at for row in rows],
-    ]
+def claim_columns(rows: Sequence[Row]) -> dict[str, list[Any]]:
+    same = {"source": "stripe", "provider": "stripe", "type": "payment_intent.succeeded", "signed": "body"}
+    return columns(rows, "namespace", "event_id", "entry_id", "resource", "received_at") | {
+        name: [value] * len(rows) for name, value in {**same, "occurred_at": None}.items()
+    }
 
 
 async def keep_payloads(connection: asyncpg.Connection, rows: Sequence[Row], body: bytes = b"{}") -> None:
     await connection.execute(
-        EVENTS["insert_payloads"],
-        [row.namespace for row in rows],
-        [row.event_id for row in rows],
-        [row.received_at for row in rows],
-        ["{}"] * len(rows),
-        [body] * len(rows),
+        *EVENTS.bind(
+            "insert_payloads",
+            **columns(rows, "namespace", "event_id", "received_at"),
+            headers=["{}"] * len(rows),
+            body=[body] * len(rows),
+        )
     )
 
 
 async def record_duplicates(connection: asyncpg.Connection, rows: Sequence[Row]) -> None:
-    await connection.execute(EVENTS["record_duplicates"], *duplicate_arguments(rows))
+    await connection.execute(*EVENTS.bind("record_duplicates", **duplicate_columns(rows)))
 
 
-def duplicate_arguments(rows: Sequence[Row]) -> list[list[object]]:
-    return [
-        [row.entry_id for row in rows],
-        [row.namespace for row in rows],
-        [row.event_id for row in rows],
-        ["stripe"] * len(rows),
-        [row.received_at for row in rows],
-    ]
+def duplicate_columns(rows: Sequence[Row]) -> dict[str, list[Any]]:
+    return columns(rows, "entry_id", "namespace", "event_id", "received_at") | {"source": ["stripe"] * len(rows)}

@@ -3,9 +3,8 @@
 from itertools import permutations
 from pathlib import Path
 
-from consumers.handlers.testing import applied
+from consumers.handlers.testing import applied, recorded
 from credits import handlers
-from providers.testing import recorded
 
 HERE = Path(__file__).parent
 TABLES = (HERE / "credits.sql").read_text()

@@ -165,7 +165,7 @@ async def test_what_one_handler_does_wrong_is_its_own_event_s_affair(
     assert await ready.rows(CALLED) == [("evt_a",), ("evt_b",), ("evt_d",), ("evt_e",)]
     assert [row[0] for row in await ready.dead()] == ["evt_c"]
     assert await ready.row("SELECT count(*)::int FROM payments") == (4,)
-    assert await ready.rows("SELECT FROM unfinished") == []
+    assert await ready.rows("SELECT FROM commit_guard") == []
     await ready.assert_all_acked()
 
 

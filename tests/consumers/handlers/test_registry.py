@@ -361,7 +361,7 @@ async def test_whatever_fails_where_handlers_are_told_later_is_a_failure_too(con
     async def tell(event_id: str) -> None:
         async with connection.transaction():
             await connection.execute("CREATE TEMP TABLE touched () ON COMMIT DROP")
-            await handlers.tell(connection, [(contract_event(event_id), fact)], TIMEOUT_S)
+            await handlers.notify(connection, [(contract_event(event_id), fact)], TIMEOUT_S)
 
     assert handlers.wanted == {"captured"}
     for name, cause in (("evt_refused", Reject), ("evt_ended", TransactionEndedError)):
