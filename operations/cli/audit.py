@@ -3,8 +3,9 @@
 from dataclasses import asdict
 
 from operations.audit import AuditReport, run_audit
-from operations.cli.command import EXIT_UNREACHABLE, EXIT_WRONG, Command, Subcommand, fail, no_arguments
+from operations.cli.command import EXIT_UNREACHABLE, EXIT_WRONG, Command, Subcommand, no_arguments
 from operations.stream_accounting import EntryCounts
+from runtime.command_line import fail
 from sql.report import findings_json, print_findings
 
 

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
@@ -12,7 +11,6 @@ from consumers.settings import Settings
 from operations.servers import Servers
 
 EXIT_WRONG = 1
-EXIT_SETTINGS = 2
 EXIT_UNREACHABLE = 3
 
 ROWS_SHOWN = 50
@@ -56,12 +54,6 @@ def add_limit(parser: argparse.ArgumentParser) -> None:
 
 def no_arguments(_: argparse.ArgumentParser) -> None:
     """Add nothing, for commands without arguments of their own."""
-
-
-def fail(sentence: str, code: int = EXIT_WRONG) -> int:
-    """Write the reason to stderr and return the exit code."""
-    sys.stderr.write(sentence + "\n")
-    return code
 
 
 def _limit(text: str) -> int:

@@ -7,9 +7,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from operations.cli.command import Command, Subcommand, add_limit, fail
+from operations.cli.command import Command, Subcommand, add_limit
 from operations.dead_letters import DeadLetter, DeadLetterSummary, find_dead_letters, list_dead_letters
 from operations.units import printable
+from runtime.command_line import fail
 
 REASON_SHOWN_CHARS = 200
 """Characters of the reason in a table; `dead ID` shows all of it."""
@@ -43,9 +44,8 @@ COMMAND = Subcommand("show the open dead letters; with ID one of them in full", 
 
 def no_dead_letter(id_text: str) -> int:
     """Write that no open dead letter matches, and return the exit code."""
-    return fail(
-        f"There is no open dead letter with the number, entry id or event id {id_text!r}. `dead` lists them all."
-    )
+    sentence = f"There is no open dead letter with the number, entry id or event id {id_text!r}. `dead` lists them all."
+    return fail(sentence, EXIT_WRONG)
 
 
 def _show_in_full(command: Command, dead_letters: list[DeadLetter]) -> int:

@@ -1,9 +1,10 @@
 """`discard`: one dead letter is closed without a replay."""
 
-from operations.cli.command import Command, Subcommand, fail
+from operations.cli.command import EXIT_WRONG, Command, Subcommand
 from operations.cli.dead import no_dead_letter
 from operations.cli.replay import end, print_result
 from operations.dead_letters import discard, find_dead_letters
+from runtime.command_line import fail
 
 
 async def discard_dead_letter(command: Command) -> int:
@@ -15,7 +16,8 @@ async def discard_dead_letter(command: Command) -> int:
             return no_dead_letter(id_text)
         if len(dead_letters) > 1:
             numbers = ", ".join(str(each.id) for each in dead_letters)
-            return fail(f"{id_text} means several dead letters: {numbers}. Nothing was done; name one by its number.")
+            sentence = f"{id_text} means several dead letters: {numbers}. Nothing was done; name one by its number."
+            return fail(sentence, EXIT_WRONG)
         result = await discard(connection, dead_letters[0])
     print_result(command, result)
     return end(command, [result])

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from consumers.settings import Settings
 from operations.cli import audit, conflicts, dead, discard, pending, release, replay, resolve, status, why
-from operations.cli.command import EXIT_UNREACHABLE, Command, fail
-from runtime.command_line import make_parser
+from operations.cli.command import EXIT_UNREACHABLE, Command
+from runtime.command_line import fail, make_parser
 from sql.connect import UnreachableError
 
 WIDTH_OF_A_PIPE = 160

@@ -7,9 +7,11 @@ from rich.console import Console
 
 from consumers.handlers import HandlersError
 from contract.accounts import PostingRulesError
-from operations.cli.command import EXIT_SETTINGS, EXIT_WRONG, Command, Subcommand, fail
+from operations.cli.command import EXIT_WRONG, Command, Subcommand
 from operations.held_back import Release, UntrustedSourceError, release_source
 from operations.posting import Posting
+from runtime.command_line import fail
+from runtime.settings import SETTINGS_EXIT_CODE
 
 
 async def release_held_back(command: Command) -> int:
@@ -18,17 +20,17 @@ async def release_held_back(command: Command) -> int:
     try:
         posting = Posting.read(command.settings)
     except (HandlersError, PostingRulesError) as error:
-        return fail(f"{error}. Nothing was released.", EXIT_SETTINGS)
+        return fail(f"{error}. Nothing was released.", SETTINGS_EXIT_CODE)
     try:
         release = await release_source(command.servers, posting, source)
     except UntrustedSourceError as error:
-        return fail(_untrusted_sentence(error, command.settings.sources_file))
+        return fail(_untrusted_sentence(error, command.settings.sources_file), EXIT_WRONG)
     if command.arguments.json:
         command.print_json(_json(release))
     else:
         _print_release(command.console, source, release)
     for event_id, reason in release.failed:
-        fail(f"{event_id} stays held back: {reason}.")
+        fail(f"{event_id} stays held back: {reason}.", EXIT_WRONG)
     return EXIT_WRONG if release.failed else 0
 
 

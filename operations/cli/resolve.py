@@ -9,7 +9,7 @@ from rich.console import Console
 
 from consumers.handlers import HandlerFailed, HandlersError
 from contract.accounts import PostingRulesError
-from operations.cli.command import EXIT_SETTINGS, Command, Subcommand, fail
+from operations.cli.command import EXIT_WRONG, Command, Subcommand
 from operations.cli.conflicts import format_conflict_amount
 from operations.conflicts import (
     AmbiguousError,
@@ -24,6 +24,8 @@ from operations.conflicts import (
 )
 from operations.posting import Posting, failure_reason
 from operations.servers import LONG_TIMEOUT_S
+from runtime.command_line import fail
+from runtime.settings import SETTINGS_EXIT_CODE
 
 FORMER_NAMES = {"told": "reported"}
 """Values of --keep of earlier versions, still accepted."""
@@ -34,19 +36,20 @@ async def resolve_conflicts(command: Command) -> int:
     try:
         handlers = Posting.read(command.settings).handlers
     except (HandlersError, PostingRulesError) as error:
-        return fail(f"{error}. Nothing was decided.", EXIT_SETTINGS)
+        return fail(f"{error}. Nothing was decided.", SETTINGS_EXIT_CODE)
     id_text, keep = command.arguments.id, command.arguments.keep
     async with command.servers.postgres(LONG_TIMEOUT_S) as connection:
         matches = await find_open_conflicts(connection, id_text)
         try:
             decision = await decide(connection, handlers, matches, keep, timeout_s=command.settings.handler_timeout_s)
         except AmbiguousError as error:
-            return fail(_ambiguous_sentence(id_text, matches, error))
+            return fail(_ambiguous_sentence(id_text, matches, error), EXIT_WRONG)
         except HandlerFailed as error:
-            return fail(f"Nothing was decided: {failure_reason(error)}. All was undone; decide again once it works.")
+            sentence = f"Nothing was decided: {failure_reason(error)}. All was undone; decide again once it works."
+            return fail(sentence, EXIT_WRONG)
         earlier = None if decision.decided else await find_decision(connection, id_text)
     if not decision.decided:
-        return fail(_no_conflict_sentence(id_text, earlier))
+        return fail(_no_conflict_sentence(id_text, earlier), EXIT_WRONG)
     if command.arguments.json:
         command.print_json(_json(decision, keep))
     else:

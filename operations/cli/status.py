@@ -8,11 +8,12 @@ from rich.console import Console
 from rich.table import Table
 
 from consumers.stream_stats import StreamStats
-from operations.cli.command import EXIT_UNREACHABLE, Command, Subcommand, fail, no_arguments
+from operations.cli.command import EXIT_UNREACHABLE, Command, Subcommand, no_arguments
 from operations.group_consumers import GroupConsumer
 from operations.redis_server import RedisServer
 from operations.status import PostgresStatus, RedisStatus, read_status
 from operations.units import duration, size
+from runtime.command_line import fail
 
 
 async def show_status(command: Command) -> int:
@@ -26,7 +27,7 @@ async def show_status(command: Command) -> int:
         _print_postgres(command.console, status.postgres)
     problems = [half for half in (status.redis, status.postgres) if isinstance(half, str)]
     for problem in problems:
-        fail(f"{problem}.")
+        fail(f"{problem}.", EXIT_UNREACHABLE)
     return EXIT_UNREACHABLE if problems else 0
 
 

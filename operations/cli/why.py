@@ -2,11 +2,12 @@
 
 import argparse
 
-from operations.cli.command import EXIT_UNREACHABLE, EXIT_WRONG, Command, Subcommand, fail
+from operations.cli.command import EXIT_UNREACHABLE, EXIT_WRONG, Command, Subcommand
 from operations.cli.why_json import explanation_json, search_json
 from operations.cli.why_text import print_explanation
 from operations.why.explain import explain
 from operations.why.model import SearchResult
+from runtime.command_line import fail
 
 
 async def show_why(command: Command) -> int:
@@ -19,9 +20,9 @@ async def show_why(command: Command) -> int:
         print_explanation(command.console, explanation)
     if result.ambiguous:
         names = ", ".join(f"{namespace}/{result.id_text}" for namespace in result.ambiguous)
-        return fail(f"{result.id_text!r} is known in several namespaces; name one: {names}.")
+        return fail(f"{result.id_text!r} is known in several namespaces; name one: {names}.", EXIT_WRONG)
     if result.searched and not explanation.is_found:
-        fail(f"Nothing is known of {result.id_text!r}. Searched: {'; '.join(result.searched)}.")
+        fail(f"Nothing is known of {result.id_text!r}. Searched: {'; '.join(result.searched)}.", EXIT_WRONG)
     return _exit_code(result, 0 if explanation.is_found else EXIT_WRONG)
 
 
@@ -43,7 +44,7 @@ def _exit_code(result: SearchResult, otherwise: int) -> int:
     problems = [("Redis", result.redis_problem), ("Postgres", result.postgres_problem)]
     for name, problem in problems:
         if problem:
-            fail(f"{name} was not asked: {problem}.")
+            fail(f"{name} was not asked: {problem}.", EXIT_UNREACHABLE)
     return EXIT_UNREACHABLE if any(problem for _, problem in problems) else otherwise
 
 
