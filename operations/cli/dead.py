@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from operations.cli.command import Command, Subcommand, add_limit
+from operations.cli.command import EXIT_WRONG, Command, Subcommand, add_limit
 from operations.dead_letters import DeadLetter, DeadLetterSummary, find_dead_letters, list_dead_letters
 from operations.units import printable
 from runtime.command_line import fail

@@ -14,5 +14,5 @@ from tests.support.operator import HANDLERS, Operator
 async def operator(workers: Workers, settings: Settings, tmp_path: Path) -> Operator:
     """An operator with handlers and a sources file of their own."""
     await workers.connection.execute(fact_handlers.TABLE)
-    own = {"handlers": HANDLERS, "sources_file": str(tmp_path / "sources.toml")}
+    own = {"handlers": HANDLERS, "sources_file": tmp_path / "sources.toml"}
     return Operator(workers, settings.model_copy(update=own))

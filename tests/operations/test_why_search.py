@@ -76,7 +76,7 @@ async def test_bodies_that_are_deleted_or_not_read_are_reported(workers: Workers
 async def test_an_unreadable_sources_file_is_a_note(workers: Workers, tmp_path: Path) -> None:
     await apply(workers, succeeded("evt_1"))
     (tmp_path / "sources.toml").write_text("[stripe")
-    broken = workers.settings.model_copy(update={"sources_file": str(tmp_path / "sources.toml")})
+    broken = workers.settings.model_copy(update={"sources_file": tmp_path / "sources.toml"})
     assert "cannot be read" in (await ask_why(broken, "evt_1"))["notes"][0]
 
 

@@ -1,5 +1,7 @@
 """`why` about events and money that wait for a person."""
 
+from pathlib import Path
+
 from consumers.handlers import Handlers, Reject
 from consumers.handlers.payments import HANDLERS, builtin
 from consumers.settings import Settings
@@ -93,7 +95,7 @@ async def test_facts_held_back_because_no_signature_covers_them(workers: Workers
 async def test_an_event_whose_entry_was_deleted(settings: Settings, stream: Stream) -> None:
     entry_id = await stream.publish(succeeded("evt_1"))
     await stream.redis.xdel(stream.keys.events, entry_id)
-    settings = settings.model_copy(update={"sources_file": "sources.toml"})
+    settings = settings.model_copy(update={"sources_file": Path("sources.toml")})
     sentence, step = await stuck(settings)
     assert sentence.startswith(f"accepted as entry {entry_id}, which is neither in the stream nor recorded")
     assert step

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -80,7 +79,7 @@ class Operator:
 
     def trust(self, sources: str = TRUSTING) -> None:
         """Write sources.toml."""
-        Path(self.settings.sources_file).write_text(sources)
+        self.settings.sources_file.write_text(sources)
 
     async def assert_sound(self) -> None:
         assert await self.workers.findings() == []
