@@ -137,7 +137,8 @@ WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT gra
 async def test_a_decision_waits_for_the_lock_of_the_payment(operator: Operator) -> None:
     await operator.apply(*STOPPED)
     async with operator.connection.transaction():
-        await operator.connection.execute(posting.EVENTS["lock_resources"], ["stripe"], ["pi_1"])
+        lock = posting.EVENTS.bind("lock_resources", namespace=["stripe"], resource=["pi_1"])
+        await operator.connection.execute(*lock)
         deciding = asyncio.create_task(operator.say("resolve", "1", "--keep", "booked"))
 
         async def waits() -> bool:
