@@ -1,6 +1,6 @@
 """`python -m stack up|down|scale N|status|logs|exec …|demo`: what the Makefile calls.
 
-Exit codes: 0 done; 1 it did not work, or `status` found something that does not run; 2 wrong usage or settings.
+Exit codes: 0 done; 1 failed, or `status` found something that does not run; 2 wrong usage or settings.
 """
 
 import argparse
@@ -20,11 +20,11 @@ from stack.settings import CONSUMERS_MAX, Settings
 
 DEMO_TIMES = 25
 DEMO_TIMES_MAX = 1000
-"""How often `demo` delivers each event; more than this demonstrates nothing more."""
+"""How often `demo` delivers each event, by default and at most."""
 
 
 def main(argv: list[str]) -> int:
-    """The exit code of one command."""
+    """Run one command and return its exit code."""
     arguments = _parser().parse_args(argv)
     try:
         settings = load_settings(Settings, [ENV_FILE])
@@ -44,7 +44,7 @@ def main(argv: list[str]) -> int:
 
 
 def choose(settings: Settings, environ: Mapping[str, str]) -> Stack:
-    """The way this stack is run: as asked, else as it was run before, else in containers where an engine answers."""
+    """Return the stack: as STACK says, else as it ran before, else in containers if an engine answers."""
     before = state.read(settings.data_dir)
     kind = settings.stack or (before.kind if before else None)
     if kind is None:

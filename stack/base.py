@@ -1,4 +1,4 @@
-"""What every way of running the stack can do."""
+"""The interface of every way to run the stack."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 class StackError(Exception):
-    """The stack is not as it was asked to be. The text says what happened and what to do."""
+    """A command on the stack failed. The text says what happened and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,52 +24,52 @@ class Stack(ABC):
 
     @abstractmethod
     def up(self) -> bool:
-        """Starts whatever does not run, and waits until it answers. False where there was nothing to do."""
+        """Start what does not run and wait until it answers. Return False if everything ran already."""
 
     @abstractmethod
     def down(self) -> bool:
-        """Stops everything in order and keeps the data. False where nothing ran."""
+        """Stop everything in order and keep the data. Return False if nothing ran."""
 
     @abstractmethod
     def scale(self, consumers: int) -> None:
-        """Runs this many workers; those that have to go finish what they have in hand first."""
+        """Run this many workers. Workers that are removed finish their batch first."""
 
     @property
     @abstractmethod
     def workers_wanted(self) -> int:
-        """How many workers should run."""
+        """The number of workers that should run."""
 
     @abstractmethod
     def workers(self) -> list[int]:
-        """The pids of the workers that run."""
+        """Return the pids of the running workers."""
 
     @abstractmethod
     def kill_worker(self, pid: int) -> bool:
-        """SIGKILL to one of this stack's workers, as when its memory runs out. False where it runs no more."""
+        """Send SIGKILL to one of this stack's workers. Return False if it does not run any more."""
 
     @abstractmethod
     def running(self) -> list[Running]:
-        """Every process that runs."""
+        """Return every running process."""
 
     @abstractmethod
     def missing(self) -> list[str]:
-        """The programs of which fewer processes run than should."""
+        """Return the programs of which too few processes run."""
 
     @abstractmethod
     def logs(self, follow: bool, lines: int) -> None:
-        """Writes what the programs wrote, until it is interrupted where it follows."""
+        """Print the last lines of every program's log. With `follow`, continue until interrupted."""
 
     @property
     @abstractmethod
     def gateway_url(self) -> str:
-        """Where webhooks go."""
+        """The address that webhooks are sent to."""
 
     @property
     @abstractmethod
     def workers_metrics_url(self) -> str | None:
-        """Where all workers together answer /metrics of it; None where nobody can ask them all."""
+        """The address of the /metrics of all workers together; None if there is no common one."""
 
     @property
     @abstractmethod
     def environment(self) -> Mapping[str, str]:
-        """What a command needs in order to find this stack. Holds passwords."""
+        """The environment in which a command finds this stack. Contains passwords."""

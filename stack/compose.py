@@ -20,7 +20,7 @@ from stack.state import State
 DOTENV = Path(".env")
 
 BUILD_TIMEOUT_S = 1800
-"""The first `up` pulls and builds images."""
+"""For `up`: the first one pulls and builds images."""
 
 COMMAND_TIMEOUT_S = 300
 
@@ -28,18 +28,17 @@ LONG_RUNNING = ("valkey", "postgres", "consumers", "gateway")
 """The services that keep running; `migrate` runs once."""
 
 KILL = "kill -KILL $(cat /proc/1/task/1/children)"
-"""What kills a container's program from inside. A container killed from outside is one that somebody wanted stopped:
-the engine would not start it again."""
+"""Kills a container's program from inside. The engine does not restart a container that was killed from outside."""
 
 KILL_TIMEOUT_S = 5
 PAUSE_S = 0.05
 
 LOG_LINES = 20
-"""How much of its log is shown of a container that keeps `up` from being done."""
+"""How many log lines are shown of a container that does not become healthy."""
 
 
 class Compose(Stack):
-    """One Compose project, named after its DATA_DIR so that several live side by side."""
+    """One Compose project, named after its DATA_DIR, so that several can run on one host."""
 
     def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
         self._settings = settings
@@ -70,7 +69,7 @@ class Compose(Stack):
     def scale(self, consumers: int) -> None:
         if not any(container.runs for container in self._containers()):
             raise StackError("nothing runs here; `make up` starts it")
-        # Not with --no-deps: a worker started so counts as another one, and the next `up` would replace it.
+        # Not with --no-deps: the next `up` would replace a worker that was started with it.
         self._run("up", "--detach", "--no-recreate", f"--scale=consumers={consumers}", "consumers")
         self._wait_for_consumers(consumers)
 
@@ -107,7 +106,7 @@ class Compose(Stack):
     def missing(self) -> list[str]:
         containers = self._containers()
         run = [container for container in containers if container.runs]
-        # Of the workers there may be none on purpose; of the others there is always one.
+        # Zero workers may be intended. Of every other service there is one.
         wanted = {service: 0 if service == "consumers" else 1 for service in LONG_RUNNING}
         return [name for name, least in wanted.items() if _number(run, name) < max(least, _number(containers, name))]
 
@@ -124,7 +123,7 @@ class Compose(Stack):
     @property
     @override
     def workers_metrics_url(self) -> str | None:
-        return None  # each container has its own, and none is published
+        return None  # each container has its own port, and none is published
 
     @property
     @override
@@ -164,17 +163,19 @@ class Compose(Stack):
         return self._data_dir / "containers.env"
 
     def _write_names(self) -> None:
-        """What of our environment the containers see: what .env names. The values are not for Compose to read: in an
-        env_file with values it replaces `$NAME`, and a secret with a `$` would silently be another one."""
+        """Write the names of the variables that the containers get: those in .env.
+
+        Without values: Compose would replace `$NAME` in them, and so change a secret that contains a `$`.
+        """
         names = dotenv_file.read(DOTENV) if DOTENV.exists() else {}
         self._names_file.write_text("".join(f"{name}\n" for name in sorted(names)))
 
     def _last_words(self) -> str:
-        """What those containers wrote that are not as they should be."""
-        ill = {found.service for found in self._containers() if not found.done and found.health != "healthy"}
+        """Return the last log lines of the containers that are not healthy."""
+        unhealthy = {found.service for found in self._containers() if not found.done and found.health != "healthy"}
         return "".join(
             f"\nThe last lines of {service}:\n{text}"
-            for service in sorted(ill)
+            for service in sorted(unhealthy)
             if (text := self._run("logs", "--no-color", "--no-log-prefix", f"--tail={LOG_LINES}", service).strip())
         )
 
@@ -187,7 +188,7 @@ class Compose(Stack):
         ready.Waiter(time.monotonic() + self._settings.up_timeout_s).until("consumers", run, None, int)
 
     def _containers(self) -> list[Container]:
-        """All there are, running or not, without those that somebody made with `docker compose run`."""
+        """Return all containers, running or not, except those made with `docker compose run`."""
         ids = self._docker("ps", "--all", "--quiet", "--no-trunc", *self._filters()).split()
         lines = self._docker("inspect", f"--format={INSPECT}", *ids).splitlines() if ids else []
         return [read_container(container_id, line) for container_id, line in zip(ids, lines, strict=True)]
@@ -209,7 +210,7 @@ class Compose(Stack):
     def _compose_environment(self) -> dict[str, str]:
         chosen = state.read(self._data_dir)
         ports = {} if chosen is None else {f"{name.upper()}_PORT": str(port) for name, port in _published(chosen)}
-        # In full: where a folder is meant, Compose takes a bare name for that of a volume.
+        # Absolute paths, because Compose takes a bare name for that of a volume.
         sources = {
             "SOURCES_FILE": str(self._settings.sources_file.expanduser().resolve()),
             "HANDLERS_FOLDER": str(self._settings.handlers_folder.expanduser().resolve()),

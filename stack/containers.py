@@ -26,25 +26,25 @@ class Container:
     service: str
     container_id: str
     status: str
-    """As the engine says it: created, running, restarting, exited …"""
+    """The engine's word: created, running, restarting, exited …"""
     exit_code: int
     health: str
-    """healthy, unhealthy, starting; none where nobody checks."""
+    """healthy, unhealthy, starting; none without a health check."""
     process: Running
 
     @property
     def runs(self) -> bool:
-        """Whether there is a process."""
+        """Whether it has a running process."""
         return self.status == "running"
 
     @property
     def done(self) -> bool:
-        """Whether it ended, and well: what `migrate` does."""
+        """Whether it ended with exit code 0, as `migrate` does."""
         return self.status == "exited" and self.exit_code == 0
 
 
 def engine_answers() -> bool:
-    """Whether a container engine with Compose answers here."""
+    """Return whether a container engine with Compose answers."""
     docker = shutil.which("docker")
     if docker is None:
         return False

@@ -1,4 +1,4 @@
-"""Talks to the process manager of a running embedded stack."""
+"""A client of the process manager of an embedded stack."""
 
 import time
 from contextlib import chdir
@@ -18,29 +18,29 @@ EVENTS_ENDPOINT = "ipc://events.sock"
 """Relative to DATA_DIR, which only its owner may enter."""
 
 ANSWER_TIMEOUT_S = 5
-"""For a question; a command that waits for processes to end is given their limit on top."""
+"""For one command. Commands that wait for processes to end get the limit of those on top."""
 
 BUSY_PAUSE_S = 0.1
-"""The manager does one thing at a time, and refuses the next one meanwhile."""
+"""The pause before a command is repeated: the manager runs one at a time and refuses others meanwhile."""
 
 
 class ControlError(StackError):
-    """The process manager did not do what it was asked. The text is for the person on call."""
+    """The process manager failed to carry out a command."""
 
 
 class Control:
-    """The manager of one DATA_DIR. Changes the working folder of this process while it talks: see CONTROL_ENDPOINT."""
+    """The manager of one DATA_DIR. Its calls change this process' working folder meanwhile: see CONTROL_ENDPOINT."""
 
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
 
     @property
     def pid(self) -> int | None:
-        """The manager's pid; None where none runs."""
+        """The manager's pid; None if none runs."""
         return lock.owner(self._data_dir / "supervisor.pid")
 
     def answers(self) -> bool:
-        """Whether a manager runs and listens."""
+        """Return whether a manager runs and listens."""
         if self.pid is None:
             return False
         try:
@@ -50,34 +50,34 @@ class Control:
         return True
 
     def names(self) -> list[Name]:
-        """The programs it watches."""
+        """Return the programs it manages."""
         found: list[Name] = self._call("list")["watchers"]
         return found
 
     def start(self, name: Name) -> None:
-        """Starts a program's processes, if they do not run."""
+        """Start a program's processes unless they run."""
         self._call("start", name=name, waiting=True)
 
     def scale(self, name: Name, processes: int, timeout_s: float) -> None:
-        """Runs this many processes of a program; returns when those that had to go are gone."""
+        """Run this many processes of a program. Return once the superfluous ones have ended."""
         self._call("set", timeout_s, name=name, options={"numprocesses": processes}, waiting=True)
         if processes:
             self.start(name)
 
     def target(self, name: Name) -> int:
-        """How many processes of a program should run."""
+        """Return how many processes of a program should run."""
         return int(self._call("options", name=name)["options"]["numprocesses"])
 
     def pids(self, name: Name) -> list[int]:
-        """A program's processes."""
+        """Return the pids of a program's processes."""
         return [int(pid) for pid in self._call("list", name=name)["pids"]]
 
     def running(self) -> list[Running]:
-        """Every process that runs."""
+        """Return every running process."""
         return [process for name in self.names() for process in self._running(name)]
 
     def restarts(self, name: Name) -> int:
-        """How often a process of this program ended by itself and was started again."""
+        """Return how often a process of this program ended without having been stopped."""
         return int(self._call("options", name=name)["options"]["restarts"][0])
 
     def stop(self, name: Name, timeout_s: float) -> None:
@@ -89,7 +89,7 @@ class Control:
         self._call("quit")
 
     def _running(self, name: Name) -> list[Running]:
-        """Not by the manager's `stats`: it answers with an error while one of the processes has just died."""
+        """Avoids circus' `stats` command, which fails when one of the processes has just died."""
         restarts = self.restarts(name)
         return [Running(name, pid, age_s, restarts) for pid in self.pids(name) if (age_s := _age_s(pid)) is not None]
 
@@ -117,7 +117,7 @@ class Control:
 
 
 def _age_s(pid: int) -> float | None:
-    """How long the process has run; None where it has ended, whether its parent knows already or not."""
+    """Return the age of a process; None if it has ended, even if its parent has not reaped it."""
     try:
         process = psutil.Process(pid)
         return None if process.status() == psutil.STATUS_ZOMBIE else time.time() - process.create_time()

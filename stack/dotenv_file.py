@@ -32,16 +32,16 @@ SECRETS: Mapping[str, Callable[[], str]] = {
     "REDIS_PASSWORD": _hex,
     "POSTGRES_PASSWORD": _hex,
 }
-"""What `.env` must hold, and how a new value of it is made. None has a character that a shell or a URL would mind."""
+"""The secrets that `.env` must hold, and how to make each. None needs quoting in a shell or a URL."""
 
 
 def read(path: Path) -> dict[str, str]:
-    """The names and values of a `.env`, as pydantic-settings reads it; nothing where there is no file."""
+    """Return the names and values of a `.env`, as pydantic-settings reads it; empty without a file."""
     return {name: value for name, value in dotenv_values(path, interpolate=False).items() if value is not None}
 
 
 def complete(path: Path) -> list[str]:
-    """Adds the secrets that are missing or empty, keeps everything else, and names what was added."""
+    """Add the secrets that are missing or empty, keep everything else, and return the names of the added ones."""
     held = read(path) if path.exists() else {}
     missing = [name for name in SECRETS if not held.get(name)]
     if missing:

@@ -24,13 +24,13 @@ from stack.settings import Settings
 from stack.state import State
 
 MIGRATE_TIMEOUT_S = 600
-"""A migration of a large table takes its time, but not for ever."""
+"""A migration of a large table may take minutes."""
 
 PAUSE_S = 0.05
 
 
 class Embedded(Stack):
-    """One process manager and what it watches."""
+    """One process manager and its programs."""
 
     def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
         self._settings = settings
@@ -43,15 +43,15 @@ class Embedded(Stack):
         self._make_folders()
         with Lock(self._data_dir / "up.lock", self._settings.up_timeout_s) as lock:
             if not lock.held:
-                raise StackError("another `make up` or `make down` of this DATA_DIR is still at work; nothing was done")
+                raise StackError("another `make up` or `make down` of this DATA_DIR is still running; nothing was done")
             before = self._pids()
             if before and self._settings_changed():
-                show.say("The settings changed: everything is started again.")
+                show.say("The settings changed, so everything is restarted.")
                 self.down()
             if self._control.answers():
                 self._start_programs(self.plan())
             else:
-                # Held or not: a start that hangs elsewhere is no reason never to start here.
+                # Continues after the time-out without the lock: a stack that hangs must not prevent this start.
                 with Lock(_starting_lock(), self._settings.up_timeout_s):
                     self._start_manager()
                     self._start_programs(self.plan())
@@ -72,7 +72,7 @@ class Embedded(Stack):
         deadline = time.monotonic() + limit_s
         while self._control.pid == pid:
             if time.monotonic() > deadline:
-                raise StackError(f"the process manager (pid {pid}) still stops its programs after {limit_s:.0f} s")
+                raise StackError(f"the process manager (pid {pid}) has not stopped its programs within {limit_s:.0f} s")
             time.sleep(PAUSE_S)
         return True
 
@@ -115,7 +115,7 @@ class Embedded(Stack):
         return [name for name in self._control.names() if running.count(name) < self._control.target(name)]
 
     def plan(self) -> Plan:
-        """What this stack consists of, as it was chosen when it was started."""
+        """Return the programs and ports of this stack, as chosen when it was started."""
         chosen = state.read(self._data_dir)
         if chosen is None:
             raise StackError(f"no stack was ever started with DATA_DIR={self._data_dir}; `make up` starts one")
@@ -205,7 +205,7 @@ class Embedded(Stack):
         )
         if done.returncode != 0:
             output = done.stderr.strip() or done.stdout.strip()
-            raise StackError(f"the database could not be brought up to date; no event is lost meanwhile:\n{output}")
+            raise StackError(f"the migrations failed; no event is lost meanwhile:\n{output}")
 
     def _wait(self, waiter: Waiter, name: Name, answers: ready.Question) -> None:
         ours = name in self._control.names()
@@ -229,5 +229,5 @@ class Embedded(Stack):
 
 
 def _starting_lock() -> Path:
-    """Held from the choice of ports until all of them are listened on, so that two starts do not choose the same."""
+    """Return the lock that is held from choosing ports until all are bound, so that no two stacks choose the same."""
     return Path(tempfile.gettempdir()) / f"payment-webhooks-starting-{os.getuid()}.lock"

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 PAUSE_S = 0.05
-"""Between two attempts; a lock cannot be waited for with a limit."""
+"""Between two attempts: flock has no time-out."""
 
 
 class Lock:
@@ -35,7 +35,7 @@ class Lock:
         os.pwrite(self._file, str(os.getpid()).encode(), 0)
 
     def is_there(self) -> bool:
-        """Whether the file is still the one we hold; a folder that was deleted, or made anew, is not ours any more."""
+        """Return whether the path still names the file we hold, and not that of a folder created anew."""
         try:
             found = self._path.stat()
         except FileNotFoundError:
@@ -58,7 +58,7 @@ class Lock:
 
 
 def owner(path: Path) -> int | None:
-    """The pid of the process that holds the lock; None where nobody does."""
+    """Return the pid of the process that holds the lock; None if none does."""
     if not path.exists():
         return None
     with Lock(path) as lock:

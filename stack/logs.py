@@ -1,4 +1,4 @@
-"""`make logs`: what every program wrote, each line with its program's name."""
+"""`make logs`: the log lines of every program, each with the program's name."""
 
 import time
 from collections.abc import Iterator
@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import TextIO
 
 PAUSE_S = 0.2
-"""Between two looks at the files."""
+"""Between two checks of the files."""
 
 LINES = 20
-"""How many lines of the past each program is shown with."""
+"""How many past lines of each program are shown."""
 
 CHUNK_BYTES_MAX = 1_000_000
-"""How much of one log is read at a time."""
+"""How much of one log is read at once."""
 
 
 def show(logs: list[Path], out: TextIO, follow: bool, lines: int = LINES) -> None:
-    """Writes the last lines of each log, then, with `follow`, whatever is added, until it is interrupted."""
+    """Print the last lines of each log and, with `follow`, every line that is added, until interrupted."""
     width = max((len(log.stem) for log in logs), default=0)
     positions: dict[Path, int] = {}
     for log in logs:
@@ -30,7 +30,7 @@ def show(logs: list[Path], out: TextIO, follow: bool, lines: int = LINES) -> Non
 
 
 def added(log: Path, positions: dict[Path, int]) -> Iterator[str]:
-    """The whole lines added since the last look; a log that became shorter was rotated, and starts again."""
+    """Return the whole lines added since the last call. A log that became shorter was rotated and starts anew."""
     size = log.stat().st_size if log.exists() else 0
     if size < positions[log]:
         positions[log] = 0

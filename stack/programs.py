@@ -1,4 +1,4 @@
-"""Which programs an embedded stack is made of, and how each is run and stopped."""
+"""The programs of an embedded stack, and how each is started and stopped."""
 
 import os
 import signal
@@ -21,18 +21,18 @@ Name = Literal["valkey", "postgres", "consumers", "gateway"]
 LAUNCHER = Path(__file__).parent / "launch.py"
 
 ORDER: tuple[Name, ...] = ("valkey", "postgres", "consumers", "gateway")
-"""In this order they start; backwards they stop."""
+"""The order of starting. They stop in reverse."""
 
 SERVER_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
-"""What the servers see of our environment; the providers' secrets are none of their business."""
+"""The variables that the servers inherit; the providers' secrets are not among them."""
 
 SERVER_STOP_TIMEOUT_S = 120
-"""A server that is told to stop writes down what it holds; it is not killed for taking its time."""
+"""How long a server may take to write its data before it is killed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One watched program. `environment` holds secrets: it is given to the process and shown nowhere."""
+    """One managed program. `environment` holds secrets and is shown nowhere."""
 
     name: Name
     argv: list[str]
@@ -45,7 +45,7 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything one stack consists of. `valkey` and `postgres` are None where the user brings their own."""
+    """Everything one stack consists of. `valkey` and `postgres` are None where a setting names another server."""
 
     settings: Settings
     ports: Ports
@@ -55,24 +55,24 @@ class Plan:
 
     @property
     def redis_url(self) -> str:
-        """Where the parts find Redis. Holds the password."""
+        """The address of Redis. Contains the password."""
         return self.valkey.url() if self.valkey else _given(self.settings.redis_url)
 
     @property
     def database_url(self) -> str:
-        """Where the parts find Postgres. Holds the password."""
+        """The address of Postgres. Contains the password."""
         return self.postgres.url() if self.postgres else _given(self.settings.database_url)
 
     @property
     def gateway_url(self) -> str:
-        """Where providers, seen from this host, find the gateway."""
+        """The address of the gateway, as seen from this host."""
         host = self.settings.gateway_host
         shown = HOST if host in ("0.0.0.0", "::", "") else f"[{host}]" if ":" in host else host  # noqa: S104
         return f"http://{shown}:{self.ports.gateway}"
 
     @property
     def environment(self) -> dict[str, str]:
-        """What every part is told: the environment given to us, and where everything is."""
+        """The environment of gateway, workers and commands: ours, and the addresses of all parts."""
         return {
             **self.environ,
             "DATA_DIR": str(self.settings.data_dir),
@@ -85,7 +85,7 @@ class Plan:
         }
 
     def programs(self) -> list[Program]:
-        """The programs in the order they start."""
+        """Return the programs in the order of starting."""
         found: list[Program] = []
         plain = {name: self.environ[name] for name in SERVER_ENVIRONMENT if name in self.environ}
         if self.valkey:
@@ -110,29 +110,29 @@ class Plan:
 
 
 def plan(settings: Settings, ports: Ports, environ: Mapping[str, str]) -> Plan:
-    """The plan of one stack. Where the user names a server of their own, none is started in its place."""
+    """Return the plan of one stack. A server that a setting names is used, and none is started in its place."""
     data_dir = settings.data_dir
     valkey = Valkey(data_dir / "valkey", ports.redis, settings.redis_password.get_secret_value())
     postgres = Postgres(data_dir / "postgres", ports.postgres, settings.postgres_password.get_secret_value())
-    # The URL of our own server may come back to us, where somebody exported what stack.env says.
+    # The setting may be the URL of our own server, if somebody exported stack.env.
     valkey_ours = _given(settings.redis_url) in ("", valkey.url())
     postgres_ours = _given(settings.database_url) in ("", postgres.url())
     return Plan(settings, ports, environ, valkey if valkey_ours else None, postgres if postgres_ours else None)
 
 
 def launched(log: Path, death_signal: signal.Signals, argv: list[str]) -> list[str]:
-    """`argv`, by way of launch.py, so that it writes to this log and ends with the process that starts it."""
+    """Wrap `argv` in launch.py, so that it writes to this log and ends with this process."""
     launcher = [sys.executable, "-I", "-S", str(LAUNCHER), str(log)]
     return [*launcher, str(int(death_signal)), str(os.getpid()), *argv]
 
 
 def log_file(data_dir: Path, name: str) -> Path:
-    """Where a program's output goes."""
+    """Return the log file of a program."""
     return data_dir / "log" / f"{name}.log"
 
 
 def metrics_dir(data_dir: Path) -> Path:
-    """What the workers share to answer /metrics as one."""
+    """Return the folder through which the workers share their metrics."""
     return data_dir / "metrics" / "consumers"
 
 

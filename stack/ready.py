@@ -1,4 +1,4 @@
-"""Waiting until what was started answers, with a limit, and with the log's last lines where it does not."""
+"""Waiting, with a limit, until a started program answers. The error contains the last lines of its log."""
 
 import asyncio
 import http.client
@@ -19,50 +19,50 @@ from stack.base import StackError
 from stack.ports import HOST
 
 Question = Callable[[], Coroutine[None, None, str]]
-"""Answers "" once it is ready, else the reason why not."""
+"""Returns "" once the program is ready, else the reason why it is not."""
 
 PAUSE_S = 0.1
-"""Between two questions."""
+"""Between two checks."""
 
 ANSWER_TIMEOUT_S = 5
-"""For one question."""
+"""For one check."""
 
 QUESTIONS_PER_WORKER = 8
-"""The system spreads connections over the workers by chance; with so many, all of them are met nearly always."""
+"""The system assigns connections to workers at random. This many reach all of them nearly always."""
 
 LOG_LINES = 20
 """How much of a log is shown when its program does not answer."""
 
 RESTARTS_MAX = 3
-"""A program that was started again this often while we waited will not answer later either."""
+"""A program that was restarted this often while we waited is not expected to answer any more."""
 
 
 class NotReadyError(StackError):
-    """Something that was started does not answer. The text has its last log lines."""
+    """A started program does not answer. The text contains the last lines of its log."""
 
 
 class WrongPasswordError(StackError):
-    """A server runs, but with another password than ours; waiting does not help."""
+    """A server runs with another password than ours; waiting does not help."""
 
 
 @dataclass(frozen=True, slots=True)
 class Waiter:
-    """Asks again and again until `deadline` (monotonic)."""
+    """Repeats checks until `deadline` (monotonic)."""
 
     deadline: float
 
     def until(
         self, name: str, answers: Question, log: Path | None, restarts: Callable[[], int], fallback: Path | None = None
     ) -> None:
-        """Returns when `answers` gives "", which is else the reason why not.
+        """Wait until `answers` returns "". Raise NotReadyError with its last reason at the deadline.
 
-        Where `log` says nothing, the program did not even begin, and `fallback` may know why.
+        The error shows the end of `log`, or of `fallback` if the program did not start and so wrote nothing.
         """
         restarts_before = restarts()
         while reason := asyncio.run(_bounded(answers)):
             tries = restarts() - restarts_before
             if tries >= RESTARTS_MAX or time.monotonic() > self.deadline:
-                again = f" It was started again {tries} times." if tries else ""
+                again = f" It was restarted {tries} times." if tries else ""
                 raise NotReadyError(f"{name} does not answer: {reason}.{again}{tail(log) or tail(fallback)}")
             time.sleep(PAUSE_S)
 
@@ -75,19 +75,19 @@ async def _bounded(answers: Question) -> str:
 
 
 def tail(log: Path | None, lines: int = LOG_LINES) -> str:
-    """The last lines of a log, ready to be shown below a sentence."""
+    """Return the last lines of a log, to be appended to a sentence."""
     last = log.read_text(errors="replace").splitlines()[-lines:] if log and log.exists() else []
     return f" The last lines of {log}:\n" + "\n".join(f"  {line}" for line in last) if last else ""
 
 
 async def postgres_answers(url: str) -> str:
-    """Empty once PostgreSQL takes our connection."""
+    """Return "" once PostgreSQL accepts a connection."""
     try:
         connection = await asyncpg.connect(url, timeout=ANSWER_TIMEOUT_S)
     except asyncpg.InvalidPasswordError as error:
         raise WrongPasswordError(
-            "PostgreSQL refuses our password: its data was made with another POSTGRES_PASSWORD than .env has now. "
-            "Put the old one back, or choose another DATA_DIR."
+            "PostgreSQL refuses our password: its data was created with another POSTGRES_PASSWORD than .env has now. "
+            "Restore the old one, or choose another DATA_DIR."
         ) from error
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
         return str(error) or type(error).__name__
@@ -96,7 +96,7 @@ async def postgres_answers(url: str) -> str:
 
 
 async def redis_answers(url: str) -> str:
-    """Empty once Redis answers PING."""
+    """Return "" once Redis answers PING."""
     client = Redis.from_url(
         url, socket_timeout=ANSWER_TIMEOUT_S, socket_connect_timeout=ANSWER_TIMEOUT_S, retry=Retry(NoBackoff(), 0)
     )
@@ -110,17 +110,17 @@ async def redis_answers(url: str) -> str:
 
 
 async def gateway_answers(url: str) -> str:
-    """Empty once the gateway says that it can accept an event and make it durable."""
+    """Return "" once the gateway reports that it can accept events and make them durable."""
     status, body = await asyncio.to_thread(ask, url)
     return "" if status == 200 else body
 
 
 async def workers_answer(port: int, pids: Collection[int]) -> str:
-    """Empty once each of these workers says that it reads. They share the port, and any of them may take a question."""
+    """Return "" once each of these workers reports that it reads. They share the port; any of them may answer."""
     if port == 0:
         return ""
     ready: set[int] = set()
-    reason = "none was asked"
+    reason = "none has answered"
     for _ in range(QUESTIONS_PER_WORKER * len(pids)):
         status, body = await asyncio.to_thread(ask, f"http://{HOST}:{port}")
         if status == 200:
@@ -132,7 +132,7 @@ async def workers_answer(port: int, pids: Collection[int]) -> str:
 
 
 def ask(url: str, path: str = "/readyz") -> tuple[int, str]:
-    """The status and text of a page; 0 and the reason where there is no answer. Asks itself, not a proxy."""
+    """Return the status and text of a page; 0 and the reason without an answer. Ignores proxy settings."""
     address = urlsplit(url)
     connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=ANSWER_TIMEOUT_S)
     try:

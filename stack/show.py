@@ -1,4 +1,4 @@
-"""What a person sees: tables of what runs, and where it is."""
+"""Terminal output: sentences, tables of processes, and JSON."""
 
 import json
 import sys
@@ -15,17 +15,17 @@ ERR = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def say(text: str) -> None:
-    """One line for the person at the terminal."""
+    """Print one line."""
     OUT.print(text, markup=False)
 
 
 def complain(text: str) -> None:
-    """What went wrong, to standard error."""
+    """Print an error to standard error."""
     ERR.print(text, markup=False)
 
 
 def processes(running: Sequence[Running]) -> None:
-    """A table of what runs."""
+    """Print a table of processes."""
     table = Table("program", "pid", "up", "restarts", box=None, pad_edge=False, header_style="bold")
     for process in running:
         table.add_row(process.name, str(process.pid), duration(process.uptime_s), str(process.restarts))
@@ -33,18 +33,18 @@ def processes(running: Sequence[Running]) -> None:
 
 
 def as_json(value: object) -> None:
-    """For scripts."""
+    """Print JSON for scripts."""
     sys.stdout.write(json.dumps(value, indent=2) + "\n")
 
 
 def missing(names: Sequence[str]) -> None:
-    """What should run and does not."""
+    """Print which programs should run and do not."""
     if names:
         OUT.print(f"Not running, or not in full number: {', '.join(names)}. `make logs` shows why.", markup=False)
 
 
 def status_json(running: Sequence[Running], missing: Sequence[str], consumers: str | None) -> dict[str, object]:
-    """The same for scripts. `consumers` is what `python -m consumers status --json` wrote."""
+    """Return the status for scripts. `consumers` is the output of `python -m operations status --json`."""
     return {
         "processes": [asdict(process) for process in running],
         "missing": list(missing),
@@ -53,7 +53,7 @@ def status_json(running: Sequence[Running], missing: Sequence[str], consumers: s
 
 
 def duration(seconds: float) -> str:
-    """A duration in the largest two units, as `3 h 12 m`."""
+    """Return a duration in its two largest units, as `3 h 12 m`."""
     units = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
     left = int(seconds)
     parts: list[str] = []

@@ -1,4 +1,4 @@
-"""What the stack chose and keeps in DATA_DIR: its kind and ports for itself, `stack.env` for every other tool."""
+"""The choices of `make up`, kept in DATA_DIR: kind and ports in stack.json, addresses for other tools in stack.env."""
 
 import hashlib
 import os
@@ -21,7 +21,7 @@ METRICS_PORT = 9100
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where everything listens; a port of a server that is not ours is chosen too, and not used."""
+    """The ports of all programs. One is chosen, and not used, even for a server that a setting names."""
 
     redis: int
     postgres: int
@@ -31,7 +31,7 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What was chosen at the last `make up`."""
+    """The choices of the last `make up`."""
 
     kind: Kind
     ports: Ports
@@ -42,18 +42,18 @@ _STATE = TypeAdapter(State)
 
 
 def read(data_dir: Path) -> State | None:
-    """What the last `make up` chose; None where there was none."""
+    """Return the choices of the last `make up`; None before the first."""
     path = data_dir / "stack.json"
     return _STATE.validate_json(path.read_bytes()) if path.exists() else None
 
 
 def write(data_dir: Path, state: State) -> None:
-    """Remembers the choice, so that a restart keeps it."""
+    """Store the choices, so that a restart keeps them."""
     _replace(data_dir / "stack.json", TypeAdapter(dict[str, object]).dump_json(asdict(state), indent=2).decode() + "\n")
 
 
 def choose_ports(before: Ports | None, asked: Mapping[str, int | None]) -> Ports:
-    """The ports that are asked for by name, else those of before where they are free again, the usual, or free ones."""
+    """Return the ports that settings name; for the others the previous ones, the usual ones or free ones."""
     chosen = {name: port for name, port in asked.items() if port is not None}
     for name, port in chosen.items():
         if port and not is_free(port):
@@ -69,7 +69,7 @@ def choose_ports(before: Ports | None, asked: Mapping[str, int | None]) -> Ports
 
 
 def settings_digest(files: Iterable[Path], values: Iterable[str] = ()) -> str:
-    """Differs when one of these files or values does: what runs was started with the old ones."""
+    """Return a digest of files and values, by which a changed setting is noticed."""
     digest = hashlib.sha256()
     for value in values:
         digest.update(f"{len(value)} {value}".encode())
@@ -80,7 +80,7 @@ def settings_digest(files: Iterable[Path], values: Iterable[str] = ()) -> str:
 
 
 def write_environment(data_dir: Path, gateway_url: str, redis_url: str, database_url: str) -> None:
-    """`stack.env`: where everything is, with the passwords, readable by its owner only."""
+    """Write `stack.env`: all addresses, with passwords, readable by its owner only."""
     values = {"GATEWAY_URL": gateway_url, "REDIS_URL": redis_url, "DATABASE_URL": database_url}
     _replace(data_dir / "stack.env", "".join(f"{name}={_dotenv_quoted(value)}\n" for name, value in values.items()))
 
@@ -91,7 +91,7 @@ def _dotenv_quoted(value: str) -> str:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Writes a file that is there whole or not at all, readable by its owner only."""
+    """Write a file atomically, readable by its owner only."""
     new = path.with_name(path.name + ".new")
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(text)

@@ -1,7 +1,7 @@
-"""PostgreSQL refuses to run as root. As root it runs under another user, and no folder that is not ours is changed.
+"""Runs PostgreSQL, which refuses to run as root, under another user, without changing folders that are not ours.
 
-Where that user can reach the program and its data, dropping the user is enough. Where they lie below a folder it may
-not enter (a checkout in /root, a `mkdtemp`), it keeps one ambient capability that lets it read and enter, nothing else.
+If a folder above the program or its data is closed to that user (a checkout in /root, a `mkdtemp`), the process keeps
+one ambient capability, which lets it read and enter folders.
 """
 
 import os
@@ -15,25 +15,26 @@ from pathlib import Path
 from stack.base import StackError
 
 CAPABILITIES = {"dac_read_search": 2, "dac_override": 1}
-"""What lets a process enter a closed folder, and its bit, the narrower first. Containers often have only the second."""
+"""Capabilities that let a process enter a closed folder, with their bits, the narrower first. Containers often have
+only the second."""
 
 FALLBACK_USER = "nobody"
 
 
 class UnprivilegedError(StackError):
-    """PostgreSQL cannot be run as somebody else than root here. The text says what to do."""
+    """PostgreSQL cannot be run as another user than root here. The text says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """Under whom a program runs, and the capability it needs to reach its files (None: it reaches them)."""
+    """The user that a program runs as, and the capability it needs to reach its files, if any."""
 
     uid: int
     gid: int
     capability: str | None
 
     def command(self, argv: list[str], death_signal: str | None = None) -> list[str]:
-        """`argv` wrapped, in the foreground and with the same pid. `death_signal`: sent to it when its parent dies."""
+        """Wrap `argv`; foreground and pid stay the same. `death_signal` is sent to it when its parent dies."""
         wrapped = [_setpriv(), f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups"]
         if self.capability:
             # access(2), by which PostgreSQL looks for its own files, forgets capabilities unless this bit is set.
@@ -45,10 +46,10 @@ class Drop:
 
 
 def decide(paths: Iterable[Path], owner_of: Path) -> Drop | None:
-    """How to run a program that must reach `paths`; None where we are not root and nothing is to be done.
+    """Return how to run a program that must reach `paths`; None if we are not root.
 
-    The user is the owner of the nearest existing folder at or above `owner_of`, or nobody where that is root or has no
-    name, which PostgreSQL asks for.
+    The user is the owner of the nearest existing folder at or above `owner_of`, or `nobody` if that owner is root or
+    has no name, which PostgreSQL requires.
     """
     if os.geteuid() != 0:
         return None
@@ -74,7 +75,7 @@ def _nearest(path: Path) -> Path:
 
 
 def unreachable(path: Path, uid: int, gid: int) -> list[Path]:
-    """The folders above `path` that this user may not enter."""
+    """Return the folders above `path` that this user may not enter."""
     return [folder for folder in path.resolve().parents if folder.exists() and not _may_enter(folder, uid, gid)]
 
 
@@ -99,7 +100,7 @@ def _capability(blocked: Path) -> str:
 
 
 def _bounding_set() -> int:
-    """The capabilities this process may hand on; none where the system has no such thing."""
+    """Return the capabilities that this process may pass on, as bits; 0 if the system has none."""
     status = Path("/proc/self/status")
     if not status.exists():
         return 0
@@ -111,7 +112,7 @@ def _setpriv() -> str:
     found = shutil.which("setpriv", path=os.defpath + ":/usr/sbin:/sbin")
     if found is None:
         raise UnprivilegedError(
-            "PostgreSQL refuses to run as root, and setpriv (package util-linux), which would run it as somebody else, "
+            "PostgreSQL refuses to run as root, and setpriv (package util-linux), which would run it as another user, "
             "is not installed. Install it, or run make as an ordinary user."
         )
     return found

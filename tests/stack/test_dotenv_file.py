@@ -31,7 +31,7 @@ def test_the_standard_webhooks_secret_is_base64_of_a_whole_key(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("before", ["WEBHOOK_SECRET=mine", "WEBHOOK_SECRET=mine\n", "A=1\nWEBHOOK_SECRET='mine'\n#x"])
-def test_what_is_there_is_kept_and_only_what_is_missing_is_added(tmp_path: Path, before: str) -> None:
+def test_existing_lines_are_kept_and_only_missing_secrets_are_added(tmp_path: Path, before: str) -> None:
     path = tmp_path / ".env"
     path.write_text(before)
     assert "WEBHOOK_SECRET" not in complete(path)
@@ -47,7 +47,7 @@ def test_an_empty_value_counts_as_missing(tmp_path: Path) -> None:
     assert read(path)["REDIS_PASSWORD"]
 
 
-def test_a_second_time_changes_nothing(tmp_path: Path) -> None:
+def test_a_second_call_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / ".env"
     complete(path)
     before = path.read_bytes()
@@ -55,7 +55,7 @@ def test_a_second_time_changes_nothing(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_a_file_that_others_could_read_is_closed_once_secrets_are_added(tmp_path: Path) -> None:
+def test_a_file_that_others_could_read_becomes_private_once_secrets_are_added(tmp_path: Path) -> None:
     path = tmp_path / ".env"
     path.write_text("A=1\n")
     path.chmod(0o644)

@@ -1,4 +1,4 @@
-"""What no engine runs here is at least held to its shape: the compose file, the image, the Makefile, what CI runs."""
+"""The shape of compose.yaml, the Dockerfile, the Makefile and the CI files, which no engine runs here."""
 
 import os
 import re
@@ -17,7 +17,7 @@ PART = COMPOSE.partition("x-part:")[2].partition("services:")[0]
 
 
 def setting(service: str, name: str) -> str:
-    """The line that sets it: the service's own, or the one it shares with the other parts."""
+    """Return the line that sets it: the service's own, or the one it shares with other services."""
     own = SERVICES[service]
     shared = (PART if "<<: *part" in own else "") + CONFINED
     for text, indent in ((own, 4), (shared, 2)):
@@ -26,12 +26,12 @@ def setting(service: str, name: str) -> str:
     return ""
 
 
-def test_the_processes_are_those_of_the_picture() -> None:
+def test_the_services_are_the_processes_of_the_picture() -> None:
     assert set(SERVICES) == {"valkey", "postgres", "migrate", "gateway", "consumers"}
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_container_can_do_no_more_than_it_must(service: str) -> None:
+def test_a_container_has_no_superfluous_rights(service: str) -> None:
     assert "<<: *part" in SERVICES[service] or "<<: *confined" in SERVICES[service]
     assert setting(service, "read_only").endswith("true")
     assert "[ALL]" in setting(service, "cap_drop")
@@ -41,14 +41,14 @@ def test_a_container_can_do_no_more_than_it_must(service: str) -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_container_says_how_it_is_and_is_given_time_to_stop(service: str) -> None:
+def test_a_container_has_a_health_check_and_time_to_stop(service: str) -> None:
     assert setting(service, "healthcheck")
     assert setting(service, "stop_grace_period")
     assert setting(service, "logging")
 
 
 @pytest.mark.parametrize("service", ["valkey", "postgres"])
-def test_a_server_keeps_its_data_and_is_reached_from_this_host_only(service: str) -> None:
+def test_a_server_keeps_its_data_and_is_reachable_from_this_host_only(service: str) -> None:
     assert f"{service}:/" in setting(service, "volumes")
     assert '["127.0.0.1:' in setting(service, "ports")
 
@@ -59,7 +59,7 @@ def test_valkey_keeps_every_write_and_evicts_nothing() -> None:
         assert option in command
 
 
-def test_nobody_works_before_the_schema_is_there() -> None:
+def test_no_worker_starts_before_the_migrations_are_done() -> None:
     assert "service_completed_successfully" in setting("consumers", "depends_on")
     assert 'restart: "no"' in SERVICES["migrate"]
 
@@ -70,12 +70,12 @@ def test_the_workers_see_the_users_handlers() -> None:
     assert "HANDLERS_FOLDER: /handlers\n" in own
 
 
-def test_no_password_is_written_down() -> None:
+def test_no_password_is_in_the_compose_file() -> None:
     for value in re.findall(r"PASSWORD: (.+)", COMPOSE):
         assert value.startswith("${")
 
 
-def test_the_image_holds_no_secret_and_runs_as_nobody_in_particular() -> None:
+def test_the_image_contains_no_secret_and_runs_as_an_ordinary_user() -> None:
     assert re.search(r"^USER \d+:\d+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     assert "--require-hashes" in (ROOT / "Dockerfile").read_text()
     lines = (ROOT / ".dockerignore").read_text().splitlines()
@@ -83,7 +83,7 @@ def test_the_image_holds_no_secret_and_runs_as_nobody_in_particular() -> None:
     assert not [line for line in lines if line.startswith("!") and ("env" in line or line == "!.")]
 
 
-def test_one_image_is_built_once_and_looked_for_nowhere_else() -> None:
+def test_the_image_is_built_once_and_never_pulled() -> None:
     assert re.findall(r"^ +build:", COMPOSE, re.MULTILINE) == ["    build:"]
     assert "build: ." in setting("migrate", "build")
     assert "never" in setting("gateway", "pull_policy")
@@ -94,7 +94,7 @@ def test_a_file_only_its_owner_may_read_is_readable_in_the_image() -> None:
     assert "chmod -R a+rX" in (ROOT / "Dockerfile").read_text()
 
 
-def test_what_the_image_copies_is_there_and_not_ignored() -> None:
+def test_files_that_the_image_copies_exist_and_are_not_ignored() -> None:
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     for name in re.findall(r"^COPY (?!--)(\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE):
         assert (ROOT / name).exists()
@@ -105,7 +105,7 @@ def make(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["make", *arguments], cwd=cwd, capture_output=True, text=True, check=False, timeout=60)
 
 
-def test_make_alone_lists_what_there_is() -> None:
+def test_make_alone_lists_the_targets() -> None:
     shown = make()
     assert shown.returncode == 0
     for target in ("up", "down", "consumers", "status", "replay", "audit", "demo", "test", "prove"):
@@ -113,24 +113,24 @@ def test_make_alone_lists_what_there_is() -> None:
 
 
 @pytest.mark.parametrize("target", ["consumers", "replay", "discard", "resolve", "release"])
-def test_a_target_that_needs_to_know_more_says_so(tmp_path: Path, target: str) -> None:
-    said = make("--file", str(ROOT / "Makefile"), "--old-file", ".venv/runtime", target, cwd=_with_venv(tmp_path))
-    assert said.returncode != 0
-    assert f"make {target} " in said.stdout
+def test_a_target_without_its_argument_shows_an_example(tmp_path: Path, target: str) -> None:
+    shown = make("--file", str(ROOT / "Makefile"), "--old-file", ".venv/runtime", target, cwd=_with_venv(tmp_path))
+    assert shown.returncode != 0
+    assert f"make {target} " in shown.stdout
 
 
 def test_an_old_python_is_refused_in_one_sentence(tmp_path: Path) -> None:
     old = tmp_path / "python"
     old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.8.1 || exit 1\n')
     old.chmod(0o755)
-    said = make("--file", str(ROOT / "Makefile"), f"PYTHON={old}", ".venv/bin/python", cwd=tmp_path)
-    assert said.returncode != 0
-    assert "Python 3.11 or later is needed" in said.stdout
-    assert "3.8.1" in said.stdout
+    shown = make("--file", str(ROOT / "Makefile"), f"PYTHON={old}", ".venv/bin/python", cwd=tmp_path)
+    assert shown.returncode != 0
+    assert "Python 3.11 or later is needed" in shown.stdout
+    assert "3.8.1" in shown.stdout
     assert not (tmp_path / ".venv").exists()
 
 
-def test_ci_runs_what_everybody_runs() -> None:
+def test_ci_runs_the_same_commands_as_a_developer() -> None:
     script = (ROOT / ".ci" / "run").read_text()
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
     for command in ("make lint", "make test"):
@@ -139,7 +139,7 @@ def test_ci_runs_what_everybody_runs() -> None:
 
 
 def _with_venv(folder: Path) -> Path:
-    """A folder in which make finds everything installed already."""
+    """Create a folder in which make finds everything already installed."""
     (folder / ".venv" / "bin").mkdir(parents=True)
     (folder / "requirements.lock").touch()
     for name in ("bin/python", "runtime"):

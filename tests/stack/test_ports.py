@@ -10,7 +10,7 @@ from stack.state import Ports, choose_ports
 
 @contextmanager
 def listening() -> Iterator[int]:
-    """A port that somebody else has."""
+    """Yield a port that another program listens on."""
     with socket.create_server((HOST, 0)) as server:
         yield server.getsockname()[1]
 
@@ -20,13 +20,13 @@ def test_a_free_port_can_be_listened_on() -> None:
         pass
 
 
-def test_a_port_somebody_listens_on_is_not_free() -> None:
+def test_a_port_that_a_program_listens_on_is_not_free() -> None:
     with listening() as port:
         assert not is_free(port)
     assert is_free(port)
 
 
-def test_the_usual_port_is_taken_only_where_it_is_free_and_not_promised() -> None:
+def test_the_usual_port_is_chosen_only_if_it_is_free_and_not_already_chosen() -> None:
     usual = free_port()
     assert usual_or_free(usual) == usual
     assert usual_or_free(usual, {usual}) != usual
@@ -51,13 +51,13 @@ def test_a_port_taken_meanwhile_is_replaced_and_the_others_are_kept() -> None:
     )
 
 
-def test_no_two_are_the_same() -> None:
+def test_no_port_is_chosen_twice() -> None:
     wanted = free_port()
     chosen = choose_ports(Ports(wanted, wanted, wanted, wanted), {})
     assert len({chosen.redis, chosen.postgres, chosen.gateway, chosen.consumers_metrics}) == 4
 
 
-def test_a_port_asked_for_by_name_is_used_or_refused_never_replaced() -> None:
+def test_a_port_that_a_setting_names_is_used_or_refused_never_replaced() -> None:
     asked = free_port()
     assert choose_ports(None, {"gateway": asked, "consumers_metrics": 0}).gateway == asked
     with listening() as taken, pytest.raises(PortTakenError, match=rf"{taken} \(GATEWAY_PORT\)"):

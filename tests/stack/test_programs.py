@@ -18,39 +18,39 @@ def planned(tmp_path: Path, **given: str) -> Plan:
     return plan(settings, PORTS, {"STRIPE_WEBHOOK_SECRET": SECRET, "PATH": "/bin"})
 
 
-def test_everything_is_started_in_order(tmp_path: Path) -> None:
+def test_programs_are_started_in_order(tmp_path: Path) -> None:
     (tmp_path / "valkey").mkdir()
     assert [program.name for program in planned(tmp_path).programs()] == list(ORDER)
 
 
-def test_a_server_of_the_users_is_used_as_it_is(tmp_path: Path) -> None:
+def test_a_server_that_a_setting_names_is_used_and_none_is_started(tmp_path: Path) -> None:
     theirs = planned(tmp_path, redis_url="rediss://theirs:1/0", database_url="postgresql://theirs/db")
     assert [program.name for program in theirs.programs()] == ["consumers", "gateway"]
     assert theirs.environment["REDIS_URL"] == "rediss://theirs:1/0"
     assert theirs.environment["DATABASE_URL"] == "postgresql://theirs/db"
 
 
-def test_our_own_url_handed_back_to_us_is_still_ours(tmp_path: Path) -> None:
+def test_our_own_url_as_a_setting_still_starts_our_server(tmp_path: Path) -> None:
     ours = planned(tmp_path)
     again = planned(tmp_path, redis_url=ours.redis_url, database_url=ours.database_url)
     assert again.valkey
     assert again.postgres
 
 
-def test_the_servers_are_not_told_the_providers_secrets(tmp_path: Path) -> None:
+def test_the_servers_do_not_get_the_providers_secrets(tmp_path: Path) -> None:
     for program in planned(tmp_path).programs():
         assert (SECRET in program.environment.values()) == program.waits_for_servers
         assert SECRET not in repr(program)
 
 
-def test_the_parts_are_told_where_everything_is(tmp_path: Path) -> None:
+def test_the_programs_get_all_addresses(tmp_path: Path) -> None:
     environment = planned(tmp_path).environment
     assert environment["GATEWAY_URL"] == "http://127.0.0.1:3"
     assert environment["CONSUMERS_METRICS_PORT"] == "4"
     assert environment["DATA_DIR"] == str(tmp_path)
 
 
-def test_the_users_handlers_make_another_stack_and_so_does_their_code(tmp_path: Path) -> None:
+def test_a_change_of_the_handlers_or_their_code_changes_the_digest(tmp_path: Path) -> None:
     folder = tmp_path / "shop"
     folder.mkdir()
     digests = {Settings(handlers_folder=folder).digest}

@@ -1,4 +1,4 @@
-"""The embedded servers themselves: below a folder only its owner may enter, as pytest's are."""
+"""The embedded servers, with their data in a folder that only its owner may enter."""
 
 import stat
 from pathlib import Path
@@ -11,7 +11,7 @@ from stack.postgres import Postgres, PostgresError
 from stack.valkey import Valkey
 from tests.support.servers import PostgresServer, ValkeyServer
 
-PASSWORD = "p@ss wörd'\"\\%/?#$x"  # nothing of it may end a quotation or a URL early
+PASSWORD = "p@ss wörd'\"\\%/?#$x"  # characters that end quotations and URLs if they are not escaped
 
 
 def test_valkey_keeps_every_write_and_evicts_nothing(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ async def test_any_password_works(tmp_path: Path) -> None:
         server.stop()
 
 
-async def test_postgres_is_made_once_and_again_where_it_was_half_made(tmp_path: Path) -> None:
+async def test_an_unfinished_cluster_is_created_anew_and_a_finished_one_is_kept(tmp_path: Path) -> None:
     server = PostgresServer(tmp_path)
     (tmp_path / "data" / "half-made" / "base").mkdir(parents=True)
     server.start()
@@ -56,7 +56,7 @@ async def test_postgres_is_made_once_and_again_where_it_was_half_made(tmp_path: 
     assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["cluster"]
 
 
-async def test_postgres_wants_the_password(tmp_path: Path) -> None:
+async def test_postgres_refuses_a_wrong_password(tmp_path: Path) -> None:
     server = PostgresServer(tmp_path)
     server.start()
     try:
@@ -66,7 +66,7 @@ async def test_postgres_wants_the_password(tmp_path: Path) -> None:
         server.stop()
 
 
-def test_a_program_that_cannot_be_made_says_why(tmp_path: Path) -> None:
+def test_a_cluster_that_cannot_be_created_is_reported_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     with pytest.raises(PostgresError, match="initdb"):
         Postgres(tmp_path / "data", 1, "x", bin_dir=tmp_path / "bin").initialise()

@@ -14,7 +14,7 @@ URLS = [
 ]
 
 
-def test_what_was_chosen_is_read_back(tmp_path: Path) -> None:
+def test_stored_choices_are_read_back(tmp_path: Path) -> None:
     assert state.read(tmp_path) is None
     chosen = State("embedded", Ports(1, 2, 3, 4), "digest")
     state.write(tmp_path, chosen)
@@ -22,7 +22,7 @@ def test_what_was_chosen_is_read_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("url", URLS)
-def test_stack_env_is_read_back_as_it_was(tmp_path: Path, url: str) -> None:
+def test_stack_env_is_read_back_unchanged(tmp_path: Path, url: str) -> None:
     state.write_environment(tmp_path, "http://127.0.0.1:8080", url, url)
     read = dotenv_file.read(tmp_path / "stack.env")
     assert read == {"GATEWAY_URL": "http://127.0.0.1:8080", "REDIS_URL": url, "DATABASE_URL": url}

@@ -26,13 +26,13 @@ def test_a_crash_loop_slows_down_and_never_gives_up() -> None:
         (START_UP_S, 1, True, False),
     ],
 )
-def test_a_killed_worker_of_several_did_not_fail_to_start(
+def test_a_killed_process_did_not_fail_to_start_if_others_of_its_program_run(
     age_s: float, exit_code: int | None, others_run: bool, failed: bool
 ) -> None:
     assert failed_to_start(age_s, exit_code, others_run) is failed
 
 
-def test_a_log_is_moved_aside_above_its_limit_while_its_writer_goes_on(tmp_path: Path) -> None:
+def test_a_log_above_its_limit_is_rotated_while_its_writer_continues(tmp_path: Path) -> None:
     log, small = tmp_path / "gateway.log", tmp_path / "consumers.log"
     small.write_text("short")
     with log.open("a") as writer:
@@ -45,7 +45,7 @@ def test_a_log_is_moved_aside_above_its_limit_while_its_writer_goes_on(tmp_path:
     assert small.read_text() == "short"
 
 
-def test_following_gives_whole_lines_and_survives_a_rotation(tmp_path: Path) -> None:
+def test_following_returns_whole_lines_and_survives_a_rotation(tmp_path: Path) -> None:
     log = tmp_path / "gateway.log"
     log.write_text("old\n")
     positions = {log: 4}

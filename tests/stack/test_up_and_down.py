@@ -1,4 +1,4 @@
-"""The embedded stack as a person uses it, and what the kernel does to it: up, scale, kill -9, down."""
+"""The embedded stack, run by its commands: up, scale, kill -9, down."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from tests.support.wait import until_sync
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Iterator[Checkout]:
-    """Stopped at the end, whatever happened."""
+    """A checkout whose stack is stopped at the end."""
     stack = Checkout(tmp_path)
     yield stack
     stack.run("down")
@@ -27,7 +27,7 @@ def pids(processes: dict[str, list[int]]) -> set[int]:
     return {pid for found in processes.values() for pid in found}
 
 
-def test_a_life(checkout: Checkout) -> None:
+def test_up_scale_and_down(checkout: Checkout) -> None:
     assert "WEBHOOK_SECRET" in checkout.run("up")
     first = checkout.processes()
     assert {name: len(found) for name, found in first.items()} == dict.fromkeys(PROGRAMS, 1)
@@ -54,7 +54,7 @@ def test_a_life(checkout: Checkout) -> None:
     assert "Nothing runs" in checkout.run("status", code=1)
 
 
-def test_two_that_start_at_once_choose_different_ports(tmp_path: Path) -> None:
+def test_two_stacks_started_at_once_choose_different_ports(tmp_path: Path) -> None:
     both = [Checkout(tmp_path / name) for name in ("one", "other")]
     try:
         for each in both:
@@ -70,7 +70,7 @@ def test_two_that_start_at_once_choose_different_ports(tmp_path: Path) -> None:
             each.run("down")
 
 
-def test_whatever_is_killed_comes_back(checkout: Checkout) -> None:
+def test_killed_processes_are_restarted_and_counted(checkout: Checkout) -> None:
     checkout.run("up")
     before = checkout.processes()
     for pid in pids(before):
@@ -85,7 +85,7 @@ def test_whatever_is_killed_comes_back(checkout: Checkout) -> None:
     assert status["consumers"]
 
 
-def test_nothing_outlives_its_killed_manager_and_up_repairs_it(checkout: Checkout) -> None:
+def test_no_program_outlives_its_killed_manager_and_up_starts_them_again(checkout: Checkout) -> None:
     checkout.run("up")
     before = pids(checkout.processes())
     assert checkout.manager
@@ -95,24 +95,24 @@ def test_nothing_outlives_its_killed_manager_and_up_repairs_it(checkout: Checkou
     assert not pids(checkout.processes()) & before
 
 
-def test_nothing_outlives_its_folder(checkout: Checkout) -> None:
+def test_no_program_outlives_the_removal_of_its_folder(checkout: Checkout) -> None:
     checkout.run("up")
     left = {*pids(checkout.processes()), checkout.manager or 0}
     checkout.data_dir.rename(checkout.data_dir.with_name("moved"))
     until_sync(lambda: not any(map(_lives, left)), what="what wrote into the folder has stopped")
 
 
-def test_a_gateway_that_cannot_start_is_shown_with_its_reason(checkout: Checkout) -> None:
+def test_a_gateway_that_cannot_start_is_reported_with_the_reason(checkout: Checkout) -> None:
     (checkout.folder / "sources.toml").write_text('[broken]\nprovider = "unknown"\nsecrets = ["s"]\n')
     checkout.environ["SOURCES_FILE"] = str(checkout.folder / "sources.toml")
-    said = checkout.run("up", code=1)
-    assert "gateway does not answer" in said
-    assert "[broken]" in said
+    output = checkout.run("up", code=1)
+    assert "gateway does not answer" in output
+    assert "[broken]" in output
     for secret in (line.partition("=")[2] for line in (checkout.folder / ".env").read_text().splitlines()):
-        assert not secret or secret not in said
+        assert not secret or secret not in output
 
 
 def _lives(pid: int) -> bool:
-    """Whether a process runs. What ended but was not reaped, where no init does that, does not."""
+    """Return whether a process runs. A zombie does not."""
     shown = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
     return bool(shown.strip()) and not shown.startswith("Z")

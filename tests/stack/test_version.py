@@ -4,7 +4,10 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from runtime.version import version
+from tests.support.processes import Programs
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,3 +23,8 @@ def test_the_image_is_tagged_with_the_version_and_its_release_line() -> None:
     line = version().rpartition(".")[0]
     assert tags == ["payment-webhooks", f"payment-webhooks:{version()}", f"payment-webhooks:{line}"]
     assert f"FROM payment-webhooks:{line}\n" in (ROOT / "docs" / "examples" / "shop" / "Dockerfile").read_text()
+
+
+@pytest.mark.parametrize("program", ["gateway", "consumers", "operations", "sql", "stack"])
+async def test_every_program_prints_it(programs: Programs, program: str) -> None:
+    assert await programs.run(program, {}, "--version") == (0, f"payment-webhooks {version()}\n", "")
