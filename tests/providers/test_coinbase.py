@@ -74,7 +74,7 @@ CHECKOUT = {"id": "chk_1", "eventType": "checkout.payment.success", "createdAt":
         ({}, "unknown", None),
     ],
 )
-async def test_an_event_without_an_id_has_one_of_what_was_signed(
+async def test_an_event_without_an_id_is_identified_by_what_was_signed(
     body: dict[str, Any], kind: str, resource: str | None
 ) -> None:
     raw = json.dumps(body)
@@ -84,7 +84,7 @@ async def test_an_event_without_an_id_has_one_of_what_was_signed(
 
 
 async def test_a_captured_request_is_the_same_event_without_its_stronger_signature() -> None:
-    """Both are sent, so whoever captured a request can leave one away, and with it what covered the headers."""
+    """Both are sent, so anyone who captured a request can remove one, and with it the protection of the headers."""
     for body in (BODY, json.dumps(CHECKOUT).encode()):
         strong = await event_of(CASE, CASE.deliver_bytes(body))
         signed = weak(body)
@@ -93,7 +93,7 @@ async def test_a_captured_request_is_the_same_event_without_its_stronger_signatu
 
 
 @pytest.mark.parametrize("body", [None, 5, "x", [], {"eventId": 5}, {"eventType": 5}, {"eventId": "a\x00"}])
-async def test_a_body_that_is_no_event_is_a_bad_payload(body: object) -> None:
+async def test_a_body_that_is_not_an_event_is_a_bad_payload(body: object) -> None:
     with pytest.raises(PayloadError):
         await event_of(CASE, CASE.deliver(json.dumps(body)))
 
@@ -117,7 +117,7 @@ def strong(names: bytes, *headers: tuple[bytes, bytes], signature: bytes | None 
     return Signed([*headers, (HEADER, b"t=%d,h=%b,v1=%b" % (NOW_S, names, covered))], BODY)
 
 
-async def test_the_covered_headers_are_there_once_and_named_as_they_were() -> None:
+async def test_the_covered_headers_must_come_once_and_unchanged() -> None:
     evt = (b"X-Event-ID", b"evt-1")
     assert await outcome_of(CASE, strong(b"x-event-id", evt)) == "genuine"
     assert await outcome_of(CASE, strong(b"x-event-id", evt, evt)) == "malformed"
@@ -128,7 +128,7 @@ async def test_the_covered_headers_are_there_once_and_named_as_they_were() -> No
     assert await outcome_of(CASE, strong(b" ".join([b"x-event-id"] * (COVERED_HEADERS_MAX + 1)), evt)) == "malformed"
 
 
-async def test_the_parts_of_the_header_are_there_once() -> None:
+async def test_the_parts_of_the_header_must_come_once() -> None:
     signed = weak()
     genuine = v0(BODY, SECRET)
     for value, expected in {

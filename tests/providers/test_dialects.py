@@ -1,4 +1,4 @@
-"""Svix and Polar: what differs from Standard Webhooks, and the verdicts of their own code."""
+"""Svix and Polar: what differs from Standard Webhooks, and agreement with their own code."""
 
 import base64
 import binascii
@@ -73,7 +73,7 @@ async def test_svixs_names_mean_nothing_to_the_others() -> None:
     name=st.sampled_from(ALL),
     edit=st.tuples(st.integers(0, 50), st.sampled_from(["A", "1", "v1,", "-", "x"])),
 )
-async def test_svixs_library_says_the_same(
+async def test_svixs_library_agrees(
     text: str, offset_s: int, secret: str, own_names: bool, name: bytes, edit: tuple[int, str]
 ) -> None:
     """Insertions only: of what its lax base64 and timestamps make, the conformance suite has the rest."""

@@ -1,4 +1,4 @@
-"""The `hmac` provider for any sender: what sources.toml can say of its signature and of where its events' parts are."""
+"""The `hmac` provider for any sender: the settings for its signature, and for the paths of its events' fields."""
 
 import base64
 import contextlib
@@ -21,7 +21,7 @@ from tests.support.cases.generic_hmac import GenericHmacCase
 SECRET = "00112233445566778899aabbccddeeff"
 KEYS = {"utf8": SECRET.encode(), "hex": bytes.fromhex(SECRET), "base64": base64.b64decode(SECRET)}
 BODY: dict[str, Any] = {"data": {"id": 7, "payment": "p_1", "a/b": {"~": ["x", "y"]}}, "kind": "paid", "at": 1789646400}
-PLACES: dict[str, Any] = {"event_id": "/data/id", "type": "/kind", "resource": "/data/payment", "occurred_at": "/at"}
+PATHS: dict[str, Any] = {"event_id": "/data/id", "type": "/kind", "resource": "/data/payment", "occurred_at": "/at"}
 
 
 def source(**settings: object) -> Provider:
@@ -47,14 +47,12 @@ def digest(request: Signed) -> str:
 @pytest.mark.parametrize("encoding", ["hex", "base64"])
 @pytest.mark.parametrize("key_encoding", KEYS)
 @pytest.mark.parametrize("prefix", ["", "sha=", "v1,"])
-async def test_every_scheme_is_a_matter_of_settings(
-    algorithm: str, encoding: str, key_encoding: str, prefix: str
-) -> None:
+async def test_every_scheme_can_be_set(algorithm: str, encoding: str, key_encoding: str, prefix: str) -> None:
     body = json.dumps(BODY).encode()
     made = hmac.new(KEYS[key_encoding], body, algorithm).digest()
     written = {"hex": made.hex().encode(), "base64": base64.b64encode(made)}
     settings = {"digest": algorithm, "encoding": encoding, "key_encoding": key_encoding, "prefix": prefix}
-    sender = source(header="X-Acme-Hmac", **settings, **PLACES)
+    sender = source(header="X-Acme-Hmac", **settings, **PATHS)
     for form, signature in written.items():
         request = Signed([(b"x-acme-hmac", prefix.encode() + signature)], body)
         if form == encoding:
@@ -67,9 +65,9 @@ async def test_every_scheme_is_a_matter_of_settings(
                 await sender.verify(request.request())
 
 
-async def test_without_its_prefix_a_signature_is_none() -> None:
+async def test_a_signature_without_its_prefix_is_malformed() -> None:
     with pytest.raises(SignatureError) as refused:
-        await source(prefix="sha256=", **PLACES).verify(signed(BODY).request())
+        await source(prefix="sha256=", **PATHS).verify(signed(BODY).request())
     assert refused.value.reason == "malformed"
 
 
@@ -77,14 +75,14 @@ async def test_only_the_first_value_may_count() -> None:
     genuine = signed(BODY)
     junk: RawHeaders = [(b"X-Signature", b"junk")]
     after, before = genuine.with_headers([*genuine.headers, *junk]), genuine.with_headers([*junk, *genuine.headers])
-    assert await source(values="first", **PLACES).verify(after.request())
-    assert await source(values="all", **PLACES).verify(before.request())
+    assert await source(values="first", **PATHS).verify(after.request())
+    assert await source(values="all", **PATHS).verify(before.request())
     with pytest.raises(SignatureError):
-        await source(values="first", **PLACES).verify(before.request())
+        await source(values="first", **PATHS).verify(before.request())
 
 
-async def test_parts_are_at_json_pointers() -> None:
-    event = await event_of(signed(BODY), **PLACES)
+async def test_fields_are_found_by_json_pointers() -> None:
+    event = await event_of(signed(BODY), **PATHS)
     assert (event.event_id, event.type, event.resource) == ("7", "paid", "p_1")
     assert event.occurred_at == datetime(2026, 9, 17, 12, tzinfo=UTC)
     assert event.signed == "body"
@@ -104,14 +102,14 @@ async def test_parts_are_at_json_pointers() -> None:
         ("/nowhere", None),
     ],
 )
-async def test_a_pointer_is_read_as_rfc_6901_has_it(pointer: str, value: str | None) -> None:
-    event = await event_of(signed(BODY), **{**PLACES, "resource": pointer})
+async def test_pointers_follow_rfc_6901(pointer: str, value: str | None) -> None:
+    event = await event_of(signed(BODY), **{**PATHS, "resource": pointer})
     assert event.resource == (value or "7")
 
 
-async def test_the_first_place_that_has_a_value_counts() -> None:
-    places = {**PLACES, "resource": ["/data/refund_of", "/data/payment", "/data/id"], "type": ["/nothing", "X-Event"]}
-    event = await event_of(signed(BODY, (b"x-event", b"from.header")), **places)
+async def test_the_first_path_with_a_value_counts() -> None:
+    paths = {**PATHS, "resource": ["/data/refund_of", "/data/payment", "/data/id"], "type": ["/nothing", "X-Event"]}
+    event = await event_of(signed(BODY, (b"x-event", b"from.header")), **paths)
     assert (event.resource, event.type) == ("p_1", "from.header")
 
 
@@ -128,42 +126,42 @@ async def test_the_first_place_that_has_a_value_counts() -> None:
         ([], None),
     ],
 )
-async def test_a_time_that_cannot_be_read_is_none(at: object, time: datetime | None) -> None:
-    assert (await event_of(signed({**BODY, "at": at}), **PLACES)).occurred_at == time
+async def test_an_unreadable_time_is_none(at: object, time: datetime | None) -> None:
+    assert (await event_of(signed({**BODY, "at": at}), **PATHS)).occurred_at == time
 
 
-async def test_a_body_without_places_is_identified_by_what_it_says() -> None:
+async def test_a_body_without_an_id_is_identified_by_its_digest() -> None:
     request = signed(BODY)
     event = await event_of(request, type="/kind")
     assert (event.event_id, event.type, event.resource) == (digest(request), "paid", digest(request))
 
 
-async def test_an_id_from_a_header_cannot_be_exchanged() -> None:
-    """It is not signed: a captured request under another id is the same event."""
+async def test_an_id_from_a_header_is_not_used() -> None:
+    """A header is not signed: a captured request under another id is the same event."""
     one, two = signed(BODY, (b"x-id", b"1")), signed(BODY, (b"x-id", b"2"))
     first, second = await event_of(one, event_id="X-Id"), await event_of(two, event_id="X-Id")
     assert first.event_id == second.event_id == digest(one)
     assert (first.headers, second.headers) == ({"x-id": "1"}, {"x-id": "2"})
 
 
-async def test_a_type_from_a_header_is_part_of_an_id_made_of_the_body() -> None:
-    """Two events of different types may have one body."""
+async def test_a_type_from_a_header_is_part_of_a_digest_id() -> None:
+    """Two events of different types may have the same body."""
     request = signed(BODY, (b"x-event", b"order.paid"))
     event = await event_of(request, type="X-Event")
     assert (event.event_id, event.type) == (f"order.paid:{digest(request)}", "order.paid")
     assert (await event_of(request, type="X-Event", event_id="/data/id")).event_id == "7"
 
 
-async def test_the_type_may_be_unknown_and_the_body_anything_where_no_place_is_in_it() -> None:
+async def test_without_paths_into_the_body_it_may_be_anything() -> None:
     request = signed(b"\xff no JSON")
     event = await event_of(request, type="X-Event")
     assert (event.event_id, event.type) == (digest(request), "unknown")
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff", b"[" * 100_000, b"{}", b"[]", b'{"data":{"id":null}}', b"1" * 5000])
-async def test_an_id_at_none_of_its_places_is_a_bad_payload(body: bytes) -> None:
+async def test_an_id_at_none_of_its_paths_is_a_bad_payload(body: bytes) -> None:
     with pytest.raises(PayloadError):
-        await event_of(signed(body), **PLACES)
+        await event_of(signed(body), **PATHS)
 
 
 @settings(deadline=None, max_examples=200)
@@ -180,7 +178,7 @@ async def test_an_id_at_none_of_its_places_is_a_bad_payload(body: bytes) -> None
 async def test_no_body_causes_any_other_error(body: Any) -> None:
     request = signed(json.dumps(body).encode())
     with contextlib.suppress(PayloadError):
-        assert (await event_of(request, **PLACES)).body == request.body
+        assert (await event_of(request, **PATHS)).body == request.body
 
 
 @pytest.mark.parametrize(
@@ -212,7 +210,7 @@ def test_settings_that_cannot_work_stop_the_start(wrong: dict[str, object]) -> N
 
 
 @pytest.mark.parametrize(("key_encoding", "secret"), [("hex", "0"), ("hex", "0g"), ("base64", "a b"), ("base64", "=")])
-def test_a_secret_that_does_not_fit_its_encoding_stops_the_start_untold(key_encoding: str, secret: str) -> None:
+def test_a_secret_of_another_encoding_stops_the_start_and_is_not_printed(key_encoding: str, secret: str) -> None:
     with pytest.raises(ValidationError) as refused:
         GenericHmacCase().source("00", secret + "do-not-print", key_encoding=key_encoding)
     assert "do-not-print" not in str(refused.value)

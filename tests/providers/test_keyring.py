@@ -1,4 +1,4 @@
-"""Keys that are fetched: from a real https server on this machine, and from stand-ins where time matters."""
+"""Fetched keys: from a real https server on this machine, and from a local function where time matters."""
 
 import asyncio
 import ipaddress
@@ -66,7 +66,7 @@ class Pages:
 
 
 def server_certificate(folder: Path) -> Path:
-    """For 127.0.0.1, signed by itself, with its key."""
+    """Write a self-signed certificate for 127.0.0.1, with its key."""
     key = rsa_private("server")
     address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
     issuer = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "here")])
@@ -78,7 +78,7 @@ def server_certificate(folder: Path) -> Path:
 
 
 class Site(Pages):
-    """The server, and how to reach it."""
+    """The server, with its address and the TLS context that trusts it."""
 
     url = ""
     trusting: ssl.SSLContext
@@ -109,18 +109,18 @@ async def test_a_document_is_fetched(site: Site) -> None:
 @pytest.mark.parametrize(
     ("path", "why"), [("/moved", "302"), ("/none", "404"), ("/larger", "more than"), ("/endless", "more than")]
 )
-async def test_anything_but_a_document_of_some_size_is_a_failure(site: Site, path: str, why: str) -> None:
+async def test_a_redirect_an_error_or_too_large_a_document_is_a_failure(site: Site, path: str, why: str) -> None:
     with pytest.raises(UnavailableError, match=why):
         await https_fetch(site.trusting)(site.url + path)
     assert site.asked == [path]
 
 
-async def test_a_server_that_says_nothing_is_not_waited_for(site: Site) -> None:
+async def test_a_silent_server_times_out(site: Site) -> None:
     with pytest.raises(UnavailableError, match="TimeoutError"):
         await https_fetch(site.trusting, timeout_s=0.2)(f"{site.url}/silent")
 
 
-async def test_a_server_that_is_not_trusted_or_not_there_is_a_failure(site: Site) -> None:
+async def test_an_untrusted_or_absent_server_is_a_failure(site: Site) -> None:
     with pytest.raises(UnavailableError):
         await https_fetch()(f"{site.url}/keys")
     assert site.asked == []
@@ -129,7 +129,7 @@ async def test_a_server_that_is_not_trusted_or_not_there_is_a_failure(site: Site
 
 
 class Source:
-    """A fetch that is counted and can be held up; what it gives is set by the test."""
+    """A fetch that is counted and can be delayed; the test sets its result."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -158,7 +158,7 @@ def after(seconds: float) -> timedelta:
     return timedelta(seconds=seconds)
 
 
-async def test_a_document_is_kept_for_as_long_as_it_may_be(source: Source) -> None:
+async def test_a_document_is_cached_for_its_maximal_age(source: Source) -> None:
     keys = keyring(source)
     assert await keys.get(URL, NOW) == 1
     source.document = b"2"
@@ -168,7 +168,7 @@ async def test_a_document_is_kept_for_as_long_as_it_may_be(source: Source) -> No
     assert await keys.get(URL, NOW + after(KEPT_S + 20), age_s_max=10) == 3
 
 
-async def test_a_clock_that_was_set_back_fetches_anew(source: Source) -> None:
+async def test_a_clock_that_was_set_back_causes_a_fetch(source: Source) -> None:
     keys = keyring(source)
     assert await keys.get(URL, NOW) == 1
     source.document = b"2"
@@ -176,7 +176,7 @@ async def test_a_clock_that_was_set_back_fetches_anew(source: Source) -> None:
 
 
 @pytest.mark.parametrize("document", [None, b"no number", b"\xff"])
-async def test_a_failure_is_not_repeated_at_once(source: Source, document: bytes | None) -> None:
+async def test_a_failed_address_is_not_fetched_again_at_once(source: Source, document: bytes | None) -> None:
     keys = keyring(source)
     source.document = document
     for _ in range(3):
@@ -187,7 +187,7 @@ async def test_a_failure_is_not_repeated_at_once(source: Source, document: bytes
     assert await keys.get(URL, NOW + after(FAILURE_KEPT_S + 1)) == 1
 
 
-async def test_all_who_wait_for_an_address_share_one_fetch(source: Source) -> None:
+async def test_callers_of_one_address_share_one_fetch(source: Source) -> None:
     keys = keyring(source)
     source.going.clear()
     waiting = [asyncio.create_task(keys.get(URL, NOW)) for _ in range(10)]
@@ -198,7 +198,7 @@ async def test_all_who_wait_for_an_address_share_one_fetch(source: Source) -> No
     assert source.asked == [URL]
 
 
-async def test_strangers_who_invent_addresses_do_not_make_it_fetch_without_end(source: Source) -> None:
+async def test_invented_addresses_cause_a_limited_number_of_fetches(source: Source) -> None:
     keys = keyring(source)
     source.going.clear()
     waiting = [asyncio.create_task(keys.get(f"{URL}/{number}", NOW)) for number in range(FETCHES_MAX)]
@@ -209,7 +209,7 @@ async def test_strangers_who_invent_addresses_do_not_make_it_fetch_without_end(s
     assert await asyncio.gather(*waiting) == [1] * FETCHES_MAX
 
 
-async def test_only_so_many_documents_are_kept(source: Source) -> None:
+async def test_the_number_of_cached_documents_is_limited(source: Source) -> None:
     keys = keyring(source)
     for number in range(DOCUMENTS_MAX + 1):
         await keys.get(f"{URL}/{number}", NOW)

@@ -1,4 +1,4 @@
-"""Paddle: its header, its 5 seconds, what its events are about, and the verdicts of its own library."""
+"""Paddle: its header, its 5 seconds, what its events are about, and agreement with its own library."""
 
 import json
 import time
@@ -31,7 +31,10 @@ class Posted:
 
 
 def sdk_passes(signed: Signed, *secrets: str) -> bool:
-    """The verdict of Paddle's own verifier, by the clock of the machine. It leaks ValueError and ConnectionRefused."""
+    """Return whether Paddle's own verifier accepts it, by the machine's clock.
+
+    It leaks ValueError and ConnectionRefused.
+    """
     request = Posted({name.decode(): value.decode() for name, value in signed.headers}, signed.body)
     try:
         return bool(Verifier(300).verify(request, [Secret(secret) for secret in secrets or CASE.secrets[:1]]))
@@ -80,12 +83,12 @@ async def test_refunds_are_about_their_transaction(kind: str, data: Any, resourc
 
 @pytest.mark.parametrize("name", ["event_id", "event_type", "occurred_at"])
 @pytest.mark.parametrize("value", [None, "", 5, "a\x00"])
-async def test_a_body_paddle_would_not_send_is_a_bad_payload(name: str, value: object) -> None:
+async def test_an_undocumented_body_is_a_bad_payload(name: str, value: object) -> None:
     with pytest.raises(PayloadError):
         await event_of(CASE, CASE.deliver(json.dumps({**CASE.event("x"), name: value})))
 
 
-async def test_five_seconds_are_tolerated_unless_said_otherwise() -> None:
+async def test_five_seconds_are_tolerated_by_default() -> None:
     kind = PROVIDERS["paddle"]
     source = kind(kind.Source.model_validate({"source": "a", "provider": "paddle", "secrets": CASE.secrets[:1]}))
     signed = CASE.signed()
@@ -133,7 +136,7 @@ async def test_known_flaws_of_the_sdk_are_not_ours(flaw: str) -> None:
     assert await outcome_of(CASE, changed, received_at=datetime.now(UTC)) != "genuine"
 
 
-async def test_schemes_yet_to_come_are_ignored_where_the_sdk_fails() -> None:
+async def test_unknown_schemes_are_ignored_although_the_sdk_fails() -> None:
     signed = CASE.signed(at_s=int(time.time()))
     changed = signed.with_header(HEADER, signed.headers[0][1] + b";h2=x")
     assert not sdk_passes(changed)
@@ -147,9 +150,7 @@ async def test_schemes_yet_to_come_are_ignored_where_the_sdk_fails() -> None:
     secret=st.sampled_from(CASE.secrets[:2]),
     edit=st.tuples(st.integers(0, 90), st.integers(0, 3), st.sampled_from(["", ";", "=", "h1=", "0", "a"])),
 )
-async def test_apart_from_them_the_verdicts_agree(
-    text: str, offset_s: int, secret: str, edit: tuple[int, int, str]
-) -> None:
+async def test_otherwise_the_sdk_agrees(text: str, offset_s: int, secret: str, edit: tuple[int, int, str]) -> None:
     signed = CASE.deliver(json.dumps(CASE.event(text)), secret, int(time.time()) + offset_s)
     ((_, value),) = signed.headers
     start, length, inserted = edit

@@ -1,4 +1,4 @@
-"""Paddle: one capture told twice, adjustments by action and status, disputes named after the transaction."""
+"""Paddle: one capture from two events, adjustments by action and status, disputes named after the transaction."""
 
 import json
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ def adjustment(action: str, status: str, total: object = "1800", id_: str = "adj
     return read("adjustment.updated", {**data, "totals": {"total": total}, **more})
 
 
-def test_paid_and_completed_tell_of_one_capture() -> None:
+def test_paid_and_completed_report_one_capture() -> None:
     assert list(transaction("transaction.paid")) == list(transaction("transaction.completed"))
     assert list(transaction("transaction.paid")) == [Fact("captured", 4500, "EUR", "txn_1")]
 
@@ -50,7 +50,7 @@ def test_paid_and_completed_tell_of_one_capture() -> None:
 @pytest.mark.parametrize(
     "type_", ["created", "ready", "updated", "revised", "imported"], ids=lambda name: f"transaction.{name}"
 )
-def test_a_transaction_that_may_still_change_tells_nothing(type_: str) -> None:
+def test_a_transaction_that_may_still_change_reports_nothing(type_: str) -> None:
     assert list(transaction(f"transaction.{type_}")) == []
 
 
@@ -58,16 +58,16 @@ def test_a_transaction_that_may_still_change_tells_nothing(type_: str) -> None:
     ("type_", "kind"),
     [("billed", "pending"), ("past_due", "pending"), ("payment_failed", "failed"), ("canceled", "canceled")],
 )
-def test_a_transaction_that_is_not_paid_tells_how_far_it_came(type_: str, kind: Any) -> None:
+def test_an_unpaid_transaction_reports_its_state(type_: str, kind: Any) -> None:
     assert list(transaction(f"transaction.{type_}")) == [Fact(kind, 4500, "EUR")]
 
 
 @pytest.mark.parametrize(("action", "status"), NOTHING)
-def test_an_adjustment_that_moves_no_money_tells_nothing(action: str, status: str) -> None:
+def test_an_adjustment_that_moves_no_money_reports_nothing(action: str, status: str) -> None:
     assert list(adjustment(action, status)) == []
 
 
-def test_each_refund_is_a_movement_of_its_own() -> None:
+def test_each_refund_is_a_transfer_of_its_own() -> None:
     assert {
         fact.object for id_ in ("adj_1", "adj_2", "adj_1") for fact in adjustment("refund", "approved", id_=id_)
     } == {
@@ -95,7 +95,7 @@ def test_a_chargeback_and_its_reversal_are_one_dispute_although_their_ids_differ
     assert list(adjustment(action, "reversed", id_="adj_1")) == list(returned)
 
 
-def test_the_longest_ids_leave_room_for_what_is_added() -> None:
+def test_the_longest_ids_leave_room_for_the_suffix() -> None:
     (fact, _) = adjustment("chargeback_warning", "approved", transaction_id="t" * 200)
     assert len(fact.object) < 255
     with pytest.raises(ValidationError):

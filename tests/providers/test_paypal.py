@@ -22,7 +22,7 @@ from tests.support.verification import event_of, outcome_of
 CASE = PayPalCase()
 
 
-async def test_what_paypal_sent_in_2019_is_genuine_then() -> None:
+async def test_a_transmission_of_2019_was_genuine_then() -> None:
     (delivery,) = await paypal().verify(sent())
     event = delivery.event
     assert event.event_id == "afa30d40-ca4a-11e9-ab68-7d4e2605c70c"
@@ -61,8 +61,8 @@ async def test_no_other_algorithm_is_accepted(algorithm: bytes) -> None:
     assert "PAYPAL-AUTH-ALGO" in await refused(paypal(), sent(PAYPAL_AUTH_ALGO=algorithm))
 
 
-async def test_the_borders_of_what_is_signed_cannot_be_moved() -> None:
-    """`id|time` and so on is what is signed: an id with the border in it would say the same."""
+async def test_the_borders_between_signed_parts_cannot_be_moved() -> None:
+    """`id|time|…` is signed: an id that contains a border could give the same text."""
     moved = sent(
         PAYPAL_TRANSMISSION_ID=b"afa30d40-ca4a-11e9-ab68-7d4e2605c70c|2019-08-29T10:49:33Z",
         PAYPAL_TRANSMISSION_TIME=WEBHOOK_ID.encode(),
@@ -71,7 +71,7 @@ async def test_the_borders_of_what_is_signed_cannot_be_moved() -> None:
 
 
 def forged(body: bytes, wanted: int) -> bytes:
-    """The body with four bytes at its end that give it the CRC-32 that is wanted."""
+    """Return the body with four more bytes, which give it the wanted CRC-32."""
     table = [crc32(bytes([n])) ^ crc32(b"\x00") for n in range(256)]
     rows = {value >> 24: number for number, value in enumerate(table)}
     state, numbers = wanted ^ 0xFFFFFFFF, []
@@ -85,8 +85,8 @@ def forged(body: bytes, wanted: int) -> bytes:
     return body + tail
 
 
-async def test_another_body_of_the_same_checksum_passes_as_the_same_event() -> None:
-    """PayPal's weakness, and not to be mended here: so it is marked weak, and the event's id is what is signed."""
+async def test_another_body_with_the_same_checksum_is_the_same_event() -> None:
+    """PayPal's weakness. So the event is marked weak, and its id is what is signed."""
     text = SENT_BODY.replace(b"WH-7MU294299R542214K", b"WH-AAAAAAAAAAAAAAAAA").replace(b'"30.11"', b'"9999.11"')
     body = forged(text, crc32(SENT_BODY))
     assert crc32(body) == crc32(SENT_BODY)
@@ -96,7 +96,7 @@ async def test_another_body_of_the_same_checksum_passes_as_the_same_event() -> N
 
 @settings(deadline=None)
 @given(bit=st.integers(0, 8 * 4096))
-async def test_one_flipped_bit_in_the_body_is_refused_all_the_same(bit: int) -> None:
+async def test_one_flipped_bit_in_the_body_is_refused(bit: int) -> None:
     position, mask = bit // 8 % len(SENT_BODY), 1 << bit % 8
     body = SENT_BODY[:position] + bytes([SENT_BODY[position] ^ mask]) + SENT_BODY[position + 1 :]
     await refused(paypal(trusted_certificates=root()), sent(body=body))
@@ -111,7 +111,7 @@ async def test_the_time_is_checked_where_a_tolerance_is_set() -> None:
     assert "signed 601 s after" in await refused(source, sent(early))
 
 
-async def test_a_time_that_is_none_is_refused_where_it_matters() -> None:
+async def test_an_unreadable_time_is_refused_only_with_a_tolerance() -> None:
     time = b"yesterday"
     message = b"a|%b|%b|%d" % (time, CASE.secrets[0].encode(), crc32(b"{}"))
     signed = CASE.signed().with_body(b"{}").with_headers(_headers(b"a", time, message))
@@ -161,7 +161,7 @@ async def test_all_events_of_a_payment_are_about_its_capture(kind: str, resource
         (None, CASE.event("x")["id"]),
     ],
 )
-async def test_what_names_no_capture_or_several_is_about_itself(resource: object, about: str) -> None:
+async def test_an_object_without_exactly_one_capture_is_about_itself(resource: object, about: str) -> None:
     body = CASE.write({**CASE.event("x"), "resource_type": "checkout-order", "resource": resource})
     assert (await event_of(CASE, CASE.deliver(body))).resource == about
 

@@ -25,7 +25,7 @@ CASE = PayPalCase()
 
 
 @pytest.mark.parametrize("at", [datetime(2019, 4, 1, tzinfo=UTC), datetime(2021, 5, 25, tzinfo=UTC), NOW])
-async def test_its_certificate_is_trusted_only_while_it_is_valid(at: datetime) -> None:
+async def test_a_certificate_is_trusted_only_while_it_is_valid(at: datetime) -> None:
     assert "not valid now" in await refused(paypal(), sent(at))
 
 
@@ -58,7 +58,7 @@ async def test_its_certificate_is_trusted_only_while_it_is_valid(at: datetime) -
         "https://api.paypal.com/" + "x" * 1000,
     ],
 )
-async def test_no_other_address_is_ever_asked(url: str) -> None:
+async def test_no_other_address_is_fetched(url: str) -> None:
     asked: list[str] = []
 
     async def fetch(each: str) -> bytes:
@@ -72,12 +72,12 @@ async def test_no_other_address_is_ever_asked(url: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["paypal.com", "api.paypal.com", "api.sandbox.paypal.com", "a-b.c.paypal.com"])
-async def test_any_host_of_paypals_may_hold_the_certificate(host: str) -> None:
+async def test_any_host_at_paypal_may_serve_the_certificate(host: str) -> None:
     url = f"https://{host}/v1/notifications/certs/CERT-1"
     assert await paypal(url=url).verify(sent(PAYPAL_CERT_URL=url.encode()))
 
 
-async def test_a_fetch_that_fails_is_no_refusal() -> None:
+async def test_a_failed_fetch_makes_it_unavailable() -> None:
     with pytest.raises(UnavailableError):
         await paypal(url="https://api.paypal.com/other").verify(sent())
     for document in (b"", b"<html>maintenance</html>", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"):
@@ -110,7 +110,7 @@ async def test_a_chain_may_come_with_the_certificate() -> None:
     assert "no trusted root" in await refused(ours(pem(leaf), root()), CASE.signed().request())
 
 
-async def test_a_certificate_that_signs_others_needs_the_right_to() -> None:
+async def test_only_an_authority_may_sign_certificates() -> None:
     leaf = certificate(ISSUED_TO, "www.paypal.com")
     not_an_authority = certificate("www.paypal.com", "our root")
     assert "no trusted root" in await refused(ours(pem(leaf, not_an_authority), root()), CASE.signed().request())
@@ -120,11 +120,11 @@ async def test_a_certificate_that_signs_others_needs_the_right_to() -> None:
     "name",
     ["www.paypal.com", "messageverificationcerts.paypal.com.evil.example", "xmessageverificationcerts.paypal.com"],
 )
-async def test_a_certificate_must_be_issued_to_what_signs_messages(name: str) -> None:
+async def test_a_certificate_must_be_issued_for_signing_messages(name: str) -> None:
     assert "not issued to" in await refused(ours(pem(certificate(name)), root()), CASE.signed().request())
 
 
-def test_the_bundled_anchors_are_the_two_that_paypal_ships() -> None:
+def test_the_bundled_roots_are_the_two_that_paypal_ships() -> None:
     text = Path("providers/paypal/paypal.pem").read_text()
     ders = [b64decode("".join(each.split("-----")[0].split())) for each in text.split("BEGIN CERTIFICATE-----")[1:]]
     assert len(ders) == 2

@@ -1,4 +1,4 @@
-"""PayPal: two APIs, one vocabulary; what tells of the same movement tells the same."""
+"""PayPal: the facts of its two APIs; two events about one transfer report the same fact."""
 
 import json
 from typing import Any
@@ -16,7 +16,7 @@ from tests.support.recorded import Recording, recordings
 RECORDED = {each.name: each for each in recordings("paypal")}
 
 
-def told(type_: str, resource: object, about: str = "C1") -> list[Fact]:
+def facts_of(type_: str, resource: object, about: str = "C1") -> list[Fact]:
     body = json.dumps({"event_type": type_, "resource": resource}).encode()
     return list(extract_facts(Event("a", "a", "paypal", "t_1", type_, about, NOW, NOW, "weak", body)))
 
@@ -30,19 +30,19 @@ def of(recording: Recording) -> tuple[str, list[Fact]]:
     return event.resource, list(extract_facts(event))
 
 
-def test_an_order_and_its_capture_tell_of_one_movement() -> None:
+def test_an_order_and_its_capture_report_one_transfer() -> None:
     assert of(RECORDED["order_completed"]) == of(RECORDED["capture_completed"])
 
 
-def test_everything_of_one_capture_is_about_it() -> None:
+def test_all_events_of_a_capture_share_its_resource() -> None:
     names = ("capture_completed", "order_completed", "capture_refunded_in_part", "dispute_created", "dispute_lost")
     assert len({of(RECORDED[name])[0] for name in names}) == 1
     assert of(RECORDED["capture_of_an_authorization"])[0] == of(RECORDED["capture_reversed"])[0]
     assert of(RECORDED["sale_completed"])[0] == of(RECORDED["sale_refunded"])[0]
 
 
-def test_the_captures_of_one_authorization_or_order_are_payments_of_their_own() -> None:
-    """Their refunds name neither, so nothing else could hold them together; and neither waits for the other's lock."""
+def test_each_capture_of_an_authorization_or_order_is_a_payment() -> None:
+    """Their refunds name only the capture. So neither capture waits for the other's lock."""
     first, second = RECORDED["capture_declined"], RECORDED["capture_of_an_authorization"]
     related = [each.content["body"]["resource"]["supplementary_data"]["related_ids"] for each in (first, second)]
     assert related[0] == related[1]
@@ -61,35 +61,35 @@ def test_the_captures_of_one_authorization_or_order_are_payments_of_their_own() 
         ("SOMETHING_NEW", None),
     ],
 )
-def test_an_order_tells_how_far_its_capture_came(status: str, fact: Fact | None) -> None:
+def test_an_order_reports_the_state_of_its_capture(status: str, fact: Fact | None) -> None:
     captures = [{"id": "C1", "amount": usd("1.00"), "status": status}]
     order = {"id": "O1", "purchase_units": [{"reference_id": "gift"}, {"payments": {"captures": captures}}]}
-    assert told("CHECKOUT.ORDER.COMPLETED", order) == ([fact] if fact else [])
-    assert told("CHECKOUT.ORDER.COMPLETED", order, "O1") == []
+    assert facts_of("CHECKOUT.ORDER.COMPLETED", order) == ([fact] if fact else [])
+    assert facts_of("CHECKOUT.ORDER.COMPLETED", order, "O1") == []
 
 
 @pytest.mark.parametrize(
     ("status", "kind"),
     [("CREATED", "authorized"), ("PENDING", "pending"), ("DENIED", "failed"), ("CAPTURED", "authorized")],
 )
-def test_an_authorization_under_review_is_none_yet(status: str, kind: str) -> None:
-    (fact,) = told("PAYMENT.AUTHORIZATION.CREATED", {"id": "A1", "amount": usd("1.00"), "status": status}, "A1")
+def test_an_authorization_under_review_is_pending(status: str, kind: str) -> None:
+    (fact,) = facts_of("PAYMENT.AUTHORIZATION.CREATED", {"id": "A1", "amount": usd("1.00"), "status": status}, "A1")
     assert (fact.kind, fact.object) == (kind, "")
 
 
 def test_an_authorization_of_the_first_api() -> None:
     resource = {"id": "A1", "amount": {"total": "1.00", "currency": "USD"}, "state": "pending"}
-    assert told("PAYMENT.AUTHORIZATION.CREATED", resource) == [Fact("pending", 100, "USD")]
+    assert facts_of("PAYMENT.AUTHORIZATION.CREATED", resource) == [Fact("pending", 100, "USD")]
 
 
 @pytest.mark.parametrize("type_", [each for each in TYPES if "REFUND" in each or "REVERSED" in each])
 @pytest.mark.parametrize("minus", ["", "-"])
 def test_a_refund_moves_money_once_it_is_completed(type_: str, minus: str) -> None:
     refund = {"id": "R1", "amount": {"total": f"{minus}1.00", "currency": "USD"}}
-    assert told(type_, {**refund, "state": "completed"}) == [Fact("refunded", 100, "USD", "R1")]
-    assert told(type_, {**refund, "state": "pending"}) == []
+    assert facts_of(type_, {**refund, "state": "completed"}) == [Fact("refunded", 100, "USD", "R1")]
+    assert facts_of(type_, {**refund, "state": "pending"}) == []
     for state in ("failed", "cancelled"):
-        assert told(type_, {**refund, "state": state}) == [Fact("refund_failed", 100, "USD", "R1")]
+        assert facts_of(type_, {**refund, "state": state}) == [Fact("refund_failed", 100, "USD", "R1")]
 
 
 @pytest.mark.parametrize(
@@ -106,31 +106,31 @@ def test_a_refund_moves_money_once_it_is_completed(type_: str, minus: str) -> No
         (None, None),
     ],
 )
-def test_how_a_dispute_ends(outcome: str | None, kind: str | None) -> None:
+def test_the_outcome_of_a_dispute(outcome: str | None, kind: str | None) -> None:
     dispute: dict[str, Any] = {"dispute_id": "D1", "dispute_amount": usd("1.00"), "status": "RESOLVED"}
     if outcome:
         dispute["dispute_outcome"] = {"outcome_code": outcome}
     for type_ in ("CUSTOMER.DISPUTE.RESOLVED", "CUSTOMER.DISPUTE.UPDATED"):
-        assert [fact.kind for fact in told(type_, dispute)] == ([kind] if kind else [])
+        assert [fact.kind for fact in facts_of(type_, dispute)] == ([kind] if kind else [])
     open_ = {**dispute, "status": "UNDER_REVIEW"}
-    assert told("CUSTOMER.DISPUTE.UPDATED", open_) == [Fact("dispute_opened", 100, "USD", "D1")]
+    assert facts_of("CUSTOMER.DISPUTE.UPDATED", open_) == [Fact("dispute_opened", 100, "USD", "D1")]
 
 
 @pytest.mark.parametrize("amount", [usd("-1.00"), usd("1,00"), usd("1e2"), usd("--1"), {"value": "1.00"}, "1.00", None])
-def test_an_amount_that_is_none_is_refused(amount: object) -> None:
+def test_what_is_not_an_amount_is_refused(amount: object) -> None:
     with pytest.raises(ValidationError):
-        told("PAYMENT.CAPTURE.COMPLETED", {"id": "C1", "amount": amount})
+        facts_of("PAYMENT.CAPTURE.COMPLETED", {"id": "C1", "amount": amount})
 
 
 @pytest.mark.parametrize(
     "amount", [usd("1.001"), {"currency_code": "JPY", "value": "1.5"}, {"currency_code": "XTS", "value": "1"}]
 )
-def test_an_amount_that_the_currency_does_not_have_is_refused(amount: object) -> None:
+def test_an_amount_that_the_currency_cannot_have_is_refused(amount: object) -> None:
     with pytest.raises(MoneyError):
-        told("PAYMENT.CAPTURE.COMPLETED", {"id": "C1", "amount": amount})
+        facts_of("PAYMENT.CAPTURE.COMPLETED", {"id": "C1", "amount": amount})
 
 
 @pytest.mark.parametrize("value", ["4980", "4980.00"])
-def test_yen_may_come_with_decimals_that_say_nothing(value: str) -> None:
+def test_yen_may_have_zero_decimals(value: str) -> None:
     capture = {"id": "C1", "amount": {"currency_code": "JPY", "value": value}}
-    assert told("PAYMENT.CAPTURE.COMPLETED", capture) == [Fact("captured", 4980, "JPY", "C1")]
+    assert facts_of("PAYMENT.CAPTURE.COMPLETED", capture) == [Fact("captured", 4980, "JPY", "C1")]

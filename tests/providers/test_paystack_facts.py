@@ -1,4 +1,4 @@
-"""Paystack: hundredths in every currency, refunds that are named when they are made, disputes by their outcome."""
+"""Paystack: hundredths in every currency, refunds named by their reference, disputes by their outcome."""
 
 import json
 from collections.abc import Sequence
@@ -62,29 +62,29 @@ def test_an_amount_that_paystack_would_not_write_is_refused(amount: object) -> N
 
 
 @pytest.mark.parametrize("asked", [None, 0, 4000, 5000])
-def test_what_was_asked_for_is_told_only_where_less_was_paid(asked: int | None) -> None:
+def test_the_requested_amount_is_reported_only_where_less_was_paid(asked: int | None) -> None:
     assert [fact.kind for fact in read("charge.success", {**CHARGE, "requested_amount": asked})] == ["captured"]
 
 
-def test_a_partial_debit_tells_what_was_asked_for() -> None:
-    told = list(read("charge.success", {**CHARGE, "requested_amount": 8000}))
-    assert told == [Fact("authorized", 8000, "NGN"), Fact("captured", 5000, "NGN", "ref_1")]
+def test_a_partial_debit_reports_the_requested_amount() -> None:
+    facts = list(read("charge.success", {**CHARGE, "requested_amount": 8000}))
+    assert facts == [Fact("authorized", 8000, "NGN"), Fact("captured", 5000, "NGN", "ref_1")]
 
 
 @pytest.mark.parametrize("type_", ["refund.pending", "refund.processing", "refund.needs-attention"])
-def test_a_refund_on_its_way_has_moved_nothing(type_: str) -> None:
+def test_a_refund_in_progress_has_moved_nothing(type_: str) -> None:
     assert list(read(type_, {**REFUND, "refund_reference": None})) == []
 
 
 @pytest.mark.parametrize(("type_", "kind"), [("refund.processed", "refunded"), ("refund.failed", "refund_failed")])
 @pytest.mark.parametrize("amount", [900, "900"])
-def test_a_refund_has_the_name_of_its_reference(type_: str, kind: Any, amount: object) -> None:
+def test_a_refund_is_named_by_its_reference(type_: str, kind: Any, amount: object) -> None:
     assert list(read(type_, {**REFUND, "amount": amount})) == [Fact(kind, 900, "NGN", "r_1")]
 
 
 @pytest.mark.parametrize("type_", ["refund.processed", "refund.failed"])
 @pytest.mark.parametrize("reference", [None, "", True, {}])
-def test_a_refund_without_a_name_is_refused(type_: str, reference: object) -> None:
+def test_a_refund_without_a_reference_is_refused(type_: str, reference: object) -> None:
     with pytest.raises(ValidationError):
         read(type_, {**REFUND, "refund_reference": reference})
 
@@ -99,15 +99,15 @@ def test_a_refund_without_a_name_is_refused(type_: str, reference: object) -> No
         (None, None),
     ],
 )
-def test_a_dispute_ends_as_its_resolution_says_and_withdraws_nothing(resolution: str | None, kind: Any) -> None:
+def test_a_dispute_ends_by_its_resolution_and_withdraws_nothing(resolution: str | None, kind: Any) -> None:
     """The refund that pays it has events of its own."""
-    told = list(read("charge.dispute.resolve", {**DISPUTE, "resolution": resolution}))
-    assert told == ([Fact(kind, 4000, "NGN", "7")] if kind else [])
+    facts = list(read("charge.dispute.resolve", {**DISPUTE, "resolution": resolution}))
+    assert facts == ([Fact(kind, 4000, "NGN", "7")] if kind else [])
 
 
 def test_a_dispute_without_an_amount_is_about_the_whole_transaction() -> None:
-    told = read("charge.dispute.create", {**DISPUTE, "refund_amount": None, "currency": None})
-    assert list(told) == [Fact("dispute_opened", 5000, "NGN", "7")]
+    facts = read("charge.dispute.create", {**DISPUTE, "refund_amount": None, "currency": None})
+    assert list(facts) == [Fact("dispute_opened", 5000, "NGN", "7")]
 
 
 @pytest.mark.parametrize("transaction", [{}, {"amount": 5000}, {"currency": "NGN"}])
@@ -120,5 +120,5 @@ def test_a_dispute_without_any_amount_is_refused(transaction: dict[str, Any]) ->
     "type_",
     ["transfer.success", "transfer.reversed", "invoice.update", "paymentrequest.success", "charge.dispute.remind"],
 )
-def test_what_tells_of_no_payment_or_nothing_new_moves_nothing(type_: str) -> None:
+def test_events_without_a_payment_or_anything_new_move_nothing(type_: str) -> None:
     assert list(read(type_, {**CHARGE, **DISPUTE})) == []

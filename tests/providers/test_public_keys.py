@@ -33,12 +33,12 @@ def signed(signature: bytes = b"v1a," + MADE, body: bytes = BODY) -> Signed:
     return Signed(headers, body)
 
 
-async def test_it_verifies_and_is_the_same_event() -> None:
+async def test_the_signature_verifies_and_the_event_is_the_same() -> None:
     event = await event_of(CASE, signed(), SECRET)
     assert (event.event_id, event.type, event.resource, event.signed) == ("msg_1", "order.paid", "ord_1", "body")
 
 
-async def test_the_number_is_that_in_the_list_whatever_the_kinds() -> None:
+async def test_secrets_and_public_keys_are_numbered_in_their_order() -> None:
     body = BODY.decode()
     by_secret = CASE.deliver(body)
     source = CASE.source(OTHER, CASE.secrets[0], SECRET)
@@ -51,7 +51,7 @@ async def test_the_number_is_that_in_the_list_whatever_the_kinds() -> None:
 
 
 @pytest.mark.parametrize("public_key", [SECRET, SECRET.removeprefix("whpk_"), [OTHER, SECRET]])
-async def test_it_has_a_setting_of_its_own_and_then_needs_no_secret(public_key: object) -> None:
+async def test_a_public_key_has_its_own_setting_and_needs_no_secret(public_key: object) -> None:
     kind = PROVIDERS["standard_webhooks"]
     table = {"source": "a", "provider": "standard_webhooks", "public_key": public_key}
     for secrets in ((), CASE.secrets[:1]):
@@ -62,7 +62,7 @@ async def test_it_has_a_setting_of_its_own_and_then_needs_no_secret(public_key: 
 
 
 @pytest.mark.parametrize("table", [{}, {"public_key": []}, {"public_key": ""}, {"public_key": "x"}, {"secrets": []}])
-def test_without_either_nothing_starts(table: dict[str, object]) -> None:
+def test_without_secret_and_public_key_nothing_starts(table: dict[str, object]) -> None:
     for name in ("standard_webhooks", "svix"):
         with pytest.raises(ValidationError):
             PROVIDERS[name].Source.model_validate({"source": "a", "provider": name, **table})
@@ -86,7 +86,7 @@ async def test_another_key_is_refused() -> None:
 
 
 async def test_a_public_key_is_no_secret() -> None:
-    """Everyone knows it: an HMAC made with it, or with its text, proves nothing."""
+    """Everyone knows it, so an HMAC made with it, or with its text, proves nothing."""
     for key in (PUBLIC_KEY, SECRET.encode(), SECRET.removeprefix("whpk_").encode()):
         forged = padded_base64(hmac_sha256(key, b"msg_1.%d." % NOW_S + BODY))
         assert await outcome_of(CASE, signed(b"v1," + forged), SECRET) == "malformed"
@@ -100,24 +100,24 @@ async def test_a_signature_counts_under_its_own_version_only() -> None:
 
 
 @pytest.mark.parametrize("junk", [b"", b"!", b"AAAA", b"A" * 88, MADE[:-2], MADE + b"=", b"\xff", MADE[:-3] + b"x=="])
-async def test_junk_is_refused_and_does_no_harm_beside(junk: bytes) -> None:
+async def test_junk_is_refused_and_harmless_next_to_a_genuine_signature(junk: bytes) -> None:
     assert await outcome_of(CASE, signed(b"v1a," + junk), SECRET) == "mismatch"
     assert await outcome_of(CASE, signed(b"v1a," + junk + b" v1a," + MADE), SECRET) == "genuine"
 
 
-async def test_a_stranger_cannot_have_many_signatures_tried() -> None:
+async def test_the_number_of_tried_signatures_is_limited() -> None:
     junk = b"v1a," + base64.b64encode(bytes(64)) + b" "
     assert await outcome_of(CASE, signed(junk * (PUBLIC_KEY_SIGNATURES_MAX - 1) + b"v1a," + MADE), SECRET) == "genuine"
     assert await outcome_of(CASE, signed(junk * PUBLIC_KEY_SIGNATURES_MAX + b"v1a," + MADE), SECRET) == "malformed"
 
 
 @pytest.mark.parametrize("secret", ["whpk_", "whpk_AAAA", "whpk_%%%%", SECRET[:-8], SECRET[:-1] + "AAAA="])
-def test_what_is_no_public_key_stops_the_start(secret: str) -> None:
+def test_what_is_not_a_public_key_stops_the_start(secret: str) -> None:
     with pytest.raises(ValidationError) as refused:
         CASE.source(CASE.secrets[0], secret)
     assert "number 2" in str(refused.value)
 
 
-async def test_it_is_timed_as_the_others() -> None:
+async def test_a_late_signature_is_stale() -> None:
     late = NOW.replace(hour=13)
     assert await outcome_of(CASE, signed(), SECRET, received_at=late) == "stale"

@@ -1,4 +1,4 @@
-"""Razorpay: one capture whoever tells of it, refunds by their status, disputes that take money when they are lost."""
+"""Razorpay: one capture from whichever event, refunds by their status, disputes that take money when they are lost."""
 
 import json
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ PAYMENT = {"id": "pay_1", "amount": 1000, "currency": "INR", "status": "captured
 REFUND = {"id": "rfnd_1", "amount": 400, "currency": "INR", "payment_id": "pay_1", "status": "processed"}
 DISPUTE = {"id": "disp_1", "amount": 1000, "currency": "INR", "amount_deducted": 0, "status": "open"}
 REFUNDS = [name for name in razorpay.TYPES if name.startswith("refund.")]
-PAID = [name for name, tell in razorpay.TYPES.items() if tell is razorpay.TYPES["order.paid"]]
+PAID = [name for name, extract in razorpay.TYPES.items() if extract is razorpay.TYPES["order.paid"]]
 
 
 def read(type_: str, **members: dict[str, Any]) -> Sequence[Fact]:
@@ -25,13 +25,13 @@ def read(type_: str, **members: dict[str, Any]) -> Sequence[Fact]:
 
 
 @pytest.mark.parametrize("type_", ["payment.captured", *PAID])
-def test_all_that_tell_of_a_capture_tell_of_the_same(type_: str) -> None:
+def test_all_events_about_a_capture_report_the_same_fact(type_: str) -> None:
     assert list(read(type_, payment=PAYMENT)) == [Fact("captured", 1000, "INR", "pay_1")]
 
 
 @pytest.mark.parametrize("type_", PAID)
 @pytest.mark.parametrize("members", [{}, {"payment": {**PAYMENT, "status": "authorized"}}])
-def test_what_was_paid_without_a_captured_payment_moves_nothing(type_: str, members: dict[str, Any]) -> None:
+def test_a_paid_order_without_a_captured_payment_moves_nothing(type_: str, members: dict[str, Any]) -> None:
     assert list(read(type_, **members)) == []
 
 
@@ -39,21 +39,21 @@ def test_what_was_paid_without_a_captured_payment_moves_nothing(type_: str, memb
 @pytest.mark.parametrize(
     ("status", "kind"), [("processed", "refunded"), ("failed", "refund_failed"), ("pending", None), ("new", None)]
 )
-def test_a_refund_is_what_its_status_says(type_: str, status: str, kind: Any) -> None:
-    told = [Fact(kind, 400, "INR", "rfnd_1")] if kind else []
-    assert list(read(type_, refund={**REFUND, "status": status}, payment=PAYMENT)) == told
-    assert list(read(type_, refund={**REFUND, "status": status})) == told
+def test_a_refund_is_reported_by_its_status(type_: str, status: str, kind: Any) -> None:
+    facts = [Fact(kind, 400, "INR", "rfnd_1")] if kind else []
+    assert list(read(type_, refund={**REFUND, "status": status}, payment=PAYMENT)) == facts
+    assert list(read(type_, refund={**REFUND, "status": status})) == facts
 
 
 @pytest.mark.parametrize(
     ("type_", "kind"),
     [("refund.processed", "refunded"), ("refund.failed", "refund_failed"), ("refund.created", None)],
 )
-def test_a_refund_without_a_status_is_what_the_type_says(type_: str, kind: str | None) -> None:
+def test_a_refund_without_a_status_is_reported_by_the_type(type_: str, kind: str | None) -> None:
     assert [fact.kind for fact in read(type_, refund={**REFUND, "status": None})] == ([kind] if kind else [])
 
 
-def test_giving_back_what_was_never_captured_is_no_refund() -> None:
+def test_a_refund_of_an_uncaptured_payment_is_a_cancellation() -> None:
     payment = {**PAYMENT, "captured": False, "status": "refunded"}
     assert list(read("refund.processed", refund=REFUND, payment=payment)) == [Fact("canceled", 1000, "INR")]
     assert list(read("refund.failed", refund={**REFUND, "status": "failed"}, payment=payment)) == []
@@ -62,9 +62,9 @@ def test_giving_back_what_was_never_captured_is_no_refund() -> None:
 @pytest.mark.parametrize("type_", ["payment.dispute.lost", "payment.dispute.closed"])
 @pytest.mark.parametrize("deducted", [0, 700])
 def test_a_lost_dispute_takes_what_was_deducted(type_: str, deducted: int) -> None:
-    told = read(type_, dispute={**DISPUTE, "status": "lost", "amount_deducted": deducted})
+    facts = read(type_, dispute={**DISPUTE, "status": "lost", "amount_deducted": deducted})
     withdrawn = [Fact("funds_withdrawn", deducted, "INR", "disp_1")] if deducted else []
-    assert list(told) == [Fact("dispute_lost", 1000, "INR", "disp_1"), *withdrawn]
+    assert list(facts) == [Fact("dispute_lost", 1000, "INR", "disp_1"), *withdrawn]
 
 
 @pytest.mark.parametrize("type_", razorpay.TYPES)

@@ -18,18 +18,18 @@ class Holder(BaseModel):
 
 
 @pytest.mark.parametrize("text", ["", " ", "\t\r\n", "\u00a0\u2003", "\ud800"])
-def test_an_empty_one_cannot_be_built(text: str) -> None:
+def test_an_empty_secret_cannot_be_built(text: str) -> None:
     with pytest.raises(ValueError, match="a secret is"):
         Secret(text)
     with pytest.raises(ValidationError):
         Holder.model_validate({"secrets": [text]})
 
 
-def test_it_is_used_literally() -> None:
+def test_a_secret_is_used_literally() -> None:
     assert Secret(" a b \n").reveal() == " a b \n"
 
 
-def test_nothing_shows_it(caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_shows_the_secret(caplog: pytest.LogCaptureFixture) -> None:
     holder = Holder.model_validate({"secrets": [TEXT]})
     (secret,) = holder.secrets
     logging.getLogger("test").warning("%s %r %s", secret, secret, holder)
@@ -40,13 +40,13 @@ def test_nothing_shows_it(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.mark.parametrize("copied", [pickle.dumps, copy.copy, copy.deepcopy])
-def test_it_is_not_written_anywhere(copied: object) -> None:
+def test_a_secret_cannot_be_pickled_or_copied(copied: object) -> None:
     assert callable(copied)
     with pytest.raises(TypeError):
         copied(Secret(TEXT))
 
 
 @pytest.mark.parametrize("value", [None, 5, b"bytes", ["x"]])
-def test_only_text_is_one(value: object) -> None:
+def test_only_text_can_be_a_secret(value: object) -> None:
     with pytest.raises(ValidationError):
         Holder.model_validate({"secrets": [value]})

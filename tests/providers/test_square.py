@@ -1,4 +1,4 @@
-"""Square: the URL that is signed, what its events are about, and the verdicts of its own library."""
+"""Square: the signed URL, what its events are about, and agreement with its own library."""
 
 import json
 from datetime import UTC, datetime
@@ -63,13 +63,13 @@ async def test_the_url_is_the_setting_whatever_was_requested() -> None:
     "url",
     [None, "", "example.org", "ftp://example.org/", "https://", "https://é.org", "https://a b", "https://a\n", 5, LONG],
 )
-def test_a_url_that_cannot_be_stops_the_start(url: object) -> None:
+def test_an_impossible_url_stops_the_start(url: object) -> None:
     with pytest.raises(ValidationError) as refused:
         CASE.source(notification_url=url)
     assert "notification_url" in str(refused.value)
 
 
-async def test_the_signature_of_old_is_not_read() -> None:
+async def test_the_old_signature_header_is_not_read() -> None:
     ((_, value),) = CASE.signed().headers
     assert await outcome_of(CASE, CASE.signed().with_headers([(b"x-square-signature", value)])) == "missing"
 
@@ -93,12 +93,12 @@ async def test_refunds_and_disputes_are_about_their_payment(data: dict[str, Any]
 
 @pytest.mark.parametrize("name", ["event_id", "type", "created_at"])
 @pytest.mark.parametrize("value", [None, "", 5, "a\x00"])
-async def test_a_body_square_would_not_send_is_a_bad_payload(name: str, value: object) -> None:
+async def test_an_undocumented_body_is_a_bad_payload(name: str, value: object) -> None:
     with pytest.raises(PayloadError):
         await event_of(CASE, CASE.deliver(json.dumps({**CASE.event("x"), name: value})))
 
 
-async def test_an_empty_body_is_signed_too_where_the_sdk_refuses_it() -> None:
+async def test_an_empty_body_can_be_signed_although_the_sdk_refuses_it() -> None:
     signed = CASE.deliver_bytes(b"")
     assert await outcome_of(CASE, signed) == "genuine"
     assert not sdk_passes(signed)
@@ -107,7 +107,7 @@ async def test_an_empty_body_is_signed_too_where_the_sdk_refuses_it() -> None:
 
 
 def sdk_passes(signed: Signed) -> bool:
-    """The verdict of Square's own code, which takes text only."""
+    """Return whether Square's own code accepts it. It takes text only."""
     return verify_signature(
         request_body=signed.body.decode(),
         signature_header=signed.headers[0][1].decode(),
@@ -122,7 +122,7 @@ def sdk_passes(signed: Signed) -> bool:
     key=st.sampled_from(CASE.secrets[:2]),
     edit=st.tuples(st.integers(0, 44), st.integers(0, 2), st.sampled_from(["", "0", "A", "=", "é"])),
 )
-async def test_squares_library_says_the_same(body: str, key: str, edit: tuple[int, int, str]) -> None:
+async def test_squares_library_agrees(body: str, key: str, edit: tuple[int, int, str]) -> None:
     signed = CASE.deliver(body, key)
     ((_, value),) = signed.headers
     start, length, inserted = edit

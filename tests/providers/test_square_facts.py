@@ -1,4 +1,4 @@
-"""Square: what each status of a payment, a refund and a dispute tells."""
+"""Square: the facts of each status of a payment, a refund and a dispute."""
 
 import json
 from collections.abc import Mapping
@@ -14,8 +14,8 @@ from tests.support.recorded import recordings
 RECORDED = {recording.name: recording for recording in recordings("square")}
 
 
-def told(name: str, without: str = "", **changes: Any) -> list[Fact]:
-    """What a recorded event tells once its object is changed."""
+def facts_of(name: str, without: str = "", **changes: Any) -> list[Fact]:
+    """Return the facts of a recorded event whose object is changed."""
     event = RECORDED[name].event()
     body = json.loads(event.body)
     (about,) = body["data"]["object"].values()
@@ -40,17 +40,20 @@ def kinds(facts: list[Fact]) -> list[str]:
     ],
 )
 def test_a_payments_status(status: str, expected: list[str]) -> None:
-    assert kinds(told("payment_created_approved", status=status)) == expected
+    assert kinds(facts_of("payment_created_approved", status=status)) == expected
 
 
-def test_a_tip_is_paid_too_and_a_payment_of_old_has_no_total() -> None:
-    assert [fact.amount for fact in told("payment_updated_completed_with_a_tip")] == [5000, 5000]
-    assert [fact.amount for fact in told("payment_updated_completed_with_a_tip", without="total_money")] == [4590, 4590]
+def test_a_tip_is_paid_too_and_an_old_payment_has_no_total() -> None:
+    assert [fact.amount for fact in facts_of("payment_updated_completed_with_a_tip")] == [5000, 5000]
+    assert [fact.amount for fact in facts_of("payment_updated_completed_with_a_tip", without="total_money")] == [
+        4590,
+        4590,
+    ]
 
 
 @pytest.mark.parametrize("refunded", [None, {"amount": 0, "currency": "EUR"}])
 def test_nothing_refunded_is_no_total(refunded: Mapping[str, object] | None) -> None:
-    facts = told("payment_updated_refunded_in_part", refunded_money=refunded)
+    facts = facts_of("payment_updated_refunded_in_part", refunded_money=refunded)
     assert kinds(facts) == ["authorized", "captured"]
 
 
@@ -66,7 +69,7 @@ def test_nothing_refunded_is_no_total(refunded: Mapping[str, object] | None) -> 
     ],
 )
 def test_a_refund_counts_once_it_is_completed(status: str | None, expected: list[str]) -> None:
-    assert kinds(told("refund_created_pending", status=status)) == expected
+    assert kinds(facts_of("refund_created_pending", status=status)) == expected
 
 
 @pytest.mark.parametrize(
@@ -84,9 +87,9 @@ def test_a_refund_counts_once_it_is_completed(status: str | None, expected: list
     ],
 )
 def test_a_disputes_state(state: str, expected: list[str]) -> None:
-    assert kinds(told("dispute_created", state=state)) == expected
+    assert kinds(facts_of("dispute_created", state=state)) == expected
 
 
 def test_a_dispute_of_old_has_its_id_under_another_name() -> None:
-    (fact,) = told("dispute_created", without="id")
+    (fact,) = facts_of("dispute_created", without="id")
     assert fact.object == "LindenbaumDp1A0"

@@ -1,4 +1,4 @@
-"""Standard Webhooks: its headers, the verdicts of two of its libraries, and what is read from a free form of body."""
+"""Standard Webhooks: its headers, agreement with two of its libraries, and what is read from a free form of body."""
 
 import binascii
 import json
@@ -42,7 +42,7 @@ async def passes(signed: Signed, received_at: datetime = NOW) -> bool:
 
 
 def sdk_passes(signed: Signed) -> bool:
-    """The verdict of the library, by the clock of the machine. It leaks ValueError and binascii.Error."""
+    """Return whether the library accepts it, by the machine's clock. It leaks ValueError and binascii.Error."""
     headers = {name.decode(): value.decode() for name, value in signed.headers}
     try:
         standardwebhooks.Webhook(SECRET).verify(signed.body, headers)
@@ -102,7 +102,7 @@ async def test_any_v1_counts_and_no_other_version() -> None:
     signed = CASE.signed()
     genuine = signed.headers[2][1]
     bare, junk = genuine.removeprefix(b"v1,"), b"v1," + b"A" * 43 + b"="
-    for value, verdict in {
+    for value, accepted in {
         junk + b" " + genuine: True,
         genuine + b" " + junk: True,
         b"v1a,xyz v2 " + genuine + b"  ": True,
@@ -115,11 +115,11 @@ async def test_any_v1_counts_and_no_other_version() -> None:
         b"V1," + bare: False,
         genuine + b",x": False,
     }.items():
-        assert await passes(signed.with_header(SIGNATURE, value)) is verdict, value
+        assert await passes(signed.with_header(SIGNATURE, value)) is accepted, value
 
 
 @pytest.mark.parametrize("name", [ID, TIMESTAMP])
-async def test_what_is_signed_may_not_be_there_twice(name: bytes) -> None:
+async def test_a_signed_header_must_come_once(name: bytes) -> None:
     signed = CASE.signed()
     repeated = Signed([*signed.headers, (name, dict(signed.headers)[name])], signed.body)
     with pytest.raises(SignatureError) as refused:
@@ -144,7 +144,7 @@ async def test_a_secret_may_lack_its_prefix_or_its_padding(secret: str) -> None:
 @pytest.mark.parametrize(
     "secret", ["whsec_", "whsec_=", "whsec_====", "whsec_A", "whsec_%%%%", "whsec_AA AA", "whsec_é"]
 )
-def test_a_secret_that_is_no_key_stops_the_start(secret: str) -> None:
+def test_a_secret_that_is_not_a_key_stops_the_start(secret: str) -> None:
     with pytest.raises(ValidationError) as refused:
         CASE.source(CASE.secrets[0], secret)
     assert "number 2" in str(refused.value)
@@ -199,7 +199,7 @@ async def test_known_flaws_of_the_sdk_are_not_ours(flaw: str) -> None:
     header=st.sampled_from([ID, TIMESTAMP, SIGNATURE]),
     edit=st.tuples(st.integers(0, 50), st.integers(0, 3), st.sampled_from(["", "A", "0", "v1,", "-", "x"])),
 )
-async def test_apart_from_them_the_verdicts_agree(
+async def test_otherwise_the_sdk_agrees(
     text: str, offset_s: int, secret: str, header: bytes, edit: tuple[int, int, str]
 ) -> None:
     body = json.dumps(CASE.event(text))

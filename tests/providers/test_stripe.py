@@ -1,4 +1,4 @@
-"""Stripe: its header, its SDK's verdicts, and which payment its events are about."""
+"""Stripe: its header, agreement with its SDK, and which payment its events are about."""
 
 import json
 import time
@@ -36,7 +36,7 @@ async def passes(signed: Signed, received_at: datetime = NOW) -> bool:
 
 
 def sdk_passes(signed: Signed) -> bool:
-    """The verdict of Stripe's own verifier, by the clock of the machine. It takes text only."""
+    """Return whether Stripe's own verifier accepts it, by the machine's clock. It takes text only."""
     try:
         header = b",".join(value for _, value in signed.headers).decode()
         stripe.WebhookSignature.verify_header(signed.body.decode(), header, SECRET, tolerance=300)
@@ -79,7 +79,7 @@ async def test_all_events_of_one_payment_share_a_resource(about: dict[str, Any],
     assert event.resource == resource
 
 
-async def test_a_thin_event_is_about_what_it_points_to() -> None:
+async def test_a_thin_event_is_about_its_related_object() -> None:
     thin = {"id": "evt_2", "object": "v2.core.event", "type": "v1.billing.meter.no_meter_found"}
     event = await event_of({**thin, "created": "2026-09-17T11:59:58.000Z", "related_object": {"id": "mtr_1"}})
     assert (event.event_id, event.resource) == ("evt_2", "mtr_1")
@@ -105,7 +105,7 @@ async def test_a_thin_event_is_about_what_it_points_to() -> None:
         {"data": {"object": []}},
     ],
 )
-async def test_a_body_stripe_would_not_send_is_a_bad_payload(change: dict[str, Any]) -> None:
+async def test_an_undocumented_body_is_a_bad_payload(change: dict[str, Any]) -> None:
     with pytest.raises(PayloadError):
         await event_of({**CASE.event("x"), **change})
 
@@ -114,7 +114,7 @@ async def test_any_v1_counts_and_no_other_scheme() -> None:
     signed = CASE.signed()
     timestamp, _, signature = signed.headers[0][1].partition(b",v1=")
     junk = b"0" * 64
-    for value, verdict in {
+    for value, accepted in {
         timestamp + b",v1=" + junk + b",v1=" + signature: True,
         timestamp + b",v1=" + signature + b",v1=" + junk: True,
         b"v1=" + signature + b"," + timestamp: True,
@@ -129,7 +129,7 @@ async def test_any_v1_counts_and_no_other_scheme() -> None:
         b"t=1," + timestamp + b",v1=" + signature: False,
         timestamp + b",t=1,v1=" + signature: False,
     }.items():
-        assert await passes(signed.with_header(HEADER, value)) is verdict, value
+        assert await passes(signed.with_header(HEADER, value)) is accepted, value
 
 
 async def test_two_secrets_may_sign_one_delivery() -> None:
@@ -177,9 +177,7 @@ async def test_known_flaws_of_the_sdk_are_not_ours(flaw: str) -> None:
     secret=st.sampled_from([SECRET, CASE.secrets[1]]),
     edit=st.tuples(st.integers(0, 90), st.integers(0, 3), st.sampled_from(["", ",", "=", "v1=", "v0=", "0", "a"])),
 )
-async def test_apart_from_them_the_verdicts_agree(
-    text: str, offset_s: int, secret: str, edit: tuple[int, int, str]
-) -> None:
+async def test_otherwise_the_sdk_agrees(text: str, offset_s: int, secret: str, edit: tuple[int, int, str]) -> None:
     body = json.dumps(CASE.event(text))
     ((_, value),) = CASE.sign(body, secret, int(time.time()) + offset_s)
     start, length, inserted = edit

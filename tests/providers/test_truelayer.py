@@ -101,7 +101,7 @@ async def test_a_new_key_is_fetched_when_it_is_used_but_not_again_and_again() ->
     assert len(served.asked) == 2
 
 
-async def test_keys_that_cannot_be_fetched_are_no_refusal() -> None:
+async def test_keys_that_cannot_be_fetched_make_it_unavailable() -> None:
     with pytest.raises(UnavailableError):
         await Served().source.verify(CASE.signed().request())
     with pytest.raises(UnavailableError):
@@ -148,7 +148,7 @@ async def test_keys_that_are_set_need_no_jku() -> None:
 
 
 def opinion(signed: Signed, keys: str) -> str:
-    """The verdict of TrueLayer's library; anything it raises means that it does not accept."""
+    """Return whether TrueLayer's library accepts it; any error means that it does not."""
     headers, body = signed.sent()
     value = next(value.decode("latin-1") for name, value in headers if name == b"Tl-Signature")
     try:
@@ -163,7 +163,7 @@ def opinion(signed: Signed, keys: str) -> str:
 
 @settings(deadline=None, max_examples=60)
 @given(data=st.data())
-async def test_its_library_says_the_same(data: st.DataObject) -> None:
+async def test_its_library_agrees(data: st.DataObject) -> None:
     signed = CASE.deliver(data.draw(st.text(st.characters(exclude_categories=["Cs"]), max_size=20)))
     position = data.draw(st.integers(0, len(signed.headers)))
     if position < len(signed.headers):

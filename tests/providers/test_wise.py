@@ -78,7 +78,7 @@ def unsuitable() -> list[str]:
     return [key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode() for key in (small, other)]
 
 
-def test_what_is_no_key_of_theirs_is_refused() -> None:
+def test_a_wrong_key_is_refused() -> None:
     for text in ["", "whsec_AAAA", public_pem("wise 0")[:-60], *unsuitable()]:
         with pytest.raises(ValidationError, match="public_key"):
             table(public_key=text)
@@ -86,7 +86,7 @@ def test_what_is_no_key_of_theirs_is_refused() -> None:
         table()
 
 
-async def test_only_so_many_signatures_are_tried() -> None:
+async def test_the_number_of_tried_signatures_is_limited() -> None:
     signed = CASE.signed()
     (genuine,) = signed.headers
     many = [(CASE.signature, b"AAAA")] * (PUBLIC_KEY_SIGNATURES_MAX - 1)
@@ -117,7 +117,7 @@ async def test_a_retry_or_another_subscription_is_the_same_event_and_another_sta
     assert other.resource == first.resource
 
 
-async def test_what_happens_to_a_transfer_is_about_the_transfer() -> None:
+async def test_all_events_of_a_transfer_are_about_it() -> None:
     data = {"transfer_id": 49983981, "resource": {"type": "payout", "id": 7}, "occurred_at": "2026-09-17T11:59:58Z"}
     event = await delivered({**CASE.event("x"), "event_type": "transfers#payout-failure", "data": data})
     assert event.resource == "49983981"
