@@ -1,4 +1,4 @@
-"""What the conformance suite must know of a provider. Each file in this folder has a case or a family of them."""
+"""What the conformance suite needs to know of a provider. The other files in this folder have the cases."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ TEXT = st.text(min_size=1, max_size=40)
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """A request as it was signed; tests change one part and send the rest.
+    """A signed request; tests change one part and send the rest.
 
     `headers` are those that the signature covers or that hold it; `unsigned` those that anyone can change.
     """
@@ -35,7 +35,7 @@ class Signed:
     target: str = "/webhooks/a"
 
     def sent(self) -> tuple[RawHeaders, bytes]:
-        """The headers and the body as they go over the wire."""
+        """Return the headers and the body as they are sent."""
         return [*self.headers, *self.unsigned], self.body
 
     def request(self, received_at: datetime = NOW) -> Request:
@@ -49,7 +49,7 @@ class Signed:
         return replace(self, headers=headers)
 
     def with_header(self, name: bytes, value: bytes) -> "Signed":
-        """The same request with another value in one header, wherever that stood."""
+        """Return the request with another value in one header, at the same position."""
         return self.with_headers([(key, value if key == name else old) for key, old in self.headers])
 
     def without_header(self, name: bytes) -> "Signed":
@@ -58,7 +58,7 @@ class Signed:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What is known of the event that `Case.signed` tells, without asking the project's code.
+    """The event of `Case.signed`, written by hand and not computed by the project's code.
 
     `{sha256}` in the id stands for the digest of `Case.hashed`.
     """
@@ -70,81 +70,81 @@ class Expected:
 
 
 JUST_BEFORE = datetime(2026, 9, 17, 11, 59, 58, tzinfo=UTC)
-"""When most of the events say that they happened."""
+"""The time in most of the events."""
 
 
 class Case(ABC):
-    """What the conformance suite must know of one provider."""
+    """What the conformance suite needs to know of one provider."""
 
     provider: ClassVar[str]
     secrets: ClassVar[tuple[str, str, str]]
     signature: ClassVar[bytes]
     """The header that holds the signature."""
     timed: ClassVar[bool] = False
-    """Whether a time is signed and a tolerance holds."""
+    """Whether a time is signed, so that there is a tolerance."""
     covers: ClassVar[Covers] = "body"
-    """What the signature covers. The body may be changed unseen unless that is "body"."""
+    """What the signature covers. Only with "body" is every change of the body detected."""
     unsigned: ClassVar[tuple[tuple[bytes, bytes], ...]] = ()
-    """Headers that are sent and not signed."""
+    """Headers that are not signed."""
     settings: ClassVar[Mapping[str, object]] = {}
-    """What its table must hold besides the secrets."""
+    """The settings its table needs, apart from the secrets."""
     dated: ClassVar[bool] = True
     """Whether its events have a time."""
     target: ClassVar[str] = "/webhooks/a"
-    """Path and query, where these are signed too."""
+    """Path and query, which some providers sign too."""
     expected: ClassVar[Expected]
-    """The event of `signed`, stated by hand."""
+    """The event of `signed`, written by hand."""
     sent_as: ClassVar[type[Signed]] = Signed
-    """How the parts become a request. A signature that is sent within the body counts as a header until then."""
+    """The class of the request. A signature that is sent in the body counts as a header until it is sent."""
 
     def source(self, *secrets: str, **settings: object) -> Provider:
-        """A source of this provider, with the first secret unless told otherwise."""
+        """Return a source of this provider, by default with the first secret."""
         kind = PROVIDERS[self.provider]
         known = {"source": "a", "provider": self.provider, "secrets": secrets or self.secrets[:1]}
         return kind(kind.Source.model_validate({**known, **self.settings, **settings}))
 
     @abstractmethod
     def sign(self, body: str, secret: str, at_s: int = NOW_S) -> RawHeaders:
-        """The headers as the provider's own code makes them."""
+        """Return the headers, made by the provider's own code."""
 
     @abstractmethod
     def sign_bytes(self, body: bytes, secret: str, at_s: int = NOW_S) -> RawHeaders:
-        """The same for any bytes, where the provider's code only takes text."""
+        """Return the headers for any bytes; the provider's code may take only text."""
 
     @abstractmethod
     def event(self, text: str) -> dict[str, Any]:
-        """A body the provider could send, with `text` somewhere in it."""
+        """Return a body the provider could send, with `text` somewhere in it."""
 
     def write(self, event: dict[str, Any], indent: int | None = None, *, ascii_only: bool = True) -> str:
-        """The body as it is sent: JSON, unless the provider sends something else."""
+        """Return the body as it is sent: JSON, unless the provider sends something else."""
         return json.dumps(event, indent=indent, ensure_ascii=ascii_only)
 
     def kept(self, body: bytes) -> bytes:
-        """The part of a body that the one event in it is kept with."""
+        """Return the part of a body that is stored with its event."""
         return body
 
     def hashed(self, body: bytes) -> bytes:
-        """What an id is the digest of, where there is none that is signed."""
+        """Return what a digest id is computed from."""
         return body
 
     def expected_id(self, body: bytes) -> str:
-        """The id of an event with this body."""
+        """Return the id of an event with this body."""
         return self.expected.event_id.replace("{sha256}", f"sha256:{hashlib.sha256(self.hashed(body)).hexdigest()}")
 
     def expected_payload(self, signed: Signed) -> bytes:
-        """The bytes that the event of `signed` is kept with: those that came, unless several events came at once."""
+        """Return the bytes stored with the event of `signed`: the body, or in a batch the event's own part."""
         return signed.sent()[1]
 
     def deliver(self, body: str, secret: str | None = None, at_s: int = NOW_S) -> Signed:
-        """A genuine request with this body, signed by the provider's own code."""
+        """Return a genuine request with this body, signed by the provider's own code."""
         headers = self.sign(body, secret or self.secrets[0], at_s)
         return self.sent_as(headers, body.encode(), self.unsigned, self.target)
 
     def deliver_bytes(self, body: bytes, secret: str | None = None, at_s: int = NOW_S) -> Signed:
-        """A genuine request with any bytes."""
+        """Return a genuine request with any bytes."""
         headers = self.sign_bytes(body, secret or self.secrets[0], at_s)
         return self.sent_as(headers, body, self.unsigned, self.target)
 
     def signed(self, secret: str | None = None, at_s: int = NOW_S) -> Signed:
-        """A genuine request."""
+        """Return a genuine request."""
         return self.deliver(self.write(self.event("Café, 2 €")), secret, at_s)

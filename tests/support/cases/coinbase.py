@@ -1,4 +1,4 @@
-"""Coinbase, signed as hook0 documents it with Python's own hmac: its package only knows the retired Commerce."""
+"""Coinbase, signed with Python's hmac as hook0 documents it: its package knows only the retired Commerce."""
 
 import hashlib
 import hmac

@@ -1,4 +1,4 @@
-"""PayPal, Wise and TrueLayer, who sign with a private key. Here it is ours: made once, and never written anywhere."""
+"""PayPal, Wise and TrueLayer, which sign with a private key. Here the keys are ours, and made anew in each run."""
 
 import json
 from base64 import b64encode, urlsafe_b64encode
@@ -41,7 +41,7 @@ def ec_private(name: str) -> ec.EllipticCurvePrivateKey:  # noqa: ARG001
 
 
 def rsa_sha256(name: str, message: bytes) -> bytes:
-    """A signature in base64."""
+    """Return a signature in base64."""
     return b64encode(rsa_private(name).sign(message, padding.PKCS1v15(), SHA256()))
 
 
@@ -55,7 +55,7 @@ def private_pem(name: str) -> str:
 
 
 def jwks(*names: str) -> str:
-    """The public keys of these names, each with its name as its id."""
+    """Return the public keys of these names, each with its name as its id."""
     keys = []
     for name in names:
         numbers = ec_private(name).public_key().public_numbers()
@@ -68,7 +68,7 @@ def jwks(*names: str) -> str:
 def certificate(
     name: str = ISSUED_TO, signer: str = "our root", at: datetime = NOW, *, is_root: bool = False
 ) -> x509.Certificate:
-    """Issued to a name by another, valid around a time."""
+    """Return a certificate issued to a name by another, valid around a time."""
     key = rsa_private(name).public_key()
     subject, issuer = (x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, each)]) for each in (name, signer))
     builder = (
@@ -92,7 +92,7 @@ def root(name: str = "our root") -> str:
 
 
 def serving(documents: dict[str, bytes]) -> Callable[[str], Awaitable[bytes]]:
-    """A fetch that knows these addresses, as they are at the time of each fetch, and no others."""
+    """Return a fetch that knows only these addresses. Later changes of the mapping count."""
 
     async def fetch(url: str) -> bytes:
         if url not in documents:
@@ -103,7 +103,7 @@ def serving(documents: dict[str, bytes]) -> Callable[[str], Awaitable[bytes]]:
 
 
 class PayPalCase(Case):
-    """What is known to nobody else in what it signs is the webhook's id."""
+    """PayPal. The only secret part of what it signs is the webhook's id."""
 
     provider = "paypal"
     secrets = ("96605875FF6516633", "1JE4291016473214C", "0FV983392A0531201")
@@ -165,13 +165,13 @@ class WiseCase(Case):
         return {"data": data, **event, "sent_at": "2026-09-17T11:59:59Z"}
 
     def hashed(self, body: bytes) -> bytes:
-        """Its type and data: not the time of sending nor the subscription, which differ where the event is one."""
+        """Return type and data, without the time of sending and the subscription: those differ within one event."""
         event = json.loads(body)
         return json.dumps([event["event_type"], event["data"]], sort_keys=True).encode()
 
 
 class TrueLayerCase(Case):
-    """Signed by TrueLayer's own library."""
+    """TrueLayer, signed by its own library."""
 
     provider = "truelayer"
     secrets = (jwks("key 0"), jwks("key 1"), jwks("key 2"))

@@ -1,4 +1,4 @@
-"""The providers whose one header signs the raw body. Python's own hmac signs: hardly any of their packages can."""
+"""The providers that sign the raw body in one header. Python's hmac signs, because few of their packages can."""
 
 import base64
 import hashlib
@@ -113,7 +113,7 @@ class GoCardlessCase(RawBodyCase):
         return array_items(body, "events")[0]
 
     def expected_payload(self, signed: Signed) -> bytes:
-        """The one item, without the batch around it."""
+        """Return the one item, without the batch around it."""
         body = signed.sent()[1]
         return body[body.index(b"[") + 1 : body.rindex(b"]")]
 
@@ -155,7 +155,7 @@ class FlutterwaveCase(RawBodyCase):
 
 
 class FlutterwaveV3Case(RawBodyCase):
-    """Nothing is signed: the secret itself is sent."""
+    """Flutterwave v3, which signs nothing: it sends the secret itself."""
 
     provider = "flutterwave_v3"
     secrets = ("first-secret", "second-secret", "third-secret")
@@ -178,7 +178,7 @@ class FlutterwaveV3Case(RawBodyCase):
 
 
 class KlarnaCase(RawBodyCase):
-    """Each secret has an id, which the request names."""
+    """Klarna, whose requests name the id of the secret."""
 
     provider = "klarna"
     signature = b"Klarna-Signature"
@@ -203,7 +203,7 @@ class KlarnaCase(RawBodyCase):
 
 
 class PagarmeCase(RawBodyCase):
-    """A form, not JSON."""
+    """Pagar.me, which sends a form."""
 
     provider = "pagarme"
     signature = b"X-Hub-Signature"
@@ -227,7 +227,7 @@ class PagarmeCase(RawBodyCase):
 
 
 class PagBankCase(RawBodyCase):
-    """No HMAC: the plain digest of secret, hyphen and body."""
+    """PagBank, which sends the plain digest of secret, hyphen and body."""
 
     provider = "pagbank"
     signature = b"x-authenticity-token"

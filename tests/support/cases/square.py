@@ -1,4 +1,4 @@
-"""Square. Its library verifies and does not sign, so that Python's own hmac does."""
+"""Square. Its library verifies only, so Python's hmac signs."""
 
 import base64
 import hashlib

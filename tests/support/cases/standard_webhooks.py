@@ -1,4 +1,4 @@
-"""Standard Webhooks and its dialects, signed by the reference library and by Svix' own."""
+"""Standard Webhooks and its dialects, signed by the reference library and by Svix's own."""
 
 import base64
 from datetime import UTC, datetime
@@ -50,7 +50,7 @@ class SvixCase(StandardWebhooksCase):
 
 
 class PolarCase(StandardWebhooksCase):
-    """As the sender's own code has it: the reference library, given base64 of the secret's text."""
+    """Polar, signed like the sender's code: the reference library, given the base64 of the secret's text."""
 
     provider = "polar"
     secrets = ("polar_whs_first-secret", "polar_whs_second-secret", "polar_whs_third-secret")
