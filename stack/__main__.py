@@ -102,13 +102,13 @@ def _exec(stack: Stack, arguments: argparse.Namespace) -> int:
 
 
 def _demo(stack: Stack, arguments: argparse.Namespace) -> int:
-    from stack.demo import run as demo  # noqa: PLC0415 -- imports the gateway's signing, which nothing else here needs
+    from stack.demo import run as demo  # noqa: PLC0415 -- imports much that no other command needs
 
     return demo.run(stack, as_json=arguments.json, with_conflict=arguments.conflict, times=arguments.times)
 
 
 def _supervise(settings: Settings, environ: Mapping[str, str]) -> int:
-    from stack import supervisor  # noqa: PLC0415 -- circus takes a while to import, and containers do without it
+    from stack import supervisor  # noqa: PLC0415 -- circus is slow to import, and containers do not need it
 
     chosen = state.read(settings.data_dir)
     if chosen is None:
