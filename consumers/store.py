@@ -21,8 +21,7 @@ _EVENT_COLUMNS = (
 )  # fmt: skip
 
 CONNECTIONS_MAX = 2
-PARTITION_MONTHS_AHEAD = 2
-REASON_CHARS_MAX = 2000
+DEAD_LETTER_REASON_CHARS_MAX = 2000
 TRACEBACK_CHARS_MAX = 50_000
 """How much of a reason is kept, and of a traceback: its end, where the error is."""
 
@@ -139,7 +138,7 @@ async def dead_letter(connection: Connection, entry: Entry | Unreadable, reason:
             source=event and event.source,
             type=event and event.type,
             resource=event and event.resource,
-            reason=_storable(reason[:REASON_CHARS_MAX]),
+            reason=_storable(reason[:DEAD_LETTER_REASON_CHARS_MAX]),
             traceback=_storable(traceback[-TRACEBACK_CHARS_MAX:]),
             attempts=entry.deliveries,
             field_names=list(entry.fields.keys()),
@@ -153,11 +152,6 @@ async def find_dead_lettered(connection: Connection, entries: Sequence[Entry | U
     """Return the ids of those entries that are in the dead letters."""
     ids = [entry.entry_id for entry in entries]
     return {row[0] for row in await connection.fetch(*DEAD_LETTERS.bind("find_dead_lettered", entry_ids=ids))}
-
-
-async def ensure_partitions(connection: Connection) -> None:
-    """Create the payloads' partitions of the coming months, long before the first row needs one."""
-    await connection.execute(*EVENTS.bind("ensure_payload_partitions", months_ahead=PARTITION_MONTHS_AHEAD))
 
 
 def _storable(text: str) -> str:

@@ -25,6 +25,7 @@ from consumers.pipeline import AckPipeline
 from consumers.retry import SplitBatch, WaitOut, decide, describe
 from consumers.settings import DAY_S, Settings
 from consumers.stream import Stream
+from sql.partitions import ensure_payload_partitions
 
 log = structlog.get_logger()
 
@@ -167,7 +168,7 @@ class Worker:
         await self._lease.forget_dead_consumers()
         if time.monotonic() >= self._partitions_due_s:
             async with self._pool.acquire(timeout=self._settings.acquire_timeout_s) as connection:
-                await store.ensure_partitions(connection)
+                await ensure_payload_partitions(connection)
             self._partitions_due_s = time.monotonic() + DAY_S
 
     async def _leave(self) -> None:

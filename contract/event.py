@@ -12,8 +12,8 @@ ENVELOPE_VERSION = "1"
 NAME_CHARS_MAX = 64
 TEXT_CHARS_MAX = 255
 
-TIMES_KEPT = 1024
-"""Texts of times that are kept ready: events come in bursts, and most providers tell whole seconds."""
+TIMES_CACHED = 1024
+"""Timestamps in a cache: events come in bursts, and most providers send whole seconds."""
 
 Signed = Literal["body", "fields", "weak", "reference"]
 """What the signature covers: `body` every byte; `fields` some (Adyen's eight); `weak` a CRC-32 (PayPal);
@@ -157,7 +157,7 @@ def _iso(time: datetime) -> str:
     return (time if time.tzinfo is UTC else time.astimezone(UTC)).isoformat()
 
 
-_iso_of_many = lru_cache(maxsize=TIMES_KEPT)(_iso)
+_iso_of_many = lru_cache(maxsize=TIMES_CACHED)(_iso)
 
 
 def _check_text(name: str, text: str, chars_max: int) -> None:

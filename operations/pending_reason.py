@@ -10,7 +10,7 @@ from consumers.entry import Entry, Unreadable
 from consumers.settings import Settings
 from operations.units import duration, printable
 
-REASON_CHARS_MAX = 300
+REASON_CHARS_SHOWN = 300
 """Characters shown of an exception's text."""
 
 
@@ -91,7 +91,7 @@ def _in_flight(pending: PendingEntry, limits: WorkerLimits) -> str:
 
 
 def _failure_sentence(failure: RecordedFailure, limits: WorkerLimits, next_try: str) -> str:
-    reason = printable(failure.reason)[:REASON_CHARS_MAX]
+    reason = printable(failure.reason)[:REASON_CHARS_SHOWN]
     if failure.kind == "infrastructure":
         since = f" down since {failure.since:%Y-%m-%d %H:%M:%S} UTC" if failure.since else ""
         return f"infrastructure{since}, not counted as an attempt, {next_try}: {reason}"

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
+from contract.event import TIMES_CACHED
 from providers.base import PayloadError, Request
 from providers.facts import UnreadableError
 from providers.models import Model, loads_decimal
@@ -24,9 +25,6 @@ NUMBER_MAX = 10**20
 
 HEADER_CHARS_MAX = 120
 """Of an unsigned header that is kept, such as an id or a topic."""
-
-TIMES_KEPT = 1024
-"""Cached timestamps: events come in bursts, and most providers send whole seconds."""
 
 BATCH_EVENTS_MAX = 1000
 """Events in one request; the largest batch any sender documents has 250."""
@@ -74,7 +72,7 @@ def read_decimal_json(model: type[ModelT], body: bytes) -> ModelT:
         raise PayloadError(_explain(error)) from None
 
 
-@lru_cache(maxsize=TIMES_KEPT)
+@lru_cache(maxsize=TIMES_CACHED)
 def time_from_unix(seconds: float) -> datetime:
     """Return aware UTC from Unix seconds. Raise PayloadError outside the years 1 to 9999."""
     try:

@@ -12,15 +12,12 @@ from pogo_core.error import BadMigrationError
 from pogo_core.util import migrate as pogo
 
 from sql import FOLDER, load
+from sql.partitions import ensure_payload_partitions
 
 MIGRATIONS = FOLDER / "migrations"
 SCHEMA = "public"
 
-PARTITION_MONTHS_AHEAD = 2
-"""For how many months after this one the payloads have a partition; workers look again as time goes by."""
-
 _HISTORY = load("migrations")
-_EVENTS = load("events")
 _LOG = logging.getLogger(__name__)
 
 
@@ -48,7 +45,7 @@ async def migrate(connection: asyncpg.Connection, *, lock_wait_s: float, folder:
             await pogo.apply(connection, folder, schema_name=SCHEMA, logger=_LOG)
         except BadMigrationError as error:
             raise MigrationError(f"{error}: {error.__cause__ or 'no cause given'}") from error
-        await connection.execute(*_EVENTS.bind("ensure_payload_partitions", months_ahead=PARTITION_MONTHS_AHEAD))
+        await ensure_payload_partitions(connection)
         return [m.name for m in await status(connection, folder) if m.applied_at and m.name not in before]
 
 

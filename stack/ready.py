@@ -10,11 +10,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from pydantic import SecretStr
 from redis.exceptions import RedisError
 
+from runtime.redis_connection import client
 from stack.base import StackError
 from stack.ports import HOST
 
@@ -97,15 +96,11 @@ async def postgres_answers(url: str) -> str:
 
 async def redis_answers(url: str) -> str:
     """Return "" once Redis answers PING."""
-    client = Redis.from_url(
-        url, socket_timeout=ANSWER_TIMEOUT_S, socket_connect_timeout=ANSWER_TIMEOUT_S, retry=Retry(NoBackoff(), 0)
-    )
     try:
-        await client.ping()
+        async with client(SecretStr(url), timeout_s=ANSWER_TIMEOUT_S, name="payments-stack") as redis:
+            await redis.ping()
     except (RedisError, OSError) as error:
         return str(error) or type(error).__name__
-    finally:
-        await client.aclose()
     return ""
 
 

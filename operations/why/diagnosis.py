@@ -7,7 +7,7 @@ from typing import Literal
 
 from contract.keys import COMMITTED
 from contract.money import format_amount
-from operations.pending_reason import REASON_CHARS_MAX, WorkerLimits, pending_reason
+from operations.pending_reason import REASON_CHARS_SHOWN, WorkerLimits, pending_reason
 from operations.units import printable
 from operations.why.model import (
     ConflictRecord,
@@ -113,7 +113,7 @@ def _in_stream(entry: StreamEntry, result: SearchResult, limits: WorkerLimits, n
     unread, outage = f"in the stream, and not read by any worker yet ({result.unread} such entries)", result.outage
     if outage and outage.retry_at and outage.retry_at > now:
         since = f" since {outage.since:%Y-%m-%d %H:%M:%S} UTC" if outage.since else ""
-        reason = printable(outage.reason)[:REASON_CHARS_MAX]
+        reason = printable(outage.reason)[:REASON_CHARS_SHOWN]
         return Diagnosis("unread", f"{unread}: the workers wait for Redis or Postgres{since}: {reason}")
     if not result.workers:
         return Diagnosis("unread", f"{unread}: no worker runs{_postgres_is_down(result)}", "make consumers N=2")
@@ -127,7 +127,7 @@ def _postgres_is_down(result: SearchResult) -> str:
 
 
 def _dead_letter(dead_letter: DeadLetterRecord) -> Diagnosis:
-    number, reason = dead_letter.id, printable(dead_letter.reason)[:REASON_CHARS_MAX]
+    number, reason = dead_letter.id, printable(dead_letter.reason)[:REASON_CHARS_SHOWN]
     if dead_letter.state == "open":
         return Diagnosis(
             "dead",

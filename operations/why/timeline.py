@@ -9,7 +9,7 @@ from consumers.entry import Entry
 from contract.facts import Fact
 from contract.money import format_amount
 from ledger.transfers import TRANSFER_RULES
-from operations.pending_reason import REASON_CHARS_MAX
+from operations.pending_reason import REASON_CHARS_SHOWN
 from operations.units import duration, printable
 from operations.why.model import EventDetails, HeldBackFact, PaymentDetails, SearchResult, StreamEntry
 
@@ -166,4 +166,4 @@ def _added_at(entry_id: str) -> datetime:
 
 
 def _short(reason: str) -> str:
-    return printable(reason)[:REASON_CHARS_MAX]
+    return printable(reason)[:REASON_CHARS_SHOWN]

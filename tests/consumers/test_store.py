@@ -7,6 +7,7 @@ from consumers import store
 from consumers.entry import Entry, Unreadable
 from consumers.settings import Settings
 from contract.event import EnvelopeError, Event, to_fields
+from sql.partitions import MONTHS_AHEAD, ensure_payload_partitions
 from tests.support.events import contract_event
 from tests.support.wait import until
 
@@ -77,7 +78,7 @@ async def test_an_undecodable_entry_is_dead_lettered_with_its_bytes(connection: 
 async def test_any_text_can_be_a_reason(connection: asyncpg.Connection, text: str) -> None:
     assert await store.dead_letter(connection, entry_of(contract_event()), text, text)
     (row,) = await connection.fetch(STATE)
-    assert 0 < len(row["reason"]) <= store.REASON_CHARS_MAX
+    assert 0 < len(row["reason"]) <= store.DEAD_LETTER_REASON_CHARS_MAX
     assert 0 < len(row["traceback"]) <= store.TRACEBACK_CHARS_MAX
 
 
@@ -116,10 +117,10 @@ async def test_a_connection_has_a_limit_for_everything(settings: Settings) -> No
 
 async def test_partitions_are_made_ahead_and_only_once(connection: asyncpg.Connection) -> None:
     count = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'payloads'::regclass"
-    await store.ensure_partitions(connection)
+    await ensure_payload_partitions(connection)
     before = await connection.fetchval(count)
-    await store.ensure_partitions(connection)
-    assert await connection.fetchval(count) == before >= store.PARTITION_MONTHS_AHEAD + 1
+    await ensure_payload_partitions(connection)
+    assert await connection.fetchval(count) == before >= MONTHS_AHEAD + 1
     await until(
         lambda: connection.fetchval("SELECT to_regclass('payloads_default') IS NOT NULL"), what="the last resort"
     )

@@ -91,7 +91,7 @@ async def test_this_month_and_the_next_two_have_a_partition(connection: asyncpg.
 async def test_workers_may_ask_for_partitions_all_at_once(connection: asyncpg.Connection, database_url: str) -> None:
     async def ask() -> None:
         async with connect(database_url, timeout_s=WAIT_S) as worker:
-            await worker.execute(load("events")["ensure_payload_partitions"], 12)
+            await worker.execute(*load("events").bind("ensure_payload_partitions", months_ahead=12))
 
     await asyncio.gather(*(ask() for _ in range(6)))
     assert len(await connection.fetch(PARTITIONS)) == 13
@@ -104,7 +104,7 @@ async def test_a_month_that_comes_late_takes_its_payloads_from_the_default(conne
     long_ago = Row("evt_old", "2-0", received_at=datetime(1999, 1, 1, tzinfo=UTC))
     await keep_payloads(connection, [now, long_ago])
     assert await connection.fetchval("SELECT count(*) FROM payloads_default") == 2
-    await connection.execute(load("events")["ensure_payload_partitions"], 2)
+    await connection.execute(*load("events").bind("ensure_payload_partitions", months_ahead=2))
     assert await connection.fetchval(f"SELECT event_id FROM {partition}") == "evt_now"
     assert await connection.fetchval("SELECT event_id FROM payloads_default") == "evt_old"
 
