@@ -1,4 +1,4 @@
-"""Adyen: batches verified item by item, the eight fields, and the verdicts of its own library."""
+"""Adyen: batches verified item by item, the eight signed fields, and comparison with its own library."""
 
 import json
 from datetime import UTC, datetime
@@ -39,7 +39,7 @@ def item(**changes: Any) -> dict[str, Any]:
 
 
 def signed_item(key: str = KEY, **changes: Any) -> dict[str, Any]:
-    """An item signed by Adyen's own code."""
+    """Return an item signed by Adyen's own code."""
     made = item(**changes)
     return {**made, "additionalData": {"hmacSignature": Adyen.util.generate_notification_sig(made, key).decode()}}
 
@@ -56,7 +56,7 @@ async def test_adyens_published_example_passes() -> None:
     assert await outcome_of(CASE, batch(PUBLISHED_ITEM), PUBLISHED_KEY.lower()) == "genuine"
 
 
-async def test_the_event_is_its_item_about_the_payment_it_belongs_to() -> None:
+async def test_an_event_is_its_item_and_is_about_its_payment() -> None:
     signed = CASE.signed()
     event = await event_of(CASE, signed)
     assert (event.event_id, event.type) == ("CAPTURE:8515131751004933:true", "CAPTURE")
@@ -66,16 +66,16 @@ async def test_the_event_is_its_item_about_the_payment_it_belongs_to() -> None:
     assert json.loads(event.body)["NotificationRequestItem"]["pspReference"] == "8515131751004933"
 
 
-async def test_a_body_is_parsed_as_itself_whatever_was_proven_before() -> None:
+async def test_parsing_does_not_depend_on_the_request_proven_before() -> None:
     source = CASE.source()
     one, two = (batch(signed_item(pspReference=psp)).request() for psp in "AB")
     for proven, parsed in ((one, one), (one, two), (two, one)):
         await source.authenticate(proven)
         for _ in range(2):
-            (draft,) = source.parse(parsed)
-            assert draft.body is not None
-            assert draft.body in parsed.body
-            assert json.loads(draft.body)["NotificationRequestItem"]["pspReference"] in draft.event_id.split(":")
+            (event,) = source.parse(parsed)
+            assert event.body is not None
+            assert event.body in parsed.body
+            assert json.loads(event.body)["NotificationRequestItem"]["pspReference"] in event.event_id.split(":")
 
 
 async def test_a_failure_and_a_success_are_two_events_of_one_payment() -> None:
@@ -85,8 +85,8 @@ async def test_a_failure_and_a_success_are_two_events_of_one_payment() -> None:
 
 
 @pytest.mark.parametrize("original", [None, "", ...])
-async def test_what_belongs_to_no_other_is_about_itself(original: object) -> None:
-    """A missing reference counts as empty. So does null, which Adyen's own library would sign as the text `None`."""
+async def test_an_item_without_an_original_reference_is_about_itself(original: object) -> None:
+    """A missing reference is empty, and so is null, which Adyen's own library would sign as the text `None`."""
     made = signed_item(originalReference="")
     made["originalReference"] = original
     if original is ...:
@@ -106,7 +106,7 @@ async def test_each_item_of_a_batch_is_an_event_with_its_own_bytes(count: int) -
 
 @pytest.mark.parametrize("size", [0, 4096, 100_000])
 @pytest.mark.parametrize("indent", [None, 0, 2])
-async def test_an_item_alone_is_kept_byte_for_byte_whatever_its_size(size: int, indent: int | None) -> None:
+async def test_a_single_item_of_any_size_is_kept_byte_for_byte(size: int, indent: int | None) -> None:
     made = signed_item(reason="]}{\\" + "x" * size, merchantReference="]}, {")
     text = json.dumps({"NotificationRequestItem": made}, indent=indent).encode()
     for before, after in (
@@ -131,7 +131,7 @@ async def test_an_item_alone_is_kept_byte_for_byte_whatever_its_size(size: int, 
         (b"\x0b,", "malformed"),
     ],
 )
-async def test_what_only_looks_like_one_item_is_not_read_as_one(between: bytes, reason: str) -> None:
+async def test_text_that_only_looks_like_one_item_is_not_read_as_one(between: bytes, reason: str) -> None:
     one, two = (json.dumps({"NotificationRequestItem": signed_item(pspReference=psp)}).encode() for psp in "AB")
     signed = Signed([], b'{"live":"false","notificationItems":[' + one + between + two + b"]}")
     assert await outcome_of(CASE, signed) == reason
@@ -142,7 +142,7 @@ async def test_what_only_looks_like_one_item_is_not_read_as_one(between: bytes, 
 
 @pytest.mark.parametrize("position", [0, 1, 2])
 async def test_one_forged_item_refuses_the_batch(position: int) -> None:
-    """Adyen's own library looks at the first item only."""
+    """Adyen's own library checks the first item only."""
     items = [signed_item(pspReference=f"psp{number}") for number in range(3)]
     items[position] = {**items[position], "amount": {"currency": "EUR", "value": 999_999}}
     signed = batch(*items)
@@ -152,7 +152,7 @@ async def test_one_forged_item_refuses_the_batch(position: int) -> None:
     assert await outcome_of(CASE, batch(*items)) == "missing"
 
 
-async def test_of_several_secrets_the_one_that_is_hardest_to_retire_is_told() -> None:
+async def test_the_highest_secret_number_of_a_batch_is_reported() -> None:
     new, old = CASE.secrets[:2]
     for items, number in (
         ([signed_item(new), signed_item(new)], 1),
@@ -194,8 +194,8 @@ async def test_a_merchant_reference_is_signed_as_it_is_without_escaping(referenc
     assert await outcome_of(CASE, batch(signed_item(merchantReference=reference))) == "genuine"
 
 
-async def test_a_captured_item_cannot_be_cut_into_fields_otherwise() -> None:
-    """`a:b` in the merchant reference is the only colon there may be; else it could come again under another id."""
+async def test_a_captured_item_cannot_be_split_into_other_fields() -> None:
+    """A colon is allowed in the merchant reference only; else an item could come again under another id."""
     made = signed_item(originalReference="", merchantReference="a:b")
     moved = {
         "pspReference": f"{made['pspReference']}:",
@@ -248,7 +248,7 @@ async def test_fields_of_another_kind_are_refused(changes: dict[str, Any]) -> No
 
 
 @pytest.mark.parametrize("additional", [None, 5, [], {}, {"hmacSignature": None}, {"hmacSignature": 5}])
-async def test_a_missing_signature_is_told(additional: object) -> None:
+async def test_a_missing_signature_is_reported_as_missing(additional: object) -> None:
     assert await outcome_of(CASE, batch({**signed_item(), "additionalData": additional})) == "missing"
 
 
@@ -270,9 +270,7 @@ FIELDS = ["pspReference", "merchantAccountCode", "merchantReference", "eventCode
     name=st.sampled_from(FIELDS),
     edit=st.tuples(st.integers(0, 44), st.integers(0, 2), st.sampled_from(["", "0", "A", "=", "é", "\\"])),
 )
-async def test_adyens_library_says_the_same_of_one_item(
-    text: str, key: str, name: str, edit: tuple[int, int, str]
-) -> None:
+async def test_adyens_library_agrees_on_one_item(text: str, key: str, name: str, edit: tuple[int, int, str]) -> None:
     made = signed_item(key, merchantReference=text)
     holder = made["additionalData"] if name == "hmacSignature" else made
     value, (start, length, inserted) = holder[name], edit
@@ -330,7 +328,7 @@ async def test_a_transaction_is_about_its_transfer(data: object, resource: str |
     assert event.resource == resource or (resource is None and event.resource == event.event_id)
 
 
-async def test_the_event_of_the_platform_is_its_body() -> None:
+async def test_a_platform_event_is_identified_by_its_body() -> None:
     signed = PLATFORM.signed()
     first = await event_of(PLATFORM, signed)
     again = await event_of(PLATFORM, Signed(signed.headers, signed.body, ((b"Protocol", b"HmacSHA1"),)))
@@ -351,7 +349,7 @@ async def test_a_body_the_platform_would_not_send_is_a_bad_payload(body: bytes) 
     key=st.sampled_from(PLATFORM.secrets[:2]),
     edit=st.tuples(st.integers(0, 44), st.integers(0, 2), st.sampled_from(["", "0", "A", "="])),
 )
-async def test_adyens_library_says_the_same_of_the_platform(body: bytes, key: str, edit: tuple[int, int, str]) -> None:
+async def test_adyens_library_agrees_on_the_platform(body: bytes, key: str, edit: tuple[int, int, str]) -> None:
     signed = PLATFORM.deliver_bytes(body, key)
     ((name, value),) = signed.headers
     start, length, inserted = edit

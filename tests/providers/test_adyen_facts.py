@@ -1,4 +1,4 @@
-"""Adyen: what was refused moves nothing, what failed names what it undoes, and amounts are made those of ISO 4217."""
+"""Adyen: refused requests move nothing, failures name what they undo, and amounts become those of ISO 4217."""
 
 import json
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ def read(code: str, value: object = 1000, currency: str = "EUR", psp: str = "PSP
 
 
 @pytest.mark.parametrize("code", adyen.TYPES)
-def test_what_was_refused_moves_nothing(code: str) -> None:
+def test_a_refused_request_moves_nothing(code: str) -> None:
     assert list(read(code, success="false")) == ([Fact("failed", 1000, "EUR")] if code == "AUTHORISATION" else [])
 
 
@@ -41,19 +41,19 @@ def test_what_was_refused_moves_nothing(code: str) -> None:
         ("REFUNDED_REVERSED", "REFUND", "refund_failed", "refunded"),
     ],
 )
-def test_a_failure_names_the_movement_it_undoes(failure: str, request_: str, undone: str, made: str) -> None:
+def test_a_failure_names_the_transfer_that_it_undoes(failure: str, request_: str, undone: str, made: str) -> None:
     (before,), (after,) = read(request_), read(failure)
     assert (before.kind, after.kind) == (made, undone)
     assert (before.object, before.amount, before.currency) == (after.object, after.amount, after.currency)
 
 
-def test_captures_and_refunds_are_as_many_as_their_requests() -> None:
+def test_each_request_is_a_capture_or_refund_of_its_own() -> None:
     for code in ("CAPTURE", "REFUND"):
         assert {fact.object for psp in ("A", "B", "A") for fact in read(code, psp=psp)} == {"A", "B"}
 
 
 def test_a_second_chargeback_takes_the_money_again() -> None:
-    """All events of a dispute have one reference, and a movement happens once."""
+    """All events of a dispute have one reference, and each transfer is booked once."""
     first, again, second = read("CHARGEBACK"), read("CHARGEBACK_REVERSED"), read("SECOND_CHARGEBACK")
     assert [(fact.kind, fact.object) for fact in (*first, *again, *second)] == [
         ("dispute_opened", "PSP1"),
@@ -78,7 +78,7 @@ def test_a_second_chargeback_takes_the_money_again() -> None:
         ("EUR", BIGINT_MAX, BIGINT_MAX),
     ],
 )
-def test_amounts_are_those_of_iso_4217(currency: str, value: int, minor: int) -> None:
+def test_amounts_become_minor_units_of_iso_4217(currency: str, value: int, minor: int) -> None:
     assert list(read("CAPTURE", value, currency)) == [Fact("captured", minor, currency.upper(), "PSP1")]
 
 
@@ -110,7 +110,7 @@ def test_fields_of_another_kind_are_refused(changes: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("additional", [None, {}, {"modification.action": None}, {"modification.action": "other"}])
-def test_a_reversal_has_to_say_what_it_did(additional: object) -> None:
+def test_a_reversal_must_say_whether_it_canceled_or_refunded(additional: object) -> None:
     with pytest.raises(UnreadableError, match="canceled or refunded"):
         read("CANCEL_OR_REFUND", additionalData=additional)
 
@@ -119,5 +119,5 @@ def test_a_reversal_has_to_say_what_it_did(additional: object) -> None:
     "code",
     ["POSTPONED_REFUND", "VOID_PENDING_REFUND", "REQUEST_FOR_INFORMATION", "NOTIFICATION_OF_FRAUD", "ORDER_CLOSED"],
 )
-def test_what_comes_before_any_money_moves_tells_nothing(code: str) -> None:
+def test_codes_before_any_money_moves_give_no_facts(code: str) -> None:
     assert list(read(code)) == []

@@ -1,4 +1,4 @@
-"""Braintree: a form, XML in base64, a challenge, and the verdicts of its own library."""
+"""Braintree: a form, XML in base64, and comparison with its own library."""
 
 import base64
 import hashlib
@@ -29,7 +29,7 @@ def gateway(public_key: str = "public_key_0", private_key: str = SECRET) -> Any:
 
 
 def sample(kind: str, about: str = "id_1") -> tuple[bytes, bytes]:
-    """A notification as Braintree's own code makes it: its payload and its signature."""
+    """Return the payload and the signature of a notification of Braintree's own code."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # datetime.utcnow, on newer Pythons
         made = gateway().webhook_testing.sample_notification(kind, about)
@@ -49,7 +49,7 @@ def of_xml(xml: str) -> Signed:
     return posted(form(payload, sign(payload)))
 
 
-async def test_what_braintrees_own_code_made_passes() -> None:
+async def test_a_notification_of_braintrees_own_code_passes() -> None:
     payload, signature = sample(KIND.TransactionSettled)
     event = await event_of(CASE, posted(form(payload, signature)))
     assert (event.type, event.resource, event.signed) == ("transaction_settled", "id_1", "body")
@@ -60,7 +60,7 @@ async def test_what_braintrees_own_code_made_passes() -> None:
     assert event.occurred_at.tzinfo == UTC
 
 
-async def test_the_time_is_the_notifications() -> None:
+async def test_the_event_has_the_notifications_time() -> None:
     event = await event_of(CASE, CASE.signed())
     assert event.occurred_at == datetime(2026, 9, 17, 11, 59, 58, tzinfo=UTC)
 
@@ -83,7 +83,7 @@ async def test_the_time_is_the_notifications() -> None:
         (KIND.GrantorUpdatedGrantedPaymentMethod, None),
     ],
 )
-async def test_every_kind_of_its_own_code_is_read(kind: str, resource: str | None) -> None:
+async def test_every_kind_of_braintrees_own_code_is_read(kind: str, resource: str | None) -> None:
     event = await event_of(CASE, posted(form(*sample(kind))))
     assert event.type == kind
     assert event.resource == (resource or event.resource)
@@ -106,7 +106,7 @@ ABOUT = {
 
 
 @pytest.mark.parametrize("subject", ABOUT)
-async def test_what_belongs_to_a_payment_is_about_it(subject: str) -> None:
+async def test_the_resource_is_the_payment_where_it_is_named(subject: str) -> None:
     signed = of_xml(f"<notification><kind>x</kind><subject>{subject}</subject></notification>")
     event = await event_of(CASE, signed)
     assert event.resource == (ABOUT[subject] or event.event_id)
@@ -159,7 +159,7 @@ async def test_one_of_several_pairs_is_enough() -> None:
     assert await outcome_of(CASE, posted(form(payload, many + b"&" + signature))) == "malformed"
 
 
-async def test_the_form_is_what_it_must_be() -> None:
+async def test_a_form_needs_one_payload_and_a_signature() -> None:
     payload, signature = sample(KIND.TransactionSettled)
     genuine = form(payload, signature)
     for body, expected in {
@@ -204,7 +204,7 @@ OUTSIDE = '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/hostname">]><notification
     ],
     ids=range(13),
 )
-async def test_xml_that_is_no_notification_is_a_bad_payload(xml: str) -> None:
+async def test_xml_that_is_not_a_notification_is_a_bad_payload(xml: str) -> None:
     with pytest.raises(PayloadError):
         await event_of(CASE, of_xml(xml))
 
@@ -226,7 +226,7 @@ async def test_a_signed_payload_that_is_not_base64_is_a_bad_payload(payload: byt
     "public_keys",
     [(), ("a", "b"), ("",), ("a|b",), ("a&b",), ("a b",), ("é",), (5,), "a b", None],
 )
-def test_public_keys_that_do_not_fit_stop_the_start(public_keys: object) -> None:
+def test_public_keys_that_do_not_match_the_secrets_stop_the_start(public_keys: object) -> None:
     with pytest.raises(ValidationError) as refused:
         CASE.source(public_key=public_keys)
     assert "public_key" in str(refused.value)
@@ -243,7 +243,7 @@ def challenged(query: str, *secrets: str, **public_key: object) -> Answer:
 
 
 def test_braintrees_published_challenge_is_answered() -> None:
-    """The published one: github.com/braintree/braintree_python, tests/unit/test_webhooks.py."""
+    """Published: github.com/braintree/braintree_python, tests/unit/test_webhooks.py."""
     answer = challenged(
         "bt_challenge=20f9f8ed05f77439fe955c977e4c8a53",
         "integration_private_key",
@@ -254,7 +254,7 @@ def test_braintrees_published_challenge_is_answered() -> None:
 
 @settings(deadline=None)
 @given(challenge=st.text(alphabet="0123456789abcdef", min_size=20, max_size=32))
-def test_braintrees_own_code_answers_a_challenge_alike(challenge: str) -> None:
+def test_braintrees_own_code_answers_a_challenge_in_the_same_way(challenge: str) -> None:
     assert challenged(f"bt_challenge={challenge}").body.decode() == gateway().webhook_notification.verify(challenge)
 
 
@@ -285,8 +285,8 @@ def test_nothing_else_is_signed_for_a_stranger(query: str) -> None:
 
 @settings(deadline=None)
 @given(challenge=st.text(alphabet="0123456789abcdef", min_size=20, max_size=32))
-async def test_an_answered_challenge_is_no_event(challenge: str) -> None:
-    """The same key signs both: a stranger may have any hex digits signed, and these are no XML in base64."""
+async def test_an_answered_challenge_is_not_an_event(challenge: str) -> None:
+    """One key signs both: a stranger can have any hex digits signed, and these are not XML in base64."""
     signature = challenged(f"bt_challenge={challenge}").body
     signed = posted(form(challenge.encode(), signature))
     assert await outcome_of(CASE, signed) == "genuine"
@@ -303,9 +303,7 @@ async def test_an_answered_challenge_is_no_event(challenge: str) -> None:
         st.integers(0, 60), st.integers(0, 3), st.sampled_from(["", "|", "&", "0", "A", "\n", "=", "public"])
     ),
 )
-async def test_braintrees_own_code_says_the_same(
-    kind: str, secret: str, in_payload: bool, edit: tuple[int, int, str]
-) -> None:
+async def test_braintrees_own_code_agrees(kind: str, secret: str, in_payload: bool, edit: tuple[int, int, str]) -> None:
     payload, _ = sample(kind)
     signature = sign(payload, secret).replace(b"public_key_1", b"public_key_0")
     start, length, inserted = edit

@@ -1,4 +1,4 @@
-"""Braintree: XML in base64, refunds that are transactions, and settlements that are declined after all."""
+"""Braintree: XML in base64, refunds that are transactions, and settlements that are declined later."""
 
 import base64
 from collections.abc import Mapping
@@ -24,37 +24,37 @@ CREDIT = {**SALE, "id": "r1", "type": "credit", "refunded-transaction-id": "t1"}
 RECORDED = {each.name: each.event() for each in recordings("braintree")}
 
 
-def told_of(kind: str, body: bytes) -> list[Fact]:
+def facts_of_body(kind: str, body: bytes) -> list[Fact]:
     return list(extract_facts(Event("a", "a", "braintree", "e_1", kind, "t1", NOW, NOW, "body", body)))
 
 
-def told(kind: str, subject: Mapping[str, Any]) -> list[Fact]:
-    return told_of(kind, base64.encodebytes(xml("notification", {"kind": kind, "subject": subject}).encode()))
+def facts_of(kind: str, subject: Mapping[str, Any]) -> list[Fact]:
+    return facts_of_body(kind, base64.encodebytes(xml("notification", {"kind": kind, "subject": subject}).encode()))
 
 
-def test_settled_and_disbursed_tell_of_one_movement() -> None:
-    facts = [told(kind, {"transaction": SALE}) for kind in ("transaction_settled", "transaction_disbursed")]
+def test_settled_and_disbursed_report_one_capture() -> None:
+    facts = [facts_of(kind, {"transaction": SALE}) for kind in ("transaction_settled", "transaction_disbursed")]
     assert facts == [[Fact("captured", 1000, "EUR", "t1")]] * 2
 
 
-def test_the_charge_of_a_subscription_is_the_movement_that_is_settled_later() -> None:
+def test_the_charge_of_a_subscription_is_the_capture_that_is_settled_later() -> None:
     charged = {"transactions": {"transaction": {**SALE, "status": "submitted_for_settlement"}}}
-    facts = told("subscription_charged_successfully", {"subscription": charged})
-    assert facts == told("transaction_settled", {"transaction": SALE})
+    facts = facts_of("subscription_charged_successfully", {"subscription": charged})
+    assert facts == facts_of("transaction_settled", {"transaction": SALE})
 
 
-def test_a_declined_settlement_undoes_what_was_settled() -> None:
-    assert told("transaction_settlement_declined", {"transaction": SALE}) == [
+def test_a_declined_settlement_undoes_the_capture() -> None:
+    assert facts_of("transaction_settlement_declined", {"transaction": SALE}) == [
         Fact("failed", 1000, "EUR"),
         Fact("capture_failed", 1000, "EUR", "t1"),
     ]
-    assert told("transaction_settlement_declined", {"transaction": CREDIT}) == [
+    assert facts_of("transaction_settlement_declined", {"transaction": CREDIT}) == [
         Fact("refund_failed", 1000, "EUR", "r1")
     ]
-    assert told("transaction_settled", {"transaction": CREDIT}) == [Fact("refunded", 1000, "EUR", "r1")]
+    assert facts_of("transaction_settled", {"transaction": CREDIT}) == [Fact("refunded", 1000, "EUR", "r1")]
 
 
-def test_a_refund_is_about_the_payment_it_gives_back() -> None:
+def test_a_refund_is_about_the_payment_that_it_refunds() -> None:
     assert RECORDED["refund_settled"].resource == RECORDED["transaction_settled"].resource
     assert RECORDED["refund_failed"].resource == RECORDED["transaction_settled"].resource
     assert RECORDED["dispute_opened"].resource == RECORDED["transaction_disbursed"].resource
@@ -63,23 +63,23 @@ def test_a_refund_is_about_the_payment_it_gives_back() -> None:
 @pytest.mark.parametrize(
     "status", [getattr(SDK.Transaction.Status, each) for each in dir(SDK.Transaction.Status) if each[0] != "_"]
 )
-def test_every_status_of_its_own_code_is_known(status: str) -> None:
-    facts = told("local_payment_completed", {"local-payment": {"transaction": {**SALE, "status": status}}})
+def test_every_status_of_braintrees_own_code_is_known(status: str) -> None:
+    facts = facts_of("local_payment_completed", {"local-payment": {"transaction": {**SALE, "status": status}}})
     assert facts or status == "settlement_failed"
 
 
-def test_a_status_that_is_new_or_missing_tells_nothing() -> None:
+def test_an_unknown_or_missing_status_gives_no_facts() -> None:
     for status in ({}, {"status": "something_new"}):
-        assert told("local_payment_funded", {"local-payment-funded": {"transaction": {**SALE, **status}}}) == []
+        assert facts_of("local_payment_funded", {"local-payment-funded": {"transaction": {**SALE, **status}}}) == []
 
 
 @pytest.mark.parametrize("kind", ["dispute_opened", "dispute_expired", "dispute_won"])
-def test_a_retrieval_disputes_nothing(kind: str) -> None:
+def test_a_retrieval_is_not_a_dispute(kind: str) -> None:
     dispute = {"id": "d1", "amount": "9.00", "currency-iso-code": "EUR"}
-    assert told(kind, {"dispute": {**dispute, "kind": "retrieval"}}) == []
-    (fact,) = told(kind, {"dispute": {**dispute, "kind": "pre_arbitration"}})
+    assert facts_of(kind, {"dispute": {**dispute, "kind": "retrieval"}}) == []
+    (fact,) = facts_of(kind, {"dispute": {**dispute, "kind": "pre_arbitration"}})
     assert (fact.amount, fact.object) == (900, "d1")
-    (fact,) = told(kind, {"dispute": {**dispute, "amount-disputed": "4.00"}})
+    (fact,) = facts_of(kind, {"dispute": {**dispute, "amount-disputed": "4.00"}})
     assert fact.amount == 400
 
 
@@ -98,15 +98,15 @@ WITHOUT_CURRENCY = {
 
 @pytest.mark.filterwarnings("ignore:datetime.*utcnow:DeprecationWarning:braintree")
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_sample_of_its_own_code_is_read_or_refused(kind: str) -> None:
+def test_a_sample_of_braintrees_own_code_is_read_or_refused(kind: str) -> None:
     """Some of its samples leave out the currency, which a real notification has; without it nothing can be booked."""
     config = SDK.Configuration(SDK.Environment.Development, "m", "public_key", "private_key")
     sample = SDK.BraintreeGateway(config).webhook_testing.sample_notification(kind, "id_1")
     if kind in WITHOUT_CURRENCY:
         with pytest.raises(ValidationError, match="currency-iso-code"):
-            told_of(kind, sample["bt_payload"])
+            facts_of_body(kind, sample["bt_payload"])
     else:
-        assert bool(told_of(kind, sample["bt_payload"])) == (kind in TYPES)
+        assert bool(facts_of_body(kind, sample["bt_payload"])) == (kind in TYPES)
 
 
 TEXT = st.sampled_from(["", "0", "-1", "1.5", "1.005", "1e9", "NaN", "\u0661", "9" * 30, "EUR", "XTS", "x" * 300, "€"])
@@ -122,7 +122,7 @@ PLACES = st.sampled_from(["transaction", "dispute", "local-payment", "local-paym
 def test_any_xml_is_read_or_refused(kind: str, subject: dict[str, Any], known: bool) -> None:
     parts = {name: {**SALE, **part} if known and isinstance(part, dict) else part for name, part in subject.items()}
     try:
-        facts = told(kind, parts)
+        facts = facts_of(kind, parts)
     except DOCUMENTED_ERRORS:
         return
     assert all(fact.currency == "EUR" and 0 <= fact.amount < 10**20 for fact in facts)
@@ -151,4 +151,4 @@ BOMB = (
 @pytest.mark.parametrize("kind", TYPES)
 def test_a_document_of_any_other_shape_is_refused(kind: str, document: bytes) -> None:
     with pytest.raises(UnreadableError):
-        told_of(kind, base64.encodebytes(document))
+        facts_of_body(kind, base64.encodebytes(document))

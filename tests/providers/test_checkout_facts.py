@@ -1,4 +1,4 @@
-"""Checkout.com: several captures of one payment, payouts, partial voids, and pesos that it counts in hundredths."""
+"""Checkout.com: several captures of one payment, payouts, partial voids, and pesos in hundredths."""
 
 import json
 from collections.abc import Mapping
@@ -16,8 +16,8 @@ from tests.support.recorded import recordings
 RECORDED = {recording.name: recording for recording in recordings("checkout")}
 
 
-def told(name: str, type_: str | None = None, **changes: Any) -> list[Fact]:
-    """What a recorded event tells once its data is changed."""
+def facts_of(name: str, type_: str | None = None, **changes: Any) -> list[Fact]:
+    """Return the facts of a recorded event with changed data."""
     event = RECORDED[name].event()
     body = json.loads(event.body)
     body["data"].update(changes)
@@ -28,29 +28,29 @@ def kinds(facts: list[Fact]) -> list[str]:
     return [fact.kind for fact in facts]
 
 
-def test_every_capture_has_a_name_of_its_own() -> None:
-    first, second = told("payment_captured_in_part")[-1], told("payment_captured_a_second_time")[-1]
+def test_every_capture_has_an_id_of_its_own() -> None:
+    first, second = facts_of("payment_captured_in_part")[-1], facts_of("payment_captured_a_second_time")[-1]
     assert (first.amount, second.amount) == (6000, 4000)
     assert first.object != second.object
 
 
 @pytest.mark.parametrize("type_", ["payment_approved", "payment_returned"])
-def test_a_payout_is_no_payment(type_: str) -> None:
-    assert told("payment_returned_of_a_payout", type_) == []
+def test_a_payout_gives_no_facts_of_a_payment(type_: str) -> None:
+    assert facts_of("payment_returned_of_a_payout", type_) == []
 
 
 @pytest.mark.parametrize("type_", ["payment_captured", "payment_refunded", "payment_returned"])
-def test_a_movement_without_a_name_is_refused(type_: str) -> None:
+def test_a_capture_or_refund_without_an_id_is_refused(type_: str) -> None:
     with pytest.raises(ValidationError):
-        told("payment_captured_in_part", type_, action_id=None)
+        facts_of("payment_captured_in_part", type_, action_id=None)
 
 
 @pytest.mark.parametrize(
     "type_",
     ["payment_capture_pending", "payment_capture_declined", "payment_refund_declined", "payment_void_declined"],
 )
-def test_what_is_only_asked_for_or_declined_moves_nothing(type_: str) -> None:
-    assert told("payment_captured_in_part", type_) == []
+def test_a_requested_or_declined_action_moves_nothing(type_: str) -> None:
+    assert facts_of("payment_captured_in_part", type_) == []
 
 
 @pytest.mark.parametrize(
@@ -61,21 +61,21 @@ def test_what_is_only_asked_for_or_declined_moves_nothing(type_: str) -> None:
         ({"total_authorized": 8000, "available_to_capture": 3000}, ["authorized"]),
     ],
 )
-def test_a_part_that_is_voided_cancels_nothing(balances: Mapping[str, int] | None, expected: list[str]) -> None:
-    facts = told("payment_voided", amount=5000, balances=balances)
+def test_voiding_a_part_does_not_cancel_the_payment(balances: Mapping[str, int] | None, expected: list[str]) -> None:
+    facts = facts_of("payment_voided", amount=5000, balances=balances)
     assert kinds(facts) == expected
     assert facts[-1].amount == (8000 if balances else 5000)
 
 
-def test_an_increment_tells_the_new_total() -> None:
+def test_an_increment_reports_the_new_total() -> None:
     increment = {"total_authorized": 12000}
-    (fact,) = told("payment_approved", "payment_authorization_incremented", amount=2000, balances=increment)
+    (fact,) = facts_of("payment_approved", "payment_authorization_incremented", amount=2000, balances=increment)
     assert (fact.kind, fact.amount) == ("authorized", 12000)
-    assert told("payment_approved", "payment_authorization_incremented", amount=2000) == []
+    assert facts_of("payment_approved", "payment_authorization_incremented", amount=2000) == []
 
 
-def test_a_refund_tells_its_total_where_the_event_does() -> None:
-    assert kinds(told("payment_refunded", balances=None)) == ["refunded"]
+def test_a_refund_reports_the_total_where_the_event_has_it() -> None:
+    assert kinds(facts_of("payment_refunded", balances=None)) == ["refunded"]
 
 
 @pytest.mark.parametrize(
@@ -90,24 +90,24 @@ def test_a_refund_tells_its_total_where_the_event_does() -> None:
         ("dispute_evidence_submitted", []),
     ],
 )
-def test_a_dispute_ends(type_: str, expected: list[str]) -> None:
-    assert kinds(told("dispute_lost", type_)) == expected
+def test_the_end_of_a_dispute_moves_the_documented_money(type_: str, expected: list[str]) -> None:
+    assert kinds(facts_of("dispute_lost", type_)) == expected
 
 
 @pytest.mark.parametrize(
     ("reason", "expected"),
     [("rapid_dispute_resolution", "dispute_lost"), ("already_refunded", "dispute_won"), (None, "dispute_won")],
 )
-def test_who_paid_where_a_dispute_is_resolved(reason: str | None, expected: str) -> None:
-    assert kinds(told("dispute_resolved_by_the_network", resolved_reason=reason)) == [expected]
+def test_the_reason_of_a_resolved_dispute_decides_who_paid(reason: str | None, expected: str) -> None:
+    assert kinds(facts_of("dispute_resolved_by_the_network", resolved_reason=reason)) == [expected]
 
 
 @pytest.mark.parametrize(("currency", "written", "minor"), [("CLP", 1000, 10), ("ISK", 10, 10), ("BHD", 1310, 1310)])
 def test_minor_units_are_those_of_iso_4217(currency: str, written: int, minor: int) -> None:
-    (fact,) = told("payment_approved", amount=written, currency=currency)
+    (fact,) = facts_of("payment_approved", amount=written, currency=currency)
     assert (fact.amount, fact.currency) == (minor, currency)
 
 
 def test_half_a_peso_is_refused() -> None:
     with pytest.raises(MoneyError):
-        told("payment_approved", amount=1050, currency="CLP")
+        facts_of("payment_approved", amount=1050, currency="CLP")

@@ -1,4 +1,4 @@
-"""What holds for every provider in the list: the genuine passes, anything else is the one signature error."""
+"""Every provider in the list: a genuine request passes, anything else is the one signature error."""
 
 import contextlib
 import json
@@ -67,7 +67,7 @@ async def refusal(case: Case, signed: Signed, *secrets: str) -> str:
 
 
 def flipped(data: bytes, bit: int) -> bytes:
-    """The bytes with one bit, counted round, turned over."""
+    """Return the bytes with one bit flipped; bits are counted modulo the length."""
     position, mask = bit // 8 % len(data), 1 << bit % 8
     return data[:position] + bytes([data[position] ^ mask]) + data[position + 1 :]
 
@@ -80,7 +80,9 @@ def test_every_provider_has_a_case() -> None:
 @every_provider
 @unhurried
 @given(text=TEXT, indent=st.sampled_from([None, 0, 2]), ending=st.sampled_from(["", "\n", "\r\n  "]))
-async def test_what_the_senders_own_code_signed_passes(case: Case, text: str, indent: int | None, ending: str) -> None:
+async def test_a_request_signed_by_the_senders_own_code_passes(
+    case: Case, text: str, indent: int | None, ending: str
+) -> None:
     body = case.write(case.event(text), indent, ascii_only=indent is None) + ending
     signed = case.deliver(body)
     (delivery,) = await verify(case, signed)
@@ -94,7 +96,7 @@ async def test_what_the_senders_own_code_signed_passes(case: Case, text: str, in
 
 
 @every_provider
-async def test_the_namespace_is_the_sources(case: Case) -> None:
+async def test_an_event_has_its_sources_namespace(case: Case) -> None:
     (delivery,) = await case.source(namespace="acme").verify(case.signed().request())
     assert (delivery.event.source, delivery.event.namespace) == ("a", "acme")
 
@@ -126,7 +128,7 @@ async def test_one_flipped_bit_in_any_signed_header_is_refused(case: Case) -> No
 
 @every_provider
 async def test_one_flipped_bit_in_the_secret_is_refused(case: Case) -> None:
-    """Refused at the start, where such a secret cannot be one, or else at every request."""
+    """Refuse the secret at the start where it is invalid, or else every request."""
     signed, secret = case.signed(), case.secrets[0].encode()
     for bit in (bit for bit in range(8 * len(secret)) if bit % 8 < 7):
         try:
@@ -144,7 +146,7 @@ async def test_another_secret_is_refused(case: Case) -> None:
 
 @every_provider
 @pytest.mark.parametrize("number", [1, 2, 3])
-async def test_while_a_secret_is_rotated_each_passes_and_its_number_is_told(case: Case, number: int) -> None:
+async def test_during_a_rotation_each_secret_passes_and_its_number_is_reported(case: Case, number: int) -> None:
     (delivery,) = await verify(case, case.signed(case.secrets[number - 1]), *case.secrets)
     assert delivery.secret_number == number
 
@@ -187,7 +189,7 @@ async def test_no_header_causes_any_other_error(case: Case, values: list[tuple[i
 
 
 @every_provider_with_a_header
-async def test_a_junk_signature_beside_the_genuine_one_does_no_harm(case: Case) -> None:
+async def test_a_junk_signature_next_to_the_genuine_one_does_no_harm(case: Case) -> None:
     """A repeated header is read whole, not only its first value."""
     signed = case.signed()
     assert await verify(case, signed.with_headers([(case.signature, b"\xff junk"), *signed.headers]))
@@ -210,14 +212,14 @@ async def test_the_signature_is_proven_before_anything_is_parsed(case: Case, bod
         (10 * NOW_S, "future"),
     ],
 )
-async def test_what_was_signed_outside_the_tolerance_is_refused(case: Case, offset_s: int, reason: str) -> None:
+async def test_a_request_signed_outside_the_tolerance_is_refused(case: Case, offset_s: int, reason: str) -> None:
     body = case.write(case.event("x")).encode()
     assert await refusal(case, case.deliver_bytes(body, at_s=NOW_S + offset_s)) == reason
 
 
 @every_timed_provider
 @pytest.mark.parametrize("offset_s", [-TOLERANCE_S_DEFAULT, 0, TOLERANCE_S_DEFAULT])
-async def test_what_was_signed_within_the_tolerance_passes(case: Case, offset_s: int) -> None:
+async def test_a_request_signed_within_the_tolerance_passes(case: Case, offset_s: int) -> None:
     assert await verify(case, case.signed(at_s=NOW_S + offset_s))
 
 
@@ -263,7 +265,7 @@ BODIES = (
 
 
 def objects_in(value: Any) -> Iterator[dict[str, Any]]:
-    """Every JSON object within a value, itself included."""
+    """Return every JSON object in a value, including itself."""
     if isinstance(value, dict):
         yield value
     for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
@@ -271,7 +273,7 @@ def objects_in(value: Any) -> Iterator[dict[str, Any]]:
 
 
 async def accepted_or_bad_payload(case: Case, body: bytes) -> None:
-    """Where only some fields are signed, and they are not there, there is nothing that a signature could be for."""
+    """Return the expected error. Where only fields are signed, a body without them has no signature."""
     unsigned = (SignatureError,) if case.covers == "fields" else ()
     with contextlib.suppress(PayloadError, *unsigned):
         signed = case.deliver_bytes(body)
@@ -281,7 +283,7 @@ async def accepted_or_bad_payload(case: Case, body: bytes) -> None:
 
 @every_provider
 @pytest.mark.parametrize("body", BODIES, ids=[str(number) for number in range(len(BODIES))])
-async def test_a_signed_body_that_is_no_event_is_a_bad_payload(case: Case, body: bytes) -> None:
+async def test_a_signed_body_that_is_not_an_event_is_a_bad_payload(case: Case, body: bytes) -> None:
     await accepted_or_bad_payload(case, body)
 
 
@@ -295,7 +297,7 @@ async def test_no_signed_bytes_cause_any_other_error(case: Case, body: bytes) ->
 @every_provider
 @settings(deadline=None, max_examples=60)
 @given(data=st.data())
-async def test_no_surprise_within_an_event_causes_any_other_error(case: Case, data: st.DataObject) -> None:
+async def test_no_odd_value_in_an_event_causes_any_other_error(case: Case, data: st.DataObject) -> None:
     event = case.event("x")
     holder = data.draw(st.sampled_from(list(objects_in(event))))
     holder[data.draw(st.sampled_from([*holder, "event_id", "payment_intent", "charge", "id"]))] = data.draw(SURPRISES)
@@ -304,21 +306,21 @@ async def test_no_surprise_within_an_event_causes_any_other_error(case: Case, da
 
 @every_provider_of_json
 async def test_of_a_repeated_name_in_a_body_the_last_counts(case: Case) -> None:
-    """As in every common JSON reader, so that whoever reads the body later sees the same event."""
+    """As in every common JSON reader, so that a later reader of the body sees the same event."""
     event = case.write(case.event("x"))
     first = json.dumps(dict.fromkeys(case.event("x"), 5))
     assert await verify(case, case.deliver(f"{first[:-1]},{event[1:]}"))
 
 
 @every_provider
-async def test_no_error_tells_a_secret_a_signature_or_a_content(case: Case) -> None:
+async def test_no_error_text_has_a_secret_a_signature_or_content(case: Case) -> None:
     signed = case.signed(case.secrets[1])
-    told = []
+    texts = []
     for name, value in signed.headers:
         for broken in (signed, signed.with_header(name, b"x" + value), signed.without_header(name)):
             with pytest.raises(SignatureError) as refused:
                 await verify(case, broken)
-            told.append(repr(refused.value) + str(refused.value))
+            texts.append(repr(refused.value) + str(refused.value))
     genuine = dict(case.sign_bytes(signed.body, case.secrets[0]))[case.signature].decode()
-    for text in told:
+    for text in texts:
         assert not any(hidden in text for hidden in (*case.secrets, genuine, genuine[-20:], "Café"))

@@ -1,4 +1,4 @@
-"""Every reader, whatever it is given: facts that can be booked, or one of the three errors that say what is wrong."""
+"""Every extractor, given any body: facts that can be booked, or one of the three documented errors."""
 
 import importlib
 import json
@@ -36,7 +36,7 @@ BODIES = st.one_of(st.binary(), JSON.map(lambda value: json.dumps(value).encode(
 
 
 def types_of(provider: str) -> Sequence[str]:
-    """The types that tell about money."""
+    """Return the types that report money."""
     return list(importlib.import_module(FACT_EXTRACTORS[provider].__module__).TYPES)
 
 
@@ -50,12 +50,12 @@ def an_event(provider: str, type_: str, body: bytes) -> Event:
 
 
 def check(event: Event) -> None:
-    """Reads it: whatever it tells can be booked as it is."""
+    """Extract the facts, and check that they can be booked."""
     try:
-        told = FACT_EXTRACTORS[event.provider](event)
+        facts = FACT_EXTRACTORS[event.provider](event)
     except DOCUMENTED_ERRORS:
         return
-    for fact in told:
+    for fact in facts:
         assert isinstance(fact, Fact)
         assert fact.kind in KINDS
         assert type(fact.amount) is int
@@ -69,7 +69,7 @@ def check(event: Event) -> None:
 
 
 def places(value: object, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Where each value within a JSON value lies."""
+    """Yield the path of each value in a JSON value."""
     yield path
     children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for name, child in children:
@@ -77,7 +77,7 @@ def places(value: object, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...
 
 
 def changed(value: Any, path: Sequence[Any], new: object) -> object:
-    """The same JSON value with another one at that place."""
+    """Return the JSON value with another value at a path."""
     if not path:
         return new
     name, *rest = path
@@ -88,7 +88,7 @@ def changed(value: Any, path: Sequence[Any], new: object) -> object:
 
 @cache
 def recorded_events(provider: str) -> list[tuple[Event, object, list[tuple[Any, ...]]]]:
-    """The recorded events whose body is JSON, with all the places that can be changed in it."""
+    """Return the recorded events whose body is JSON, with all paths that can be changed in it."""
     documents = []
     for recording in recordings(provider):
         event = recording.event()
@@ -110,7 +110,7 @@ def test_any_body_is_read_or_refused(provider: str, type_: str, body: bytes) -> 
 @every_provider
 @settings(deadline=None, max_examples=120)
 @given(data=st.data())
-def test_a_recorded_body_with_anything_in_one_place_is_read_or_refused(provider: str, data: st.DataObject) -> None:
+def test_a_recorded_body_with_any_value_at_one_path_is_read_or_refused(provider: str, data: st.DataObject) -> None:
     events = recorded_events(provider)
     if not events:
         return
@@ -128,18 +128,18 @@ def test_a_body_of_any_other_shape_is_refused(provider: str, body: bytes) -> Non
 
 @every_provider
 @pytest.mark.parametrize("body", [b"", b"{}", b"\xff", b"not read"])
-def test_an_unknown_type_tells_nothing_and_its_body_is_not_read(provider: str, body: bytes) -> None:
+def test_an_unknown_type_gives_no_facts_and_its_body_is_not_read(provider: str, body: bytes) -> None:
     for type_ in ("", "x", "something.new", "payment", "\U0001f4b6"):
         if type_ not in types_of(provider):
             assert list(FACT_EXTRACTORS[provider](replace(an_event(provider, "x", body), type=type_ or "-"))) == []
 
 
 @every_provider
-def test_every_type_has_a_name_of_its_own(provider: str) -> None:
+def test_every_extractor_has_distinct_types(provider: str) -> None:
     types = types_of(provider)
     assert types
     assert len(set(types)) == len(types)
 
 
-def test_the_kinds_about_the_payment_are_of_the_vocabulary() -> None:
+def test_the_kinds_about_the_payment_are_in_the_contract() -> None:
     assert set(get_args(Kind)) >= ABOUT_THE_PAYMENT

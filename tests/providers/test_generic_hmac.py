@@ -26,13 +26,13 @@ async def event_of(body: str) -> Event:
 
 
 def with_json(field: str, raw: str) -> str:
-    """A good body whose one field is the given JSON text, untouched by any JSON library."""
+    """Return a valid body with the given JSON text as one field, untouched by any JSON library."""
     event = {**CASE.event("x"), field: "@"}
     return json.dumps(event).replace('"@"', raw)
 
 
 def amount_read(raw: str) -> Decimal:
-    """The amount as the provider's model has it, to compare with the text it was made from."""
+    """Return the amount of the provider's model, to compare with its text."""
     return read_decimal_json(models.Event, with_json("amount", raw).encode()).amount
 
 
@@ -42,12 +42,12 @@ async def test_the_event_id_is_the_transaction_and_its_status() -> None:
     assert event.occurred_at == datetime(2026, 9, 17, 11, 59, 58, tzinfo=UTC)
 
 
-async def test_an_event_id_of_its_own_counts_instead() -> None:
+async def test_an_event_id_in_the_body_takes_precedence() -> None:
     event = await event_of(json.dumps({**CASE.event("x"), "event_id": "e_1"}))
     assert (event.event_id, event.resource) == ("e_1", "t_1")
 
 
-async def test_null_is_as_good_as_absent() -> None:
+async def test_null_means_absent() -> None:
     event = await event_of(json.dumps({**CASE.event("x"), "event_id": None, "timestamp": None}))
     assert (event.event_id, event.occurred_at) == ("t_1:COMPLETED", None)
 
@@ -143,13 +143,13 @@ async def test_a_time_is_iso_8601_or_unix_seconds(raw: str, time: datetime) -> N
         ),
     ],
 )
-async def test_what_the_format_does_not_allow_is_a_bad_payload(field: str, raw: str) -> None:
+async def test_a_value_outside_the_format_is_a_bad_payload(field: str, raw: str) -> None:
     with pytest.raises(PayloadError):
         await event_of(with_json(field, raw))
 
 
 @pytest.mark.parametrize("field", ["transaction_id", "status", "amount", "currency"])
-async def test_each_field_is_needed_and_named(field: str) -> None:
+async def test_a_missing_field_is_refused_by_name(field: str) -> None:
     event: dict[str, Any] = CASE.event("x")
     del event[field]
     with pytest.raises(PayloadError, match=field):
@@ -158,7 +158,7 @@ async def test_each_field_is_needed_and_named(field: str) -> None:
 
 @settings(deadline=None, max_examples=500)
 @given(amount=st.decimals(min_value=0, max_value=Decimal("999999999999999.999999"), places=6), as_text=st.booleans())
-def test_an_amount_is_exactly_what_was_written(amount: Decimal, as_text: bool) -> None:
+def test_an_amount_is_read_exactly(amount: Decimal, as_text: bool) -> None:
     """21 digits: a float holds 15 to 17 of them."""
     read = amount_read(f'"{amount:f}"' if as_text else f"{amount:f}")
     assert str(read) == f"{amount:f}"
@@ -181,7 +181,7 @@ async def test_hex_may_be_upper_case_but_not_mixed() -> None:
 
 
 async def test_a_published_digest_agrees() -> None:
-    """GitHub's documentation of the same scheme has this one."""
+    """From GitHub's documentation of the same scheme."""
     digest = b"757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
     signed = Signed([(CASE.signature, digest)], b"Hello, World!")
     proof = await CASE.source("It's a Secret to Everybody").authenticate(signed.request())

@@ -1,4 +1,4 @@
-"""The in-house event: amounts are read exactly, and what cannot be booked is refused."""
+"""The in-house event: amounts are read exactly, and amounts that cannot be booked are refused."""
 
 import json
 
@@ -18,16 +18,16 @@ def in_house(body: bytes, status: str = "pending") -> Event:
 
 
 @pytest.mark.parametrize(
-    ("status", "told"),
+    ("status", "fact"),
     [
         ("COMPLETED", Fact("captured", 1999, "EUR", "t")),
         ("FAILED", Fact("failed", 1999, "EUR")),
         ("PENDING", Fact("pending", 1999, "EUR")),
     ],
 )
-def test_what_an_in_house_event_tells(status: str, told: Fact) -> None:
+def test_each_status_gives_one_fact(status: str, fact: Fact) -> None:
     body = json.dumps(hmac_event("t", status)).encode()
-    assert extract_facts(in_house(body, status.lower())) == (told,)
+    assert extract_facts(in_house(body, status.lower())) == (fact,)
 
 
 @pytest.mark.parametrize(
@@ -66,6 +66,6 @@ def test_an_in_house_amount_that_cannot_be_booked_is_refused(amount: str, curren
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000, b"[]", b"null", b'{"status": "PENDING"}'])
-def test_an_in_house_body_that_is_none_is_refused(body: bytes) -> None:
+def test_a_body_that_is_not_an_in_house_event_is_refused(body: bytes) -> None:
     with pytest.raises((UnreadableError, MoneyError, ValidationError)):
         extract_facts(in_house(body))

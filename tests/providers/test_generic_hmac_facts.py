@@ -14,12 +14,12 @@ from providers.generic_hmac.facts import extract_facts
 from tests.support.cases.base import NOW
 
 
-def told(body: bytes, type_: str = "payment.completed") -> list[Fact]:
+def facts_of(body: bytes, type_: str = "payment.completed") -> list[Fact]:
     return list(extract_facts(Event("a", "a", "hmac", "e_1", type_, "t_1", NOW, NOW, "body", body)))
 
 
 def amount_of(amount: str, currency: str = "EUR") -> int:
-    (fact,) = told(b'{"amount": %b, "currency": "%b"}' % (amount.encode(), currency.encode()))
+    (fact,) = facts_of(b'{"amount": %b, "currency": "%b"}' % (amount.encode(), currency.encode()))
     return fact.amount
 
 
@@ -48,13 +48,13 @@ def test_an_amount_that_cannot_be_booked_is_refused(written: str, currency: str)
 @pytest.mark.parametrize("body", [{}, {"amount": None, "currency": "EUR"}, {"amount": True, "currency": "EUR"}, [], 5])
 def test_another_body_is_refused(body: Any) -> None:
     with pytest.raises(ValidationError):
-        told(json.dumps(body).encode())
+        facts_of(json.dumps(body).encode())
 
 
 def test_a_body_that_is_not_json_is_refused() -> None:
     with pytest.raises(UnreadableError):
-        told(b"amount=1")
+        facts_of(b"amount=1")
 
 
 def test_a_source_with_types_of_its_own_moves_nothing() -> None:
-    assert told(b"amount=1", "invoice.paid") == []
+    assert facts_of(b"amount=1", "invoice.paid") == []

@@ -16,7 +16,7 @@ from tests.support.provider_cases import CASES
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What `made_with` gave for the secret and the body."""
+    """The signature that `made_with` gave for the secret and the body."""
 
     made_with: str
     secret: str

@@ -1,4 +1,4 @@
-"""Mercado Pago: the manifest that is signed, the body that is not, and the verdicts of its own library."""
+"""Mercado Pago: the signed manifest, the unsigned body, and comparison with its own library."""
 
 import json
 from dataclasses import replace
@@ -41,7 +41,7 @@ async def test_the_librarys_example_passes() -> None:
     assert await outcome_of(CASE, signed(value), "your_secret_key_here", received_at=NOW) == "stale"
 
 
-async def test_the_event_is_made_of_what_is_signed() -> None:
+async def test_the_event_id_is_made_of_what_is_signed() -> None:
     event = await event_of(CASE, CASE.signed())
     assert event.event_id == f"id:{DATA_ID};request-id:{REQUEST_ID};ts:{MS};"
     assert (event.type, event.resource, event.signed) == ("payment.updated", DATA_ID, "reference")
@@ -49,7 +49,7 @@ async def test_the_event_is_made_of_what_is_signed() -> None:
     assert event.headers == {"data.id": DATA_ID}
 
 
-async def test_the_accounts_currency_goes_along_for_readers() -> None:
+async def test_the_accounts_currency_is_passed_on_in_the_headers() -> None:
     source = CASE.source(SECRET, currency="BRL")
     (delivery,) = await source.verify(CASE.signed().request())
     assert delivery.event.headers == {"data.id": DATA_ID, "currency": "BRL"}
@@ -58,7 +58,7 @@ async def test_the_accounts_currency_goes_along_for_readers() -> None:
 
 
 @pytest.mark.parametrize("currency", ["", "brl", "BRLX", "BRL\n", 986])
-def test_a_currency_that_is_no_code_stops_the_start(currency: object) -> None:
+def test_an_invalid_currency_code_stops_the_start(currency: object) -> None:
     with pytest.raises(ValidationError):
         CASE.source(currency=currency)
 
@@ -89,7 +89,7 @@ async def test_a_body_mercado_pago_would_not_send_is_a_bad_payload(body: bytes) 
         await event_of(CASE, CASE.deliver_bytes(body))
 
 
-async def test_one_flipped_bit_in_what_is_signed_beside_the_header_is_refused() -> None:
+async def test_one_flipped_bit_in_the_signed_query_or_request_id_is_refused() -> None:
     for bit in range(8 * len(REQUEST_ID)):
         request_id = bytearray(REQUEST_ID.encode())
         request_id[bit // 8] ^= 1 << bit % 8
@@ -112,7 +112,7 @@ async def test_an_absent_part_is_left_out_of_the_manifest() -> None:
 
 
 async def test_an_id_in_upper_case_may_be_signed_in_either() -> None:
-    """The documentation and the library contradict each other. One payment has one name all the same."""
+    """The documentation and the library contradict each other. One payment still has one name."""
     upper = DATA_ID.upper()
     for value in (signature(SECRET, MS), signature(SECRET, MS, upper)):
         event = await event_of(CASE, signed(value, query=f"data.id={upper}"))
@@ -134,7 +134,7 @@ async def test_an_id_in_upper_case_may_be_signed_in_either() -> None:
         "&".join(["a=b"] * 30),
     ],
 )
-async def test_a_query_in_which_the_id_is_not_one_is_refused(query: str) -> None:
+async def test_a_query_without_exactly_one_valid_id_is_refused(query: str) -> None:
     assert await outcome_of(CASE, signed(query=query)) == "malformed"
 
 
@@ -189,7 +189,7 @@ async def test_the_parts_of_the_header() -> None:
 
 
 def sdk_passes(value: bytes, request_id: str | None, data_id: str) -> bool:
-    """The verdict of its own validator. With a tolerance it would take milliseconds for seconds, so without."""
+    """Return what its own validator says, without tolerance, which would take milliseconds for seconds."""
     try:
         WebhookSignatureValidator.validate(value.decode(), request_id, data_id, SECRET)
     except (InvalidWebhookSignatureError, TypeError):

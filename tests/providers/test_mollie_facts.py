@@ -1,4 +1,4 @@
-"""Mollie: captures that tell for themselves, "simple" payloads, and amounts that are text in major units."""
+"""Mollie: captures with events of their own, "simple" payloads, and amounts as text in major units."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ def read(type_: str, value: object = "10.00", currency: str = "EUR", id_: str = 
 
 @pytest.mark.parametrize("type_", mollie.TYPES)
 @pytest.mark.parametrize("body", [{}, {"entityId": "tr_1"}, {"_embedded": None}])
-def test_a_simple_payload_tells_nothing(type_: str, body: dict[str, object]) -> None:
+def test_a_simple_payload_gives_no_facts(type_: str, body: dict[str, object]) -> None:
     assert list(read_body(type_, body)) == []
 
 
@@ -54,24 +54,24 @@ def test_a_payment_without_captures_is_captured_whole(at_once: dict[str, Any]) -
 
 
 @pytest.mark.parametrize("type_", ["refund.queued", "refund.pending", "refund.processing", "refund.canceled"])
-def test_a_refund_on_its_way_has_moved_nothing(type_: str) -> None:
+def test_a_pending_refund_has_moved_nothing(type_: str) -> None:
     assert list(read(type_)) == []
 
 
-def test_a_refund_that_fails_undoes_the_movement_it_was() -> None:
+def test_a_failed_refund_undoes_the_refund() -> None:
     (made,), (undone,) = read("refund.refunded", id_="re_1"), read("refund.failed", id_="re_1")
     assert (made.kind, undone.kind) == ("refunded", "refund_failed")
     assert (made.object, made.amount, made.currency) == (undone.object, undone.amount, undone.currency)
 
 
 def test_a_chargeback_takes_the_money_and_its_reversal_returns_it() -> None:
-    told = [*read("chargeback.received", id_="chb_1"), *read("chargeback.reversed", id_="chb_1")]
-    assert [fact.kind for fact in told] == ["dispute_opened", "funds_withdrawn", "dispute_won", "funds_reinstated"]
-    assert {(fact.object, fact.amount) for fact in told} == {("chb_1", 1000)}
+    facts = [*read("chargeback.received", id_="chb_1"), *read("chargeback.reversed", id_="chb_1")]
+    assert [fact.kind for fact in facts] == ["dispute_opened", "funds_withdrawn", "dispute_won", "funds_reinstated"]
+    assert {(fact.object, fact.amount) for fact in facts} == {("chb_1", 1000)}
 
 
 @pytest.mark.parametrize("type_", ["payment-link.paid", "capture.failed", "payment.created", "profile.blocked"])
-def test_what_else_happens_moves_nothing(type_: str) -> None:
+def test_other_types_move_nothing(type_: str) -> None:
     assert list(read(type_)) == []
 
 

@@ -1,4 +1,4 @@
-"""Reading verified bodies: the items of a batch are cut byte for byte, names and times are taken as they may be."""
+"""Reading bodies: the items of a batch are cut byte for byte, ids and times are read leniently."""
 
 import json
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ JSON = st.recursive(
     indent=st.sampled_from([None, 0, 3]),
     ascii_only=st.booleans(),
 )
-def test_items_are_the_bytes_that_stood_there(items: list[Any], around: Any, indent: Any, ascii_only: bool) -> None:
+def test_items_are_the_bytes_of_the_body(items: list[Any], around: Any, indent: Any, ascii_only: bool) -> None:
     body = json.dumps({**around, "events": items, "z": around}, indent=indent, ensure_ascii=ascii_only).encode()
     cut = array_items(b" \r\n" + body + b"\t", "events")
     assert [json.loads(item) for item in cut] == items
@@ -46,7 +46,7 @@ def test_items_are_the_bytes_that_stood_there(items: list[Any], around: Any, ind
         (b'{"events":["\\ud800"]}', [b'"\\ud800"']),
     ],
 )
-def test_whatever_they_look_like(body: bytes, items: list[bytes]) -> None:
+def test_items_of_any_form_are_cut_exactly(body: bytes, items: list[bytes]) -> None:
     assert array_items(body, "events") == items
 
 
@@ -69,7 +69,7 @@ def test_whatever_they_look_like(body: bytes, items: list[bytes]) -> None:
         b'{"events":[' + b"1," * BATCH_EVENTS_MAX + b"1]}",
     ],
 )
-def test_what_is_no_batch_is_a_bad_payload(body: bytes) -> None:
+def test_a_body_that_is_not_a_batch_is_a_bad_payload(body: bytes) -> None:
     with pytest.raises(PayloadError):
         array_items(body, "events")
 
@@ -102,7 +102,7 @@ EDITS = [
     around=st.dictionaries(st.text(max_size=2), JSON, max_size=2),
     edits=st.lists(st.tuples(st.integers(0, 80), st.integers(0, 2), st.sampled_from(EDITS)), max_size=3),
 )
-def test_json_and_nothing_else_is_cut(items: list[Any], around: Any, edits: list[tuple[int, int, str]]) -> None:
+def test_items_are_cut_from_valid_json_only(items: list[Any], around: Any, edits: list[tuple[int, int, str]]) -> None:
     text = json.dumps({**around, "events": items, "z": around}, ensure_ascii=False)
     for start, length, inserted in edits:
         text = text[:start] + inserted + text[start + length :]
@@ -128,7 +128,7 @@ def test_json_and_nothing_else_is_cut(items: list[Any], around: Any, edits: list
         ((), None),
     ],
 )
-def test_a_name_is_a_text_or_a_whole_number(candidates: tuple[object, ...], name: str | None) -> None:
+def test_an_id_is_a_text_or_a_whole_number(candidates: tuple[object, ...], name: str | None) -> None:
     assert first_id(*candidates) == name
 
 
@@ -142,11 +142,11 @@ def test_a_name_is_a_text_or_a_whole_number(candidates: tuple[object, ...], name
         ((float("nan"), float("inf"), -float("inf"), 10**5000, -(10**19), True, [], {}, "", "12:00"), None),
     ],
 )
-def test_a_time_is_what_can_be_read_as_one(candidates: tuple[object, ...], time: datetime | None) -> None:
+def test_the_first_readable_time_counts(candidates: tuple[object, ...], time: datetime | None) -> None:
     assert first_timestamp(*candidates) == time
 
 
-def test_what_is_inside() -> None:
+def test_get_path_returns_a_nested_value_or_none() -> None:
     assert get_path({"a": {"b": 5}}, "a", "b") == 5
     assert get_path({"a": {"b": 5}}) == {"a": {"b": 5}}
     for value, path in (({"a": 5}, ("a", "b")), ([], ("a",)), (None, ("a",)), ({}, ("a", "b"))):

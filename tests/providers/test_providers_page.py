@@ -18,30 +18,30 @@ every_provider = pytest.mark.parametrize("name", PROVIDERS)
 
 
 def tables(name: str) -> dict[str, dict[str, object]]:
-    """The example of its section; settings that are optional are in comments, and belong to it."""
+    """Return the example of a provider's section, with its optional settings, which are in comments."""
     code = "\n".join(re.findall(r"^```toml\n(.*?)^```", SECTIONS[name], re.MULTILINE | re.DOTALL))
     return tomllib.loads(re.sub(r"^# ", "", code, flags=re.MULTILINE))
 
 
-def test_there_is_a_section_and_a_row_for_each() -> None:
+def test_every_provider_has_a_section_and_a_row() -> None:
     assert set(SECTIONS) - {"The same for all"} == set(PROVIDERS)
     assert sorted(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)) == sorted(PROVIDERS)
 
 
 @every_provider
-def test_every_setting_of_its_own_is_named(name: str) -> None:
+def test_every_setting_of_a_provider_is_documented(name: str) -> None:
     own = set(PROVIDERS[name].Source.model_fields) - COMMON
     assert {setting for setting in own if not re.search(rf"\b{setting}\b", SECTIONS[name])} == set()
 
 
 @every_provider
-def test_no_example_has_a_setting_that_there_is_not(name: str) -> None:
+def test_examples_use_existing_settings_only(name: str) -> None:
     for table in tables(name).values():
         assert table["provider"] == name
         assert set(table) <= set(PROVIDERS[name].Source.model_fields)
 
 
 @every_provider
-def test_what_is_signed_is_as_it_says(name: str) -> None:
+def test_the_page_says_what_the_signature_covers(name: str) -> None:
     (row,) = re.findall(rf"^\| `{name}` \|.*$", PAGE, re.MULTILINE)
     assert row.split("|")[3].strip(" *") == CASES[name].covers

@@ -1,4 +1,4 @@
-"""Known answers that the senders themselves published, restated here: theirs, and so no mistake both of us share."""
+"""Known answers that the senders published, restated here; they cannot share a mistake of ours."""
 
 import json
 
@@ -124,7 +124,7 @@ PUBLISHED = {
 
 
 @pytest.mark.parametrize("source", PUBLISHED)
-async def test_what_the_sender_published_passes(source: str) -> None:
+async def test_a_published_example_passes(source: str) -> None:
     provider, secret, signature, body = PUBLISHED[source]
     case = CASES[provider]
     deliveries = await case.source(secret).verify(Signed([(case.signature, signature)], body.encode()).request())

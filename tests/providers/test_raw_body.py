@@ -79,7 +79,7 @@ BEFORE_THE_DIGEST = {
 }
 
 
-def test_every_one_of_them_is_here() -> None:
+def test_every_such_sender_is_tested_here() -> None:
     cases = {name for name, case in CASES.items() if isinstance(case, RawBodyCase)}
     assert cases == set(GENUINE) == set(IDS) | set(BEFORE_THE_DIGEST)
 
@@ -97,7 +97,7 @@ async def test_the_parts_of_an_event(provider: str) -> None:
 
 @pytest.mark.parametrize("provider", BY_HEADER_ID)
 async def test_a_captured_request_under_a_new_id_is_the_same_event(provider: str) -> None:
-    """The id's header is not signed; it is kept for whoever asks the provider about the delivery."""
+    """The id's header is not signed; it is kept for questions to the provider about the delivery."""
     case, header = CASES[provider], BY_HEADER_ID[provider]
     signed = case.signed()
     ids = []
@@ -154,7 +154,7 @@ async def test_all_events_of_one_payment_share_a_resource(
 
 
 @pytest.mark.parametrize("provider", ["shopify", "razorpay", "lemonsqueezy", "github"])
-async def test_what_belongs_to_no_payment_is_about_itself(provider: str) -> None:
+async def test_an_event_of_no_payment_is_about_itself(provider: str) -> None:
     nothing: dict[str, dict[str, Any]] = {
         "razorpay": {"event": "x"},
         "lemonsqueezy": {"meta": {"event_name": "x"}, "data": {}},
@@ -188,7 +188,7 @@ async def test_different_events_have_different_ids(provider: str, one: dict[str,
 
 
 async def test_shopifys_topics_may_share_a_body() -> None:
-    """One change of an order is told under several topics: each is an event, and all are about the order."""
+    """One change of an order is sent under several topics: each is an event, and all are about the order."""
     body = CASES["shopify"].event("x")
     paid = await event_of("shopify", body, X_Shopify_Topic="orders/paid")
     updated = await event_of("shopify", body, X_Shopify_Topic="orders/updated")
@@ -197,7 +197,7 @@ async def test_shopifys_topics_may_share_a_body() -> None:
     assert paid.resource == updated.resource
 
 
-async def test_shopifys_newer_names_of_its_headers_count_as_well() -> None:
+async def test_shopifys_newer_header_names_are_read_too() -> None:
     signed = CASES["shopify"].signed()
     newer = Signed([(b"Shopify-Hmac-Sha256", signed.headers[0][1])], signed.body, ((b"Shopify-Topic", b"orders/paid"),))
     (delivery,) = await CASES["shopify"].source().verify(newer.request())
@@ -237,7 +237,7 @@ async def test_githubs_body_may_be_a_form() -> None:
 
 
 @pytest.mark.parametrize("body", ["Hello, World!", "payload=", "payload=%FF", "payload", "[]", "{}"])
-async def test_githubs_events_that_cannot_be_read_are_about_themselves(body: str) -> None:
+async def test_githubs_unreadable_events_are_about_themselves(body: str) -> None:
     event = await event_of("github", body, X_GitHub_Event="ping")
     assert (event.type, event.resource) == ("ping", event.event_id)
 
@@ -253,8 +253,8 @@ def test_klarnas_ids_differ() -> None:
         KLARNA.source("one", "two", key_ids=["a", "a"])
 
 
-async def test_klarnas_key_is_the_one_the_request_names() -> None:
-    """Also where another of the source's secrets made the signature."""
+async def test_klarnas_request_names_its_key() -> None:
+    """It decides even where another of the source's secrets made the signature."""
     source = KLARNA.source(*KLARNA.secrets)
     signed = KLARNA.signed(KLARNA.secrets[0])
     other = signed.with_header(b"Klarna-Signing-Key-Id", KLARNA.key_id(KLARNA.secrets[1]).encode())
@@ -264,8 +264,8 @@ async def test_klarnas_key_is_the_one_the_request_names() -> None:
         await source.verify(signed.with_headers([*signed.headers, other.headers[1]]).request())
 
 
-async def test_a_digest_of_pagbanks_that_was_extended_is_no_json() -> None:
-    """Whoever has seen one can make such a digest, without the secret; the padding in the middle gives it away."""
+async def test_a_length_extended_pagbank_body_is_not_json() -> None:
+    """Such a digest can be extended without the secret; the padding in the middle reveals it."""
     case = PagBankCase()
     body = case.signed().body
     length = len(case.secrets[0]) + 1 + len(body)
@@ -275,13 +275,13 @@ async def test_a_digest_of_pagbanks_that_was_extended_is_no_json() -> None:
 
 
 async def test_pagarmes_fingerprint_is_the_same_in_every_postback() -> None:
-    """Its own example shows what it is made of, and so why it does not identify an event."""
+    """Pagar.me's own example shows how it is made, and so why it does not identify an event."""
     made = hashlib.sha1(b"2727403#ak_test_21eI4THNDJx7vkJRuAmXYlFACIaxnS").hexdigest()
     assert made == "bbf609f80b08e14b706cfdcb0d07948d5fafe42e"
 
 
 @pytest.mark.parametrize("body", ["", "a", "id=1", "event=x", "id=%FF&event=x", "&".join(["id=1"] * 3000)])
-async def test_what_is_not_pagarmes_form_is_a_bad_payload(body: str) -> None:
+async def test_a_body_that_is_not_pagarmes_form_is_a_bad_payload(body: str) -> None:
     with pytest.raises(PayloadError):
         await event_of("pagarme", body)
 
@@ -319,7 +319,7 @@ async def test_a_gocardless_event_is_about_its_payment(resource_type: str, links
     assert (await event_of("gocardless", body)).resource == resource
 
 
-async def test_one_bad_event_spoils_the_whole_batch() -> None:
+async def test_one_bad_event_refuses_the_whole_batch() -> None:
     body = batch("1", "2")
     del body["events"][1]["id"]
     with pytest.raises(PayloadError):
@@ -333,7 +333,7 @@ async def test_a_batch_is_bounded_and_may_be_empty() -> None:
         await events_of("gocardless", batch(*map(str, range(BATCH_EVENTS_MAX + 1))))
 
 
-def test_gocardless_wants_its_own_status() -> None:
+def test_gocardless_expects_status_498() -> None:
     assert PROVIDERS["gocardless"].unauthorized_status == 498
 
 
@@ -351,7 +351,7 @@ async def passes(case: RawBodyCase, signed: Signed) -> bool:
 
 
 def razorpay_passes(body: str, signature: str, secret: str) -> bool:
-    """The verdict of Razorpay's library. A signature other than ASCII makes it raise a TypeError."""
+    """Return whether Razorpay's library accepts it. A signature that is not ASCII makes it raise a TypeError."""
     try:
         client = razorpay.Client(auth=("id", "api secret"))
         return bool(client.utility.verify_webhook_signature(body, signature, secret))
@@ -360,7 +360,7 @@ def razorpay_passes(body: str, signature: str, secret: str) -> bool:
 
 
 def gocardless_passes(body: str, signature: str, secret: str) -> bool:
-    """The verdict of GoCardless' library, with the same flaw."""
+    """Return whether GoCardless' library accepts it, with the same flaw."""
     try:
         return bool(webhooks.parse(body, secret, signature))
     except (InvalidSignatureError, TypeError):
@@ -376,7 +376,7 @@ def gocardless_passes(body: str, signature: str, secret: str) -> bool:
 @given(
     text=st.text(max_size=30), secret=st.sampled_from([0, 0, 1]), edit=EDIT, tail=st.sampled_from(["", "", "\n", " "])
 )
-async def test_the_verdicts_of_the_senders_libraries_agree(
+async def test_the_senders_libraries_agree(
     provider: str, theirs: Any, text: str, secret: int, edit: tuple[int, int, str], tail: str
 ) -> None:
     case = CASES[provider]

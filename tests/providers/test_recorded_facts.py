@@ -1,4 +1,4 @@
-"""Every recorded event tells exactly the facts beside it."""
+"""Every recorded event gives exactly the facts of its recording."""
 
 from datetime import datetime
 
@@ -18,13 +18,13 @@ every_recording = pytest.mark.parametrize(
 
 
 @every_recording
-def test_the_facts(recording: Recording) -> None:
-    told = FACT_EXTRACTORS[recording.provider](recording.event())
-    assert [[fact.kind, fact.amount, fact.currency, fact.object] for fact in told] == recording.content["facts"]
+def test_a_recorded_event_gives_its_facts(recording: Recording) -> None:
+    facts = FACT_EXTRACTORS[recording.provider](recording.event())
+    assert [[fact.kind, fact.amount, fact.currency, fact.object] for fact in facts] == recording.content["facts"]
 
 
 @every_recording
-def test_the_event(recording: Recording) -> None:
+def test_a_recorded_request_gives_its_event(recording: Recording) -> None:
     event, expected = recording.event(), dict(recording.content["event"])
     if "occurred_at" in expected:
         text = expected.pop("occurred_at")
@@ -41,15 +41,15 @@ TRANSFERS = """
 TRUST = builtin({provider: PostingRules(trust="all") for provider in FACT_EXTRACTORS})
 
 
-async def test_the_rows(workers: Workers) -> None:
-    """Through a worker, each recorded event in a namespace of its own: its rows are exactly those beside it."""
-    told = {f"recording-{number}": recording for number, recording in enumerate(RECORDINGS)}
-    for namespace, recording in told.items():
+async def test_a_recorded_event_gives_its_rows(workers: Workers) -> None:
+    """A worker applies each event in a namespace of its own; its rows are exactly those of its recording."""
+    by_namespace = {f"recording-{number}": recording for number, recording in enumerate(RECORDINGS)}
+    for namespace, recording in by_namespace.items():
         await workers.stream.publish(recording.event(namespace))
     async with workers.working(TRUST):
         await workers.drained()
     assert await workers.dead() == []
-    for namespace, recording in told.items():
+    for namespace, recording in by_namespace.items():
         event, expected = recording.event(namespace), recording.content
         (row,) = await workers.rows(EVENT, namespace, event.event_id)
         assert row == (event.type, event.resource, event.occurred_at, event.signed), recording
@@ -60,5 +60,5 @@ async def test_the_rows(workers: Workers) -> None:
 
 
 @every_recording
-def test_where_the_shape_is_documented(recording: Recording) -> None:
+def test_every_recording_cites_its_source(recording: Recording) -> None:
     assert recording.content["source"]

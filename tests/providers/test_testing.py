@@ -11,16 +11,16 @@ from tests.support.cases.base import NOW
 from tests.support.recorded import Recording, recordings
 
 SETTINGS = {"square": {"notification_url": "https://example.org/webhooks"}}
-"""What has no default in sources.toml."""
+"""Settings without a default in sources.toml."""
 
 FORMS = "braintree"
-"""Sent as a form, which nobody reads without its signature."""
+"""Sent as a form, which cannot be parsed without its signature."""
 
 RECORDINGS = [recording for recording in recordings() if recording.provider != FORMS]
 
 
 @pytest.mark.parametrize("recording", RECORDINGS, ids=[f"{each.provider}/{each.name}" for each in RECORDINGS])
-def test_the_events_are_those_of_the_gateway(recording: Recording) -> None:
+def test_a_recorded_request_gives_the_gateways_events(recording: Recording) -> None:
     content = recording.content
     settings = SETTINGS.get(recording.provider, {}) | content.get("settings", {})
     events = recorded(
@@ -34,7 +34,7 @@ def test_the_events_are_those_of_the_gateway(recording: Recording) -> None:
     assert events[content.get("item", 0)] == recording.event()
 
 
-def test_a_file_and_json_are_read_alike(tmp_path: Path) -> None:
+def test_a_file_and_json_give_the_same_event(tmp_path: Path) -> None:
     body = {"transaction_id": "order-1", "status": "COMPLETED", "amount": "19.99", "currency": "EUR"}
     file = tmp_path / "event.json"
     file.write_text('{"transaction_id": "order-1", "status": "COMPLETED", "amount": "19.99", "currency": "EUR"}')
@@ -44,6 +44,6 @@ def test_a_file_and_json_are_read_alike(tmp_path: Path) -> None:
     assert from_file == replace(from_json, source="hmac", namespace="hmac", signed="body")
 
 
-def test_what_the_gateway_would_answer_400_is_refused_here() -> None:
+def test_a_body_that_the_gateway_answers_400_is_refused() -> None:
     with pytest.raises(PayloadError):
         recorded("stripe", b"{}")

@@ -1,6 +1,6 @@
-"""Adyen's way of telling: every request about a payment has a PSP reference of its own, and items tell of its fate.
+"""Stories in Adyen's events: each request about a payment has its own PSP reference, and items report its outcome.
 
-Shapes: github.com/Adyen/adyen-openapi, yaml/Webhooks-v1.yaml, reduced to what is signed and what tells something.
+Shapes: github.com/Adyen/adyen-openapi, yaml/Webhooks-v1.yaml, reduced to signed and meaningful fields.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from tests.support.ledger_model import Capture, Dispute, Life, Refund
 from tests.support.stories.base import AMOUNTS, Contradiction, Story, again, parts, published
 
 SCALES = {"EUR": 1.0, "JPY": 1.0, "KWD": 1.0, "CLP": 100.0, "IDR": 0.01}
-"""By currency, what Adyen multiplies the minor units of ISO 4217 with."""
+"""Adyen's factor to the minor units of ISO 4217, by currency."""
 
 COARSEST = {"IDR": 100}
 """Adyen counts whole rupiah."""
@@ -57,7 +57,7 @@ class Sender:
         return [each * self.grain for each in parts(self.draw, whole // self.grain, count_max)]
 
     def refused(self) -> None:
-        """Another try of the shopper's is another payment."""
+        """Add another attempt of the shopper, which is another payment."""
         life, self.life = (
             self.life,
             Life(f"PSP{self.number}REFUSED", self.life.currency, self.life.amount, refused=True),
@@ -90,7 +90,7 @@ class Sender:
             self.send("CAPTURE", self.life.amount, f"CPT{self.number}REFUSED", success=False)
 
     def ends(self) -> None:
-        """What was not captured cannot be any more."""
+        """Expire the rest: what was not captured cannot be captured now."""
         code = self.draw(st.sampled_from(["CANCELLATION", "TECHNICAL_CANCEL", "EXPIRE", "CANCEL_OR_REFUND"]))
         self.life.canceled = True
         self.send(code, self.life.amount, f"CNL{self.number}", did="cancel")
@@ -140,11 +140,11 @@ class Sender:
                 self.life.disputes.append(Dispute(id_, amount, "lost", 2, 1))
                 self.send("CHARGEBACK_REVERSED", amount, id_)
                 self.send("SECOND_CHARGEBACK", amount, id_)
-                if way == "arbitration":  # the merchant goes on, and is told that it was in vain
+                if way == "arbitration":  # the merchant continues, and loses
                     self.send("PREARBITRATION_LOST", amount, id_)
 
     def noise(self) -> None:
-        """Codes that nobody here knows, and codes that tell nothing of money."""
+        """Add unknown codes, and codes that report no money."""
         self.send("NOTIFICATION_OF_FRAUD", self.life.amount, f"FRD{self.number}")
         self.send("A_CODE_OF_NEXT_YEAR", self.life.amount, f"NEW{self.number}")
 
