@@ -247,10 +247,9 @@ async def test_an_authorization_is_a_capture_where_the_provider_captures_by_itse
 async def test_what_the_provider_captures_by_itself_can_fail_too(workers: Workers, order: int) -> None:
     item = {"amount": {"currency": "EUR", "value": 500}, "success": "true", "pspReference": "CPT1"}
     story = [
-        contract_event(
-            code, "PSP1", provider="adyen", type=code, body=json.dumps({"NotificationRequestItem": item}).encode()
-        )
+        contract_event(code, "PSP1", provider="adyen", type=code, body=json.dumps(body).encode())
         for code in ("AUTHORISATION", "CAPTURE_FAILED")
+        for body in [{"NotificationRequestItem": {**item, "eventCode": code}}]
     ]
     await apply(workers, *story[::order], stripe=PostingRules(capture="automatic"))
     assert await workers.rows(PAYMENTS) == [("PSP1", "failed", "EUR", 500, 0, 0, 0, False)]
