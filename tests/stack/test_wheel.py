@@ -25,7 +25,7 @@ TIMEOUT_S = 300
 
 PROJECT = ("pyproject.toml", "README.md", "LICENSE")
 ROOMS = ("contract", "runtime", "providers", "gateway", "consumers", "ledger", "operations", "sql", "stack")
-DATA = (".sql", ".lua", ".html", ".pem")
+DATA = (".sql", ".lua", ".html", ".pem", ".typed")
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +110,14 @@ def test_the_teams_tests_pass_in_its_own_repository(python: str, shop: Path, dat
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 passed" in done.stdout
+
+
+def test_the_teams_handlers_are_checked_against_the_types_of_the_wheel(python: str, shop: Path) -> None:
+    done = subprocess.run(
+        [python, "-m", "mypy", "--strict", "--cache-dir", str(shop / "cache"), "shop_handlers.py"], cwd=shop,
+        capture_output=True, text=True, check=False, timeout=TIMEOUT_S, env={"PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def _pip(*arguments: str) -> None:
