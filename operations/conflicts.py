@@ -1,4 +1,7 @@
-"""Conflicts: two events that report different money for one transfer. List them, find them, decide about them."""
+"""Conflicts: two events that report different money for one transfer. List them, find them, decide about them.
+
+The fields of a row's class have the names of its columns; a `movement` is a transfer's key.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

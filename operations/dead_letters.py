@@ -65,7 +65,7 @@ class DeadLetterSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetter(DeadLetterSummary):
+class OpenDeadLetter(DeadLetterSummary):
     """One open dead letter in full, with the fields of its entry."""
 
     traceback: str
@@ -94,7 +94,7 @@ async def list_dead_letters(connection: "Connection", *, limit: int) -> tuple[in
     return total, [DeadLetterSummary(**row) for row in rows]
 
 
-async def find_dead_letters(connection: "Connection", id_text: str) -> list[DeadLetter]:
+async def find_dead_letters(connection: "Connection", id_text: str) -> list[OpenDeadLetter]:
     """Return the open dead letters with this number, entry id or event id. A matching number wins over the others."""
     query = DEAD_LETTERS.bind("find_dead_letters", wanted=id_text, after=0, limit=DEAD_LETTERS_AT_ONCE)
     rows = await connection.fetch(*query)
@@ -102,7 +102,7 @@ async def find_dead_letters(connection: "Connection", id_text: str) -> list[Dead
     return [each for each in found if str(each.id) == id_text] or found
 
 
-async def iterate_open(connection: "Connection") -> AsyncIterator[DeadLetter]:
+async def iterate_open(connection: "Connection") -> AsyncIterator[OpenDeadLetter]:
     """Yield every open dead letter, the oldest first, read in pages."""
     query, after = partial(DEAD_LETTERS.bind, "find_dead_letters", wanted=None, limit=DEAD_LETTERS_AT_ONCE), 0
     while rows := await connection.fetch(*query(after=after)):
@@ -112,7 +112,7 @@ async def iterate_open(connection: "Connection") -> AsyncIterator[DeadLetter]:
 
 
 async def replay(
-    redis: Redis, keys: Keys, connection: "Connection", dead_letter: DeadLetter, *, seen_ttl_s: int
+    redis: Redis, keys: Keys, connection: "Connection", dead_letter: OpenDeadLetter, *, seen_ttl_s: int
 ) -> DeadLetterResult:
     """Add the dead letter's entry to the stream, unless its event is there or committed, and close the dead letter.
 
@@ -133,7 +133,7 @@ async def replay(
     return DeadLetterResult(id_, event, outcome, entry_id)
 
 
-async def discard(connection: "Connection", dead_letter: DeadLetter) -> DeadLetterResult:
+async def discard(connection: "Connection", dead_letter: OpenDeadLetter) -> DeadLetterResult:
     """Close the dead letter without replaying it. Its event is applied only if the provider sends it again."""
     closed = await connection.fetchval(*DEAD_LETTERS.bind("close_dead_letter", id=dead_letter.id, state="discarded"))
     outcome = DeadLetterOutcome.CLOSED_BEFORE if closed is None else DeadLetterOutcome.DISCARDED
@@ -141,7 +141,7 @@ async def discard(connection: "Connection", dead_letter: DeadLetter) -> DeadLett
 
 
 async def _add_to_stream(
-    redis: Redis, keys: Keys, dead_letter: DeadLetter, seen_ttl_s: int
+    redis: Redis, keys: Keys, dead_letter: OpenDeadLetter, seen_ttl_s: int
 ) -> tuple[DeadLetterOutcome, str | None]:
     names = [keys.events, keys.epoch]
     if dead_letter.namespace and dead_letter.event_id:
@@ -151,7 +151,7 @@ async def _add_to_stream(
     return DeadLetterOutcome(outcome.decode()), entry_id.decode() or None
 
 
-def _dead_letter(row: "asyncpg.Record[Any]") -> DeadLetter:
+def _dead_letter(row: "asyncpg.Record[Any]") -> OpenDeadLetter:
     values = dict(row)
     pairs = zip(values.pop("field_names"), values.pop("field_values"), strict=True)
-    return DeadLetter(**values, fields=tuple(part for pair in pairs for part in pair))
+    return OpenDeadLetter(**values, fields=tuple(part for pair in pairs for part in pair))

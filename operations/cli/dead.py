@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from operations.cli.command import EXIT_WRONG, Command, Subcommand, add_limit
-from operations.dead_letters import DeadLetter, DeadLetterSummary, find_dead_letters, list_dead_letters
+from operations.dead_letters import DeadLetterSummary, OpenDeadLetter, find_dead_letters, list_dead_letters
 from operations.units import printable
 from runtime.command_line import fail
 
@@ -48,7 +48,7 @@ def no_dead_letter(id_text: str) -> int:
     return fail(sentence, EXIT_WRONG)
 
 
-def _show_in_full(command: Command, dead_letters: list[DeadLetter]) -> int:
+def _show_in_full(command: Command, dead_letters: list[OpenDeadLetter]) -> int:
     if command.arguments.json:
         command.print_json({"dead_letters": [_json(each) for each in dead_letters]})
     else:
@@ -68,7 +68,7 @@ def _table(dead_letters: list[DeadLetterSummary]) -> Table:
     return table
 
 
-def _print_in_full(console: Console, dead_letter: DeadLetter) -> None:
+def _print_in_full(console: Console, dead_letter: OpenDeadLetter) -> None:
     console.print(
         f"Dead letter {dead_letter.id}: {dead_letter.event}, type {dead_letter.type}, resource {dead_letter.resource}"
     )
@@ -79,7 +79,7 @@ def _print_in_full(console: Console, dead_letter: DeadLetter) -> None:
     console.print(printable(dead_letter.traceback))
 
 
-def _json(dead_letter: DeadLetter) -> dict[str, Any]:
+def _json(dead_letter: OpenDeadLetter) -> dict[str, Any]:
     """Return all but the entry's fields, whose body may hold personal data."""
     document = asdict(dead_letter)
     del document["fields"]

@@ -8,9 +8,9 @@ from operations.cli.dead import no_dead_letter
 from operations.dead_letters import (
     FAILED,
     OPEN_AFTER,
-    DeadLetter,
     DeadLetterOutcome,
     DeadLetterResult,
+    OpenDeadLetter,
     find_dead_letters,
     iterate_open,
     replay,
@@ -56,7 +56,7 @@ def end(command: Command, results: list[DeadLetterResult]) -> int:
     return EXIT_WRONG if any(result.outcome in FAILED for result in results) else 0
 
 
-async def _each(dead_letters: list[DeadLetter]) -> AsyncIterator[DeadLetter]:
+async def _each(dead_letters: list[OpenDeadLetter]) -> AsyncIterator[OpenDeadLetter]:
     for dead_letter in dead_letters:
         yield dead_letter
 

@@ -145,5 +145,5 @@ async def test_a_decision_waits_for_the_lock_of_the_payment(operator: Operator) 
             return bool(await operator.connection.fetchval(WAITING))
 
         await until(waits, what="the decision waits for the payment's lock")
-        await operator.connection.execute("UPDATE conflicts SET decision = 'told', decided_at = now()")
+        await operator.connection.execute("UPDATE conflicts SET kept = 'reported', decided_at = now()")
     assert (await deciding).code == EXIT_WRONG
