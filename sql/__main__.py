@@ -1,6 +1,6 @@
-"""`python -m sql migrate|status|audit`: the schema and the invariants of the database in DATABASE_URL.
+"""`python -m sql migrate|status|audit`: the schema and the invariants of the database at DATABASE_URL.
 
-Exit codes: 0 all is well; 1 audit found rows that must not exist, or a migration failed, or status is not current;
+Exit codes: 0 done; 1 a migration failed, a migration is missing, or the audit found rows that must not exist;
 2 wrong usage or settings; 3 the database cannot be reached.
 """
 
@@ -50,9 +50,9 @@ async def _migrate(settings: Settings, as_json: bool) -> int:
         try:
             applied = await migrate(connection, lock_wait_s=settings.migrate_lock_wait_s)
         except MigrationError as error:
-            return fail(f"{error}. The migrations before it stay applied, this one left no trace.", EXIT_BROKEN)
+            return fail(f"{error}. The migrations before it stay applied; this one was rolled back.", EXIT_BROKEN)
         except TimeoutError:
-            return fail("Another migration did not end in time. Nothing was changed.", EXIT_BROKEN)
+            return fail("Another `migrate` did not end within MIGRATE_LOCK_WAIT_S. Nothing was changed.", EXIT_BROKEN)
     if as_json:
         _print_json({"applied": applied})
     else:
@@ -84,9 +84,9 @@ async def _audit(settings: Settings, as_json: bool) -> int:
 
 _COMMANDS = {"migrate": _migrate, "status": _status, "audit": _audit}
 _HELP = {
-    "migrate": "apply what is missing; waits for a database that is starting",
-    "status": "what is applied; exit 1 if something is missing",
-    "audit": "the rows that must not exist; exit 1 if any",
+    "migrate": "apply the missing migrations; waits for a database that is starting",
+    "status": "list the migrations; exit 1 if one is missing",
+    "audit": "list the rows that must not exist; exit 1 if there are any",
 }
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
-from runtime.settings import PostgresUrl, ProgramSettings, RedisUrl
+from runtime.settings import ENV_FILE, PostgresUrl, ProgramSettings, RedisUrl
 from stack import state
 
 CONSUMERS_MAX = 256
@@ -66,7 +66,7 @@ class Settings(ProgramSettings):
     @property
     def digest(self) -> str:
         """A digest of all that a running stack was started with; `make up` restarts it when this changes."""
-        files = [Path(".env"), self.sources_file, Path("requirements.lock"), *self._handlers_code()]
+        files = [ENV_FILE, self.sources_file, Path("requirements.lock"), *self._handlers_code()]
         return state.settings_digest(files, (self.handlers, str(self.handlers_folder)))
 
     def _handlers_code(self) -> list[Path]:
