@@ -30,10 +30,10 @@ class GoCardless(RawBody):
 
     def parse(self, request: Request) -> list[ParsedEvent]:
         """Return all events of the batch. Raise PayloadError if any of them is unreadable."""
-        return [_draft(item) for item in array_items(request.body, "events")]
+        return [_parse_event(item) for item in array_items(request.body, "events")]
 
 
-def _draft(item: bytes) -> ParsedEvent:
+def _parse_event(item: bytes) -> ParsedEvent:
     event = read_json(_Event, item)
     # An event that names a payment is about it, so that all its events are processed together. A refund's event names
     # only the refund.
