@@ -1,32 +1,26 @@
 """Every provider in the list: a genuine request passes, anything else is the one signature error."""
 
-import contextlib
-import json
-from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from providers import PROVIDERS
-from providers.base import TOLERANCE_S_DEFAULT, Delivery, PayloadError, SignatureError
-from tests.support.cases.base import NOW, NOW_S, TEXT, Case, Signed
-from tests.support.provider_cases import CASES
-
-every_provider = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-every_timed_provider = pytest.mark.parametrize(
-    "case", [case for case in CASES.values() if case.timed], ids=[name for name in CASES if CASES[name].timed]
+from providers.base import TOLERANCE_S_DEFAULT, SignatureError
+from tests.support.cases.base import NOW, NOW_S, TEXT, Case
+from tests.support.conformance import (
+    every_provider,
+    every_provider_that_signs_the_body,
+    every_provider_with_a_header,
+    every_timed_provider,
+    flipped,
+    refusal,
+    unhurried,
+    verify,
 )
-BODY_SIGNED = [case for case in CASES.values() if case.covers == "body"]
-every_provider_that_signs_the_body = pytest.mark.parametrize("case", BODY_SIGNED, ids=[c.provider for c in BODY_SIGNED])
-OF_JSON = [case for case in CASES.values() if case.write({}) == "{}"]
-every_provider_of_json = pytest.mark.parametrize("case", OF_JSON, ids=[case.provider for case in OF_JSON])
-BY_HEADER = [case for case in CASES.values() if case.sent_as is Signed]
-every_provider_with_a_header = pytest.mark.parametrize("case", BY_HEADER, ids=[case.provider for case in BY_HEADER])
-unhurried = settings(deadline=None)
+from tests.support.provider_cases import CASES
 
 WHITE_SPACE = (b"", b" ", b"\t ", b",", b",,", b" , ", b";", b"=", b"=,=")
 JUNK = (
@@ -54,22 +48,6 @@ JUNK = (
     b"g" * 64,
     b"sha256=" + b"0" * 64,
 )
-
-
-async def verify(case: Case, signed: Signed, *secrets: str) -> list[Delivery]:
-    return await case.source(*secrets).verify(signed.request())
-
-
-async def refusal(case: Case, signed: Signed, *secrets: str) -> str:
-    with pytest.raises(SignatureError) as refused:
-        await verify(case, signed, *secrets)
-    return refused.value.reason
-
-
-def flipped(data: bytes, bit: int) -> bytes:
-    """Return the bytes with one bit flipped; bits are counted modulo the length."""
-    position, mask = bit // 8 % len(data), 1 << bit % 8
-    return data[:position] + bytes([data[position] ^ mask]) + data[position + 1 :]
 
 
 def test_every_provider_has_a_case() -> None:
@@ -229,98 +207,3 @@ async def test_the_tolerance_is_a_setting(case: Case) -> None:
     assert await source.verify(case.signed(at_s=NOW_S - 5).request())
     with pytest.raises(SignatureError):
         await source.verify(case.signed(at_s=NOW_S - 6).request())
-
-
-SURPRISES = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(10**400), 10**400)
-    | st.floats()
-    | st.text(alphabet=st.characters(), max_size=10)
-    | st.sampled_from(["\x00", "\ud800", "x" * 300, "", " ", "9999-12-31T23:59:59-23:59", "0001-01-01T00:00+23:59"]),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["id", "object", "type", "x"]) | st.text(max_size=3), inner, max_size=4)
-    ),
-    max_leaves=8,
-)
-BODIES = (
-    b"",
-    b"null",
-    b"[]",
-    b"{}",
-    b"0",
-    b'"x"',
-    b"NaN",
-    b"\xef\xbb\xbf{}",
-    b"\xff\xfe{\x00}\x00",
-    b"\xff",
-    b"[" * 100_000,
-    b'{"a":' * 100_000,
-    b'{"id":"\\ud800","type":"\\ud800","transaction_id":"\\ud800"}',
-    b'{"id":' + b"9" * 5000 + b"}",
-    b'{"amount":1e99999999999999999999}',
-    b'{"created":1e400}',
-)
-
-
-def objects_in(value: Any) -> Iterator[dict[str, Any]]:
-    """Return every JSON object in a value, including itself."""
-    if isinstance(value, dict):
-        yield value
-    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from objects_in(inner)
-
-
-async def accepted_or_bad_payload(case: Case, body: bytes) -> None:
-    """Return the expected error. Where only fields are signed, a body without them has no signature."""
-    unsigned = (SignatureError,) if case.covers == "fields" else ()
-    with contextlib.suppress(PayloadError, *unsigned):
-        signed = case.deliver_bytes(body)
-        deliveries = await verify(case, signed)
-        assert len(deliveries) != 1 or deliveries[0].event.body == case.kept(signed.body)
-
-
-@every_provider
-@pytest.mark.parametrize("body", BODIES, ids=[str(number) for number in range(len(BODIES))])
-async def test_a_signed_body_that_is_not_an_event_is_a_bad_payload(case: Case, body: bytes) -> None:
-    await accepted_or_bad_payload(case, body)
-
-
-@every_provider
-@unhurried
-@given(body=st.binary(max_size=200))
-async def test_no_signed_bytes_cause_any_other_error(case: Case, body: bytes) -> None:
-    await accepted_or_bad_payload(case, body)
-
-
-@every_provider
-@settings(deadline=None, max_examples=60)
-@given(data=st.data())
-async def test_no_odd_value_in_an_event_causes_any_other_error(case: Case, data: st.DataObject) -> None:
-    event = case.event("x")
-    holder = data.draw(st.sampled_from(list(objects_in(event))))
-    holder[data.draw(st.sampled_from([*holder, "event_id", "payment_intent", "charge", "id"]))] = data.draw(SURPRISES)
-    await accepted_or_bad_payload(case, case.write(event).encode())
-
-
-@every_provider_of_json
-async def test_of_a_repeated_name_in_a_body_the_last_counts(case: Case) -> None:
-    """As in every common JSON reader, so that a later reader of the body sees the same event."""
-    event = case.write(case.event("x"))
-    first = json.dumps(dict.fromkeys(case.event("x"), 5))
-    assert await verify(case, case.deliver(f"{first[:-1]},{event[1:]}"))
-
-
-@every_provider
-async def test_no_error_text_has_a_secret_a_signature_or_content(case: Case) -> None:
-    signed = case.signed(case.secrets[1])
-    texts = []
-    for name, value in signed.headers:
-        for broken in (signed, signed.with_header(name, b"x" + value), signed.without_header(name)):
-            with pytest.raises(SignatureError) as refused:
-                await verify(case, broken)
-            texts.append(repr(refused.value) + str(refused.value))
-    genuine = dict(case.sign_bytes(signed.body, case.secrets[0]))[case.signature].decode()
-    for text in texts:
-        assert not any(hidden in text for hidden in (*case.secrets, genuine, genuine[-20:], "Café"))

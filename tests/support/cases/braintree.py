@@ -23,6 +23,11 @@ SIGNATURE = b"bt_signature"
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
+def sdk_gateway(private_key: str, public_key: str = "public_key_0") -> Any:
+    """Return Braintree's own client."""
+    return SDK.BraintreeGateway(SDK.Configuration(SDK.Environment.Development, "a_merchant", public_key, private_key))
+
+
 def form(payload: bytes, *signatures: bytes) -> bytes:
     fields = [("bt_signature", signature) for signature in signatures] + [("bt_payload", payload)]
     return "&".join(f"{name}={quote_from_bytes(value, safe='')}" for name, value in fields).encode()
