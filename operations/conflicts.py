@@ -17,7 +17,7 @@ from contract.facts import Fact, Kind
 from ledger.outcome import EventFact, Outcome
 from ledger.posting import book
 from ledger.transfers import TRANSFER_RULES, PaymentUpdate, partition_conflicting
-from operations.posting import connection_lost, exclusive_transaction
+from operations.payment_acts import connection_lost, exclusive_transaction
 from sql import load
 from sql.connect import Connection
 

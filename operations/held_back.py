@@ -14,7 +14,7 @@ from consumers.store import read_applied_events
 from contract.accounts import PostingRules
 from ledger.outcome import Outcome
 from ledger.transfers import TRANSFER_RULES
-from operations.posting import Posting, connection_lost, exclusive_transaction, failure_reason
+from operations.payment_acts import Posting, connection_lost, exclusive_transaction, failure_reason
 from operations.servers import LONG_TIMEOUT_S, Servers
 from sql import load
 from sql.connect import Connection

@@ -9,7 +9,7 @@ from consumers.handlers import HandlersError
 from contract.accounts import PostingRulesError
 from operations.cli.command import EXIT_WRONG, Command, Subcommand
 from operations.held_back import Release, UntrustedSourceError, release_source
-from operations.posting import Posting
+from operations.payment_acts import Posting
 from runtime.command_line import fail
 from runtime.settings import SETTINGS_EXIT_CODE
 

@@ -22,7 +22,7 @@ from operations.conflicts import (
     find_decision,
     find_open_conflicts,
 )
-from operations.posting import Posting, failure_reason
+from operations.payment_acts import Posting, failure_reason
 from operations.servers import LONG_TIMEOUT_S
 from runtime.command_line import fail
 from runtime.settings import SETTINGS_EXIT_CODE

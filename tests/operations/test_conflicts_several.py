@@ -7,7 +7,7 @@ import pytest
 from consumers.handlers import load
 from consumers.handlers.payments import builtin
 from contract.accounts import PostingRules
-from operations import posting
+from operations import payment_acts
 from operations.cli.command import EXIT_WRONG
 from tests.support.operator import (
     BALANCES,
@@ -137,7 +137,7 @@ WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT gra
 async def test_a_decision_waits_for_the_lock_of_the_payment(operator: Operator) -> None:
     await operator.apply(*STOPPED)
     async with operator.connection.transaction():
-        lock = posting.EVENTS.bind("lock_resources", namespace=["stripe"], resource=["pi_1"])
+        lock = payment_acts.EVENTS.bind("lock_resources", namespace=["stripe"], resource=["pi_1"])
         await operator.connection.execute(*lock)
         deciding = asyncio.create_task(operator.say("resolve", "1", "--keep", "booked"))
 
