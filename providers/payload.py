@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, TypeVar
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from pydantic import ValidationError
 
 from contract.event import TIMES_CACHED
 from providers.base import PayloadError, Request
@@ -33,11 +33,7 @@ _JSON = json.JSONDecoder()
 _WHITE_SPACE = " \t\n\r"
 
 
-body_part = with_config(ConfigDict(strict=True, extra="ignore", hide_input_in_errors=True))
-"""The same for a TypedDict, see Reader."""
-
 ModelT = TypeVar("ModelT", bound=Model)
-ReadT = TypeVar("ReadT")
 
 
 def read_json(model: type[ModelT], body: bytes) -> ModelT:
@@ -46,20 +42,6 @@ def read_json(model: type[ModelT], body: bytes) -> ModelT:
         return model.model_validate_json(body)
     except ValidationError as error:
         raise PayloadError(_explain(error)) from None
-
-
-class Reader(Generic[ReadT]):
-    """Reads JSON bodies of a shape that is a TypedDict, in half the time a model takes."""
-
-    def __init__(self, shape: type[ReadT]) -> None:
-        self._validate = TypeAdapter(shape).validator.validate_json
-
-    def __call__(self, body: bytes) -> ReadT:
-        """The parts of the body that the shape names. Raises PayloadError, as `read_json` does."""
-        try:
-            return cast("ReadT", self._validate(body))
-        except ValidationError as error:
-            raise PayloadError(_explain(error)) from None
 
 
 def read_decimal_json(model: type[ModelT], body: bytes) -> ModelT:
