@@ -1,1 +1,1 @@
-"""What the gateway and the consumers must agree on: the envelope and every Redis name. Standard library only."""
+"""The contract between gateway and consumers: envelope, Redis keys, payment facts, money. Standard library only."""

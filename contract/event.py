@@ -1,4 +1,4 @@
-"""The envelope: one provider event as it lies in the stream, and how it is written to and read from an entry."""
+"""The envelope: one provider event, and how it is written to and read from an entry of the stream."""
 
 import json
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ TIMES_CACHED = 1024
 
 Signed = Literal["body", "fields", "weak", "reference"]
 """What the signature covers: `body` every byte; `fields` some (Adyen's eight); `weak` a CRC-32 (PayPal);
-`reference` an id only, not the body (Mercado Pago)."""
+`reference` only an id, not the body (Mercado Pago)."""
 
 _SIGNED: frozenset[str] = frozenset(get_args(Signed))
 _NAMES = ("source", "namespace", "provider")
@@ -25,19 +25,19 @@ _IDENTIFIERS = ("event_id", "type", "resource")
 
 
 class EnvelopeError(ValueError):
-    """The event cannot be carried, or the entry is not an envelope this version reads. The text is safe to show."""
+    """The event cannot be stored, or the entry is not an envelope that this version reads. The text is safe to show."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
     """One event of a provider, ready to be published or just read.
 
-    `event_id` identifies it within `namespace`; `resource` is the payment it is about, so that all events of one
-    payment lock and merge together. `occurred_at` is the provider's clock (None where it gives none),
-    `received_at` the gateway's; both are aware UTC. `body` holds the exact bytes that were verified, `headers` the few
-    that a reader needs besides (lower-case names), `traceparent` the W3C trace context of the delivery or "".
+    `event_id` identifies it within `namespace`. `resource` is the payment it is about: events of one payment are locked
+    and merged together. `occurred_at` is the provider's time (None if it sends none), `received_at` the gateway's; both
+    are aware UTC. `body` is the exact bytes that were verified, `headers` the few that a reader needs (lower-case
+    names), `traceparent` the W3C trace context of the delivery or "".
 
-    Raises EnvelopeError for anything Postgres or Redis could not hold as it is: an empty or over-long name, a NUL, a
+    Raise EnvelopeError for values that Postgres or Redis cannot store unchanged: an empty or over-long name, a NUL, a
     lone surrogate, a time without a zone.
     """
 
@@ -55,7 +55,7 @@ class Event:
     traceparent: str = ""
 
     def __post_init__(self) -> None:
-        if not self._can_be_carried():
+        if not self._has_valid_texts():
             for name in _NAMES:
                 _check_text(name, getattr(self, name), NAME_CHARS_MAX)
             for name in _IDENTIFIERS:
@@ -65,8 +65,8 @@ class Event:
         if self.received_at.tzinfo is None or (self.occurred_at is not None and self.occurred_at.tzinfo is None):
             raise EnvelopeError("a time has no zone")
 
-    def _can_be_carried(self) -> bool:
-        """Whether every text is fine, at one look: every event is looked at twice."""
+    def _has_valid_texts(self) -> bool:
+        """Return whether every text is valid, in one expression, because each event is checked twice."""
         return (
             0 < len(self.source) <= NAME_CHARS_MAX
             and 0 < len(self.namespace) <= NAME_CHARS_MAX
@@ -82,11 +82,11 @@ FIELD_NAMES = (
     "v", "source", "namespace", "provider", "event_id", "type", "resource", "occurred_at", "received_at", "signed",
     "body", "headers", "traceparent",
 )  # fmt: skip
-"""The fields of an entry, in the order in which `to_values` gives what they hold."""
+"""The fields of an entry, in the order of `to_values`."""
 
 
 def to_values(event: Event) -> tuple[str | bytes, ...]:
-    """What the entry's fields hold, in the order of FIELD_NAMES."""
+    """Return the values of the entry's fields, in the order of FIELD_NAMES."""
     return (
         ENVELOPE_VERSION,
         event.source,
@@ -95,7 +95,7 @@ def to_values(event: Event) -> tuple[str | bytes, ...]:
         event.event_id,
         event.type,
         event.resource,
-        _iso_of_many(event.occurred_at) if event.occurred_at else "",
+        _iso_cached(event.occurred_at) if event.occurred_at else "",
         _iso(event.received_at),
         event.signed,
         event.body,
@@ -104,15 +104,10 @@ def to_values(event: Event) -> tuple[str | bytes, ...]:
     )
 
 
-def to_fields(event: Event) -> list[str | bytes]:
-    """The entry's fields as XADD takes them: name, value, name, value …"""
-    return [text for field_ in zip(FIELD_NAMES, to_values(event), strict=True) for text in field_]
-
-
 def from_fields(fields: Mapping[bytes, bytes]) -> Event:
-    """The event of one entry. Unknown fields are ignored, so that a newer writer may add some.
+    """Return the event of one entry. Unknown fields are ignored, so that a newer writer may add some.
 
-    Raises EnvelopeError: another version, a field missing or unreadable.
+    Raise EnvelopeError for another version, and for a missing or unreadable field.
     """
     version = fields.get(b"v")
     if version != ENVELOPE_VERSION.encode():
@@ -157,7 +152,7 @@ def _iso(time: datetime) -> str:
     return (time if time.tzinfo is UTC else time.astimezone(UTC)).isoformat()
 
 
-_iso_of_many = lru_cache(maxsize=TIMES_CACHED)(_iso)
+_iso_cached = lru_cache(maxsize=TIMES_CACHED)(_iso)
 
 
 def _check_text(name: str, text: str, chars_max: int) -> None:

@@ -1,4 +1,4 @@
-"""The vocabulary of money: what an event of any provider can say about a payment."""
+"""Payment facts: what an event of any provider can report about a payment."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -19,12 +19,12 @@ Kind = Literal[
     "funds_withdrawn",
     "funds_reinstated",
 ]
-"""`pending`, `authorized`, `failed`, `canceled`: how far the payment came, and the amount it is for.
+"""`pending`, `authorized`, `failed`, `canceled`: the payment's state, and its amount.
 
-`captured`, `refunded`: money moved; `object` names the movement, so that another event about it tells the same thing.
-`capture_failed`, `refund_failed`: the movement `object` was undone, and so was made before.
-`refunded_total`: all refunds so far, where a provider adds them up; it moves nothing, for what moved has no name.
-`dispute_opened`, `_won`, `_lost`: what became of the dispute `object`; `funds_withdrawn`, `_reinstated`: its money.
+`captured`, `refunded`: money moved. `object` names the transfer, so that another event about it reports the same fact.
+`capture_failed`, `refund_failed`: the transfer `object` was reversed, which implies that it was made before.
+`refunded_total`: the sum of all refunds so far, from providers that report sums. It makes no transfer.
+`dispute_opened`, `_won`, `_lost`: the state of the dispute `object`; `funds_withdrawn`, `_reinstated`: its money.
 """
 
 KINDS: frozenset[str] = frozenset(get_args(Kind))
@@ -32,10 +32,10 @@ KINDS: frozenset[str] = frozenset(get_args(Kind))
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One thing an event tells about the payment it is about. `amount` is in minor units of `currency` (ISO 4217).
+    """One thing an event reports about its payment. `amount` is in minor units of `currency` (ISO 4217).
 
-    `object` is the id of the capture, refund or dispute, unique among all of its kind in the event's namespace; the
-    movements and disputes are told apart by it alone. It is "" for what is about the payment itself.
+    `object` is the id of the capture, refund or dispute, unique among those of its kind in the event's namespace: it
+    alone identifies transfers and disputes. It is "" if the fact is about the payment itself.
     """
 
     kind: Kind

@@ -1,4 +1,4 @@
-"""Every name in Redis. One hash tag per partition, so that Redis Cluster holds a partition's keys together."""
+"""Every key in Redis. One hash tag per partition, so that Redis Cluster keeps a partition's keys on one node."""
 
 import re
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ NAMESPACE_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The names of one partition. `prefix` lets several installations, or tests, share a server."""
+    """The keys of one partition. `prefix` lets several installations, or tests, share a server."""
 
     prefix: str = PREFIX_DEFAULT
     partition: int = 0
@@ -52,4 +52,4 @@ class Keys:
 
 
 COMMITTED = b"committed"
-"""What a duplicate marker holds once the event's transaction is committed; before that, the entry id."""
+"""The value of a duplicate marker after the event's transaction is committed; before that, it is the entry id."""

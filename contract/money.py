@@ -1,11 +1,11 @@
-"""Money as integers: major units, as people write them, to the minor units of ISO 4217."""
+"""Money as integers: conversion between major units, as people write them, and the minor units of ISO 4217."""
 
 from decimal import Decimal, Inexact, localcontext
 
 BIGINT_MAX = 2**63 - 1
 
 DIGITS_MAX = 60
-"""Digits an amount may be written with, many more than money has: what is beyond is refused, never rounded away."""
+"""The precision of conversions, far more than any amount needs. Longer numbers are refused, never rounded."""
 
 _CODES = {
     0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
@@ -20,17 +20,19 @@ _CODES = {
 }
 
 _EXPONENTS = {code: exponent for exponent, codes in _CODES.items() for code in codes.split()}
-"""Digits after the point, per active code of ISO 4217 (list one)."""
+"""Digits after the point per currency. Source: ISO 4217 list one (published by SIX, the maintenance agency), the codes
+active in 2025. ANG and BGN, which were replaced then, are kept for late events."""
 
 
 class MoneyError(ValueError):
-    """The amount is not one that can be booked. The text is safe to show."""
+    """The amount cannot be booked. The text is safe to show."""
 
 
 def minor_units(amount: Decimal, currency: str) -> int:
-    """`amount` in major units of `currency` as an integer of minor units: 12.34 EUR → 1234, 12 JPY → 12.
+    """Convert major units to an integer of minor units: 12.34 EUR → 1234, 12 JPY → 12.
 
-    Raises MoneyError: an unknown currency, a fraction of a minor unit, not finite, negative, or beyond 64 bits.
+    Raise MoneyError for an unknown currency, a fraction of a minor unit, and an amount that is not finite, is negative
+    or needs more than 64 bits.
     """
     exponent = _EXPONENTS.get(currency)
     if exponent is None:
@@ -48,12 +50,12 @@ def minor_units(amount: Decimal, currency: str) -> int:
 
 
 def major_units(minor: int, currency: str) -> str | None:
-    """1234 EUR → `12.34`, 12 JPY → `12`; None where how many digits the currency has is not known."""
+    """Format minor units as major units: 1234 EUR → `12.34`, 12 JPY → `12`; None for an unknown currency."""
     exponent = _EXPONENTS.get(currency)
     return None if exponent is None else f"{Decimal(minor).scaleb(-exponent):f}"
 
 
 def format_amount(minor: int, currency: str) -> str:
-    """An amount of minor units as people write it: `12.34 EUR`; as it is where the currency is not known."""
+    """Format an amount with its currency: `12.34 EUR`; in minor units if the currency is unknown."""
     major = major_units(minor, currency)
     return f"{minor} minor units of {currency}" if major is None else f"{major} {currency}"

@@ -67,7 +67,7 @@ class PaymentUpdate:
     fact: Fact | None = None
     """The fact that moves money."""
     transfer_key: str | None = None
-    """Names the transfer in its namespace. None if there is none, or if an earlier update of the batch has it."""
+    """Names the transfer in its namespace. None without a transfer, and if an earlier update of the batch has it."""
     transfer_amount: int = 0
     adds_to: Total | None = None
     debit_account: str | None = None

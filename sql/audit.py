@@ -1,4 +1,4 @@
-"""Asking Postgres for the rows that must not exist."""
+"""The audit: queries for rows that must not exist."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,17 +8,17 @@ import asyncpg
 from sql import Query, load
 
 ROWS_SHOWN_MAX = 20
-"""How many rows of one broken invariant are kept to be shown; all of them are counted."""
+"""How many rows of one broken invariant are shown; all of them are counted."""
 
 PREFETCH_ROWS = 1000
-"""How many rows are in memory at a time while they are counted."""
+"""How many rows are in memory at a time."""
 
 INVARIANTS = load("invariants")
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """An invariant that does not hold: its name and why it should, how many rows break it, and the first of them."""
+    """A broken invariant: its name, why it should hold, how many rows break it, and the first of them."""
 
     name: str
     why: str
@@ -29,7 +29,7 @@ class Finding:
 async def audit(
     connection: asyncpg.Connection, *, rows_shown_max: int = ROWS_SHOWN_MAX, timeout_s: float | None = None
 ) -> list[Finding]:
-    """Every invariant that does not hold, all asked of one snapshot; empty where all is well.
+    """Return every broken invariant, as of one snapshot; an empty list if all hold.
 
     Changes nothing. The connection must not be in a transaction.
     """

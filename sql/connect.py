@@ -1,4 +1,4 @@
-"""One connection to Postgres, waiting where asked for a server that is still starting."""
+"""Opening one connection to Postgres, optionally waiting for a server that is starting."""
 
 import asyncio
 import time
@@ -9,24 +9,24 @@ from typing import Any, TypeAlias
 import asyncpg
 
 VERSION_MIN = 15
-"""PostgreSQL 15 is the oldest that runs our schema."""
+"""The oldest PostgreSQL that runs the schema."""
 
 RETRY_PAUSE_S = 0.2
-"""Between two attempts to reach a server that is starting."""
+"""The pause between two attempts to reach a server that is starting."""
 
 Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
-"""A connection to Postgres, one's own or a pool's."""
+"""A connection to Postgres, or a pool's proxy of one."""
 
 _STARTING = (OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.ConnectionDoesNotExistError)
 
 
 class UnreachableError(Exception):
-    """No usable connection. The text says why, and holds no password."""
+    """No usable connection. The text says why, and contains no password."""
 
 
 @asynccontextmanager
 async def connect(url: str, *, timeout_s: float, wait_s: float = 0) -> AsyncIterator[asyncpg.Connection]:
-    """A connection, closed at the end. Retries for `wait_s` while the server cannot be reached or is starting."""
+    """Open a connection and close it at the end. Retry for `wait_s` while the server is unreachable or starting."""
     connection = await _open(url, timeout_s, time.monotonic() + wait_s)
     try:
         version = connection.get_server_version()

@@ -1,4 +1,4 @@
-"""Bringing the schema up to date: the files of sql/migrations in their order, each in a transaction of its own."""
+"""Migrations: the files of sql/migrations are applied in their order, each in a transaction of its own."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -22,12 +22,12 @@ _LOG = logging.getLogger(__name__)
 
 
 class MigrationError(Exception):
-    """A migration could not be applied; the database is as it was before that migration."""
+    """A migration failed and was rolled back."""
 
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One file of sql/migrations and when it was applied, if it was; not `known` where only the database has it."""
+    """One migration and when it was applied, if it was. It is not `known` if only the database has it, and no file."""
 
     name: str
     applied_at: datetime | None
@@ -35,11 +35,11 @@ class Migration:
 
 
 async def migrate(connection: asyncpg.Connection, *, lock_wait_s: float, folder: Path = MIGRATIONS) -> list[str]:
-    """Applies what is missing and returns the names; a second one at the same time waits for the first.
+    """Apply the missing migrations, create the coming months' partitions, and return the names of the applied ones.
 
-    Then makes the coming months' partitions. Raises MigrationError, and TimeoutError where another held the lock.
+    Raise MigrationError, and TimeoutError if another process holds the lock for longer than `lock_wait_s`.
     """
-    async with _alone(connection, lock_wait_s):
+    async with _exclusively(connection, lock_wait_s):
         before = {migration.name for migration in await status(connection, folder) if migration.applied_at}
         try:
             await pogo.apply(connection, folder, schema_name=SCHEMA, logger=_LOG)
@@ -50,7 +50,7 @@ async def migrate(connection: asyncpg.Connection, *, lock_wait_s: float, folder:
 
 
 async def status(connection: asyncpg.Connection, folder: Path = MIGRATIONS) -> list[Migration]:
-    """Every migration there is, in files or in the database, in the order of their names."""
+    """Return every migration, in files or in the database, in the order of their names."""
     applied: dict[str, datetime] = {}
     if await connection.fetchval(_HISTORY["has_migrations"]):
         applied = dict(await connection.fetch(*_HISTORY.bind("list_applied_migrations", schema=SCHEMA)))
@@ -63,7 +63,7 @@ def _files(folder: Path) -> set[str]:
 
 
 @asynccontextmanager
-async def _alone(connection: asyncpg.Connection, lock_wait_s: float) -> AsyncIterator[None]:
+async def _exclusively(connection: asyncpg.Connection, lock_wait_s: float) -> AsyncIterator[None]:
     await connection.execute(_HISTORY["lock_migrations"], timeout=lock_wait_s)
     try:
         yield

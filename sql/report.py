@@ -1,4 +1,4 @@
-"""Findings and migrations as a tired person reads them, and as a script does."""
+"""Terminal tables and JSON output of findings and migrations."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from sql.migrate import Migration
 
 
 def print_findings(console: Console, findings: Sequence[Finding], checked: int) -> None:
-    """One table per broken invariant, or one line that all hold."""
+    """Print one table per broken invariant, or one line if all hold."""
     for finding in findings:
         console.print(_finding_table(finding))
         if finding.total > len(finding.rows):
@@ -24,7 +24,7 @@ def print_findings(console: Console, findings: Sequence[Finding], checked: int) 
 
 
 def print_migrations(console: Console, migrations: Iterable[Migration]) -> None:
-    """One row per migration."""
+    """Print one row per migration."""
     table = Table("migration", "applied", title="Migrations", title_justify="left")
     for migration in migrations:
         applied = migration.applied_at.isoformat(sep=" ", timespec="seconds") if migration.applied_at else "no"
@@ -33,13 +33,13 @@ def print_migrations(console: Console, migrations: Iterable[Migration]) -> None:
 
 
 def findings_json(findings: Sequence[Finding], checked: int) -> dict[str, Any]:
-    """What `audit --json` prints; the values that JSON lacks become text."""
+    """Return the document of `audit --json`. Values that JSON lacks become text."""
     broken = [{"name": f.name, "why": f.why, "total": f.total, "rows": f.rows} for f in findings]
     return {"ok": not findings, "checked": checked, "broken": broken}
 
 
 def migrations_json(migrations: Iterable[Migration]) -> dict[str, Any]:
-    """What `status --json` prints."""
+    """Return the document of `status --json`."""
     rows = [{"name": m.name, "applied_at": m.applied_at, "known": m.known} for m in migrations]
     return {"current": all(row["applied_at"] for row in rows), "migrations": rows}
 

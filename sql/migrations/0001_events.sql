@@ -3,7 +3,7 @@
 
 -- migrate: apply
 
--- The truth of "once": whoever inserts the row owns the event; the effect is in the same transaction.
+-- An event is applied once: by the transaction that inserts its row, which also contains the effects.
 CREATE TABLE events (
     namespace    text        NOT NULL,
     event_id     text        NOT NULL,
@@ -77,7 +77,7 @@ $$;
 
 SELECT ensure_payload_partitions(2);
 
--- A payment is the join of the facts told about it: amounts only grow, flags are only set, so that the row is a
+-- A payment merges the facts reported about it: amounts only grow, booleans are only set, so that the row is a
 -- function of the set of events and not of their order. Money is in minor units of the currency.
 CREATE TABLE payments (
     namespace         text    NOT NULL,
@@ -94,7 +94,7 @@ CREATE TABLE payments (
     succeeded         boolean NOT NULL DEFAULT false,
     failed            boolean NOT NULL DEFAULT false,
     canceled          boolean NOT NULL DEFAULT false,
-    -- Two events told different currencies, or different final amounts, for this one payment.
+    -- Two events reported different currencies, or different final amounts, for this one payment.
     contradicted      boolean NOT NULL DEFAULT false,
     first_occurred_at timestamptz,
     last_occurred_at  timestamptz,

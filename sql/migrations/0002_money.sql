@@ -3,7 +3,7 @@
 
 -- migrate: apply
 
--- Append-only double entry: one row per real-world movement of money, whichever and however many events tell of it. It
+-- Append-only double entry: one row per real-world transfer of money, whichever and however many events report it. It
 -- balances by construction: what is debited to one account is credited to another. No foreign key to events, as its
 -- check would cost more than the insert; the invariants ask instead.
 CREATE TABLE transfers (
@@ -45,7 +45,7 @@ FROM (
 ) AS sides
 GROUP BY namespace, account, currency;
 
--- A dispute is the join of what was told of it, like a payment.
+-- A dispute merges the facts reported about it, like a payment.
 CREATE TABLE disputes (
     namespace  text    NOT NULL,
     dispute_id text    NOT NULL,
@@ -62,9 +62,9 @@ CREATE TABLE disputes (
 
 CREATE INDEX disputes_of_payment ON disputes (namespace, payment_id);
 
--- An event told another amount, currency or payment for a movement than was booked, or a movement in another currency
--- than its payment's. Nothing is overwritten: the payment's money stops until a person decides. Where nothing was booked,
--- booked_amount is null.
+-- An event reported another amount, currency or payment for a transfer than was booked, or a transfer in another
+-- currency than its payment's. Nothing is overwritten: the payment's money stops until a person decides. If nothing was
+-- booked, booked_amount is null.
 CREATE TABLE conflicts (
     id              bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     namespace       text        NOT NULL,
@@ -87,7 +87,7 @@ CREATE TABLE conflicts (
 CREATE INDEX conflicts_open ON conflicts (namespace, payment_id) WHERE decision IS NULL;
 CREATE INDEX conflicts_of_payment ON conflicts (namespace, payment_id);
 
--- Facts that were told and may not move money: `unsigned`, the signature does not cover what they were read from, and
+-- Facts on hold, which may not move money: `unsigned`, the signature does not cover what they were read from, and
 -- the source trusts only what is signed; `conflict`, their payment's money is stopped.
 CREATE TABLE held_back (
     namespace      text        NOT NULL,
@@ -110,8 +110,8 @@ CREATE TABLE held_back (
 CREATE INDEX held_back_of_payment ON held_back (namespace, payment_id);
 CREATE INDEX held_back_now ON held_back (source, reason, held_at, namespace, event_id) WHERE released_at IS NULL;
 
--- captured, refunds_made and refunds_failed are sums over movements, each counted once. A provider's own total of all
--- refunds and the refunds it tells one by one are the same money: the larger counts, and never both.
+-- captured, refunds_made and refunds_failed are sums over transfers, each counted once. A provider's own total of all
+-- refunds and the refunds it reports one by one are the same money: the larger counts, never both.
 ALTER TABLE payments
     ALTER COLUMN currency SET NOT NULL,
     DROP COLUMN status,
@@ -150,8 +150,8 @@ ALTER TABLE payments ADD COLUMN status text NOT NULL GENERATED ALWAYS AS (
 -- What was captured before there were transfers is booked under the names it has since, so that a late event about it
 -- books nothing again.
 INSERT INTO transfers (namespace, movement, payment_id, debit_account, credit_account, amount, currency, event_id)
-SELECT namespace, 'capture:' || payment_id, payment_id, 'provider:' || told.source, 'merchant', captured, currency,
-       told.event_id
+SELECT namespace, 'capture:' || payment_id, payment_id, 'provider:' || reported.source, 'merchant', captured, currency,
+       reported.event_id
 FROM payments
 CROSS JOIN LATERAL (
     SELECT source, event_id FROM events
@@ -159,7 +159,7 @@ CROSS JOIN LATERAL (
       AND (type IN ('payment_intent.succeeded', 'charge.succeeded', 'charge.captured', 'charge.refunded')
            OR events.provider = 'hmac')
     ORDER BY occurred_at, event_id LIMIT 1
-) AS told
+) AS reported
 WHERE captured > 0;
 
 INSERT INTO disputes (
@@ -170,7 +170,7 @@ SELECT DISTINCT ON (events.namespace, dispute ->> 'id')
     true, false, false, false, false
 FROM events
 JOIN payloads USING (namespace, event_id)
-CROSS JOIN LATERAL (SELECT convert_from(body, 'UTF8')::jsonb #> '{data,object}' AS dispute) AS told
+CROSS JOIN LATERAL (SELECT convert_from(body, 'UTF8')::jsonb #> '{data,object}' AS dispute) AS reported
 WHERE provider = 'stripe' AND type = 'charge.dispute.created';
 
 -- migrate: rollback

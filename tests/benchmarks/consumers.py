@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from consumers.settings import Settings
-from contract.event import Event, to_fields
+from contract.event import Event
 from sql.connect import connect
 from tests.benchmarks import one_row
 from tests.benchmarks.events import stream_events
@@ -16,6 +16,7 @@ from tests.benchmarks.figures import Figure
 from tests.benchmarks.harness import DRAIN_TIMEOUT_S, KEYS, Harness, Options, cpu_s, harness
 from tests.benchmarks.raw_inserts import insert_one_by_one, insert_sets, what_was_made
 from tests.support.database import CONNECT_TIMEOUT_S, fresh_database
+from tests.support.events import to_fields
 from tests.support.wait import until
 
 RAW_TARGET = 0.4

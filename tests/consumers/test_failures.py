@@ -11,10 +11,10 @@ from redis.asyncio import Redis
 from consumers.handlers import Connection, Handlers, Reject, Retry
 from consumers.handlers.payments import HANDLERS
 from consumers.hooks import Hook
-from contract.event import Event, to_fields
+from contract.event import Event
 from contract.keys import GROUP
 from tests.support.consuming import POISON, Workers, failing, in_thread
-from tests.support.events import contract_event
+from tests.support.events import contract_event, to_fields
 from tests.support.wait import until
 
 # One entry that fails, among others that do not.

@@ -12,11 +12,11 @@ from consumers.entry import Entry, read_entry
 from consumers.handlers import Connection, Handlers, Reject, Retry
 from consumers.handlers.payments import HANDLERS
 from consumers.hooks import Hook
-from contract.event import Event, to_fields
+from contract.event import Event
 from contract.keys import COMMITTED, GROUP
 from sql.connect import connect
 from tests.support.consuming import POISON, Workers, failing, in_thread, once_at
-from tests.support.events import contract_event
+from tests.support.events import contract_event, to_fields
 from tests.support.proxy import TcpProxy
 from tests.support.servers import ValkeyServer
 from tests.support.stream_states import Stream

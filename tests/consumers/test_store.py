@@ -6,9 +6,9 @@ import pytest
 from consumers import store
 from consumers.entry import Entry, Unreadable
 from consumers.settings import Settings
-from contract.event import EnvelopeError, Event, to_fields
+from contract.event import EnvelopeError, Event
 from sql.partitions import MONTHS_AHEAD, ensure_payload_partitions
-from tests.support.events import contract_event
+from tests.support.events import contract_event, to_fields
 from tests.support.wait import until
 
 STATE = "SELECT event_id, state, reason, traceback, attempts FROM dead_letters"

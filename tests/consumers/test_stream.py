@@ -13,11 +13,10 @@ from consumers.entry import Entry, Unreadable, read_entry
 from consumers.scripts import Scripts
 from consumers.settings import Settings
 from consumers.stream import Stream, group_is_missing
-from contract.event import to_fields
 from contract.keys import GROUP, Keys
 from runtime.redis_connection import client
 from tests.support import stream_states
-from tests.support.events import contract_event
+from tests.support.events import contract_event, to_fields
 
 OLD_MS = 60_000
 BYTES_MAX = 1_000_000

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from contract.event import Event, to_fields
+from contract.event import Event
 from contract.keys import COMMITTED, GROUP
 from tests.support.consuming import QUICK, Workers
-from tests.support.events import contract_event
+from tests.support.events import contract_event, to_fields
 from tests.support.wait import until
 
 PAYMENTS = "SELECT payment_id, status, amount, captured, currency FROM payments ORDER BY payment_id"

@@ -17,8 +17,8 @@ from contract.event import (
     Event,
     Signed,
     from_fields,
-    to_fields,
 )
+from tests.support.events import to_fields
 
 NOON = datetime(2026, 9, 17, 12, tzinfo=UTC)
 EVENT = Event(
@@ -65,7 +65,7 @@ def entry(event: Event) -> dict[bytes, bytes]:
 
 @unhurried
 @given(event=EVENTS)
-def test_what_is_written_is_what_is_read(event: Event) -> None:
+def test_an_event_survives_writing_and_reading(event: Event) -> None:
     read = from_fields(entry(event))
     assert read == event
     assert to_fields(read) == to_fields(event)
@@ -140,7 +140,7 @@ def test_no_entry_causes_any_other_error(data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("name", ["source", "namespace", "provider", "event_id", "type", "resource"])
 @pytest.mark.parametrize("text", ["", "a\x00b", "a\nb", "\ud800", "a\u202eb", "x" * 256])
-def test_what_redis_or_postgres_could_not_hold_cannot_be_built(name: str, text: str) -> None:
+def test_an_event_that_redis_or_postgres_cannot_store_is_refused(name: str, text: str) -> None:
     change: dict[str, Any] = {name: text}
     with pytest.raises(EnvelopeError, match=name):
         dataclasses.replace(EVENT, **change)

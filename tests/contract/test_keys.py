@@ -48,12 +48,12 @@ def test_a_partition_has_one_hash_tag(namespace: str, name: str, partition: int)
     assert len(set(names)) == len(names)
 
 
-def test_installations_and_partitions_are_apart() -> None:
+def test_installations_and_partitions_share_no_key() -> None:
     all_keys = [Keys(), Keys("other"), Keys(partition=1), Keys("other", 1)]
     assert len({keys.events for keys in all_keys}) == 4
 
 
-def test_a_marker_of_a_committed_event_is_no_entry_id() -> None:
+def test_the_marker_of_a_committed_event_is_not_an_entry_id() -> None:
     assert b"-" not in COMMITTED
 
 

@@ -55,7 +55,7 @@ def test_an_amount_in_minor_units(amount: str, currency: str, minor: int) -> Non
         ("1", "ZZZ"),
     ],
 )
-def test_what_cannot_be_booked_is_refused(amount: str, currency: str) -> None:
+def test_an_amount_that_cannot_be_booked_is_refused(amount: str, currency: str) -> None:
     with pytest.raises(MoneyError):
         minor_units(Decimal(amount), currency)
 

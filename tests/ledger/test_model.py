@@ -1,5 +1,5 @@
-"""Histories as Stripe, PayPal and Adyen tell them: whatever the order, repeats, batches and workers, the rows are what
-the model of what really happened says. `--hypothesis-profile=prove` tries many more.
+"""Histories as Stripe, PayPal and Adyen report them: in any order, with any repeats, batches and workers, the rows
+equal the model of what really happened. `--hypothesis-profile=prove` tries many more.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -26,15 +26,15 @@ from tests.support.ledger_model import Life, Rows
 from tests.support.stories import adyen, paypal, stripe
 from tests.support.stories.base import Contradiction, Story
 
-Tell = Callable[..., st.SearchStrategy[Story]]
+MakeStories = Callable[..., st.SearchStrategy[Story]]
 
-TELLERS: dict[str, Tell] = {"stripe": stripe.stories, "paypal": paypal.stories, "adyen": adyen.stories}
-every_teller = pytest.mark.parametrize("tell", TELLERS.values(), ids=TELLERS.keys())
+PROVIDERS: dict[str, MakeStories] = {"stripe": stripe.stories, "paypal": paypal.stories, "adyen": adyen.stories}
+every_provider = pytest.mark.parametrize("make", PROVIDERS.values(), ids=PROVIDERS.keys())
 
-TRUST = {provider: PostingRules(trust="all") for provider in TELLERS}
+TRUST = {provider: PostingRules(trust="all") for provider in PROVIDERS}
 
 SHARE_DIRECT, SHARE_CONTRADICTING, SHARE_WORKERS = 0.4, 0.2, 0.02
-"""Of the profile's examples, for each provider."""
+"""Shares of the profile's examples, for each provider."""
 
 CALL_TIMEOUT_S = 10.0
 
@@ -43,7 +43,7 @@ HAPPENS = sorted(KINDS - {"pending", "refunded_total"})
 
 
 def some(share: float) -> settings:
-    """As many examples as the profile wants of this kind."""
+    """Return the settings with this share of the profile's examples."""
     count = round(settings().max_examples * share)
     return settings(
         deadline=None, max_examples=count,
@@ -55,8 +55,8 @@ Batches = list[list[Event]]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What happened, and several ways in which it became known."""
+class History:
+    """What happened, and several ways in which the provider reported it."""
 
     provider: str
     lives: list[Life]
@@ -65,32 +65,32 @@ class Told:
     other: tuple[int, str] = (0, "")
 
     def _repr_pretty_(self, printer: Any, _: bool) -> None:
-        """As Hypothesis shows what failed: the events by their ids."""
+        """Show a failing example to Hypothesis: the events by their ids."""
         ids = [[[event.event_id for event in batch] for batch in way] for way in self.ways]
-        printer.text(f"{self.lives}, told as {ids}, {self.twisted} told as {self.other} too")
+        printer.text(f"{self.lives}, reported as {ids}, {self.twisted} reported as {self.other} too")
 
 
 @st.composite
-def histories(draw: st.DrawFn, tell: Tell, *, contradicts: bool = False) -> Told:
-    """One or two payments, mixed."""
-    stories = [draw(tell(number=number)) for number in range(1, draw(st.integers(1, 2)) + 1)]
+def histories(draw: st.DrawFn, make: MakeStories, *, contradicts: bool = False) -> History:
+    """Draw one or two payments, mixed."""
+    stories = [draw(make(number=number)) for number in range(1, draw(st.integers(1, 2)) + 1)]
     events = [event for story in stories for event in story.events]
     lives = [life for story in stories for life in story.lives]
     if not contradicts:
-        return Told(stories[0].provider, lives, [draw(ways(events)) for _ in range(2)])
-    tellable = [each for story in stories for each in story.contradictions]
-    if not tellable:
-        return Told(stories[0].provider, lives, [])
-    twisted = draw(st.sampled_from(tellable))
+        return History(stories[0].provider, lives, [draw(ways(events)) for _ in range(2)])
+    reportable = [each for story in stories for each in story.contradictions]
+    if not reportable:
+        return History(stories[0].provider, lives, [])
+    twisted = draw(st.sampled_from(reportable))
     other = draw(st.sampled_from([(twisted.amount * 2, twisted.life.currency), (twisted.amount * 100, "EUR"),
                                   (twisted.amount, "EUR"), (100, twisted.life.currency)]))  # fmt: skip
     events.append(twisted.event_with(*other))
-    return Told(stories[0].provider, lives, [draw(ways(events)) for _ in range(3)], twisted, other)
+    return History(stories[0].provider, lives, [draw(ways(events)) for _ in range(3)], twisted, other)
 
 
 @st.composite
 def ways(draw: st.DrawFn, events: Sequence[Event]) -> Batches:
-    """Some order, some of them more than once, in some batches."""
+    """Draw an order, with repeats, in batches."""
     order = draw(st.permutations([*events, *draw(st.lists(st.sampled_from(events), max_size=4))]))
     cuts = [0, *sorted(draw(st.sets(st.integers(1, len(order)), max_size=4))), len(order)]
     return [list(order[start:end]) for start, end in pairwise(cuts) if start < end]
@@ -120,16 +120,16 @@ def same(rows_: Rows) -> Rows:
     return sorted(rows_, key=repr)
 
 
-async def assert_model(connection: asyncpg.Connection, told: Told) -> None:
-    assert await rows(connection, PAYMENTS) == same(model.payments(told.lives))
-    assert await rows(connection, DISPUTES) == same(model.disputes(told.lives))
-    assert await rows(connection, TRANSFERS) == same(model.transfers(told.lives, told.provider))
-    assert await rows(connection, BALANCES) == same(model.balances(told.lives, told.provider))
+async def assert_model(connection: asyncpg.Connection, history: History) -> None:
+    assert await rows(connection, PAYMENTS) == same(model.payments(history.lives))
+    assert await rows(connection, DISPUTES) == same(model.disputes(history.lives))
+    assert await rows(connection, TRANSFERS) == same(model.transfers(history.lives, history.provider))
+    assert await rows(connection, BALANCES) == same(model.balances(history.lives, history.provider))
 
 
 @dataclass(slots=True)
 class After:
-    """What a way led to."""
+    """The tables and facts after one way."""
 
     tables: list[Rows]
     happened: list[tuple[str, str, str]]
@@ -137,7 +137,7 @@ class After:
 
 @asynccontextmanager
 async def applied(connection: asyncpg.Connection, batches: Batches) -> AsyncIterator[After]:
-    """Applies batches as a worker does, and undoes it all in the end. Every event counts as new: no marker helps."""
+    """Apply batches as a worker does, and roll back at the end. Every event counts as new: there is no marker."""
     happened: list[tuple[str, str, str]] = []
     handlers = builtin(TRUST).joined_with(listening(happened))
     transaction = connection.transaction()
@@ -153,7 +153,7 @@ async def applied(connection: asyncpg.Connection, batches: Batches) -> AsyncIter
 
 
 def listening(happened: list[tuple[str, str, str]]) -> Handlers:
-    """Handlers that note every fact they are told of."""
+    """Return handlers that record every fact they receive."""
     handlers = Handlers()
 
     async def note(_: Connection, __: Event, fact: PaymentFact) -> None:
@@ -164,17 +164,19 @@ def listening(happened: list[tuple[str, str, str]]) -> Handlers:
     return handlers
 
 
-# Histories that hang together.
+# Consistent histories.
 
 
 @some(SHARE_DIRECT)
 @given(data=st.data())
-@every_teller
-async def test_any_order_repeats_and_batches(connection: asyncpg.Connection, tell: Tell, data: st.DataObject) -> None:
-    told = data.draw(histories(tell))
-    one, another = told.ways
+@every_provider
+async def test_rows_equal_the_model_in_any_order_with_any_repeats_and_batches(
+    connection: asyncpg.Connection, make: MakeStories, data: st.DataObject
+) -> None:
+    history = data.draw(histories(make))
+    one, another = history.ways
     async with applied(connection, one) as first:
-        await assert_model(connection, told)
+        await assert_model(connection, history)
     async with applied(connection, another) as second:
         assert second.tables == first.tables
     assert second.happened == first.happened
@@ -183,16 +185,16 @@ async def test_any_order_repeats_and_batches(connection: asyncpg.Connection, tel
 
 @some(SHARE_WORKERS)
 @given(data=st.data())
-@every_teller
-async def test_two_workers(workers: Workers, tell: Tell, data: st.DataObject) -> None:
-    told = data.draw(histories(tell))
+@every_provider
+async def test_rows_equal_the_model_with_two_workers(workers: Workers, make: MakeStories, data: st.DataObject) -> None:
+    history = data.draw(histories(make))
     handlers, size = builtin(TRUST), data.draw(st.integers(1, 8))
-    for event in (event for batch in told.ways[0] for event in batch):
+    for event in (event for batch in history.ways[0] for event in batch):
         await workers.stream.publish(event)
     async with workers.working(handlers, batch_size=size), workers.working(handlers, batch_size=size):
         await workers.drained()
     try:
-        await assert_model(workers.connection, told)
+        await assert_model(workers.connection, history)
         await workers.assert_all_acked()
     finally:
         await workers.connection.execute(
@@ -201,61 +203,63 @@ async def test_two_workers(workers: Workers, tell: Tell, data: st.DataObject) ->
         await workers.redis.delete(workers.keys.events, workers.keys.epoch)
 
 
-# Histories that contradict themselves: one movement is told with two amounts, or in two currencies.
+# Contradicting histories: one transfer is reported with two amounts, or in two currencies.
 
 STOPPED = load("invariants")["conflict_without_decision"]
 
 
 @some(SHARE_CONTRADICTING)
 @given(data=st.data())
-@every_teller
-async def test_a_contradiction(connection: asyncpg.Connection, tell: Tell, data: st.DataObject) -> None:
-    told = data.draw(histories(tell, contradicts=True).filter(lambda each: each.twisted and is_contradiction(each)))
-    assert told.twisted
+@every_provider
+async def test_a_contradiction_stops_only_its_payment(
+    connection: asyncpg.Connection, make: MakeStories, data: st.DataObject
+) -> None:
+    history = data.draw(histories(make, contradicts=True).filter(lambda each: each.twisted and is_contradiction(each)))
+    assert history.twisted
     seen: list[Any] = []
-    for way in told.ways:
+    for way in history.ways:
         async with applied(connection, way) as after:
             seen.append(after.tables[:2])
-            await assert_stopped(connection, told)
+            await assert_stopped(connection, history)
     assert seen[1:] == seen[:-1]
 
 
-def is_contradiction(told: Told) -> bool:
-    assert told.twisted
-    return told.other != (told.twisted.amount, told.twisted.life.currency)
+def is_contradiction(history: History) -> bool:
+    assert history.twisted
+    return history.other != (history.twisted.amount, history.twisted.life.currency)
 
 
-async def assert_stopped(connection: asyncpg.Connection, told: Told) -> None:
-    """That payment alone; its row is what was told at most, and at most one of two tellings is booked."""
-    assert told.twisted
-    life, movement = told.twisted.life, f"{told.twisted.kind}:{told.twisted.id}"
-    tellings = [(told.twisted.amount, life.currency), told.other]
-    booked = [tuple(row)[4:] for row in await rows(connection, TRANSFERS) if row[0] == movement]
+async def assert_stopped(connection: asyncpg.Connection, history: History) -> None:
+    """Only that payment is stopped. Its row has the larger amount, and at most one of the two reports is booked."""
+    assert history.twisted
+    life, key = history.twisted.life, f"{history.twisted.kind}:{history.twisted.id}"
+    reports = [(history.twisted.amount, life.currency), history.other]
+    booked = [tuple(row)[4:] for row in await rows(connection, TRANSFERS) if row[0] == key]
     assert len(booked) <= 1
-    assert set(booked) <= set(tellings)
+    assert set(booked) <= set(reports)
     findings = await connection.fetch(STOPPED)
     assert {finding["payment_id"] for finding in findings} == {life.payment_id}
-    if told.other[1] == life.currency:
+    if history.other[1] == life.currency:
         assert len(booked) == 1
-        assert [finding["movement"] for finding in findings] == [movement]
-        assert await rows(connection, PAYMENTS) == same(model.payments(with_the_larger(told)))
-    others = [each for each in told.lives if each is not life]
+        assert [finding["movement"] for finding in findings] == [key]
+        assert await rows(connection, PAYMENTS) == same(model.payments(with_the_larger(history)))
+    others = [each for each in history.lives if each is not life]
     assert [row for row in await rows(connection, TRANSFERS) if row[1] != life.payment_id] == same(
-        model.transfers(others, told.provider)
+        model.transfers(others, history.provider)
     )
 
 
-def with_the_larger(told: Told) -> list[Life]:
-    """What happened if the larger amount is the true one."""
-    assert told.twisted
-    kind, id_, larger = told.twisted.kind, told.twisted.id, max(told.twisted.amount, told.other[0])
+def with_the_larger(history: History) -> list[Life]:
+    """Return what happened if the larger amount is the true one."""
+    assert history.twisted
+    kind, id_, larger = history.twisted.kind, history.twisted.id, max(history.twisted.amount, history.other[0])
     lives = []
-    for life in told.lives:
+    for life in history.lives:
         copy = deepcopy(life)
-        if life is told.twisted.life and kind == "capture":
+        if life is history.twisted.life and kind == "capture":
             copy.captures = [replace(each, amount=larger) if each.id == id_ else each for each in life.captures]
             copy.amount = max(life.amount, larger)
-        elif life is told.twisted.life:
+        elif life is history.twisted.life:
             copy.refunds = [replace(each, amount=larger) if each.id == id_ else each for each in life.refunds]
         lives.append(copy)
     return lives

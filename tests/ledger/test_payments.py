@@ -1,4 +1,4 @@
-"""From events to rows: payments, transfers, disputes, in any order and company; what contradicts stops and is told."""
+"""From events to payments, transfers and disputes, in any order and batch; a contradiction stops its payment."""
 
 import json
 import random
@@ -120,9 +120,9 @@ async def test_rows_are_a_function_of_the_set_of_events(workers: Workers, batch_
             await workers.stream.publish(event)
         async with workers.working(batch_size=batch_size), workers.working(batch_size=batch_size):
             await workers.drained()
-        told = [event.event_id for event in story]
-        assert await workers.rows(PAYMENTS) == FINAL, told
-        assert await workers.rows(TRANSFERS) == BOOKED, told
+        order = [event.event_id for event in story]
+        assert await workers.rows(PAYMENTS) == FINAL, order
+        assert await workers.rows(TRANSFERS) == BOOKED, order
         assert await workers.rows(BALANCES) == IN_THE_END
         assert await audit(workers.connection) == []
         await workers.connection.execute(
@@ -144,7 +144,7 @@ TWO_CURRENCIES = [
 
 @pytest.mark.parametrize("batch_size", [1, 500])
 @pytest.mark.parametrize("order", [1, -1])
-async def test_two_amounts_for_one_movement_are_a_conflict(workers: Workers, batch_size: int, order: int) -> None:
+async def test_two_amounts_for_one_transfer_are_a_conflict(workers: Workers, batch_size: int, order: int) -> None:
     first, second = ((700, 800), (800, 700))[order < 0]
     await apply(workers, *TWO_AMOUNTS[::order], batch_size=batch_size)
     assert await workers.rows(PAYMENTS) == [("pi_1", "succeeded", "EUR", 1999, 800, 0, 0, False)]
@@ -174,9 +174,9 @@ async def test_two_currencies_without_money_are_a_conflict_too(workers: Workers)
 
 @pytest.mark.parametrize("batch_size", [1, 500])
 @pytest.mark.parametrize("order", [1, -1])
-async def test_one_movement_of_two_payments_is_a_conflict(workers: Workers, batch_size: int, order: int) -> None:
-    told = [stripe("refund.created", REFUND, f"evt_{payment}", payment) for payment in ("pi_1", "pi_2")]
-    await apply(workers, *told[::order], batch_size=batch_size)
+async def test_one_transfer_of_two_payments_is_a_conflict(workers: Workers, batch_size: int, order: int) -> None:
+    reports = [stripe("refund.created", REFUND, f"evt_{payment}", payment) for payment in ("pi_1", "pi_2")]
+    await apply(workers, *reports[::order], batch_size=batch_size)
     assert [row[:6] for row in await workers.rows(PAYMENTS)] == [
         (payment, "refunded", "EUR", 0, 0, 500) for payment in ("pi_1", "pi_2")
     ]
@@ -185,13 +185,13 @@ async def test_one_movement_of_two_payments_is_a_conflict(workers: Workers, batc
     assert await workers.rows(CONFLICTS) == [(second, "refund:re_1", 500, "EUR", 500, "EUR")]
 
 
-async def test_a_third_look_at_two_currencies_opens_nothing_more(workers: Workers) -> None:
+async def test_a_third_event_in_two_currencies_opens_no_second_conflict(workers: Workers) -> None:
     await apply(workers, *TWO_CURRENCIES)
     await apply(workers, stripe("payment_intent.canceled", INTENT | {"currency": "usd"}, "evt_usd_again"))
     assert len(await workers.rows(CONFLICTS)) == 1
 
 
-async def test_only_that_payment_s_money_stops(workers: Workers) -> None:
+async def test_a_conflict_stops_only_its_own_payment(workers: Workers) -> None:
     await apply(workers, *TWO_AMOUNTS)
     more = [
         stripe("refund.created", REFUND, "evt_refund"),
@@ -207,7 +207,7 @@ async def test_only_that_payment_s_money_stops(workers: Workers) -> None:
     assert await workers.events() == ["evt_700", "evt_800", "evt_other", "evt_refund", "evt_refund_again"]
 
 
-# What a source's settings say.
+# The posting rules of a source.
 
 
 def unsigned(events: Sequence[Event]) -> list[Event]:
@@ -215,7 +215,7 @@ def unsigned(events: Sequence[Event]) -> list[Event]:
     return [Event(**{name: getattr(event, name) for name in Event.__slots__} | changes) for event in events]
 
 
-async def test_what_is_not_signed_moves_no_money_unless_it_is_trusted(workers: Workers) -> None:
+async def test_an_unsigned_event_moves_no_money_unless_its_source_is_trusted(workers: Workers) -> None:
     story = unsigned([stripe("payment_intent.succeeded", SUCCEEDED)])
     await apply(workers, *story)
     assert await workers.events() == ["evt_1"]
@@ -229,13 +229,13 @@ async def test_what_is_not_signed_moves_no_money_unless_it_is_trusted(workers: W
     assert await workers.findings() == []
 
 
-async def test_accounts_are_the_source_s_own(workers: Workers) -> None:
+async def test_a_source_can_name_its_own_accounts(workers: Workers) -> None:
     own = {"provider": "{provider}/{namespace}/{currency}", "merchant": "shop:{payment}", "disputes": "lost"}
     await apply(workers, stripe("payment_intent.succeeded", SUCCEEDED), stripe=PostingRules(accounts=own))
     assert await workers.rows(TRANSFERS) == [("capture:pi_1", "stripe/stripe/EUR", "shop:pi_1", 1999, "EUR")]
 
 
-async def test_an_authorization_is_a_capture_where_the_provider_captures_by_itself(workers: Workers) -> None:
+async def test_an_authorization_implies_the_capture_with_automatic_capture(workers: Workers) -> None:
     authorized = stripe("charge.succeeded", CHARGE | {"captured": False, "amount_captured": 0}, "evt_authorized")
     captured = stripe("charge.captured", CHARGE, "evt_captured")
     await apply(workers, captured, authorized, stripe=PostingRules(capture="automatic"))
@@ -244,7 +244,7 @@ async def test_an_authorization_is_a_capture_where_the_provider_captures_by_itse
 
 
 @pytest.mark.parametrize("order", [1, -1])
-async def test_what_the_provider_captures_by_itself_can_fail_too(workers: Workers, order: int) -> None:
+async def test_an_automatic_capture_can_fail(workers: Workers, order: int) -> None:
     item = {"amount": {"currency": "EUR", "value": 500}, "success": "true", "pspReference": "CPT1"}
     story = [
         contract_event(code, "PSP1", provider="adyen", type=code, body=json.dumps(body).encode())
@@ -256,7 +256,7 @@ async def test_what_the_provider_captures_by_itself_can_fail_too(workers: Worker
     assert [row[0] for row in await workers.rows(TRANSFERS)] == ["capture:PSP1", "capture_failed:PSP1"]
 
 
-async def test_nothing_is_captured_and_nothing_moves(workers: Workers) -> None:
+async def test_a_free_payment_succeeds_without_a_transfer(workers: Workers) -> None:
     free = INTENT | {"amount": 0, "amount_received": 0}
     await apply(workers, stripe("payment_intent.succeeded", free))
     assert await workers.rows(PAYMENTS) == [("pi_1", "succeeded", "EUR", 0, 0, 0, 0, False)]

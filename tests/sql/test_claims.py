@@ -1,4 +1,4 @@
-"""Once: however many workers claim the same events, each is applied by one of them and recorded for the others."""
+"""Of any number of workers that claim the same event, one applies it and the others record a duplicate."""
 
 import asyncio
 import random
@@ -18,7 +18,7 @@ COUNTS = "SELECT (SELECT count(*) FROM events), (SELECT count(*) FROM payloads),
 
 
 async def work(url: str, rows: list[Row], *, locked: bool) -> set[str]:
-    """The ritual's part in Postgres."""
+    """Do what a worker does in Postgres. Return the entries it has applied."""
     async with connect(url, timeout_s=CONNECT_TIMEOUT_S) as connection, connection.transaction():
         if locked:
             await lock(connection, rows)
@@ -35,7 +35,7 @@ def shuffled(worker: int) -> list[Row]:
     return rows
 
 
-async def test_of_many_workers_one_applies_each_event(connection: asyncpg.Connection, database_url: str) -> None:
+async def test_each_event_is_applied_by_one_of_many_workers(connection: asyncpg.Connection, database_url: str) -> None:
     batches = [shuffled(worker) for worker in range(WORKERS)]
     # Half of them take no lock on the resources: what keeps an event from being applied twice is its key alone.
     ours = await asyncio.gather(*(work(database_url, rows, locked=n % 2 == 0) for n, rows in enumerate(batches)))
@@ -51,7 +51,7 @@ async def test_one_event_many_times_in_one_batch_is_claimed_once(connection: asy
     assert len(await claim(connection, rows)) == 1
 
 
-async def test_an_entry_read_again_after_its_commit_is_no_duplicate(connection: asyncpg.Connection) -> None:
+async def test_an_entry_read_again_after_its_commit_is_not_a_duplicate(connection: asyncpg.Connection) -> None:
     rows = [Row("evt_1", "1-0"), Row("evt_2", "2-0")]
     assert await claim(connection, rows) == {"1-0", "2-0"}
     again = [*rows, Row("evt_1", "3-0")]
@@ -105,7 +105,7 @@ async def test_batches_that_share_resources_in_any_order_never_deadlock(database
     await asyncio.gather(*(hold(worker) for worker in range(WORKERS)))
 
 
-async def test_dead_letters_are_settled_once_their_event_is_applied(connection: asyncpg.Connection) -> None:
+async def test_dead_letters_are_closed_when_their_event_is_applied(connection: asyncpg.Connection) -> None:
     letters = load("dead_letters")
     for number, event in ((1, "evt_1"), (2, "evt_2")):
         await connection.execute(
@@ -125,5 +125,6 @@ async def test_dead_letters_are_settled_once_their_event_is_applied(connection: 
             )
         )
     await connection.execute(*letters.bind("close_replayed_dead_letters", namespace=["stripe"], event_id=["evt_1"]))
-    assert [row["event_id"] for row in await connection.fetch(letters["list_dead_letters"], 10)] == ["evt_2"]
+    open_letters = letters.bind("list_dead_letters", limit=10)
+    assert [row["event_id"] for row in await connection.fetch(*open_letters)] == ["evt_2"]
     assert await connection.fetchval(letters["count_open_dead_letters"]) == 1

@@ -34,7 +34,9 @@ async def test_audit_of_a_sound_database(programs: Programs, database_url: str) 
     assert (code, json.loads(output)["ok"], json.loads(output)["broken"]) == (0, True, [])
 
 
-async def test_audit_of_a_broken_one(programs: Programs, database_url: str, connection: asyncpg.Connection) -> None:
+async def test_audit_of_a_broken_database(
+    programs: Programs, database_url: str, connection: asyncpg.Connection
+) -> None:
     await keep_payloads(connection, [ROW], b"bytes that must not be shown")
     code, output, _ = await programs.run("sql", {"DATABASE_URL": database_url}, "audit")
     assert code == 1
@@ -52,7 +54,7 @@ async def test_audit_of_a_broken_one(programs: Programs, database_url: str, conn
     ("url", "said"),
     [(None, "not set"), ("", "not set"), ("mysql://me:hidden@h/d", "postgresql://")],
 )
-async def test_a_missing_or_wrong_url_is_a_sentence_without_the_url(
+async def test_a_missing_or_wrong_url_is_an_error_that_does_not_show_it(
     programs: Programs, url: str | None, said: str
 ) -> None:
     code, output, errors = await programs.run("sql", {} if url is None else {"DATABASE_URL": url}, "audit")
@@ -75,7 +77,7 @@ async def test_an_unknown_command_is_wrong_usage(programs: Programs) -> None:
     assert (await programs.run("sql", {}, "destroy"))[0] == 2
 
 
-async def test_a_database_that_does_not_answer(programs: Programs) -> None:
+async def test_an_unreachable_database_is_an_error(programs: Programs) -> None:
     url = f"postgresql://me:hidden@127.0.0.1:{free_port()}/none"
     for command in ("migrate", "status", "audit"):
         code, _, errors = await programs.run("sql", {"DATABASE_URL": url, "MIGRATE_WAIT_S": "0"}, command)

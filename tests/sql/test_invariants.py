@@ -20,7 +20,7 @@ WITH captured AS (
         namespace, movement, payment_id, debit_account, credit_account, amount, currency, event_id
     )
     SELECT 'stripe', 'capture:' || payment, payment, 'from', 'to', amount, 'EUR', 'evt_1'
-    FROM (VALUES ('{0}', {2})) AS told (payment, amount)
+    FROM (VALUES ('{0}', {2})) AS reported (payment, amount)
     WHERE amount > 0
 )
 INSERT INTO payments (
@@ -51,7 +51,9 @@ PAYLOAD = "INSERT INTO payloads VALUES ('stripe', '{}', '{}', '{{}}', '')"
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """What breaks one invariant, beside a sound event evt_1 of pi_1 in entry 1-0, and how many rows it then finds."""
+    """Statements that break one invariant of a sound database (event evt_1 of pi_1 in entry 1-0), and how many rows the
+    invariant then finds.
+    """
 
     statements: tuple[str, ...]
     rows: int = 1
@@ -67,7 +69,7 @@ BROKEN = {
     "payment_unlike_its_transfers": Broken(
         (PAYMENT.format("pi_1", 9, 9, 0, "false"), "UPDATE payments SET refunds_made = 4")
     ),
-    "decision_that_is_not_booked": Broken((CONFLICT, "UPDATE conflicts SET decision = 'told', decided_at = now()")),
+    "decision_that_is_not_booked": Broken((CONFLICT, "UPDATE conflicts SET kept = 'reported', decided_at = now()")),
     "correction_without_decision": Broken((TRANSFER.format("undone:7", "evt_1"),)),
     "transfer_without_event": Broken((TRANSFER.format("dispute:dp_1", "evt_ghost"),)),
     "fact_held_back_for_no_conflict": Broken((HELD_BACK,)),
@@ -106,7 +108,7 @@ async def test_a_sound_database_has_no_finding(sound: asyncpg.Connection) -> Non
 
 
 @pytest.mark.parametrize("name", BROKEN)
-async def test_a_broken_one_has_exactly_that(sound: asyncpg.Connection, name: str) -> None:
+async def test_a_broken_database_has_exactly_its_finding(sound: asyncpg.Connection, name: str) -> None:
     for statement in BROKEN[name].statements:
         await sound.execute(statement)
     (finding,) = await audit(sound)
@@ -114,7 +116,7 @@ async def test_a_broken_one_has_exactly_that(sound: asyncpg.Connection, name: st
     assert finding.why.endswith(tuple(".)"))
 
 
-async def test_many_rows_are_counted_and_few_are_kept(sound: asyncpg.Connection) -> None:
+async def test_all_rows_are_counted_and_the_first_are_shown(sound: asyncpg.Connection) -> None:
     await sound.execute("INSERT INTO payloads SELECT 'a', n::text, now(), '{}', '' FROM generate_series(1, 3000) AS n")
     (finding,) = await audit(sound, rows_shown_max=5)
     assert (finding.total, len(finding.rows)) == (3000, 5)

@@ -1,4 +1,4 @@
-"""The loader: what it reads, and that it says clearly what it cannot read."""
+"""The loader of named queries: what it accepts, how it binds parameters, and its errors."""
 
 import re
 from types import SimpleNamespace
@@ -77,13 +77,13 @@ def test_all_queries_name_their_parameters() -> None:
         ("-- name: a :one\n-- why\nSELECT 1;\n-- name: a :one\n-- why\nSELECT 2;", "two queries are named a"),
     ],
 )
-def test_what_is_not_written_so_is_refused_with_its_place(text: str, complaint: str) -> None:
+def test_text_in_another_format_is_refused_and_its_file_named(text: str, complaint: str) -> None:
     with pytest.raises(QueryError, match=complaint) as caught:
         parse(text, "queries/x.sql")
     assert str(caught.value).startswith("queries/x.sql: ")
 
 
-def test_an_unknown_file_or_query_names_those_there_are() -> None:
+def test_an_unknown_file_or_query_is_an_error_that_lists_the_known_ones() -> None:
     with pytest.raises(QueryError, match=r"no queries/nothing\.sql; there are .*events"):
         load("nothing")
     with pytest.raises(QueryError, match=r"no query 'nothing'; it has .*claim_events"):

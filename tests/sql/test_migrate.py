@@ -30,14 +30,14 @@ async def empty(empty_database_url: str) -> asyncpg.Connection:
         yield connection
 
 
-async def test_the_second_time_nothing_is_left_to_do(empty: asyncpg.Connection) -> None:
+async def test_a_second_migration_applies_nothing(empty: asyncpg.Connection) -> None:
     assert [m.applied_at for m in await status(empty)] == [None] * len(NAMES)
     assert await migrate(empty, lock_wait_s=WAIT_S) == NAMES
     assert await migrate(empty, lock_wait_s=WAIT_S) == []
     assert [m.name for m in await status(empty) if m.applied_at and m.known] == NAMES
 
 
-async def test_several_at_once_apply_each_once(empty_database_url: str) -> None:
+async def test_concurrent_migrations_apply_each_file_once(empty_database_url: str) -> None:
     async def one() -> list[str]:
         async with connect(empty_database_url, timeout_s=WAIT_S) as connection:
             return await migrate(connection, lock_wait_s=WAIT_S)
@@ -46,7 +46,9 @@ async def test_several_at_once_apply_each_once(empty_database_url: str) -> None:
     assert sorted(applied) == [[], [], [], NAMES]
 
 
-async def test_one_that_waits_too_long_says_so(empty: asyncpg.Connection, empty_database_url: str) -> None:
+async def test_a_migration_that_waits_too_long_for_the_lock_is_an_error(
+    empty: asyncpg.Connection, empty_database_url: str
+) -> None:
     await empty.execute(load("migrations")["lock_migrations"])
     async with connect(empty_database_url, timeout_s=WAIT_S) as another:
         with pytest.raises(TimeoutError):
@@ -54,7 +56,7 @@ async def test_one_that_waits_too_long_says_so(empty: asyncpg.Connection, empty_
     assert not await empty.fetchval(load("migrations")["has_migrations"])
 
 
-async def test_back_leaves_nothing_and_forward_works_again(empty: asyncpg.Connection) -> None:
+async def test_rollback_leaves_nothing_and_can_be_followed_by_apply(empty: asyncpg.Connection) -> None:
     await migrate(empty, lock_wait_s=WAIT_S)
     tables = await empty.fetch(TABLES)
     await pogo.rollback(empty, MIGRATIONS, schema_name=SCHEMA)
@@ -88,7 +90,7 @@ async def test_this_month_and_the_next_two_have_a_partition(connection: asyncpg.
     assert await connection.fetchval("SELECT count(*) FROM payloads_default") == 0
 
 
-async def test_workers_may_ask_for_partitions_all_at_once(connection: asyncpg.Connection, database_url: str) -> None:
+async def test_concurrent_workers_can_create_partitions(connection: asyncpg.Connection, database_url: str) -> None:
     async def ask() -> None:
         async with connect(database_url, timeout_s=WAIT_S) as worker:
             await worker.execute(*load("events").bind("ensure_payload_partitions", months_ahead=12))
@@ -97,7 +99,7 @@ async def test_workers_may_ask_for_partitions_all_at_once(connection: asyncpg.Co
     assert len(await connection.fetch(PARTITIONS)) == 13
 
 
-async def test_a_month_that_comes_late_takes_its_payloads_from_the_default(connection: asyncpg.Connection) -> None:
+async def test_a_late_partition_takes_its_payloads_from_the_default_partition(connection: asyncpg.Connection) -> None:
     partition = (await connection.fetch(PARTITIONS))[0]["relname"]
     await connection.execute(f"DROP TABLE {partition}")
     now = Row("evt_now", "1-0", received_at=datetime.now(UTC))
@@ -109,7 +111,7 @@ async def test_a_month_that_comes_late_takes_its_payloads_from_the_default(conne
     assert await connection.fetchval("SELECT event_id FROM payloads_default") == "evt_old"
 
 
-async def test_it_waits_for_a_server_that_starts(private_postgres: PostgresServer) -> None:
+async def test_connecting_waits_for_a_server_that_is_starting(private_postgres: PostgresServer) -> None:
     private_postgres.stop()
     with pytest.raises(UnreachableError, match="does not answer"):
         async with connect(private_postgres.url, timeout_s=WAIT_S):
@@ -124,7 +126,7 @@ async def _connects(url: str) -> int:
         return int(await connection.fetchval("SELECT 1"))
 
 
-async def test_a_wrong_password_is_told_without_waiting_and_without_the_password(postgres: PostgresServer) -> None:
+async def test_a_wrong_password_is_an_error_at_once_that_does_not_show_it(postgres: PostgresServer) -> None:
     url = postgres.url.replace(postgres.server.password, "not-the-password")
     with pytest.raises(UnreachableError, match="refuses the connection") as caught:
         async with connect(url, timeout_s=WAIT_S, wait_s=WAIT_S):

@@ -1,4 +1,4 @@
-"""docs/payments.md names exactly what there is: statuses in their precedence, columns, facts, movements."""
+"""docs/payments.md names exactly the statuses in their precedence, the columns, the facts and the transfers."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ CASE = re.search(r"status text .*?CASE(.*?)END", (ROOT / "sql" / "schema.sql").r
 
 
 def table(first_column: str) -> list[list[str]]:
-    """The cells of each line of the table whose first column is called so."""
+    """Return the cells of each line of the table with this first column."""
     _, _, rest = PAGE.partition(f"| {first_column} |")
     lines = rest.partition("\n\n")[0].splitlines()[2:]
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
@@ -26,12 +26,12 @@ def names(first_column: str) -> list[str]:
 
 
 def statuses() -> list[str]:
-    """In the order in which the schema asks."""
+    """Return the statuses in the order of the schema's CASE."""
     assert CASE
     return re.findall(r"(?:THEN|ELSE) '(\w+)'", CASE[1])
 
 
-def test_statuses_and_their_precedence() -> None:
+def test_the_page_lists_the_statuses_by_precedence() -> None:
     assert names("status") == statuses()
 
 
@@ -41,21 +41,21 @@ def test_the_diagram_has_every_status() -> None:
     assert drawn == set(statuses())
 
 
-async def test_columns(connection: asyncpg.Connection) -> None:
+async def test_the_page_lists_the_columns(connection: asyncpg.Connection) -> None:
     rows = await connection.fetch(
         "SELECT attname FROM pg_attribute WHERE attrelid = 'payments'::regclass AND attnum > 0 AND NOT attisdropped"
     )
     assert sorted(names("column")) == sorted(row[0] for row in rows)
 
 
-def test_facts_and_which_of_them_move_money() -> None:
+def test_the_page_lists_the_facts_and_those_that_move_money() -> None:
     assert set(names("fact")) == KINDS
     moving = {name for row in table("fact") if row[2].startswith("yes") for name in re.findall(r"`(\w+)`", row[0])}
     assert moving == TRANSFER_RULES.keys()
 
 
 @pytest.mark.parametrize("kind", TRANSFER_RULES)
-def test_movements(kind: str) -> None:
+def test_the_page_lists_the_transfers(kind: str) -> None:
     (row,) = [row for row in table("movement") if row[1] == f"`{kind}`"]
     rule = TRANSFER_RULES[kind]  # type: ignore[index] # one of its keys
     assert row == [f"`{rule.name}:<id>`", f"`{kind}`", f"`{rule.debit}`", f"`{rule.credit}`"]

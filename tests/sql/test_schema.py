@@ -1,4 +1,4 @@
-"""sql/schema.sql is what the migrations make, and the schema itself refuses what must never be stored."""
+"""sql/schema.sql equals the migrations' result, and the schema refuses rows that must never exist."""
 
 from pathlib import Path
 
@@ -44,14 +44,14 @@ async def test_money_is_never_negative(connection: asyncpg.Connection) -> None:
 @pytest.mark.parametrize(
     ("credit", "amount", "currency"), [("to", 0, "EUR"), ("to", -1, "EUR"), ("from", 1, "EUR"), ("to", 1, "eur")]
 )
-async def test_a_transfer_moves_something_somewhere(
+async def test_a_transfer_has_an_amount_and_two_accounts(
     connection: asyncpg.Connection, credit: str, amount: int, currency: str
 ) -> None:
     with pytest.raises(asyncpg.CheckViolationError):
         await connection.execute(TRANSFER, credit, amount, currency)
 
 
-async def test_a_movement_is_booked_once(connection: asyncpg.Connection) -> None:
+async def test_a_transfer_is_booked_once(connection: asyncpg.Connection) -> None:
     await connection.execute(TRANSFER, "to", 1, "EUR")
     with pytest.raises(asyncpg.UniqueViolationError):
         await connection.execute(TRANSFER, "elsewhere", 2, "EUR")
@@ -83,7 +83,7 @@ async def test_a_duplicate_has_an_event(connection: asyncpg.Connection) -> None:
     ("entry_id", "state", "attempts", "names"),
     [("x", "open", 1, []), ("1-0", "lost", 1, []), ("1-0", "open", -1, []), ("1-0", "open", 1, [b"v"])],
 )
-async def test_a_dead_letter_is_whole(
+async def test_a_dead_letter_has_as_many_values_as_names(
     connection: asyncpg.Connection, entry_id: str, state: str, attempts: int, names: list[bytes]
 ) -> None:
     with pytest.raises(asyncpg.CheckViolationError):

@@ -1,4 +1,4 @@
-"""A database that has booked nothing yet is brought up to date: what its payments say is booked once."""
+"""The upgrade of a database without transfers books what its payments say was captured, once."""
 
 import json
 import shutil
@@ -35,7 +35,7 @@ DISPUTE = {"data": {"object": {"id": "dp_1", "amount": 500, "currency": "eur"}}}
 
 @pytest.fixture
 async def old(empty_database_url: str, tmp_path: Path) -> asyncpg.Connection:
-    """As the first version left it: one payment captured and partly refunded, one disputed, one of nothing."""
+    """A database of the first version: one payment partly refunded, one disputed, one without a capture."""
     shutil.copy(MIGRATIONS / "0001_events.sql", tmp_path)
     async with connect(empty_database_url, timeout_s=WAIT_S) as connection:
         await migrate(connection, lock_wait_s=WAIT_S, folder=tmp_path)
@@ -47,7 +47,7 @@ async def old(empty_database_url: str, tmp_path: Path) -> asyncpg.Connection:
         yield connection
 
 
-async def test_what_was_captured_is_booked(old: asyncpg.Connection) -> None:
+async def test_captures_of_before_the_upgrade_are_booked(old: asyncpg.Connection) -> None:
     await migrate(old, lock_wait_s=WAIT_S)
     transfers = await old.fetch("SELECT movement, credit_account, amount FROM transfers ORDER BY 1")
     assert [tuple(row) for row in transfers] == [("capture:pi_1", "merchant", 1999), ("capture:pi_2", "merchant", 1999)]

@@ -13,9 +13,10 @@ from rich.console import Console
 from consumers import store
 from consumers.entry import Entry, Unreadable, read_entry
 from consumers.settings import Settings
-from contract.event import Event, to_fields
+from contract.event import Event
 from contract.keys import GROUP, Keys
 from operations.cli import main as cli
+from tests.support.events import to_fields
 
 SEEN_TTL_S = 3600
 

@@ -39,7 +39,7 @@ async def _change(connection: Connection, event: Event, fact: PaymentFact, amoun
 
 
 def _customer_of(event: Event) -> str | None:
-    """As your shop told Stripe when it made the payment intent; Stripe copies it to the charge."""
+    """Return the customer that your shop named in the payment intent's metadata. Stripe copies it to the charge."""
     if event.provider != "stripe":
         return None
     metadata = json.loads(event.body)["data"]["object"].get("metadata") or {}

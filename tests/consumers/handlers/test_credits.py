@@ -1,4 +1,4 @@
-"""The example of docs/handlers.md, at work: by real workers, whatever they are told twice and in whatever order."""
+"""The example of docs/handlers.md gives exact balances with real workers, in any order, with repeated events."""
 
 import random
 from pathlib import Path
@@ -25,8 +25,8 @@ def event(number: int, type_: str, payment: str, **fields: Any) -> Event:
     return made
 
 
-def told_of(payment: str, customer: str | None, first: int) -> list[Event]:
-    """Captured, told twice; two refunds, of which one fails; the total of the refunds besides."""
+def reports_of(payment: str, customer: str | None, first: int) -> list[Event]:
+    """Return events of a capture, reported twice; of two refunds, of which one fails; and of the sum of refunds."""
     metadata = {"customer_id": customer} if customer else {}
     refund = {"id": f"re_{payment}_1", "amount": 300}
     failed = {"id": f"re_{payment}_2", "amount": 200}
@@ -42,8 +42,11 @@ def told_of(payment: str, customer: str | None, first: int) -> list[Event]:
 
 
 STORY = [
-    *told_of("pi_1", "ada", 10), *told_of("pi_2", "ada", 20), *told_of("pi_3", "grace", 30), *told_of("pi_4", None, 40)
-]  # fmt: skip
+    *reports_of("pi_1", "ada", 10),
+    *reports_of("pi_2", "ada", 20),
+    *reports_of("pi_3", "grace", 30),
+    *reports_of("pi_4", None, 40),
+]
 
 
 @pytest.fixture
@@ -55,20 +58,20 @@ async def ready(workers: Workers) -> Workers:
 @pytest.mark.parametrize("batch_size", [1, 4, 500])
 async def test_the_balances_are_exact(ready: Workers, batch_size: int) -> None:
     chance = random.Random(batch_size)
-    told = [*STORY, *chance.sample(STORY, 12)]
-    chance.shuffle(told)
-    for each in told:
+    reports = [*STORY, *chance.sample(STORY, 12)]
+    chance.shuffle(reports)
+    for each in reports:
         await ready.stream.publish(each)
     async with ready.working(CREDITS, batch_size=batch_size), ready.working(CREDITS, batch_size=batch_size):
         await ready.drained()
-    assert await ready.rows(BALANCES) == [("ada", "EUR", 1400), ("grace", "EUR", 700)], [e.event_id for e in told]
+    assert await ready.rows(BALANCES) == [("ada", "EUR", 1400), ("grace", "EUR", 700)], [e.event_id for e in reports]
     assert await ready.row("SELECT count(*), sum(amount)::int FROM credit_changes") == (16, 2800)
     assert await ready.dead() == []
     await ready.assert_all_acked()
 
 
 async def test_a_worker_finds_the_module_in_its_folder(ready: Workers, programs: Programs) -> None:
-    for each in told_of("pi_1", "ada", 10):
+    for each in reports_of("pi_1", "ada", 10):
         await ready.stream.publish(each)
     await programs.consumers(
         ready.settings.redis_url.get_secret_value(),
@@ -80,7 +83,7 @@ async def test_a_worker_finds_the_module_in_its_folder(ready: Workers, programs:
     assert await ready.rows(BALANCES) == [("ada", "EUR", 700)]
 
 
-async def test_a_refund_before_its_capture_is_taken_back_all_the_same(ready: Workers) -> None:
+async def test_a_refund_before_its_capture_is_subtracted_too(ready: Workers) -> None:
     capture, _, refund, *_ = STORY
     for each, balances in ((refund, []), (capture, [("ada", "EUR", 700)])):
         await ready.stream.publish(each)

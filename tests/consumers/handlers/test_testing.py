@@ -1,4 +1,4 @@
-"""What users try their handlers out with does what a worker does, and leaves nothing behind."""
+"""`applied` does what a worker does, and leaves nothing in the database."""
 
 import asyncpg
 import pytest
@@ -14,22 +14,22 @@ ROWS = """
     SELECT (SELECT count(*) FROM events), (SELECT count(*) FROM payments), (SELECT count(*) FROM transfers),
            (SELECT count(*) FROM payloads), (SELECT count(*) FROM duplicates)
 """
-TABLES = "CREATE TABLE told (kind text); CREATE INDEX told_kind ON told (kind);"
+TABLES = "CREATE TABLE received (kind text); CREATE INDEX received_kind ON received (kind);"
 
 handlers = Handlers()
 
 
 @handlers.on_fact("captured")
 async def write(connection: Connection, _: Event, fact: PaymentFact) -> None:
-    await connection.execute("INSERT INTO told VALUES ($1)", fact.kind)
+    await connection.execute("INSERT INTO received VALUES ($1)", fact.kind)
 
 
 async def test_an_event_is_applied_as_by_a_worker_and_undone(database_url: str, connection: asyncpg.Connection) -> None:
     async with applied(handlers, SUCCEEDED, SUCCEEDED, database_url=database_url, tables=TABLES) as inside:
         assert tuple(await inside.fetchrow(ROWS)) == (1, 1, 1, 1, 1)
-        assert await inside.fetchval("SELECT array_agg(kind) FROM told") == ["captured"]
+        assert await inside.fetchval("SELECT array_agg(kind) FROM received") == ["captured"]
     assert tuple(await connection.fetchrow(ROWS)) == (0, 0, 0, 0, 0)
-    assert await connection.fetchval("SELECT to_regclass('told')") is None
+    assert await connection.fetchval("SELECT to_regclass('received')") is None
 
 
 async def test_a_database_without_tables_is_migrated(empty_database_url: str) -> None:
@@ -37,7 +37,7 @@ async def test_a_database_without_tables_is_migrated(empty_database_url: str) ->
         assert await inside.fetchval("SELECT status FROM payments") == "succeeded"
 
 
-async def test_what_a_handler_raises_comes_out_as_it_is(database_url: str) -> None:
+async def test_what_a_handler_raises_is_raised_unchanged(database_url: str) -> None:
     strict = Handlers()
 
     @strict.on("stripe", SUCCEEDED.type)
@@ -50,17 +50,17 @@ async def test_what_a_handler_raises_comes_out_as_it_is(database_url: str) -> No
 
 
 @pytest.mark.parametrize("method", ["close", "terminate"])
-async def test_a_connection_that_is_gone_is_told_as_what_it_is(database_url: str, method: str) -> None:
+async def test_a_closed_connection_is_no_error_at_the_end(database_url: str, method: str) -> None:
     async with applied(Handlers(), SUCCEEDED, database_url=database_url) as inside:
         if (closing := getattr(inside, method)()) is not None:
             await closing
 
 
-@pytest.mark.parametrize(("signed", "told"), [("body", 1), ("weak", 0)])
-async def test_a_source_has_the_settings_that_it_is_given(database_url: str, signed: Signed, told: int) -> None:
+@pytest.mark.parametrize(("signed", "received"), [("body", 1), ("weak", 0)])
+async def test_a_source_has_the_given_posting_rules(database_url: str, signed: Signed, received: int) -> None:
     event = contract_event(signed=signed)
     async with applied(handlers, event, database_url=database_url, tables=TABLES) as inside:
-        assert await inside.fetchval("SELECT count(*) FROM told") == told
+        assert await inside.fetchval("SELECT count(*) FROM received") == received
     trusting = {"stripe": PostingRules(trust="all")}
     async with applied(handlers, event, database_url=database_url, tables=TABLES, posting_rules=trusting) as inside:
-        assert await inside.fetchval("SELECT count(*) FROM told") == 1
+        assert await inside.fetchval("SELECT count(*) FROM received") == 1
