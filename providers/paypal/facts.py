@@ -15,13 +15,19 @@ from contract.event import Event
 from contract.facts import Fact, Kind
 from contract.money import minor_units
 from providers.facts import ExtractFacts
-from providers.paypal.models import Dispute, Money, Order, Payment, PayPalEvent, Refund
+from providers.models import loads_decimal
+from providers.paypal.models import Dispute, Money, Order, Payment, PayPalEvent, Refund, ResourceT
 
 
 def extract_facts(event: Event) -> Sequence[Fact]:
     """Return the facts that the event reports, by its type."""
     extract = TYPES.get(event.type)
     return extract(event) if extract else ()
+
+
+def _resource(event: Event, model: type[PayPalEvent[ResourceT]]) -> ResourceT:
+    """Return the event's object. An amount may also be a JSON number, which no float rounds on its way."""
+    return model.model_validate(loads_decimal(event.body), strict=False).resource
 
 
 def _fact(kind: Kind, money: Money, object_: str = "") -> Fact:
@@ -33,7 +39,7 @@ def _capture_fact(kind: Kind, capture: Payment) -> Fact:
 
 
 def _payment(kind: Kind) -> ExtractFacts:
-    return lambda event: [_capture_fact(kind, PayPalEvent[Payment].model_validate_json(event.body).resource)]
+    return lambda event: [_capture_fact(kind, _resource(event, PayPalEvent[Payment]))]
 
 
 _AUTHORIZED: Mapping[str, Kind] = {"PENDING": "pending", "DENIED": "failed"}
@@ -41,7 +47,7 @@ _AUTHORIZED: Mapping[str, Kind] = {"PENDING": "pending", "DENIED": "failed"}
 
 def _authorization(event: Event) -> Sequence[Fact]:
     """Return what the status says. An authorization that PayPal is still reviewing can be denied later."""
-    authorization = PayPalEvent[Payment].model_validate_json(event.body).resource
+    authorization = _resource(event, PayPalEvent[Payment])
     return [_fact(_AUTHORIZED.get(authorization.status.upper(), "authorized"), authorization.amount)]
 
 
@@ -51,7 +57,7 @@ def _refund(event: Event) -> Sequence[Fact]:
     A reversal is PayPal taking the money back, for a chargeback or a dispute. It is a refund that the merchant did not
     make, and the only transfer of money for a dispute.
     """
-    refund = PayPalEvent[Refund].model_validate_json(event.body).resource
+    refund = _resource(event, PayPalEvent[Refund])
     status = refund.status.upper()
     if status == "PENDING":
         return []
@@ -77,7 +83,7 @@ def _order(event: Event) -> Sequence[Fact]:
     Nothing is reported before the order is captured: what is paid in the end is booked with the capture, so a row of
     the order would stay pending for ever.
     """
-    order = PayPalEvent[Order].model_validate_json(event.body).resource
+    order = _resource(event, PayPalEvent[Order])
     captures = [each for each in order.captures if each.id == event.resource]
     kinds = ((_CAPTURED.get(each.status.upper()), each) for each in captures)
     return [_capture_fact(kind, each) for kind, each in kinds if kind]
@@ -96,7 +102,7 @@ _RESOLVED: Mapping[str, Kind] = {
 
 def _dispute(event: Event) -> Sequence[Fact]:
     """Return whether the dispute is open or how it ended. Refunds and reversals report the money."""
-    dispute = PayPalEvent[Dispute].model_validate_json(event.body).resource
+    dispute = _resource(event, PayPalEvent[Dispute])
     resolved = event.type == "CUSTOMER.DISPUTE.RESOLVED" or dispute.status == "RESOLVED"
     kind = _RESOLVED.get(dispute.dispute_outcome.outcome_code) if resolved else "dispute_opened"
     return [_fact(kind, dispute.dispute_amount, dispute.dispute_id)] if kind else []
