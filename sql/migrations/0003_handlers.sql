@@ -3,9 +3,9 @@
 
 -- migrate: apply
 
--- A row stands here while handlers are called, and waits for one that never comes: should a handler say COMMIT, Postgres
--- refuses and undoes everything, instead of keeping the batch's claims without what the other handlers had yet to do.
--- The row is taken away before the worker commits, so that the table is empty for everybody else.
+-- While handlers are called, a row here references one that never exists. If a handler says COMMIT, Postgres refuses and
+-- rolls back, instead of keeping the batch's claims without the work of the remaining handlers. The worker deletes the
+-- row before it commits. Replaced by commit_guard (0004).
 CREATE TABLE unfinished (
     transaction_id xid8 PRIMARY KEY DEFAULT pg_current_xact_id(),
     waits_for      xid8 NOT NULL DEFAULT '0'
