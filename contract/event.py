@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Literal, cast, get_args
 
@@ -28,7 +28,7 @@ class EnvelopeError(ValueError):
     """The event cannot be stored, or the entry is not an envelope that this version reads. The text is safe to show."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Event:
     """One event of a provider, ready to be published or just read.
 
@@ -36,6 +36,8 @@ class Event:
     and merged together. `occurred_at` is the provider's time (None if it sends none), `received_at` the gateway's; both
     are aware UTC. `body` is the exact bytes that were verified, `headers` the few that a reader needs (lower-case
     names), `traceparent` the W3C trace context of the delivery or "".
+
+    Never changed, but not frozen: a frozen dataclass sets each field by a call, which is measurable where events pass.
 
     Raise EnvelopeError for values that Postgres or Redis cannot store unchanged: an empty or over-long name, a NUL, a
     lone surrogate, a time without a zone.
@@ -149,7 +151,16 @@ def _read_headers(text: bytes) -> dict[str, str]:
 
 
 def _iso(time: datetime) -> str:
-    return (time if time.tzinfo is UTC else time.astimezone(UTC)).isoformat()
+    """Return `isoformat()` in UTC, at a third of its cost: of two events, most often only the last digits differ."""
+    utc = time if time.tzinfo is UTC else time.astimezone(UTC)
+    if not utc.microsecond:
+        return utc.isoformat()
+    return f"{_minute(utc.toordinal(), utc.hour, utc.minute)}{utc.second:02d}.{utc.microsecond:06d}+00:00"
+
+
+@lru_cache(maxsize=TIMES_CACHED)
+def _minute(day: int, hour: int, minute: int) -> str:
+    return f"{date.fromordinal(day).isoformat()}T{hour:02d}:{minute:02d}:"
 
 
 _iso_cached = lru_cache(maxsize=TIMES_CACHED)(_iso)

@@ -1,88 +1,84 @@
-"""The web application: every route of the gateway, and what holds for all of them."""
+"""The web application: every route of the gateway, and what holds for every request."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
-from aiohttp.typedefs import Handler, Middleware
+from aiohttp.typedefs import Handler
 
-from gateway.connection import Connection
 from gateway.health import Health
+from gateway.lifecycle import Lifecycle
 from gateway.metrics import NO_SOURCE, Metrics
 from gateway.openapi import Documentation
-from gateway.problem import problem, retry_later
+from gateway.problem import problem
 from gateway.settings import Settings
 from gateway.webhook import Webhook
 from providers.base import Provider
 
 DEFAULT_SOURCE = "default"
 
+Routes = dict[tuple[str, str], Handler]
+"""The handler of each method and path."""
+
 log = structlog.get_logger()
 
 
-def make_application(
-    sources: Mapping[str, Provider],
-    make_webhook: Callable[[Provider], Webhook],
-    health: Health,
-    metrics: Metrics,
-    settings: Settings,
-) -> web.Application:
-    """Return the application with all its routes. GET also answers HEAD."""
-    application = web.Application(middlewares=[_every_request(health, metrics, settings)])
-    pages = Documentation(sources, settings)
-    gets = {
-        "/healthz": health.healthz,
-        "/readyz": health.readyz,
-        "/metrics": health.metrics,
-        "/openapi.json": pages.openapi,
-        "/docs": pages.docs,
-    }
-    for path, page in gets.items():
-        application.router.add_get(path, page, expect_handler=_expect_nothing)
-    for name, provider in sources.items():
-        webhook = make_webhook(provider)
-        for path in (f"/webhooks/{name}", *(["/webhook"] if name == DEFAULT_SOURCE else [])):
-            application.router.add_post(path, webhook.receive, expect_handler=_expect_nothing)
-            if webhook.has_challenge:
-                application.router.add_get(path, webhook.challenge, expect_handler=_expect_nothing)
+def make_application(routes: Routes, lifecycle: Lifecycle, metrics: Metrics) -> web.Application:
+    """Return the application with these routes; everything else is answered 404 or 405.
+
+    There is no aiohttp middleware: the first one costs each request 13,000 instructions, 3 % of the whole.
+    """
+    application = web.Application()
+    for (method, path), handler in routes.items():
+        application.router.add_route(method, path, handler, expect_handler=_expect_nothing)
+    no_route = lifecycle.wrap(_no_route(routes, metrics))
+    application.router.add_route("*", "/{path:.*}", no_route, expect_handler=_expect_nothing)
     return application
 
 
-def _every_request(health: Health, metrics: Metrics, settings: Settings) -> Middleware:
-    """Return the one middleware: each is a call more per request."""
+def make_routes(
+    sources: Mapping[str, Provider],
+    make_webhook: Callable[[Provider], Webhook],
+    health: Health,
+    settings: Settings,
+    lifecycle: Lifecycle,
+) -> Routes:
+    """Return the routes of all pages and all sources. GET also answers HEAD."""
+    documentation = Documentation(sources, settings)
+    pages: dict[str, Handler] = {
+        "/healthz": health.healthz,
+        "/readyz": health.readyz,
+        "/metrics": health.metrics,
+        "/openapi.json": documentation.openapi,
+        "/docs": documentation.docs,
+    }
+    posts: dict[str, Handler] = {}
+    for name, provider in sources.items():
+        webhook = make_webhook(provider)
+        for path in (f"/webhooks/{name}", *(["/webhook"] if name == DEFAULT_SOURCE else [])):
+            posts[path] = webhook.receive
+            if webhook.has_challenge:
+                pages[path] = webhook.challenge
+    gets = {(method, path): lifecycle.wrap(page) for path, page in pages.items() for method in ("GET", "HEAD")}
+    return gets | {("POST", path): post for path, post in posts.items()}
 
-    @web.middleware
-    async def every_request(request: web.Request, handler: Handler) -> web.StreamResponse:
-        connection = request.transport
-        if isinstance(connection, Connection):
-            connection.is_handled = connection.is_in_request = True
-        try:
-            response = await handler(request)
-        except web.HTTPException as error:
-            response = _no_route(error)
-            metrics.of(NO_SOURCE).answered(response.status)
-        except Exception:
-            metrics.internal_error()
-            log.exception("a bug: the client is asked to retry")
-            response = retry_later(503, "The request cannot be processed now.", settings.retry_after_s)
-        if health.is_draining or not request.content.is_eof():
-            response.force_close()
-            if isinstance(connection, Connection):
-                connection.is_last_request = True
-        if not request.keep_alive:
-            response.headers["Connection"] = "close"  # aiohttp does not say so to HTTP/1.0
+
+def _no_route(routes: Iterable[tuple[str, str]], metrics: Metrics) -> Handler:
+    allowed: dict[str, list[str]] = {}
+    for method, path in routes:
+        allowed.setdefault(path, []).append(method)
+
+    async def answer(request: web.Request) -> web.Response:
+        methods = ", ".join(sorted(allowed.get(request.path, ())))
+        if methods:
+            response = problem(405, f"Only {methods} is answered here.", {"Allow": methods})
+        else:
+            response = problem(404, "There is no such endpoint: no source has this name.")
+        metrics.of(NO_SOURCE).answered(response.status)
         return response
 
-    return every_request
-
-
-def _no_route(error: web.HTTPException) -> web.Response:
-    """Return the answer to a path or method that the router does not know."""
-    if isinstance(error, web.HTTPMethodNotAllowed):
-        allowed = ", ".join(sorted(error.allowed_methods))
-        return problem(405, f"Only {allowed} is answered here.", {"Allow": allowed})
-    return problem(404, "There is no such endpoint: no source has this name.")
+    return answer
 
 
 async def _expect_nothing(_request: web.Request) -> None:

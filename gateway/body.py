@@ -9,6 +9,8 @@ from gateway.connection import CONTINUE, Connection
 from gateway.settings import Settings
 from providers.base import Headers
 
+BROKEN_BODY = (400, "broken_body", "The body is incomplete, or wrongly framed.")
+
 
 class RefusedError(Exception):
     """A request that is answered before it is verified. `reason` is for the metric, `detail` for the sender."""
@@ -29,26 +31,34 @@ def check_encoding(headers: Headers) -> None:
             raise RefusedError(415, "content_encoding", detail, {"Accept-Encoding": "identity"})
 
 
+def body_received(request: web.Request, settings: Settings) -> bytes | None:
+    """Return the body where all of it came with the headers, as nearly all do; else None. Raises RefusedError."""
+    if not request.content.is_eof():
+        return None
+    try:
+        body = request.content.read_nowait()
+    except web.RequestPayloadError:
+        raise RefusedError(*BROKEN_BODY) from None
+    _check_size(len(body), settings)
+    return body
+
+
 async def read_body(request: web.Request, headers: Headers, settings: Settings) -> bytes:
     """Return the exact bytes of the body. Raises RefusedError, before more than the limit is held in memory."""
+    _check_size(request.content_length or 0, settings)
     try:
-        if request.content.is_eof():  # it came together with the headers, as nearly all do
-            body = request.content.read_nowait()
-            _check_size(len(body), settings)
-            return body
-        _check_size(request.content_length or 0, settings)
         async with asyncio.timeout(settings.body_timeout_s):
             return await _read_chunks(request, headers, settings)
     except TimeoutError:
         detail = f"The body did not arrive within {settings.body_timeout_s:g} s."
         raise RefusedError(408, "slow_body", detail) from None
     except (web.RequestPayloadError, ConnectionError):
-        raise RefusedError(400, "broken_body", "The body is incomplete, or wrongly framed.") from None
+        raise RefusedError(*BROKEN_BODY) from None
 
 
 async def _read_chunks(request: web.Request, headers: Headers, settings: Settings) -> bytes:
     connection = Connection.of(request)
-    if connection.is_half_closed:
+    if connection is None or connection.is_half_closed:
         raise ConnectionError("the client has ended its side in the middle of the body")
     connection.awaits_body = True
     if any(value.lower() == b"100-continue" for value in headers.get_all("expect")):

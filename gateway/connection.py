@@ -5,11 +5,11 @@ bytes of a client pass here in both directions.
 """
 
 import asyncio
-import json
 from collections.abc import Callable, Iterable
 from typing import Any, Self, cast
 
 from aiohttp import web
+from pydantic_core import to_json
 
 from gateway.problem import PROBLEM_JSON, problem_details
 from gateway.settings import Settings
@@ -67,12 +67,10 @@ class Connection(asyncio.Protocol, asyncio.Transport):
         """Whether the client has ended its side."""
 
     @classmethod
-    def of(cls, request: web.BaseRequest) -> Self:
-        """Return the connection that this request came over. Raises ConnectionError where it has ended."""
+    def of(cls, request: web.BaseRequest) -> Self | None:
+        """Return the connection that this request came over, None where it has ended."""
         connection = request.transport
-        if not isinstance(connection, cls):
-            raise ConnectionResetError("the client has gone")
-        return connection
+        return connection if isinstance(connection, cls) else None
 
     # --- asyncio's protocol: called by the socket's transport
 
@@ -202,7 +200,7 @@ class Connection(asyncio.Protocol, asyncio.Transport):
         address = self._transport.get_extra_info("peername")
         self._connections.on_refused(status, reason, str(address[0]) if address else None)
         details = problem_details(status, detail)
-        body = json.dumps(details).encode()
+        body = to_json(details)
         head = RAW_ANSWER.format(
             status=status, title=details["title"], content_type=PROBLEM_JSON, length=len(body), headers=headers
         )

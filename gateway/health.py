@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from gateway.lifecycle import Lifecycle
 from gateway.metrics import CONTENT_TYPE, Metrics
 from gateway.problem import answer, json_answer
 from gateway.redis_writer import RedisWriter
@@ -13,10 +14,10 @@ READY_AGE_S_MAX = 1.0
 class Health:
     """The three endpoints for operators."""
 
-    def __init__(self, redis: RedisWriter, metrics: Metrics) -> None:
+    def __init__(self, redis: RedisWriter, metrics: Metrics, lifecycle: Lifecycle) -> None:
         self._redis = redis
         self._metrics = metrics
-        self.is_draining = False
+        self._lifecycle = lifecycle
 
     async def healthz(self, _request: web.Request) -> web.Response:
         """Say that the process lives. Redis does not matter here: a restart would not heal it."""
@@ -26,7 +27,7 @@ class Health:
         """Answer 200 where an event posted now would be accepted durably, else 503 with the reason."""
         await self._redis.check(READY_AGE_S_MAX)
         guarantee = self._redis.guarantee
-        if self.is_draining:
+        if self._lifecycle.is_draining:
             return _not_ready("the gateway is being stopped")
         if guarantee is None:
             return _not_ready(self._redis.reason)

@@ -1,12 +1,12 @@
 """Answers: JSON, and errors as RFC 9457 problem details, safe for strangers to read."""
 
-import json
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
 from multidict import CIMultiDict
+from pydantic_core import to_json
 
 JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"
@@ -34,7 +34,7 @@ def answer(
 
 def json_answer(status: int, value: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> web.Response:
     """Return a response with a JSON object."""
-    response = web.Response(status=status, body=json.dumps(value).encode(), headers=JSON_HEADERS)
+    response = web.Response(status=status, body=to_json(value), headers=JSON_HEADERS)
     if headers:
         response.headers.update(headers)
     return response
@@ -47,7 +47,7 @@ def problem_details(status: int, detail: str) -> dict[str, Any]:
 
 def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> web.Response:
     """Return a response with problem details."""
-    return answer(status, json.dumps(problem_details(status, detail)).encode(), PROBLEM_JSON, headers)
+    return answer(status, to_json(problem_details(status, detail)), PROBLEM_JSON, headers)
 
 
 def retry_later(status: int, detail: str, retry_after_s: int) -> web.Response:

@@ -15,10 +15,11 @@ from aiohttp import web
 from redis.exceptions import ResponseError
 
 from contract.keys import Keys
-from gateway.app import AccessLog, make_application
+from gateway.app import AccessLog, make_application, make_routes
 from gateway.commit_waiter import CommitWaiter
 from gateway.connection import Connections
 from gateway.health import Health
+from gateway.lifecycle import Lifecycle
 from gateway.metrics import NO_SOURCE, Metrics
 from gateway.processes import STOP_SIGNALS
 from gateway.publisher import Publisher
@@ -64,9 +65,11 @@ class Gateway:
         self._writers = [self.redis, *(RedisWriter(settings) for _ in range(settings.publish_exchanges_max - 1))]
         self.publisher = Publisher(self._writers, self._keys, settings, metrics)
         self.commits = CommitWaiter(self.commit_reader)
-        self._health = Health(self.redis, metrics)
+        self._lifecycle = Lifecycle(metrics, settings.retry_after_s)
         self._clock = clock
-        self.application = make_application(sources, self._make_webhook, self._health, metrics, settings)
+        health = Health(self.redis, metrics, self._lifecycle)
+        routes = make_routes(sources, self._make_webhook, health, settings, self._lifecycle)
+        self.application = make_application(routes, self._lifecycle, metrics)
         self._runner = web.AppRunner(self.application, shutdown_timeout=CUT_OFF_S, **_http_options(settings))
         self._connections: Connections | None = None
         self._listener: asyncio.Server | None = None
@@ -92,7 +95,7 @@ class Gateway:
     async def stop(self) -> bool:
         """Stop accepting, finish the requests under way, then end. False where something had to be cut off."""
         deadline_s = time.monotonic() + self._settings.shutdown_timeout_s
-        self._health.is_draining = True
+        self._lifecycle.is_draining = True
         self.commits.close()
         if self._listener:
             self._listener.close()
@@ -115,7 +118,7 @@ class Gateway:
     def _make_webhook(self, provider: Provider) -> Webhook:
         return Webhook(
             provider, self._settings, self._keys, self.publisher, self.commits, self._metrics, self._refusals,
-            self._clock,
+            self._lifecycle, self._clock,
         )  # fmt: skip
 
     async def _watch(self) -> None:

@@ -10,8 +10,9 @@ import structlog
 from aiohttp import web
 
 from contract.keys import Keys
-from gateway.body import RefusedError, check_encoding, read_body
+from gateway.body import RefusedError, body_received, check_encoding, read_body
 from gateway.commit_waiter import CommitWaiter, requested_wait_s
+from gateway.lifecycle import Lifecycle
 from gateway.metrics import Metrics
 from gateway.problem import answer, json_answer, problem, retry_later
 from gateway.publisher import BacklogFullError, Publisher, Receipt
@@ -40,6 +41,7 @@ class Webhook:
         commits: CommitWaiter,
         metrics: Metrics,
         refusals: RefusalLog,
+        lifecycle: Lifecycle,
         clock: Callable[[], datetime],
     ) -> None:
         self._provider = provider
@@ -51,21 +53,35 @@ class Webhook:
         self._internal_error = metrics.internal_error
         self._metrics = metrics.of(self._source)
         self._refusals = refusals
+        self._lifecycle = lifecycle
         self._clock = clock
         self.has_challenge = provider.challenges
 
     async def receive(self, request: web.Request) -> web.Response:
         """Answer any POST to this source, whatever it holds, with a status that the sender can act on."""
+        self._lifecycle.begin(request)
         try:
-            received = await self._read(request)
+            headers = Headers.parsed(request.headers)
+            check_encoding(headers)
+            body = body_received(request, self._settings)
+            if body is None:
+                body = await read_body(request, headers, self._settings)
+            traceparent = _traceparent(headers)
+            received = Request(request.method, request.raw_path, headers, body, self._clock(), traceparent)
             deliveries = await self._provider.verify(received)
-            receipts = await self._publish(deliveries)
-            wait_s = self._requested_wait_s(received)
+            for delivery in deliveries:
+                self._metrics.verified(delivery.secret_number)
+            if len(deliveries) == 1:
+                receipts = [await self._publisher.publish(deliveries[0])]
+            else:
+                receipts = await self._publish_several(deliveries)
+            wait_s = self._requested_wait_s(headers)
             is_committed = wait_s > 0 and await self._is_committed(deliveries, receipts, wait_s)
             response = self._answer(deliveries, receipts, wait_s if is_committed else 0.0)
         except Exception as error:  # noqa: BLE001 -- each becomes an answer, a metric and a line in the log
             response = self._refuse(error, request.remote)
         self._metrics.answered(response.status)
+        self._lifecycle.end(request, response)
         return response
 
     async def challenge(self, request: web.Request) -> web.Response:
@@ -80,35 +96,19 @@ class Webhook:
         self._metrics.answered(response.status)
         return response
 
-    async def _read(self, request: web.Request) -> Request:
-        headers = Headers.parsed(request.headers)
-        check_encoding(headers)
-        return Request(
-            method=request.method,
-            target=request.raw_path,
-            headers=headers,
-            body=await read_body(request, headers, self._settings),
-            received_at=self._clock(),
-            traceparent=_traceparent(headers),
-        )
-
-    async def _publish(self, deliveries: Sequence[Delivery]) -> list[Receipt]:
-        """Publish all events of a request. The sender gets a success only when every one is durable."""
-        for delivery in deliveries:
-            self._metrics.verified(delivery.secret_number)
-        if len(deliveries) == 1:
-            return [await self._publisher.publish(deliveries[0])]
+    async def _publish_several(self, deliveries: Sequence[Delivery]) -> list[Receipt]:
+        """Publish all events of a request; raise the first error once all are known."""
         results = await asyncio.gather(*map(self._publisher.publish, deliveries), return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
                 raise result
         return [result for result in results if isinstance(result, Receipt)]
 
-    def _requested_wait_s(self, received: Request) -> float:
+    def _requested_wait_s(self, headers: Headers) -> float:
         """Return how long the sender asks to wait for the commit; 0 where the provider insists on one answer."""
         if self._provider.accepted:
             return 0.0
-        return requested_wait_s(received.headers, self._settings.prefer_wait_s_max)
+        return requested_wait_s(headers, self._settings.prefer_wait_s_max)
 
     async def _is_committed(self, deliveries: Sequence[Delivery], receipts: Sequence[Receipt], wait_s: float) -> bool:
         """Return whether all events were committed while the sender waited; False where they were before."""
