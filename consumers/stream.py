@@ -63,7 +63,7 @@ class Stream:
     async def read(self, consumer: str, count: int, bytes_max: int, block_ms: int | None) -> list[Entry | Unreadable]:
         """Return up to `count` new entries. The page on which `bytes_max` is reached is the last.
 
-        If there are none, wait up to `block_ms` for the first ones, or not at all where that is None.
+        If nothing is new, wait up to `block_ms` for the first ones, or not at all where that is None.
         """
         entries = await self._scripts.read(consumer, count=count, page=ENTRIES_READ_AT_ONCE, bytes_max=bytes_max)
         if not entries and block_ms is not None:

@@ -85,7 +85,7 @@ class CommitWaiter:
                 await asyncio.sleep(POLL_S)
         except (RedisUnavailableError, ResponseError) as error:
             log.warning("commits cannot be observed; waiting requests are answered as accepted", reason=str(error))
-        finally:  # "accepted" is true for whoever still waits
+        finally:  # "accepted" is true for those who still wait
             self._polling = None
             self._complete(list(self._waiting), committed=False)
 

@@ -1,7 +1,7 @@
 """Several processes that share one listening socket: started again when they die, stopped together.
 
 The processes are the standard library's (`multiprocessing`); what is ours is when to start another and how to stop all.
-No library does that here: gunicorn's aiohttp worker takes limits, TLS and the stop out of our hands, circus would be a
+No library does that here: gunicorn's aiohttp worker takes over limits, TLS and the stop, circus would be a
 second supervisor inside the one of the stack or the container, and sockets of their own (SO_REUSEPORT) would reset
 connections that wait at a dying process.
 """

@@ -125,7 +125,7 @@ async def find_open_conflicts(connection: Connection, id_text: str) -> list[Conf
 
 
 async def find_decision(connection: Connection, id_text: str) -> EarlierDecision | None:
-    """Return the decision about the conflict with this number, None if there is none."""
+    """Return the decision about the conflict with this number, or None."""
     row = await connection.fetchrow(*CONFLICTS.bind("find_decision", wanted=id_text))
     return EarlierDecision(row["decision"], row["decided_at"]) if row else None
 

@@ -26,6 +26,9 @@ TEXTS = sorted(
 )
 
 FUNCTION_LINES_MAX = 70
+FILE_LINES_MAX = 300
+README_LINES_MAX = 120
+PAGE_COLUMNS_MAX = 100
 PROMISED = set(
     "up down consumers status logs pending dead replay discard audit demo test lint bench prove".split()  # noqa: SIM905
 )
@@ -38,6 +41,20 @@ SQL = re.compile(
 REFUSED = re.compile(
     r"\bTODO\b|\bFIXME\b|\bXXX\b|unittest\.mock|from unittest import mock|pytest\.(mark\.)?(skip|xfail)"
 )
+REFUSED_WORDS = re.compile(
+    r"\b(?:[Tt]old|[Tt]ells?|[Bb]ur(?:y|ies|ied)|[Gg]uests?|[Ww]hoever|[Ss]takes|[Pp]ark(?:ing|ed)|[Dd]esk|[Hh]ands"
+    r"|[Ll]ots|[Hh]opeless|in vain|is none|are none|lies in|lie in|tired person|so many)\b"
+)
+"""Words that have a plain English or a field term: report, dead-letter, in flight, delay queue, handler …"""
+REFUSED_WORDS_ALLOWED = re.compile(r"KEEP=told|--keep told|\"told\"|'told'|`told`")
+"""The former name of an option and of a key, and the value that the workers of 0.1 write."""
+WRITTEN_BEFORE = (
+    "sql/migrations/0001_",
+    "sql/migrations/0002_",
+    "sql/migrations/0003_",
+    "tests/sql/statements_before_",
+)
+"""What stays as it was released: applied migrations, and the statements of old workers."""
 MACHINE = re.compile(r"/(root|home|Users|work|tmp)/\w|pythonhosted\.org|pypi\.org|npmjs\.org|--index-url|--extra-index")
 
 
@@ -174,3 +191,92 @@ def test_every_setting_is_in_the_example() -> None:
         own = [kind for kind in kinds if issubclass(kind, BaseSettings) and kind.__module__ == module.__name__]
         missing[path.parent.name] = set().union(*(names_of(kind) for kind in own)) - example
     assert {room: names for room, names in missing.items() if names} == {}
+
+
+def test_the_old_words_do_not_come_back() -> None:
+    found = [
+        f"{place(path)}:{number}: {match.group()}"
+        for path in TEXTS
+        if path != Path(__file__) and path.suffix not in (".json", ".lock", ".pem", ".pyc")
+        if not place(path).startswith(WRITTEN_BEFORE)
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1)
+        if (match := REFUSED_WORDS.search(REFUSED_WORDS_ALLOWED.sub("", line)))
+    ]
+    assert found == []
+
+
+def prose_of(page: Path) -> list[str]:
+    """The lines of a page outside code blocks and tables."""
+    outside = re.sub(r"^ *```.*?^ *```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    return [line for line in outside.splitlines() if not line.startswith("|")]
+
+
+def test_pages_are_narrow_and_the_readme_is_short() -> None:
+    pages = [*(ROOT / "docs").rglob("*.md"), ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+    readme = (ROOT / "README.md").read_text().splitlines()
+    assert len(readme) <= README_LINES_MAX
+    assert [line for line in readme if len(line) > PAGE_COLUMNS_MAX] == []
+    assert {place(page): line for page in pages for line in prose_of(page) if len(line) > PAGE_COLUMNS_MAX} == {}
+
+
+def test_no_file_is_too_long() -> None:
+    lines = {place(path): len(path.read_text().splitlines()) for path in (*MODULES, *TESTS)}
+    assert {name: count for name, count in lines.items() if count > FILE_LINES_MAX} == {}
+
+
+def own_names(path: Path) -> set[str]:
+    """The names that a module defines or assigns, and those of slots and fields that it writes as text."""
+    names: set[str] = set()
+    for node in ast.walk(tree(path)):
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                names.add(name)
+            case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
+                names.add(name)
+            case ast.Constant(value=str(name)):
+                names.add(name)
+    return names
+
+
+def private_names_used(path: Path) -> set[str]:
+    """The names with one leading underscore that a module reads of an object or imports."""
+    names: set[str] = set()
+    for node in ast.walk(tree(path)):
+        match node:
+            case ast.Attribute(attr=name):
+                names.add(name)
+            case ast.ImportFrom(module=module, names=aliases):
+                names |= {alias.name for alias in aliases} | set((module or "").split("."))
+            case ast.Import(names=aliases):
+                names |= {part for alias in aliases for part in alias.name.split(".")}
+    return {name for name in names if re.match(r"_[^_]", name)} - {"_exit"}  # os._exit is documented
+
+
+def test_no_private_name_of_a_library_is_used() -> None:
+    ours = set().union(*(own_names(path) for path in (*MODULES, *TESTS)))
+    used = {place(path): names for path in (*MODULES, *TESTS) if (names := private_names_used(path) - ours)}
+    assert used == {}
+
+
+def our_classes() -> Iterator[type]:
+    for path in MODULES:
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        if path.stem != "__main__" and name != "stack.launch":
+            module = importlib.import_module(name)
+            yield from (kind for kind in vars(module).values() if isinstance(kind, type) and kind.__module__ == name)
+
+
+def is_of_a_room(thing: object) -> bool:
+    return str(getattr(thing, "__module__", "")).partition(".")[0] in ROOMS
+
+
+def test_no_private_name_of_a_library_is_overridden() -> None:
+    overridden = {
+        f"{kind.__module__}.{kind.__name__}": f"{base.__name__}.{name}"
+        for kind in our_classes()
+        for base in kind.__mro__
+        if not is_of_a_room(base)
+        for name in vars(kind).keys() & vars(base).keys()
+        if re.match(r"_[^_]", name) and is_of_a_room(vars(kind)[name])
+    }
+    assert overridden == {}

@@ -28,12 +28,12 @@ major units as text (null if the currency's digits are not known), `amount_minor
       facts        the facts it reports: [{kind, object, amount, amount_minor, currency, held_back, released_at}];
                    held_back: null, `unsigned` or `conflict`. facts_problem: why they cannot be extracted, or null
     payments       [{namespace, payment_id, state, transfers, conflicts, disputes}]
-      state        the row as it is now, null if there is none: {status, currency, contradicted,
+      state        the row as it is now, or null: {status, currency, contradicted,
                    first_occurred_at, last_occurred_at} and money for amount, captured, refunded, disputed
                    (`captured`, `captured_minor` …)
       transfers    [{movement, debit_account, credit_account, amount, amount_minor, currency, event_id, booked_at}]
       conflicts    [{id, movement, booked: null or money, reported: money, event_id, found_at, decision, decided_at}];
-                   `told` is a deprecated copy of `reported`
+                   also `told`, the former name of `reported`
       disputes     [{dispute_id, amount, amount_minor, currency, opened, won, lost, withdrawn, reinstated}]
     timeline       [{at, what, event, text}], the oldest first; what: accepted | claimed | failed | committed |
                    duplicate | reported | booked | held_back | released | conflict | decided | dead | replayed |

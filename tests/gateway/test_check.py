@@ -61,8 +61,8 @@ async def test_of_a_wrong_secret_it_says_so_and_tells_nothing(case: Case) -> Non
     assert "NOT GENUINE (mismatch)" in text
     assert "the secret is wrong, or the content was changed" in text
     genuine = case.signed(case.secrets[0])
-    told = [dict(each.headers).get(case.signature, b"\x00").decode() for each in (signed, genuine)]
-    assert not any(hidden in text for hidden in (*case.secrets, *told, *(each[-20:] for each in told)))
+    sent = [dict(each.headers).get(case.signature, b"\x00").decode() for each in (signed, genuine)]
+    assert not any(hidden in text for hidden in (*case.secrets, *sent, *(each[-20:] for each in sent)))
 
 
 @every_provider

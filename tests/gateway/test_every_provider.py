@@ -65,12 +65,12 @@ async def test_anything_else_is_refused_counted_and_kept_to_itself(
         answers = [await send(gateway, each) for each in (signed, genuine.without_header(case.signature))]
         reasons = ("signature_mismatch", "signature_missing")
         refused = [gateway.counted("rejected_total", source="a", reason=reason) for reason in reasons]
-        told = gateway.metrics.render().decode()
+        counted = gateway.metrics.render().decode()
     assert refused == [1, 1]
     for answer in answers:
         assert answer.status == source.unauthorized_status
         assert answer.json()["detail"] == NOT_GENUINE
     assert await entries(redis, keys) == []
-    said = "".join([told, *capsys.readouterr(), *(f"{answer.headers}{answer.body!r}" for answer in answers)])
+    said = "".join([counted, *capsys.readouterr(), *(f"{answer.headers}{answer.body!r}" for answer in answers)])
     expected = dict(genuine.headers)[case.signature].decode()
     assert not any(hidden in said for hidden in (*case.secrets, expected, expected[-20:], "Café"))

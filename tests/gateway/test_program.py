@@ -1,4 +1,4 @@
-"""`python -m gateway`: what it is told, how it starts, how it stops, and its processes as one."""
+"""`python -m gateway`: its settings, how it starts, how it stops, and its processes as one."""
 
 import asyncio
 import json

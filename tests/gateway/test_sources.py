@@ -1,4 +1,4 @@
-"""sources.toml: what it may say, and that every problem is told at once, without a secret."""
+"""sources.toml: what it may contain; all problems are reported together, without a secret."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -253,5 +253,5 @@ def test_a_senders_own_settings_are_told_on_by_name(tmp_path: Path) -> None:
     ],
 )
 def test_how_money_is_booked_is_checked_at_the_start(tmp_path: Path, setting: str, problem: str) -> None:
-    (told,) = problems_of(tmp_path, f'[a]\nprovider = "hmac"\nsecrets = ["x"]\n{setting}\n')
-    assert told.removeprefix("[a] ").startswith(problem)
+    (reported,) = problems_of(tmp_path, f'[a]\nprovider = "hmac"\nsecrets = ["x"]\n{setting}\n')
+    assert reported.removeprefix("[a] ").startswith(problem)

@@ -1,4 +1,4 @@
-"""Events as providers send them, signed by code that is not ours, and as they lie in the stream."""
+"""Events as providers send them, signed by code that is not ours, and as stream entries."""
 
 import hashlib
 import hmac
@@ -94,7 +94,7 @@ def signed_hmac(event: Mapping[str, Any], *, secret: str = HMAC_SECRET, path: st
 
 
 def contract_event(event_id: str = "evt_1", resource: str = "pi_1", **changes: Any) -> Event:
-    """A Stripe event as it lies in the stream; its body is a payment that succeeded."""
+    """A Stripe event as a stream entry; its body is a payment that succeeded."""
     values: dict[str, Any] = {
         "source": "stripe",
         "namespace": "stripe",

@@ -160,5 +160,5 @@ def payment(number: int = 1, **fields: Any) -> Signed:
 
 
 async def entries(redis: Redis, keys: Keys) -> list[tuple[bytes, dict[bytes, bytes]]]:
-    """What lies in the stream."""
+    """Return the entries of the stream."""
     return cast("list[tuple[bytes, dict[bytes, bytes]]]", await redis.xrange(keys.events))
