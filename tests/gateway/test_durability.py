@@ -1,102 +1,21 @@
-"""What a server guarantees, by what it reports; and that it is asked, and a lost guarantee noticed."""
+"""The gateway asks the server what it guarantees, and notices when a guarantee is lost."""
 
 import asyncio
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
 from contract.keys import Keys
-from runtime.durability import Confirmation, Durability, Guarantee, NotDurableError, check_durability
 from stack.ports import HOST
 from tests.support.gateway import Running, entries, payment, running
 from tests.support.proxy import TcpProxy
 from tests.support.servers import ValkeyServer
 from tests.support.wait import until
 
-INFO = {
-    "run_id": "abc", "role": "master", "loading": "0", "aof_enabled": "1", "aof_last_write_status": "ok",
-    "maxmemory": "0", "used_memory": "1000", "maxmemory_policy": "noeviction",
-}  # fmt: skip
-CONFIG = {
-    "appendonly": "yes", "appendfsync": "always", "no-appendfsync-on-rewrite": "no", "maxmemory-policy": "noeviction",
-}  # fmt: skip
-EVERYSEC = {"appendfsync": "everysec"}
-
 LOADED_COMMANDS = 5000
 LOAD_DELAY_US = 300
 """Loading takes about two seconds, and the server answers clients in between, every thousand commands."""
-
-
-def guarantee(
-    wanted: Durability = "fsync",
-    info: Mapping[str, str] | None = None,
-    config: Mapping[str, str] | None = None,
-    *,
-    forbidden: bool = False,
-    replicas: int = 1,
-    has_waitaof: bool = True,
-) -> Guarantee:
-    answered = None if forbidden else CONFIG | dict(config or {})
-    return check_durability(wanted, replicas, INFO | dict(info or {}), answered, has_waitaof=has_waitaof)
-
-
-@pytest.mark.parametrize(
-    ("given", "confirmation"),
-    [
-        ({}, "reply"),
-        ({"has_waitaof": False}, "reply"),
-        ({"config": EVERYSEC}, "waitaof"),
-        ({"config": {"no-appendfsync-on-rewrite": "yes"}}, "waitaof"),
-        ({"forbidden": True}, "waitaof"),
-        ({"wanted": "fsync+replica"}, "waitaof"),
-        ({"wanted": "fsync+replica", "has_waitaof": False}, "wait"),
-        ({"wanted": "memory"}, "none"),
-        ({"wanted": "memory", "info": {"aof_enabled": "0"}, "config": {"maxmemory-policy": "allkeys-lru"}}, "none"),
-        ({"info": {"maxmemory": "900", "mem_not_counted_for_evict": "200"}}, "reply"),
-    ],
-)
-def test_how_a_write_is_confirmed(given: dict[str, Any], confirmation: str) -> None:
-    assert guarantee(**given).confirmation == confirmation
-
-
-@pytest.mark.parametrize(
-    ("given", "why"),
-    [
-        ({"info": {"role": "slave"}}, "not the master"),
-        ({"info": {"loading": "1"}}, "loading"),
-        ({"info": {"async_loading": "1"}}, "loading"),
-        ({"info": {"maxmemory": "999"}}, "out of memory"),
-        ({"info": {"aof_enabled": "0"}}, "append-only"),
-        ({"config": {"appendonly": "no"}}, "append-only"),
-        ({"info": {"aof_last_write_status": "err"}}, "aof_last_write_status"),
-        ({"config": {"maxmemory-policy": "allkeys-lru"}}, "allkeys-lru"),
-        ({"info": {"maxmemory_policy": "volatile-ttl"}, "forbidden": True}, "volatile-ttl"),
-        ({"config": EVERYSEC, "has_waitaof": False}, "WAITAOF"),
-        ({"forbidden": True, "has_waitaof": False}, "WAITAOF"),
-        ({"config": {"no-appendfsync-on-rewrite": "yes"}, "has_waitaof": False}, "WAITAOF"),
-        ({"wanted": "fsync+replica", "config": EVERYSEC, "has_waitaof": False}, "WAITAOF"),
-        ({"wanted": "memory", "info": {"role": "slave"}}, "not the master"),
-        ({"wanted": "memory", "info": {"loading": "1"}}, "loading"),
-    ],
-)
-def test_a_server_that_may_lose_writes_is_refused(given: dict[str, Any], why: str) -> None:
-    with pytest.raises(NotDurableError, match=why):
-        guarantee(**given)
-
-
-def test_the_numbers_of_a_confirmation_are_read() -> None:
-    one = Guarantee("fsync+replica", Confirmation.WAITAOF, 2, "")
-    assert one.confirm_command(3000) == ("WAITAOF", 1, 2, 3000)
-    assert one.unconfirmed_reason([1, 2]) == ""
-    assert "fsynced" in one.unconfirmed_reason([0, 2])
-    assert "1 of the 2 replicas" in one.unconfirmed_reason([1, 1])
-    assert one.unconfirmed_reason(b"OK")
-    other = Guarantee("fsync+replica", Confirmation.WAIT, 1, "")
-    assert other.unconfirmed_reason(1) == ""
-    assert other.unconfirmed_reason(0)
-    assert other.must_rewrite_duplicates
 
 
 async def accepted(gateway: Running, number: int) -> bool:
