@@ -7,7 +7,7 @@ import pytest
 from consumers.settings import Settings
 from tests.support import fact_handlers
 from tests.support.consuming import Workers
-from tests.support.operator import HANDLERS, Operator
+from tests.support.operator_commands import HANDLERS, Operator
 
 
 @pytest.fixture

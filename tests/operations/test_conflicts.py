@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.support.events import contract_event, stripe_event
-from tests.support.operator import (
+from tests.support.operator_commands import (
     BALANCES,
     HANDLED,
     HELD,

@@ -4,7 +4,7 @@ import pytest
 
 from consumers.settings import Settings
 from operations.cli.command import EXIT_UNREACHABLE, EXIT_WRONG
-from tests.support.operator import DECISIONS, HANDLED, HELD, PAYMENTS, STOPPED, TRANSFERS, Operator, captured
+from tests.support.operator_commands import DECISIONS, HANDLED, HELD, PAYMENTS, STOPPED, TRANSFERS, Operator, captured
 from tests.support.stream_states import say, settings_for
 
 

@@ -9,7 +9,7 @@ from consumers.handlers.payments import builtin
 from contract.accounts import PostingRules
 from operations import payment_acts
 from operations.cli.command import EXIT_WRONG
-from tests.support.operator import (
+from tests.support.operator_commands import (
     BALANCES,
     DECISIONS,
     HANDLED,

@@ -6,7 +6,7 @@ import pytest
 
 from operations import held_back
 from operations.cli.command import EXIT_WRONG
-from tests.support.operator import (
+from tests.support.operator_commands import (
     HANDLED,
     HELD,
     PAYMENTS,
