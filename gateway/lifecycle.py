@@ -22,8 +22,8 @@ class Lifecycle:
 
     def begin(self, request: web.Request) -> None:
         """Note that a handler works on this request from now on."""
-        connection = Connection.of(request)
-        if connection is not None:
+        connection = request.transport
+        if isinstance(connection, Connection):
             connection.is_handled = connection.is_in_request = True
 
     def end(self, request: web.Request, response: web.StreamResponse) -> None:

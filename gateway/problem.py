@@ -32,12 +32,9 @@ def answer(
     return web.Response(status=status, reason=phrase(status), body=body, headers=all_headers)
 
 
-def json_answer(status: int, value: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> web.Response:
+def json_answer(status: int, value: Mapping[str, Any]) -> web.Response:
     """Return a response with a JSON object."""
-    response = web.Response(status=status, body=to_json(value), headers=JSON_HEADERS)
-    if headers:
-        response.headers.update(headers)
-    return response
+    return web.Response(status=status, body=to_json(value), headers=JSON_HEADERS)
 
 
 def problem_details(status: int, detail: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 from aiohttp import web
+from pydantic_core import to_json
 
 from contract.keys import Keys
 from gateway.body import RefusedError, body_received, check_encoding, read_body
@@ -16,6 +17,7 @@ from gateway.lifecycle import Lifecycle
 from gateway.metrics import Metrics
 from gateway.problem import answer, json_answer, problem, retry_later
 from gateway.publisher import BacklogFullError, Publisher, Receipt
+from gateway.ready_answer import ReadyAnswer
 from gateway.redis_writer import RedisUnavailableError
 from gateway.refusal_log import RefusalLog
 from gateway.settings import Settings
@@ -129,7 +131,11 @@ class Webhook:
             return answer(insisted.status, insisted.body, insisted.content_type)
         status = 201 if waited_s else 202 if is_new else 200
         value = _result(deliveries, receipts, status)
-        return json_answer(status, value, {"Preference-Applied": f"wait={waited_s:g}"} if waited_s else None)
+        if not waited_s:
+            return ReadyAnswer(status, to_json(value))
+        response = json_answer(status, value)
+        response.headers["Preference-Applied"] = f"wait={waited_s:g}"
+        return response
 
     def _refuse(self, error: Exception, client: str | None) -> web.Response:
         retry_after_s = self._settings.retry_after_s
