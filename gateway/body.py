@@ -32,7 +32,7 @@ def check_encoding(headers: Headers) -> None:
 
 
 def body_received(request: web.Request, settings: Settings) -> bytes | None:
-    """Return the body where all of it came with the headers, as nearly all do; else None. Raises RefusedError."""
+    """Return the body where all of it came with the headers, as nearly all do; else None. Raise RefusedError."""
     if not request.content.is_eof():
         return None
     try:
@@ -44,7 +44,7 @@ def body_received(request: web.Request, settings: Settings) -> bytes | None:
 
 
 async def read_body(request: web.Request, headers: Headers, settings: Settings) -> bytes:
-    """Return the exact bytes of the body. Raises RefusedError, before more than the limit is held in memory."""
+    """Return the exact bytes of the body. Raise RefusedError, before more than the limit is held in memory."""
     _check_size(request.content_length or 0, settings)
     try:
         async with asyncio.timeout(settings.body_timeout_s):

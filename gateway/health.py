@@ -1,4 +1,4 @@
-"""Whether the process lives, whether it can accept events durably now, and its metrics."""
+"""The pages for operators: the process lives, it can accept events durably now, its metrics."""
 
 from aiohttp import web
 

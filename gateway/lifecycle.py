@@ -1,4 +1,4 @@
-"""What holds for every request: its connection knows that it is handled, and whether its answer is the last one."""
+"""The frame of every request: its connection knows that it is handled, and when its answer is the last one."""
 
 import structlog
 from aiohttp import web

@@ -173,7 +173,7 @@ def _answers(provider: Provider) -> Json:
         "415": _problem("The body has a Content-Encoding.", {"Accept-Encoding": {"schema": {"type": "string"}}}),
         "429": _problem("The backlog limit is reached.", RETRY_AFTER),
         "431": _problem("The request line or a header is too long."),
-        "503": _problem("Redis is down, or cannot promise durability.", RETRY_AFTER),
+        "503": _problem("Redis is down, or does not guarantee durability.", RETRY_AFTER),
     }
 
 

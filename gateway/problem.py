@@ -12,7 +12,7 @@ JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"
 
 SERVER = "payment-webhooks"
-"""What the Server header says: no version for strangers, as aiohttp's own has."""
+"""The Server header, without the versions that aiohttp's own shows to strangers."""
 
 JSON_HEADERS = CIMultiDict({"Content-Type": JSON, "Server": SERVER})
 

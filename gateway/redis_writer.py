@@ -56,7 +56,7 @@ class RedisWriter:
     async def write(self, command: Callable[[Guarantee], Command]) -> tuple[Any, Guarantee]:
         """Run one writing command; return its reply once the write is durable, and the guarantee that applied.
 
-        Raises RedisUnavailableError where it was not written or may not be durable, or the command's ResponseError.
+        Raise RedisUnavailableError where it was not written or may not be durable, or the command's ResponseError.
         """
         async with self._lock, self._exchange():
             guarantee = self.guarantee if self.guarantee and self._connection.is_connected else await self._check()
@@ -72,7 +72,7 @@ class RedisWriter:
             return replies[0], guarantee
 
     async def read(self, command: Command) -> Any:  # noqa: ANN401 -- the type of the reply depends on the command
-        """Run one reading command and return its reply. Raises RedisUnavailableError, or its ResponseError."""
+        """Run one reading command and return its reply. Raise RedisUnavailableError, or its ResponseError."""
         async with self._lock, self._exchange():
             if not self._connection.is_connected:
                 await self._check()

@@ -31,7 +31,7 @@ class SourcesError(Exception):
 
 
 def load_sources(path: Path, environment: Mapping[str, str]) -> dict[str, Provider]:
-    """The provider of each source, by the source's name. Raises SourcesError with every problem of every source."""
+    """Return the provider of each source by the source's name. Raise SourcesError with the problems of all sources."""
     problems: list[str] = []
     sources: dict[str, Provider] = {}
     for name, table in _read(path).items():
@@ -55,12 +55,12 @@ def _read(path: Path) -> dict[str, object]:
 
 
 class _UnresolvedError(Exception):
-    """A value refers to something that is not there. Names the reference, never a content."""
+    """A value refers to something that does not exist. The message names the reference, never a content."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """Reads the table of one source, and adds everything that is wrong with it to `problems`."""
+    """Reads the table of one source, and adds all its mistakes to `problems`."""
 
     source: str
     folder: Path
@@ -95,7 +95,7 @@ class _Table:
         return kind(settings)
 
     def _resolved(self, table: Mapping[str, object]) -> dict[str, object]:
-        """The table with every reference replaced, without the keys that have one that leads nowhere."""
+        """Return the table with every reference replaced, without the keys whose reference does not exist."""
         values: dict[str, object] = {}
         for key, value in table.items():
             problems_before = len(self.problems)
@@ -135,7 +135,7 @@ class _Table:
 
 
 def _content(path: Path) -> str:
-    """The text of a file without its last line end."""
+    """Return the text of a file without its last line end."""
     try:
         with path.open("rb") as file:
             content = file.read(FILE_BYTES_MAX + 1)

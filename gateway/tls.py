@@ -12,7 +12,7 @@ class TlsError(Exception):
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext | None:
-    """Return the server's TLS context, version 1.2 or later; None where no certificate is set. Raises TlsError."""
+    """Return the server's TLS context, version 1.2 or later; None where no certificate is set. Raise TlsError."""
     certificate, key = settings.gateway_tls_cert, settings.gateway_tls_key
     if certificate is None or key is None:
         return None

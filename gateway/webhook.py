@@ -91,8 +91,8 @@ class Webhook:
         try:
             headers = Headers.parsed(request.headers)
             received = Request(request.method, request.raw_path, headers, b"", self._clock())
-            proof = self._provider.challenge(received)
-            response = answer(proof.status, proof.body, proof.content_type)
+            reply = self._provider.challenge(received)
+            response = answer(reply.status, reply.body, reply.content_type)
         except Exception as error:  # noqa: BLE001 -- as above
             response = self._refuse(error, request.remote)
         self._metrics.answered(response.status)

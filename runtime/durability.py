@@ -77,7 +77,7 @@ def check_durability(
     *,
     has_waitaof: bool,
 ) -> Guarantee:
-    """Return what this server guarantees. Raises NotDurableError where that is less than `wanted`.
+    """Return what this server guarantees. Raise NotDurableError where that is less than `wanted`.
 
     `info` is the answer to INFO; `config` the answer to CONFIG GET of CONFIG_NAMES, None where the server forbids it.
     """

@@ -3,13 +3,24 @@
 from collections.abc import AsyncIterator
 
 import pytest_asyncio
+from aiohttp import web
+from aiohttp.test_utils import TestClient
+from pytest_aiohttp import AiohttpClient
 
 from tests.support.gateway import Running, running
 from tests.support.servers import ValkeyServer
 
+PageClient = TestClient[web.Request, web.Application]
+
 
 @pytest_asyncio.fixture
 async def gateway(valkey: ValkeyServer, key_prefix: str) -> AsyncIterator[Running]:
-    """The sources `stripe` and `default`, ordinary settings."""
+    """Serve the sources `stripe` and `default` with ordinary settings."""
     async with running(valkey.url, key_prefix) as started:
         yield started
+
+
+@pytest_asyncio.fixture
+async def pages(gateway: Running, aiohttp_client: AiohttpClient) -> PageClient:
+    """Return an ordinary HTTP client of the same application, on a server of its own."""
+    return await aiohttp_client(gateway.gateway.application)

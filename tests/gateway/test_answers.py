@@ -88,14 +88,14 @@ async def test_202_at_once_when_the_event_went_to_the_dead_letters(gateway: Runn
     assert (await posting).status == 202
 
 
-async def test_400_genuine_but_not_as_documented(gateway: Running, redis: Redis, keys: Keys) -> None:
+async def test_400_for_a_genuine_body_that_is_not_as_documented(gateway: Running, redis: Redis, keys: Keys) -> None:
     answer = await gateway.post(signed_hmac(hmac_event("tx", amount="a lot")))
     assert is_problem(answer, 400)
     assert "a lot" not in answer.body.decode()
     assert not await redis.exists(keys.events)
 
 
-async def test_202_an_unknown_type_is_no_error(gateway: Running) -> None:
+async def test_202_for_an_unknown_event_type(gateway: Running) -> None:
     assert (await gateway.post(signed_stripe(stripe_event("evt_1", "pi_1", "mystery.happened")))).status == 202
 
 
@@ -109,14 +109,14 @@ async def test_202_an_unknown_type_is_no_error(gateway: Running) -> None:
         {"X-Signature": "\xff\xfe"},
     ],
 )  # fmt: skip
-async def test_401_one_text_for_every_reason(gateway: Running, headers: dict[str, str]) -> None:
+async def test_401_has_one_text_for_every_reason(gateway: Running, headers: dict[str, str]) -> None:
     answer = await gateway.exchange(request("/webhook", payment().body, headers))
     assert is_problem(answer, 401)
     assert answer.json()["detail"] == NOT_GENUINE
     assert gateway.counted("rejected_total", source="default") == 1
 
 
-async def test_401_stale_says_nothing_more(gateway: Running) -> None:
+async def test_401_does_not_say_that_a_signature_is_stale(gateway: Running) -> None:
     answer = await gateway.post(signed_stripe(stripe_event("evt_1", "pi_1"), timestamp=1_000_000_000))
     assert is_problem(answer, 401)
     assert answer.json()["detail"] == NOT_GENUINE
@@ -147,7 +147,7 @@ async def test_405_not_post(gateway: Running) -> None:
             assert answer.headers["allow"] == "POST"
 
 
-async def test_413_too_large_is_said_before_it_is_read(valkey: ValkeyServer, key_prefix: str) -> None:
+async def test_413_is_answered_before_a_large_body_is_read(valkey: ValkeyServer, key_prefix: str) -> None:
     async with running(valkey.url, key_prefix, body_bytes_max=2048) as gateway, await gateway.client() as client:
         await client.send(b"POST /webhook HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\n")
         assert is_problem(await client.answer(), 413)
@@ -266,7 +266,7 @@ async def test_503_a_bug_asks_the_sender_to_retry(
     assert not [record for record in caplog.records if record.name == "aiohttp.server"]
 
 
-async def test_one_event_at_once_is_accepted_once(gateway: Running, redis: Redis, keys: Keys) -> None:
+async def test_an_event_sent_many_times_at_once_is_accepted_once(gateway: Running, redis: Redis, keys: Keys) -> None:
     answers = await asyncio.gather(*(gateway.post(payment()) for _ in range(200)))
     assert sorted(answer.status for answer in answers) == [200] * 199 + [202]
     assert await redis.xlen(keys.events) == 1

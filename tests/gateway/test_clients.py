@@ -1,4 +1,4 @@
-"""Clients that are slow, rude, gone or malicious: each gets a true answer or its end, and costs a bounded amount."""
+"""Clients that are slow, rude, gone or malicious: each is answered or cut off, at a bounded cost."""
 
 import asyncio
 import json
@@ -20,11 +20,11 @@ JUNK = [*range(0x20, 0x7F), *range(0x80, 0x100), 0x09]
 JUNK_ROUNDS = 300
 DRIP_S = 0.05
 UNREAD_ANSWERS = 1000
-"""Of the longest page: more than the buffers of any connection hold."""
+"""Answers with the longest page: more than the buffers of any connection hold."""
 
 
 async def drip(client: Client, data: bytes) -> None:
-    """One byte at a time, until the other side has enough of it."""
+    """Send one byte at a time, until the other side closes."""
     for byte in data:
         if client.writer.is_closing() or client.reader.at_eof():
             return
@@ -34,7 +34,7 @@ async def drip(client: Client, data: bytes) -> None:
 
 
 async def until_next_drip() -> None:
-    """The slow client's own pace: this is what is tested, not a wait for something to happen."""
+    """Pause at the slow client's pace, which is under test; this is not a wait for something to happen."""
     await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=DRIP_S)
 
 
@@ -114,7 +114,7 @@ async def test_malformed_http_is_a_problem(gateway: Running, data: bytes, status
 
 
 @pytest.mark.parametrize("source", ["/webhook", "/webhooks/stripe"])
-async def test_junk_in_headers_never_is_an_error_of_ours(gateway: Running, source: str) -> None:
+async def test_junk_in_headers_is_never_an_internal_error(gateway: Running, source: str) -> None:
     seeded = random.Random(7)
     name = {"/webhook": b"X-Signature: ", "/webhooks/stripe": b"Stripe-Signature: "}[source]
     async with await gateway.client() as client:
@@ -194,7 +194,7 @@ async def test_a_client_that_hangs_up_in_its_body_leaves_nothing(gateway: Runnin
     assert gateway.counted("internal_errors_total") == 0
 
 
-async def test_too_many_connections_are_told_so(valkey: ValkeyServer, key_prefix: str) -> None:
+async def test_too_many_connections_are_answered_503(valkey: ValkeyServer, key_prefix: str) -> None:
     async with running(valkey.url, key_prefix, connections_max=3, retry_after_s=4) as gateway:
         clients = [await gateway.client() for _ in range(3)]
         await until(lambda: gateway.counted("connections") == 3, what="three connections are open")

@@ -15,7 +15,7 @@ from tests.support.wait import until
 
 LOADED_COMMANDS = 5000
 LOAD_DELAY_US = 300
-"""Loading takes about two seconds, and the server answers clients in between, every thousand commands."""
+"""Makes loading take about two seconds; every thousand commands the server answers clients."""
 
 
 async def accepted(gateway: Running, number: int) -> bool:
@@ -116,7 +116,7 @@ async def refuses_event(gateway: Running, number: int, why: str) -> bool:
     return (await gateway.post(payment(number))).status == 503 and why in gateway.gateway.redis.reason
 
 
-async def test_memory_by_name(private_valkey: ValkeyServer, key_prefix: str) -> None:
+async def test_memory_durability_must_be_chosen_by_name(private_valkey: ValkeyServer, key_prefix: str) -> None:
     await config(private_valkey, appendonly="no")
     async with running(private_valkey.url, key_prefix) as gateway:
         assert (await gateway.post(payment())).status == 503
@@ -125,7 +125,7 @@ async def test_memory_by_name(private_valkey: ValkeyServer, key_prefix: str) -> 
         assert (answer.status, answer.json()["durability"]) == (202, "memory")
 
 
-async def test_a_server_whose_config_is_not_ours_to_read(private_valkey: ValkeyServer, key_prefix: str) -> None:
+async def test_a_server_that_forbids_config_get(private_valkey: ValkeyServer, key_prefix: str) -> None:
     async with Redis.from_url(private_valkey.url, protocol=2) as redis:
         await redis.execute_command(  # type: ignore[no-untyped-call]
             "ACL", "SETUSER", "managed", "on", ">pw", "~*", "+@all", "-config", "+info", "+waitaof"
@@ -215,7 +215,7 @@ async def test_the_epoch_is_the_first_entry_of_the_stream(gateway: Running, redi
     assert await redis.get(keys.epoch) == again
 
 
-async def test_a_key_of_another_kind_is_said_and_answered_503(gateway: Running, redis: Redis, keys: Keys) -> None:
+async def test_a_key_of_another_type_is_answered_503(gateway: Running, redis: Redis, keys: Keys) -> None:
     await redis.set(keys.events, "not a stream")
     assert (await gateway.post(payment())).status == 503
     await redis.delete(keys.events)

@@ -1,4 +1,4 @@
-"""Every provider through the HTTP route: what its own code signs is in the stream and counted, anything else is not."""
+"""Every provider over HTTP: a request signed by its own code is published and counted, any other is not."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,7 +19,7 @@ every_provider = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
 @asynccontextmanager
 async def gateway_for(case: Case, valkey: ValkeyServer, key_prefix: str) -> AsyncIterator[Running]:
-    """With all of the case's secrets, as while they are rotated."""
+    """Return a source with all secrets of the case, as during a rotation."""
     source = case.source(*case.secrets)
     async with running(valkey.url, key_prefix, providers={"a": source}, clock=lambda: NOW) as gateway:
         yield gateway
@@ -50,7 +50,7 @@ async def test_a_genuine_event_is_in_the_stream_once(
 
 
 @every_provider
-async def test_anything_else_is_refused_counted_and_kept_to_itself(
+async def test_anything_else_is_refused_counted_and_not_published(
     case: Case,
     valkey: ValkeyServer,
     key_prefix: str,
@@ -58,7 +58,7 @@ async def test_anything_else_is_refused_counted_and_kept_to_itself(
     keys: Keys,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """One secret is the source's; the request is signed with another, or not at all."""
+    """The source has one secret; the request is signed with another, or not at all."""
     signed, genuine = case.signed(case.secrets[1]), case.signed(case.secrets[0])
     source = case.source()
     async with running(valkey.url, key_prefix, providers={"a": source}, clock=lambda: NOW) as gateway:

@@ -1,4 +1,4 @@
-"""What some senders insist on, through the HTTP route: a challenge by GET, an answer of their own, a signed query."""
+"""Demands of some senders, over HTTP: a challenge by GET, an answer of their own, a signed query."""
 
 from contextlib import AbstractAsyncContextManager
 
@@ -46,7 +46,7 @@ async def test_a_challenge_is_answered_and_nothing_else_by_get(valkey: ValkeySer
 
 
 @pytest.mark.parametrize("case", [ADYEN, BRAINTREE, MERCADO_PAGO], ids=lambda case: case.provider)
-async def test_what_is_signed_elsewhere_than_in_a_header_arrives(
+async def test_requests_that_are_not_signed_in_a_header_are_published(
     case: Case, valkey: ValkeyServer, key_prefix: str, redis: Redis, keys: Keys
 ) -> None:
     signed = case.signed()

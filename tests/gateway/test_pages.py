@@ -1,10 +1,11 @@
-"""What operators and developers read: /healthz, /readyz, /metrics, /openapi.json and /docs."""
+"""The pages for operators and developers: /healthz, /readyz, /metrics, /openapi.json and /docs."""
 
 import re
 from html.parser import HTMLParser
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.gateway.conftest import PageClient
 from tests.support.gateway import Running, payment, request, running, sources
 from tests.support.gateway import provider as make_provider
 from tests.support.servers import ValkeyServer
@@ -16,23 +17,24 @@ PROMISED = (
 )  # fmt: skip
 
 
-async def test_health_and_readiness(gateway: Running) -> None:
-    assert (await gateway.get("/healthz")).status == 200
-    ready = await gateway.get("/readyz")
+async def test_health_and_readiness(pages: PageClient) -> None:
+    alive = await pages.get("/healthz")
+    assert (alive.status, await alive.json()) == (200, {"alive": True})
+    ready = await pages.get("/readyz")
     assert ready.status == 200
-    assert ready.json() == {"ready": True, "reason": None, "durability": "fsync", "proof": "reply"}
+    assert await ready.json() == {"ready": True, "reason": None, "durability": "fsync", "proof": "reply"}
 
 
-async def test_metrics(gateway: Running) -> None:
+async def test_metrics(gateway: Running, pages: PageClient) -> None:
     for status in (202, 200):
         assert (await gateway.post(payment())).status == status
     await gateway.exchange(request("/webhook", b"{}"))
     await gateway.exchange(request("/nowhere", b"{}"))
-    answer = await gateway.get("/metrics")
+    answer = await pages.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     names = {
         sample.name.removeprefix("webhook_gateway_")
-        for family in text_string_to_metric_families(answer.body.decode())
+        for family in text_string_to_metric_families(await answer.text())
         for sample in family.samples
     }
     assert names >= set(PROMISED)
@@ -71,7 +73,7 @@ async def test_openapi_has_every_source_and_every_answer(valkey: ValkeyServer, k
 
 
 class Page(HTMLParser):
-    """Every address that a browser would load, and whether the tags are balanced."""
+    """Collects every address that a browser would load, and checks that tags are balanced."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -87,12 +89,13 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
-async def test_the_page_loads_nothing_from_anywhere(gateway: Running) -> None:
-    answer = await gateway.get("/docs")
+async def test_the_page_loads_nothing_from_other_servers(pages: PageClient) -> None:
+    answer = await pages.get("/docs")
+    text = await answer.text()
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert "default-src 'none'" in answer.headers["content-security-policy"]
     page = Page()
-    page.feed(answer.body.decode())
+    page.feed(text)
     assert not page.loaded
     assert not page.open
-    assert "$" not in re.sub(r"&quot;\$ref&quot;", "", answer.body.decode())
+    assert "$" not in re.sub(r"&quot;\$ref&quot;", "", text)

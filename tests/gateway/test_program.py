@@ -134,7 +134,7 @@ async def test_logs_are_json_lines_without_secrets_or_bodies(
 
 
 @pytest.mark.parametrize("env", [{}, PROCESSES], ids=["alone", "processes"])
-async def test_sigterm_finishes_what_is_in_hand(
+async def test_sigterm_finishes_the_requests_under_way(
     private_valkey: ValkeyServer, key_prefix: str, programs: Programs, env: dict[str, str]
 ) -> None:
     last = payment(99)
@@ -145,7 +145,7 @@ async def test_sigterm_finishes_what_is_in_hand(
             await half_sent.send(sent[:-10])
             proxy.stall()
             posting = [asyncio.create_task(post(gateway, payment(number))) for number in range(20)]
-            await until(lambda: metric_is(gateway, "verified_total", 20), what="all requests are in hand")
+            await until(lambda: metric_is(gateway, "verified_total", 20), what="all requests are under way")
             gateway.signal(signal.SIGTERM)
             assert await idle.closed()
             proxy.resume()
@@ -162,7 +162,7 @@ async def metric_is(gateway: Gateway, name: str, value: float) -> bool:
     return await metric(gateway, name) == value
 
 
-async def test_what_does_not_finish_in_time_is_cut_off(
+async def test_requests_that_do_not_finish_in_time_are_cut_off(
     valkey: ValkeyServer, key_prefix: str, programs: Programs
 ) -> None:
     gateway = await programs.gateway(valkey.url, key_prefix, {"SHUTDOWN_TIMEOUT_S": "0.3"})

@@ -1,4 +1,4 @@
-"""What some senders ask for beyond the ordinary, over HTTP: batches, their own statuses, replays under new ids."""
+"""Unusual requests of some senders, over HTTP: batches, statuses of their own, replays under new ids."""
 
 import json
 
@@ -40,7 +40,7 @@ async def test_a_batch_is_published_item_by_item(
     assert all(json.loads(each.body)["id"] == each.event_id and each.body.decode() in body for each in kept)
 
 
-async def test_gocardless_is_told_498(valkey: ValkeyServer, key_prefix: str, redis: Redis, keys: Keys) -> None:
+async def test_gocardless_gets_498(valkey: ValkeyServer, key_prefix: str, redis: Redis, keys: Keys) -> None:
     async with running(valkey.url, key_prefix, providers=only(GOCARDLESS)) as gateway:
         assert (await post(gateway, GOCARDLESS.signed(GOCARDLESS.secrets[1]))).status == 498
     assert await redis.xlen(keys.events) == 0

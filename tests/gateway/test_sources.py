@@ -153,7 +153,7 @@ EVERY_PROBLEM = [
 ]
 
 
-def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
+def test_every_problem_is_reported_at_once(tmp_path: Path) -> None:
     (tmp_path / "empty").write_text("\n")
     (tmp_path / "bytes").write_bytes(b"\xff")
     (tmp_path / "large").write_bytes(b"x" * (FILE_BYTES_MAX + 1))
@@ -186,13 +186,13 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a", "0", "a_b-c", "a" * 64])
-def test_names_that_can_be_one(tmp_path: Path, name: str) -> None:
+def test_valid_source_names(tmp_path: Path, name: str) -> None:
     assert set(load(tmp_path, f'["{name}"]\nprovider = "hmac"\nsecrets = ["x"]')) == {name}
 
 
 @pytest.mark.parametrize("name", ["", "A", "a:b", "a b", "-a", "a" * 65, "é", "a\\n"])
 @pytest.mark.parametrize("setting", ["table", "namespace"])
-def test_names_that_cannot_be_one(tmp_path: Path, name: str, setting: str) -> None:
+def test_invalid_source_names(tmp_path: Path, name: str, setting: str) -> None:
     toml = f'["{name}"]\n' if setting == "table" else f'[a]\nnamespace = "{name}"\n'
     assert len(problems_of(tmp_path, toml + 'provider = "hmac"\nsecrets = ["x"]')) == 1
 
@@ -219,7 +219,7 @@ def test_nothing_in_the_file_causes_any_other_error(tmp_path_factory: pytest.Tem
         load(folder, text)
 
 
-def test_a_senders_own_settings_are_told_on_by_name(tmp_path: Path) -> None:
+def test_settings_of_one_provider_only_are_reported_by_name(tmp_path: Path) -> None:
     problems = problems_of(
         tmp_path,
         f"""
@@ -252,6 +252,6 @@ def test_a_senders_own_settings_are_told_on_by_name(tmp_path: Path) -> None:
         ('accounts = { shop = "x" }', "accounts: shop is not one of"),
     ],
 )
-def test_how_money_is_booked_is_checked_at_the_start(tmp_path: Path, setting: str, problem: str) -> None:
+def test_settings_of_the_ledger_are_checked_at_the_start(tmp_path: Path, setting: str, problem: str) -> None:
     (reported,) = problems_of(tmp_path, f'[a]\nprovider = "hmac"\nsecrets = ["x"]\n{setting}\n')
     assert reported.removeprefix("[a] ").startswith(problem)

@@ -1,4 +1,4 @@
-"""`Prefer: wait=N`: 201 is the truth or is not said, whatever becomes of the event, of Redis, or of the gateway."""
+"""`Prefer: wait=N`: 201 only after the commit, whatever happens to the event, to Redis, or to the gateway."""
 
 import asyncio
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from tests.support.servers import ValkeyServer
 from tests.support.wait import until
 
 LONG = {"Prefer": "wait=20"}
-"""Longer than a test waits for anything: an answer before that is not one to a timeout."""
+"""Longer than a test waits for anything, so that an earlier answer is not caused by a timeout."""
 
 
 @pytest.mark.parametrize(
@@ -30,12 +30,12 @@ LONG = {"Prefer": "wait=20"}
         (["wait=31"], 30), (["wait=99999999999999999999"], 30),
     ],
 )  # fmt: skip
-def test_what_is_asked_for_and_never_longer_than_the_limit(lines: list[str], wait_s: float) -> None:
+def test_the_requested_wait_is_read_and_limited(lines: list[str], wait_s: float) -> None:
     assert requested_wait_s(Headers([(b"Prefer", line.encode()) for line in lines]), 30) == wait_s
 
 
 async def published(redis: Redis, keys: Keys, number: int = 1) -> str:
-    """The marker of `payment(number)`, once it is in the stream."""
+    """Wait until `payment(number)` is in the stream; return its marker."""
     marker = keys.seen("default", f"tx_{number}:COMPLETED")
     await until(lambda: redis.exists(marker), what="the event is published")
     return marker
@@ -102,7 +102,7 @@ async def test_several_events_are_committed_when_the_last_one_is(
 
 
 @pytest.mark.parametrize("marker_becomes", [None, b"1-1"])
-async def test_never_201_for_a_marker_that_is_lost_or_anothers(
+async def test_never_201_for_a_marker_that_is_lost_or_overwritten(
     valkey: ValkeyServer, key_prefix: str, redis: Redis, keys: Keys, marker_becomes: bytes | None
 ) -> None:
     async with running(valkey.url, key_prefix, prefer_wait_s_max=0.2) as gateway:
@@ -148,8 +148,8 @@ async def test_202_at_once_where_too_many_wait(
     assert (await first).status == 201
 
 
-async def test_it_costs_nothing_when_nobody_waits(valkey: ValkeyServer, key_prefix: str) -> None:
-    """No look at any marker, no second connection, no task; and with the last one who waits the looking ends."""
+async def test_redis_is_not_polled_when_nobody_waits(valkey: ValkeyServer, key_prefix: str) -> None:
+    """No read of a marker, no second connection, no task; and polling ends with the last request that waits."""
     async with running(valkey.url, key_prefix, prefer_wait_s_max=0.05) as gateway:
         commits = gateway.gateway.commits
         assert (await gateway.post(payment(1))).status == 202

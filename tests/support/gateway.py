@@ -25,7 +25,7 @@ from tests.support.wait import TIMEOUT_S
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response as it came over the wire; header names in lower case."""
+    """A response as it was received; header names in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -36,7 +36,7 @@ class Answer:
 
 
 class Client:
-    """One connection. Nothing is added to what is sent."""
+    """One connection that sends exactly the bytes it is given."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -57,7 +57,7 @@ class Client:
         await self.writer.drain()
 
     async def answer(self, timeout_s: float = TIMEOUT_S) -> Answer:
-        """The next response."""
+        """Return the next response."""
         async with asyncio.timeout(timeout_s):
             head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
             status_line, *lines = head.split("\r\n")[:-2]
@@ -66,7 +66,7 @@ class Client:
         return Answer(int(status_line.split()[1]), headers, body)
 
     async def closed(self, timeout_s: float = TIMEOUT_S) -> bool:
-        """Waits until the other side has ended the connection; fails where it says something more."""
+        """Wait until the other side has ended the connection; fail where it sends anything more."""
         try:
             async with asyncio.timeout(timeout_s):
                 assert await self.reader.read(1) == b""
@@ -78,14 +78,14 @@ class Client:
 def request(
     path: str, body: bytes = b"", headers: Mapping[str, str] | None = None, *, method: str = "POST", raw: bytes = b""
 ) -> bytes:
-    """A whole request; `raw` are further header lines, as they are."""
+    """Return the bytes of a request; `raw` is further header lines, unchanged."""
     lines = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
     head = f"{method} {path} HTTP/1.1\r\nHost: gateway\r\nContent-Length: {len(body)}\r\n{lines}".encode()
     return head + raw + b"\r\n" + body
 
 
 def sources(**more: Provider) -> dict[str, Provider]:
-    """The sources `stripe` and `default`, as in tests.support.events, and more."""
+    """Return the sources `stripe` and `default`, as in tests.support.events, and more."""
     return {
         "stripe": provider("stripe", "stripe", STRIPE_SECRET),
         "default": provider("default", "hmac", HMAC_SECRET),
@@ -93,7 +93,7 @@ def sources(**more: Provider) -> dict[str, Provider]:
 
 
 def provider(source: str, name: str, *secrets: str, **settings: Any) -> Provider:
-    """One source of a listed provider."""
+    """Return one source of a listed provider."""
     kind = PROVIDERS[name]
     return kind(kind.Source.model_validate({"source": source, "provider": name, "secrets": list(secrets), **settings}))
 
@@ -110,7 +110,7 @@ class Running:
         return await Client.connect(self.port)
 
     async def exchange(self, data: bytes) -> Answer:
-        """One request on a connection of its own."""
+        """Send one request on a connection of its own; return the answer."""
         async with await self.client() as client:
             await client.send(data)
             return await client.answer()
@@ -122,7 +122,7 @@ class Running:
         return await self.exchange(request(path, method="GET"))
 
     def counted(self, name: str, **labels: str) -> float:
-        """The sum of a metric's samples with these labels."""
+        """Return the sum of a metric's samples with these labels."""
         families = text_string_to_metric_families(self.metrics.render().decode())
         return sum(
             sample.value
@@ -141,7 +141,7 @@ async def running(
     clock: Callable[[], datetime] = utc_now,
     **settings: Any,
 ) -> AsyncIterator[Running]:
-    """A gateway for the length of a block."""
+    """Serve a gateway for the length of a block."""
     values = {"redis_url": redis_url, "key_prefix": key_prefix, **settings}
     metrics = Metrics(multiprocess=False)
     gateway = Gateway(Settings(_env_file=None, **values), providers or sources(), metrics, clock)  # type: ignore[call-arg]
@@ -155,7 +155,7 @@ async def running(
 
 
 def payment(number: int = 1, **fields: Any) -> Signed:
-    """A signed delivery for the source `default`."""
+    """Return a signed delivery for the source `default`."""
     return signed_hmac(hmac_event(f"tx_{number}", **fields))
 
 
