@@ -24,6 +24,7 @@ TEXTS = sorted(
     for path in ((ROOT / folder).glob("*") if folder == "." else (ROOT / folder).rglob("*"))
     if path.is_file() and "__pycache__" not in path.parts and path.name not in (".env", ".git")
 )
+PAGES = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 
 FUNCTION_LINES_MAX = 70
 FILE_LINES_MAX = 300
@@ -212,11 +213,22 @@ def prose_of(page: Path) -> list[str]:
 
 
 def test_pages_are_narrow_and_the_readme_is_short() -> None:
-    pages = [*(ROOT / "docs").rglob("*.md"), ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
     readme = (ROOT / "README.md").read_text().splitlines()
     assert len(readme) <= README_LINES_MAX
     assert [line for line in readme if len(line) > PAGE_COLUMNS_MAX] == []
-    assert {place(page): line for page in pages for line in prose_of(page) if len(line) > PAGE_COLUMNS_MAX} == {}
+    assert {place(page): line for page in PAGES for line in prose_of(page) if len(line) > PAGE_COLUMNS_MAX} == {}
+
+
+def test_pages_name_files_that_exist() -> None:
+    pages = [page for page in PAGES if "uperseded by" not in page.read_text()[:300]]
+    named = {
+        (place(page), name)
+        for page in pages
+        for name in re.findall(r"`((?:\w+/)+\w+\.(?:py|lua|sql|md|toml|yaml))`", page.read_text())
+        if name.partition("/")[0] in (*ROOMS, "tests", "docs")
+    }
+    assert named
+    assert {pair for pair in named if not (ROOT / pair[1]).exists()} == set()
 
 
 def test_no_file_is_too_long() -> None:
