@@ -33,7 +33,7 @@ def make_application(routes: Routes, lifecycle: Lifecycle, metrics: Metrics) -> 
     for (method, path), handler in routes.items():
         application.router.add_route(method, path, handler, expect_handler=_expect_nothing)
     no_route = lifecycle.wrap(_no_route(routes, metrics))
-    application.router.add_route("*", "/{path:.*}", no_route, expect_handler=_expect_nothing)
+    application.router.add_route("*", r"/{path:[\s\S]*}", no_route, expect_handler=_expect_nothing)
     return application
 
 

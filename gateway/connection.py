@@ -189,6 +189,14 @@ class Connection(asyncio.Protocol, asyncio.Transport):
             self._timer = asyncio.get_running_loop().call_later(settings.headers_timeout_s, self._transport.abort)
         return True
 
+    def begin(self) -> None:
+        """A handler works on a request from now on. Bytes collected since the last answer were its body, no headers."""
+        self.is_handled = self.is_in_request = True
+        if self._head:
+            self._head.clear()
+        if self._timer is not None:
+            self._stop_timer()
+
     def _answered(self) -> None:
         self.is_handled = self.awaits_body = False
         self.is_in_request = self.is_last_request

@@ -24,7 +24,7 @@ class Lifecycle:
         """Note that a handler works on this request from now on."""
         connection = request.transport
         if isinstance(connection, Connection):
-            connection.is_handled = connection.is_in_request = True
+            connection.begin()
 
     def end(self, request: web.Request, response: web.StreamResponse) -> None:
         """End the connection with this answer where no further request can follow it."""

@@ -60,12 +60,15 @@ class Supervisor:
     def run(self) -> int:
         """Run until SIGTERM or SIGINT. Return 0 where every process has ended by itself without an error, else 1."""
         signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
-        while True:
-            self._start_due()
-            received = signal.sigtimedwait(_WATCHED, self._next_due_s())
-            self._collect(is_stopping=False)
-            if received is not None and received.si_signo in STOP_SIGNALS:
-                return self._stop()
+        try:
+            while True:
+                self._start_due()
+                received = signal.sigtimedwait(_WATCHED, self._next_due_s())
+                self._collect(is_stopping=False)
+                if received is not None and received.si_signo in STOP_SIGNALS:
+                    return self._stop()
+        finally:
+            os.close(self._pipe_write)  # the processes end then; at exit multiprocessing waits for them
 
     def _start_due(self) -> None:
         now_s = time.monotonic()

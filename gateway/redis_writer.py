@@ -99,7 +99,7 @@ class RedisWriter:
             if isinstance(error, OutOfMemoryError | ReadOnlyError):
                 self._withdraw_guarantee(f"Redis refuses to write: {error}")
             raise
-        except (RedisError, OSError, EOFError) as error:
+        except (RedisError, OSError, EOFError, RuntimeError) as error:  # RuntimeError: uvloop, for a closed connection
             await self._connection.disconnect(nowait=True)
             sentence = f"Redis cannot be reached, or did not answer: {str(error) or type(error).__name__}"
             self._withdraw_guarantee(sentence)

@@ -33,7 +33,10 @@ async def read_redis_server(redis: Redis) -> RedisServer:
     """Read INFO and, if the server allows it, CONFIG."""
     info: dict[str, Any] = await redis.info()
     config = await _read_config(redis)
-    waitaof = await redis.execute_command("COMMAND INFO", "WAITAOF")  # type: ignore[no-untyped-call]
+    try:
+        waitaof = await redis.execute_command("COMMAND INFO", "WAITAOF")  # type: ignore[no-untyped-call]
+    except ResponseError:  # the server forbids it
+        waitaof = []
     name = "valkey" if "valkey_version" in info else "redis"
     return RedisServer(
         version=f"{name} {info[f'{name}_version']}",

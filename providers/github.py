@@ -12,12 +12,13 @@ A body is JSON, or a form with `payload=<JSON>`, depending on the webhook's sett
 the event is then about itself.
 """
 
+import json
 from typing import Any, ClassVar
 from urllib.parse import parse_qs
 
-from providers.base import ParsedEvent, PayloadError, Request
+from providers.base import ParsedEvent, Request
 from providers.models import Model
-from providers.payload import digest_id, first_id, get_path, header_text, read_json
+from providers.payload import digest_id, first_id, get_path, header_text
 from providers.raw_body import RawBody, Scheme
 
 DELIVERY = "X-GitHub-Delivery"
@@ -60,8 +61,9 @@ class GitHub(RawBody):
 def _read(body: bytes) -> _Event:
     """Return the event of a JSON or form body, without any fields where it is unreadable."""
     try:
-        return read_json(_Event, parse_qs(body.decode())["payload"][0].encode() if body.startswith(FORM) else body)
-    except (PayloadError, ValueError, KeyError):
+        text = parse_qs(body.decode())["payload"][0] if body.startswith(FORM) else body.decode()
+        return _Event.model_validate(json.loads(text))  # pydantic's own JSON reader refuses lone surrogates
+    except (ValueError, KeyError, RecursionError):
         return _Event()
 
 

@@ -4,7 +4,9 @@ The gateway reads `AnyEvent`, which accepts every type of event. The facts are r
 amounts to their types.
 """
 
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import Field
 
 from providers.facts import UnreadableError
 from providers.models import Currency, Id, MinorUnits, Model
@@ -34,7 +36,8 @@ class Payment(Model):
     amount: MinorUnits
     currency: Currency
     status: str | None = None
-    captured: bool | None = None
+    captured: Annotated[bool, Field(strict=False)] | None = None
+    """Documented as a boolean, and as "1" in subscription.charged."""
 
 
 class Refund(Model):

@@ -4,7 +4,9 @@ The gateway reads `AnyEvent`, which accepts every type of event. The facts are r
 like, which hold amounts to their types.
 """
 
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import Field
 
 from providers.models import Currency, Id, MinorUnits, Model
 
@@ -105,7 +107,7 @@ class Charge(Money):
 
     amount_captured: MinorUnits | None = None
     amount_refunded: MinorUnits = 0
-    captured: bool = True
+    captured: Annotated[bool, Field(strict=False)] = True
     refunds: Refunds | None = None
     payment_method_details: PaymentMethodDetails | None = None
 

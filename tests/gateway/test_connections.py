@@ -130,3 +130,25 @@ async def test_no_answer_names_the_versions_of_python_and_aiohttp(gateway: Runni
     ):
         answer = await gateway.exchange(sent)
         assert not {"python", "aiohttp"} & set(str(answer.headers).lower().replace("/", " ").split())
+
+
+async def test_a_request_cut_within_its_last_line_end_may_wait_longer_than_headers_may(
+    valkey: ValkeyServer, key_prefix: str
+) -> None:
+    first, second = payment(1), payment(2)
+    pipelined = request(first.path, first.body, first.headers) + request(second.path, second.body, second.headers)
+    cut = pipelined.index(b"\r\n\r\n", len(request(first.path, first.body, first.headers))) + 3
+    async with running(valkey.url, key_prefix, headers_timeout_s=0.3) as gateway, await gateway.client() as client:
+        await client.send(pipelined[:cut])
+        assert (await client.answer()).status == 202
+        await client.send(pipelined[cut:])
+        assert (await client.answer()).status == 202
+        for _ in range(10):  # longer than headers_timeout_s
+            await until_next_drip()
+        await client.send(request(first.path, first.body, first.headers))
+        assert (await client.answer()).status == 200
+
+
+async def test_a_path_with_a_line_feed_is_an_unknown_path(gateway: Running) -> None:
+    answer = await gateway.exchange(b"GET /a%0Ab HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert (answer.status, answer.headers["content-type"]) == (404, PROBLEM)

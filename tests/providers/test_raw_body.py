@@ -222,6 +222,12 @@ async def test_githubs_older_header_is_never_enough() -> None:
             await case.source().verify(Signed([(b"X-Hub-Signature", value)], signed.body).request())
 
 
+async def test_a_lone_surrogate_in_another_part_hides_nothing_of_githubs_event() -> None:
+    body = json.dumps({**CASES["github"].event("x"), "note": "\ud800"})
+    event = await event_of("github", body, X_GitHub_Event="sponsorship")
+    assert (event.type, event.resource) == ("sponsorship.created", "S_1")
+
+
 async def test_githubs_body_may_be_a_form() -> None:
     form = "payload=" + quote(json.dumps(CASES["github"].event("x")))
     event = await event_of("github", form, X_GitHub_Event="sponsorship")

@@ -29,6 +29,13 @@ def test_all_events_about_a_capture_report_the_same_fact(type_: str) -> None:
     assert list(read(type_, payment=PAYMENT)) == [Fact("captured", 1000, "INR", "pay_1")]
 
 
+@pytest.mark.parametrize("captured", ["1", "true", 1])
+def test_the_flag_of_a_capture_may_be_text(captured: object) -> None:
+    assert list(read("payment.captured", payment={**PAYMENT, "captured": captured})) == [
+        Fact("captured", 1000, "INR", "pay_1")
+    ]
+
+
 @pytest.mark.parametrize("type_", PAID)
 @pytest.mark.parametrize("members", [{}, {"payment": {**PAYMENT, "status": "authorized"}}])
 def test_a_paid_order_without_a_captured_payment_moves_nothing(type_: str, members: dict[str, Any]) -> None:
