@@ -15,10 +15,15 @@ def main(argv: list[str]) -> int:
     """Run one command and return its exit code."""
     arguments = cli.parse(argv)
     try:
-        settings = load_settings(Settings)
+        # `make status` must show what runs, also while .env has a mistake.
+        settings = load_settings(Settings, warn=_warn if arguments.command == "status" else None)
     except SettingsError as error:
         return fail(f"{error}", SETTINGS_EXIT_CODE)
     return cli.main(arguments, settings)
+
+
+def _warn(problems: SettingsError) -> None:
+    sys.stderr.write(f"{problems}\n")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ A setting is an environment variable, else a line of `.env`, else a line of `sta
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -19,6 +19,9 @@ ENV_FILE = Path(".env")
 
 SETTINGS_EXIT_CODE = 2
 """The exit code of every program whose settings cannot be used."""
+
+HEADING = "The settings cannot be used, so nothing was done:"
+WARNING_HEADING = "Some settings cannot be used and are ignored:"
 
 _REFERENCE = re.compile(r"\$\{(\w+)\}")
 
@@ -40,27 +43,47 @@ class ProgramSettings(BaseSettings):
 class SettingsError(Exception):
     """The settings cannot be used. The message has a line for each problem, and no value, which may be a secret."""
 
-    def __init__(self, problems: Sequence[str]) -> None:
+    def __init__(self, problems: Sequence[str], heading: str = HEADING) -> None:
         lines = (f"  - {problem}" for problem in problems)
-        super().__init__("\n".join(["The settings cannot be used, so nothing was started:", *lines]))
+        super().__init__("\n".join([heading, *lines]))
 
 
 Program = TypeVar("Program", bound=ProgramSettings)
 
 
-def load_settings(kind: type[Program], files: Sequence[Path] | None = None) -> Program:
+def load_settings(
+    kind: type[Program], files: Sequence[Path] | None = None, warn: Callable[[SettingsError], None] | None = None
+) -> Program:
     """Return a program's settings. `files` are read where the environment has no value; later ones win.
 
-    Raises SettingsError, with every problem at once: wrong values, and names in `.env` that are misspelt.
+    Raises SettingsError, with every problem at once: wrong values, and names in `.env` that are misspelt. A command
+    that must work nevertheless passes `warn`, which gets the problems; the settings in question have their defaults.
     """
+    files = env_files() if files is None else files
     problems = misspelt_names(dotenv_values(ENV_FILE, interpolate=False), _names_in_sources_file())
     try:
-        settings = kind(_env_file=env_files() if files is None else files)  # type: ignore[call-arg]
+        settings = kind(_env_file=files)  # type: ignore[call-arg]
     except ValidationError as error:
-        raise SettingsError([*problems, *describe_problems(error)]) from None
+        problems += describe_problems(error)
+        usable = _with_defaults(kind, files, error) if warn else None
+        if usable is None:
+            raise SettingsError(problems) from None
+        settings = usable
     if problems:
-        raise SettingsError(problems)
+        if warn is None:
+            raise SettingsError(problems)
+        warn(SettingsError(problems, WARNING_HEADING))
     return settings
+
+
+def _with_defaults(kind: type[Program], files: Sequence[Path], error: ValidationError) -> Program | None:
+    """Return the settings with the default in place of each wrong value; None if one has no default."""
+    wrong = {str(each["loc"][0]) for each in error.errors() if each["loc"]} & set(kind.model_fields)
+    defaults = {name: kind.model_fields[name].get_default() for name in wrong}
+    try:
+        return kind(_env_file=files, **defaults)  # type: ignore[call-arg]
+    except ValidationError:
+        return None
 
 
 class _Places(ProgramSettings):

@@ -22,12 +22,15 @@ DEMO_TIMES = 25
 DEMO_TIMES_MAX = 1000
 """How often `demo` delivers each event, by default and at most."""
 
+ALWAYS_POSSIBLE = ("down", "status", "logs")
+"""They only warn of a mistake in .env, because what runs must stay visible and be stoppable."""
+
 
 def main(argv: list[str]) -> int:
     """Run one command and return its exit code."""
     arguments = _parser().parse_args(argv)
     try:
-        settings = load_settings(Settings, [ENV_FILE])
+        settings = load_settings(Settings, [ENV_FILE], _warn if arguments.command in ALWAYS_POSSIBLE else None)
         if arguments.command == "up" and (added := dotenv_file.complete(ENV_FILE)):
             show.say(f"Wrote random secrets to .env: {', '.join(added)}.")
             settings = load_settings(Settings, [ENV_FILE])
@@ -41,6 +44,10 @@ def main(argv: list[str]) -> int:
     except StackError as error:
         show.complain(f"{error}")
         return 1
+
+
+def _warn(problems: SettingsError) -> None:
+    show.complain(f"{problems}")
 
 
 def choose(settings: Settings, environ: Mapping[str, str]) -> Stack:
@@ -141,7 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("up", help="start what does not run, wait until it answers")
     commands.add_parser("down", help="stop everything, keep the data")
     scale = commands.add_parser("scale", help="run N workers")
-    scale.add_argument("processes", type=_processes, metavar="N")
+    scale.add_argument("processes", type=_whole_number(0, CONSUMERS_MAX), metavar="N")
     status = commands.add_parser("status", help="what runs, lag, pending, dead")
     status.add_argument("--json", action="store_true")
     log = commands.add_parser("logs", help="what every program wrote")
@@ -152,23 +159,26 @@ def _parser() -> argparse.ArgumentParser:
     demonstration = commands.add_parser("demo", help="send signed sample events, kill workers, show what became of it")
     demonstration.add_argument("--json", action="store_true")
     demonstration.add_argument("--conflict", action="store_true", help="with a payment whose events contradict it")
-    demonstration.add_argument("--times", type=_times, default=DEMO_TIMES, help="deliveries of each event")
+    demonstration.add_argument(
+        "--times", type=_whole_number(1, DEMO_TIMES_MAX), default=DEMO_TIMES, help="deliveries of each event"
+    )
     commands.add_parser("supervise", help="what `up` starts in the background")
     return parser
 
 
-def _times(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= DEMO_TIMES_MAX:
-        raise argparse.ArgumentTypeError(f"{number} is not 1 to {DEMO_TIMES_MAX}")
-    return number
+def _whole_number(least: int, most: int) -> Callable[[str], int]:
+    """Return what argparse converts an argument with."""
 
+    def convert(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number") from None
+        if not least <= number <= most:
+            raise argparse.ArgumentTypeError(f"{number} is not {least} to {most}")
+        return number
 
-def _processes(text: str) -> int:
-    number = int(text)
-    if not 0 <= number <= CONSUMERS_MAX:
-        raise argparse.ArgumentTypeError(f"{number} is not 0 to {CONSUMERS_MAX}")
-    return number
+    return convert
 
 
 if __name__ == "__main__":

@@ -106,7 +106,7 @@ def test_every_problem_is_one_plain_sentence_without_the_value(monkeypatch: pyte
     with pytest.raises(SettingsError) as raised:
         load_settings(Example)
     assert str(raised.value).splitlines() == [
-        "The settings cannot be used, so nothing was started:",
+        "The settings cannot be used, so nothing was done:",
         "  - REDIS_URL: it does not begin with redis:// or rediss:// or unix://",
         "  - DATABASE_URL: it is not set, and no running stack has set it: `make up` starts one",
         "  - BATCH_SIZE: it is more than 10",
@@ -170,6 +170,24 @@ def test_other_names_in_dotenv_are_left_alone(name: str) -> None:
     assert misspelt_names({name: "1"}, {"SHOP_SECRET"}) == []
 
 
+def test_a_command_that_must_work_gets_the_problems_and_the_defaults(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / ".env").write_text("REDIS_ULR=1\nBUSY_DELAY=2\n")
+    monkeypatch.setenv("BATCH_SIZE", "11")
+    warnings: list[SettingsError] = []
+    settings = load_settings(Example, warn=warnings.append)
+    assert (settings.batch_size, settings.busy_delay) == (5, 2)
+    assert [str(warning).splitlines() for warning in warnings] == [[
+        "Some settings cannot be used and are ignored:",
+        "  - REDIS_ULR is not a setting; did you mean REDIS_URL?",
+        "  - BATCH_SIZE: it is more than 10",
+    ]]  # fmt: skip
+    monkeypatch.delenv("DATABASE_URL")
+    with pytest.raises(SettingsError, match=r"so nothing was done:.*\n.*\n  - DATABASE_URL: it is not set"):
+        load_settings(Example, warn=warnings.append)
+
+
 def test_a_secret_with_a_name_like_that_of_another_is_left_alone() -> None:
     secrets = {"SHOP_EU_SECRET", "SHOP_UK_SECRET"}
     assert misspelt_names({"SHOP_EU_SECRET": "1", "SHOP_UK_SECRET": "1", "SHOP_US_SECRET": "1"}, secrets) == []
@@ -184,7 +202,7 @@ def test_the_sources_file_is_looked_for_where_the_settings_say(folder: Path) -> 
 
 @pytest.mark.parametrize(
     ("module", "arguments"),
-    [("gateway", []), ("consumers", []), ("operations", ["status"]), ("sql", ["status"]), ("stack", ["status"])],
+    [("gateway", []), ("consumers", []), ("operations", ["dead"]), ("sql", ["status"]), ("stack", ["scale", "2"])],
     ids=str,
 )
 async def test_every_program_refuses_a_misspelt_setting(programs: Programs, module: str, arguments: list[str]) -> None:
@@ -192,7 +210,7 @@ async def test_every_program_refuses_a_misspelt_setting(programs: Programs, modu
     (programs.folder / ".env").write_text("CONSUMERS_METRIC_PORT=0\nAUDIT_TIMEOUTS=1\n")
     code, output, errors = await programs.run(module, {}, *arguments)
     assert (code, output) == (2, "")
-    assert errors.startswith("The settings cannot be used, so nothing was started:\n")
+    assert errors.startswith("The settings cannot be used, so nothing was done:\n")
     assert "CONSUMERS_METRIC_PORT is not a setting; did you mean CONSUMERS_METRICS_PORT?" in errors
     assert "AUDIT_TIMEOUTS is not a setting; did you mean AUDIT_TIMEOUT_S?" in errors
     assert "Traceback" not in errors
