@@ -34,7 +34,7 @@ class Settings(ProgramSettings):
     """The certificate chain for HTTPS, a PEM file; with GATEWAY_TLS_KEY. TLS 1.2 or later. Unset: plain HTTP."""
 
     gateway_tls_key: Path | None = None
-    """The private key of that certificate, a PEM file without a password."""
+    """The private key of that certificate, a PEM file without a password. `make up` in Docker Compose refuses both."""
 
     gateway_access_log: bool = False
     """Whether every answered request is logged: method, path, status, bytes, seconds, client."""

@@ -47,6 +47,12 @@ class Compose(Stack):
 
     @override
     def up(self) -> bool:
+        if self._settings.gateway_scheme == "https":
+            raise StackError(
+                "GATEWAY_TLS_CERT is set, and in Docker Compose the gateway serves plain HTTP only; nothing was "
+                "started. Remove GATEWAY_TLS_CERT and GATEWAY_TLS_KEY and put a proxy in front (docs/deploying.md), or "
+                "set STACK=embedded."
+            )
         self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         before = self._containers()
         if not any(container.runs for container in before):

@@ -68,7 +68,7 @@ class Plan:
         """The address of the gateway, as seen from this host."""
         host = self.settings.gateway_host
         shown = HOST if host in ("0.0.0.0", "::", "") else f"[{host}]" if ":" in host else host  # noqa: S104
-        return f"http://{shown}:{self.ports.gateway}"
+        return f"{self.settings.gateway_scheme}://{shown}:{self.ports.gateway}"
 
     @property
     def environment(self) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import json
+import ssl
 import time
 from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass
@@ -128,8 +129,7 @@ async def workers_answer(port: int, pids: Collection[int]) -> str:
 
 def ask(url: str, path: str = "/readyz") -> tuple[int, str]:
     """Return the status and text of a page; 0 and the reason without an answer. Ignores proxy settings."""
-    address = urlsplit(url)
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=ANSWER_TIMEOUT_S)
+    connection = _connection(url)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
@@ -138,3 +138,16 @@ def ask(url: str, path: str = "/readyz") -> tuple[int, str]:
         return 0, str(error) or type(error).__name__
     finally:
         connection.close()
+
+
+def _connection(url: str) -> http.client.HTTPConnection:
+    address = urlsplit(url)
+    host = address.hostname or ""
+    if address.scheme != "https":
+        return http.client.HTTPConnection(host, address.port, timeout=ANSWER_TIMEOUT_S)
+    # The certificate is not verified: the gateway is our own, on this host, and its certificate is self-signed or for
+    # the public address.
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return http.client.HTTPSConnection(host, address.port, timeout=ANSWER_TIMEOUT_S, context=context)

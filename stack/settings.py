@@ -30,6 +30,12 @@ class Settings(ProgramSettings):
     gateway_port: Annotated[int, Field(ge=1, le=65_535)] | None = None
     """The gateway's port; unset: 8080, or a free one that `make up` chooses and remembers in DATA_DIR."""
 
+    gateway_tls_cert: Path | None = None
+    """The certificate chain for HTTPS, a PEM file; with GATEWAY_TLS_KEY. TLS 1.2 or later. Unset: plain HTTP."""
+
+    gateway_tls_key: Path | None = None
+    """The private key of that certificate, a PEM file without a password. `make up` in Docker Compose refuses both."""
+
     consumers_metrics_port: Annotated[int, Field(ge=0, le=65_535)] | None = None
     """The port of the workers' /metrics and /healthz, shared by all of a host; 0: none; unset: 9100 if free."""
 
@@ -66,7 +72,8 @@ class Settings(ProgramSettings):
     @property
     def digest(self) -> str:
         """A digest of all that a running stack was started with; `make up` restarts it when this changes."""
-        files = [ENV_FILE, self.sources_file, Path("requirements.lock"), *self._handlers_code()]
+        tls = [file for file in (self.gateway_tls_cert, self.gateway_tls_key) if file]
+        files = [ENV_FILE, self.sources_file, Path("requirements.lock"), *tls, *self._handlers_code()]
         return state.settings_digest(files, (self.handlers, str(self.handlers_folder)))
 
     def _handlers_code(self) -> list[Path]:
@@ -75,6 +82,11 @@ class Settings(ProgramSettings):
             return []
         name = self.handlers.partition(":")[0].partition(".")[0]
         return [self.handlers_folder / f"{name}.py", *sorted((self.handlers_folder / name).rglob("*.py"))]
+
+    @property
+    def gateway_scheme(self) -> Literal["http", "https"]:
+        """The scheme of the gateway's address."""
+        return "https" if self.gateway_tls_cert else "http"
 
     @property
     def ports_asked_for(self) -> dict[str, int | None]:

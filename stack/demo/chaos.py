@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from stack import ready
 from stack.base import Stack, StackError
@@ -39,7 +40,7 @@ def second_gateway(environment: Mapping[str, str]) -> Iterator[str]:
     argv = launched(log, signal.SIGTERM, [sys.executable, "-m", "gateway"])
     gateway = subprocess.Popen(argv, env={**environment, **settings}, stdin=subprocess.DEVNULL)  # noqa: S603 -- ourselves
     try:
-        url = f"http://{HOST}:{port}"
+        url = f"{urlsplit(environment['GATEWAY_URL']).scheme}://{HOST}:{port}"
 
         async def answers() -> str:
             if gateway.poll() is not None:

@@ -82,6 +82,13 @@ def test_a_worker_is_killed_from_inside_so_that_the_engine_restarts_it(tmp_path:
         _ = Given(tmp_path, []).workers_wanted
 
 
+def test_up_refuses_tls_before_anything_starts_and_says_what_to_do(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path / "data", gateway_tls_cert=Path("a.crt"), gateway_tls_key=Path("a.key"))
+    with pytest.raises(StackError, match="serves plain HTTP only; nothing was started"):
+        Compose(settings, {}).up()
+    assert not settings.data_dir.exists()
+
+
 def test_without_docker_the_error_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(StackError, match="there is no `docker` here"):

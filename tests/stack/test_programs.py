@@ -65,3 +65,12 @@ def test_a_change_of_the_handlers_or_their_code_changes_the_digest(tmp_path: Pat
     assert len(digests) == 5
     (folder / "another.py").write_text("")
     assert Settings(handlers_folder=folder, handlers="credits.more:handlers").digest in digests
+
+
+def test_a_renewed_certificate_changes_the_digest(tmp_path: Path) -> None:
+    certificate, key = tmp_path / "a.crt", tmp_path / "a.key"
+    digests = {Settings().digest}
+    for text in ("old", "new"):
+        certificate.write_text(text)
+        digests.add(Settings(gateway_tls_cert=certificate, gateway_tls_key=key).digest)
+    assert len(digests) == 3

@@ -3,15 +3,19 @@
 import json
 import os
 import signal
+import ssl
 import subprocess
+import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from stack.ports import HOST
 from stack.state import read
 from tests.support.checkout import PROGRAMS, Checkout
+from tests.support.tls import write_certificate
 from tests.support.wait import until_sync
 
 
@@ -52,6 +56,51 @@ def test_up_scale_and_down(checkout: Checkout) -> None:
     until_sync(lambda: not any(map(_lives, {*running, manager or 0})), what="nothing is left running")
     assert "Nothing ran" in checkout.run("down")
     assert "Nothing runs" in checkout.run("status", code=1)
+
+
+def test_up_with_tls_prints_an_https_address_that_answers(checkout: Checkout) -> None:
+    checkout.environ |= write_certificate(checkout.folder)
+    url = f"https://localhost:{checkout.environ['GATEWAY_PORT']}"
+    assert f"Webhooks go to {url.replace('localhost', HOST)}/webhooks/<source>" in checkout.run("up")
+    environment = (checkout.data_dir / "stack.env").read_text().splitlines()
+    assert f"GATEWAY_URL={url.replace('localhost', HOST)}" in environment
+    trusted = ssl.create_default_context(cafile=checkout.environ["GATEWAY_TLS_CERT"])
+    with urllib.request.urlopen(f"{url}/healthz", context=trusted) as answer:
+        assert answer.status == 200
+    assert "Everything ran already" in checkout.run("up")
+    report = json.loads(checkout.run("demo", "--times", "1", "--json"))
+    assert report["passed"]
+    assert report["sent"] == report["accepted"] == report["committed"]
+
+
+def test_with_a_mistake_in_dotenv_the_stack_can_be_seen_and_stopped_but_not_changed(checkout: Checkout) -> None:
+    checkout.run("up")
+    before = checkout.processes()
+    with (checkout.folder / ".env").open("a") as file:
+        file.write("GATEWAY_PROT=1\nUP_TIMEOUT_S=soon\n")
+    problems = "  - GATEWAY_PROT is not a setting; did you mean GATEWAY_PORT?\n  - UP_TIMEOUT_S: it is not a number\n"
+    for command in (["up"], ["scale", "2"], ["exec", "true"], ["demo"]):
+        assert checkout.run(*command, code=2) == f"The settings cannot be used, so nothing was done:\n{problems}"
+    assert checkout.processes() == before
+
+    warning = f"Some settings cannot be used and are ignored:\n{problems}"
+    status = checkout.run("status")
+    assert warning in status
+    assert all(name in status for name in PROGRAMS)
+    logs = checkout.run("logs", "--no-follow")
+    assert warning in logs
+    assert "gateway" in logs.replace(warning, "")
+    down = checkout.run("down")
+    assert warning in down
+    assert "data is kept" in down
+    assert "Nothing runs" in checkout.run("status", code=1)
+
+
+@pytest.mark.parametrize(
+    ("number", "problem"), [("x", "'x' is not a whole number"), ("257", "257 is not 0 to 256")], ids=str
+)
+def test_a_wrong_number_of_workers_is_named_in_plain_words(tmp_path: Path, number: str, problem: str) -> None:
+    assert f"argument N: {problem}\n" in Checkout(tmp_path).run("scale", number, code=2)
 
 
 def test_two_stacks_started_at_once_choose_different_ports(tmp_path: Path) -> None:
