@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contract.event import Event
 from contract.facts import Fact, Kind
 from providers.facts import ExtractFacts
-from providers.paddle.models import Adjustment, PaddleEvent, Transaction
+from providers.paddle.models import Adjustment, AdjustmentEvent, TransactionEvent
 
 
 def extract_facts(event: Event) -> Sequence[Fact]:
@@ -23,7 +23,7 @@ def _transaction(kind: Kind) -> ExtractFacts:
     """Return the amount. A transaction is captured once and in full, so its capture is named after it."""
 
     def extract(event: Event) -> Sequence[Fact]:
-        data = PaddleEvent[Transaction].model_validate_json(event.body).data
+        data = TransactionEvent.model_validate_json(event.body).data
         object_ = data.id if kind == "captured" else ""
         return [Fact(kind, data.details.totals.grand_total, data.currency_code, object_)]
 
@@ -35,7 +35,7 @@ def _adjustment(event: Event) -> Sequence[Fact]:
 
     A credit lowers what is due, or goes to the customer's balance at Paddle; the seller's money does not move.
     """
-    adjustment = PaddleEvent[Adjustment].model_validate_json(event.body).data
+    adjustment = AdjustmentEvent.model_validate_json(event.body).data
     action, status = adjustment.action, adjustment.status
     if (action, status) in _REFUNDS:
         return _facts(adjustment, adjustment.id, _REFUNDS[action, status])

@@ -87,3 +87,8 @@ class Adjustment(Model):
     transaction_id: TransactionId
     currency_code: Currency
     totals: Totals
+
+
+# Named once, because pydantic looks a parametrised model up whenever it is written with brackets.
+AdjustmentEvent = PaddleEvent[Adjustment]
+TransactionEvent = PaddleEvent[Transaction]

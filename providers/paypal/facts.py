@@ -16,7 +16,16 @@ from contract.facts import Fact, Kind
 from contract.money import minor_units
 from providers.facts import ExtractFacts
 from providers.models import loads_decimal
-from providers.paypal.models import Dispute, Money, Order, Payment, PayPalEvent, Refund, ResourceT
+from providers.paypal.models import (
+    DisputeEvent,
+    Money,
+    OrderEvent,
+    Payment,
+    PaymentEvent,
+    PayPalEvent,
+    RefundEvent,
+    ResourceT,
+)
 
 
 def extract_facts(event: Event) -> Sequence[Fact]:
@@ -39,7 +48,7 @@ def _capture_fact(kind: Kind, capture: Payment) -> Fact:
 
 
 def _payment(kind: Kind) -> ExtractFacts:
-    return lambda event: [_capture_fact(kind, _resource(event, PayPalEvent[Payment]))]
+    return lambda event: [_capture_fact(kind, _resource(event, PaymentEvent))]
 
 
 _AUTHORIZED: Mapping[str, Kind] = {"PENDING": "pending", "DENIED": "failed"}
@@ -47,7 +56,7 @@ _AUTHORIZED: Mapping[str, Kind] = {"PENDING": "pending", "DENIED": "failed"}
 
 def _authorization(event: Event) -> Sequence[Fact]:
     """Return what the status says. An authorization that PayPal is still reviewing can be denied later."""
-    authorization = _resource(event, PayPalEvent[Payment])
+    authorization = _resource(event, PaymentEvent)
     return [_fact(_AUTHORIZED.get(authorization.status.upper(), "authorized"), authorization.amount)]
 
 
@@ -57,7 +66,7 @@ def _refund(event: Event) -> Sequence[Fact]:
     A reversal is PayPal taking the money back, for a chargeback or a dispute. It is a refund that the merchant did not
     make, and the only transfer of money for a dispute.
     """
-    refund = _resource(event, PayPalEvent[Refund])
+    refund = _resource(event, RefundEvent)
     status = refund.status.upper()
     if status == "PENDING":
         return []
@@ -83,7 +92,7 @@ def _order(event: Event) -> Sequence[Fact]:
     Nothing is reported before the order is captured: what is paid in the end is booked with the capture, so a row of
     the order would stay pending for ever.
     """
-    order = _resource(event, PayPalEvent[Order])
+    order = _resource(event, OrderEvent)
     captures = [each for each in order.captures if each.id == event.resource]
     kinds = ((_CAPTURED.get(each.status.upper()), each) for each in captures)
     return [_capture_fact(kind, each) for kind, each in kinds if kind]
@@ -102,7 +111,7 @@ _RESOLVED: Mapping[str, Kind] = {
 
 def _dispute(event: Event) -> Sequence[Fact]:
     """Return whether the dispute is open or how it ended. Refunds and reversals report the money."""
-    dispute = _resource(event, PayPalEvent[Dispute])
+    dispute = _resource(event, DisputeEvent)
     resolved = event.type == "CUSTOMER.DISPUTE.RESOLVED" or dispute.status == "RESOLVED"
     kind = _RESOLVED.get(dispute.dispute_outcome.outcome_code) if resolved else "dispute_opened"
     return [_fact(kind, dispute.dispute_amount, dispute.dispute_id)] if kind else []

@@ -126,3 +126,10 @@ class Dispute(Model):
     dispute_amount: Money
     status: str = ""
     dispute_outcome: Outcome = Outcome()
+
+
+# Named once, because pydantic looks a parametrised model up whenever it is written with brackets.
+DisputeEvent = PayPalEvent[Dispute]
+OrderEvent = PayPalEvent[Order]
+PaymentEvent = PayPalEvent[Payment]
+RefundEvent = PayPalEvent[Refund]

@@ -12,7 +12,7 @@ from contract.event import Event
 from contract.facts import Fact, Kind
 from contract.money import minor_units
 from providers.facts import ExtractFacts, UnreadableError
-from providers.paystack.models import Charge, Dispute, PaystackEvent, Refund
+from providers.paystack.models import ChargeEvent, Dispute, DisputeEvent, RefundEvent
 
 
 def extract_facts(event: Event) -> Sequence[Fact]:
@@ -27,7 +27,7 @@ def _fact(kind: Kind, hundredths: int, currency: str, object_: str = "") -> Fact
 
 def _charge(event: Event) -> Sequence[Fact]:
     """Return the capture, named by the unique reference of its transaction, which succeeds only once."""
-    charge = PaystackEvent[Charge].model_validate_json(event.body).data
+    charge = ChargeEvent.model_validate_json(event.body).data
     captured = _fact("captured", charge.amount, charge.currency, charge.reference)
     requested = charge.requested_amount
     if requested is None or requested <= charge.amount:
@@ -37,19 +37,19 @@ def _charge(event: Event) -> Sequence[Fact]:
 
 def _refund(kind: Kind) -> ExtractFacts:
     def extract(event: Event) -> Sequence[Fact]:
-        refund = PaystackEvent[Refund].model_validate_json(event.body).data
+        refund = RefundEvent.model_validate_json(event.body).data
         return [_fact(kind, refund.amount, refund.currency, refund.refund_reference)]
 
     return extract
 
 
 def _dispute_opened(event: Event) -> Sequence[Fact]:
-    return [_dispute_fact("dispute_opened", PaystackEvent[Dispute].model_validate_json(event.body).data)]
+    return [_dispute_fact("dispute_opened", DisputeEvent.model_validate_json(event.body).data)]
 
 
 def _dispute_resolved(event: Event) -> Sequence[Fact]:
     """Return the outcome only. An accepted dispute is paid by a refund, which has events of its own."""
-    dispute = PaystackEvent[Dispute].model_validate_json(event.body).data
+    dispute = DisputeEvent.model_validate_json(event.body).data
     kind = _RESOLUTIONS.get(dispute.resolution or "")
     return [_dispute_fact(kind, dispute)] if kind else []
 

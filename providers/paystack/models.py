@@ -92,3 +92,9 @@ class Dispute(Model):
     currency: Currency | None = None
     resolution: str | None = None
     transaction: DisputedTransaction = DisputedTransaction()
+
+
+# Named once, because pydantic looks a parametrised model up whenever it is written with brackets.
+ChargeEvent = PaystackEvent[Charge]
+DisputeEvent = PaystackEvent[Dispute]
+RefundEvent = PaystackEvent[Refund]

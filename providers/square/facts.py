@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contract.event import Event
 from contract.facts import Fact, Kind
 from providers.facts import ExtractFacts
-from providers.square.models import DisputeObject, Money, PaymentObject, RefundObject, SquareEvent
+from providers.square.models import DisputeEvent, Money, PaymentEvent, RefundEvent
 
 
 def extract_facts(event: Event) -> Sequence[Fact]:
@@ -32,7 +32,7 @@ _PROGRESS: dict[str, Kind] = {
 
 
 def _payment(event: Event) -> Sequence[Fact]:
-    payment = SquareEvent[PaymentObject].model_validate_json(event.body).data.object.payment
+    payment = PaymentEvent.model_validate_json(event.body).data.object.payment
     kind = _PROGRESS.get(payment.status)
     facts = [_fact(kind, payment.total)] if kind else []
     if payment.status == "COMPLETED":
@@ -44,7 +44,7 @@ def _payment(event: Event) -> Sequence[Fact]:
 
 def _refund(event: Event) -> Sequence[Fact]:
     """Return nothing for a refund that is PENDING or REJECTED: without approval it moved no money."""
-    refund = SquareEvent[RefundObject].model_validate_json(event.body).data.object.refund
+    refund = RefundEvent.model_validate_json(event.body).data.object.refund
     kind = _REFUNDS.get(refund.status or "")
     return [_fact(kind, refund.amount_money, refund.id)] if kind else []
 
@@ -53,7 +53,7 @@ _REFUNDS: dict[str, Kind] = {"COMPLETED": "refunded", "FAILED": "refund_failed"}
 
 
 def _dispute(event: Event) -> Sequence[Fact]:
-    dispute = SquareEvent[DisputeObject].model_validate_json(event.body).data.object.dispute
+    dispute = DisputeEvent.model_validate_json(event.body).data.object.dispute
     return [_fact(kind, dispute.amount_money, dispute.id) for kind in _DISPUTES.get(dispute.state, ())]
 
 

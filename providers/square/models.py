@@ -94,3 +94,9 @@ class DisputeObject(Model):
     """The object of a dispute's event."""
 
     dispute: Dispute
+
+
+# Named once, because pydantic looks a parametrised model up whenever it is written with brackets.
+DisputeEvent = SquareEvent[DisputeObject]
+PaymentEvent = SquareEvent[PaymentObject]
+RefundEvent = SquareEvent[RefundObject]

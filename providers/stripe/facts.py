@@ -14,7 +14,7 @@ from contract.event import Event
 from contract.facts import Fact, Kind
 from contract.money import minor_units
 from providers.facts import ExtractFacts
-from providers.stripe.models import Charge, Dispute, Money, PaymentIntent, Refund, StripeEvent
+from providers.stripe.models import Charge, ChargeEvent, DisputeEvent, Money, PaymentIntentEvent, Refund, RefundEvent
 
 _EXPONENTS = {"ISK": 2, "UGX": 2, "MGA": 0}
 """Decimals of Stripe's amounts that differ from ISO 4217 (https://docs.stripe.com/currencies#special-cases)."""
@@ -36,20 +36,20 @@ def extract_facts(event: Event) -> Sequence[Fact]:
 
 
 def _intent(kind: Kind) -> ExtractFacts:
-    return lambda event: [_fact(kind, StripeEvent[PaymentIntent].model_validate_json(event.body).data.object)]
+    return lambda event: [_fact(kind, PaymentIntentEvent.model_validate_json(event.body).data.object)]
 
 
 def _intent_succeeded(event: Event) -> Sequence[Fact]:
-    intent = StripeEvent[PaymentIntent].model_validate_json(event.body).data.object
+    intent = PaymentIntentEvent.model_validate_json(event.body).data.object
     return [_fact("authorized", intent), _fact("captured", intent, event.resource, intent.amount_received)]
 
 
 def _charge(kind: Kind) -> ExtractFacts:
-    return lambda event: [_fact(kind, StripeEvent[Charge].model_validate_json(event.body).data.object)]
+    return lambda event: [_fact(kind, ChargeEvent.model_validate_json(event.body).data.object)]
 
 
 def _charge_succeeded(event: Event) -> Sequence[Fact]:
-    return _captured(event.resource, StripeEvent[Charge].model_validate_json(event.body).data.object)
+    return _captured(event.resource, ChargeEvent.model_validate_json(event.body).data.object)
 
 
 def _captured(payment: str, charge: Charge) -> list[Fact]:
@@ -60,7 +60,7 @@ def _captured(payment: str, charge: Charge) -> list[Fact]:
 
 
 def _charge_refunded(event: Event) -> Sequence[Fact]:
-    charge = StripeEvent[Charge].model_validate_json(event.body).data.object
+    charge = ChargeEvent.model_validate_json(event.body).data.object
     if not charge.captured:  # the authorization was released: there was no money to refund
         return [_fact("authorized", charge), _fact("canceled", charge)]
     refunds = charge.refunds.data if charge.refunds else ()
@@ -72,7 +72,7 @@ def _charge_refunded(event: Event) -> Sequence[Fact]:
 
 
 def _refund(event: Event) -> Sequence[Fact]:
-    return _refunded(StripeEvent[Refund].model_validate_json(event.body).data.object)
+    return _refunded(RefundEvent.model_validate_json(event.body).data.object)
 
 
 def _refunded(refund: Refund) -> list[Fact]:
@@ -88,7 +88,7 @@ def _dispute(*kinds: Kind) -> ExtractFacts:
     """Return an extractor of these facts, and of the dispute's outcome where its status is final."""
 
     def extract(event: Event) -> Sequence[Fact]:
-        dispute = StripeEvent[Dispute].model_validate_json(event.body).data.object
+        dispute = DisputeEvent.model_validate_json(event.body).data.object
         outcome = _OUTCOMES.get(dispute.status or "")
         return [_fact(kind, dispute, dispute.id) for kind in (*kinds, *([outcome] if outcome else []))]
 

@@ -135,3 +135,10 @@ class Dispute(Money):
 
     id: Id
     status: str | None = None
+
+
+# Named once, because pydantic looks a parametrised model up whenever it is written with brackets.
+ChargeEvent = StripeEvent[Charge]
+DisputeEvent = StripeEvent[Dispute]
+PaymentIntentEvent = StripeEvent[PaymentIntent]
+RefundEvent = StripeEvent[Refund]
