@@ -53,3 +53,12 @@ async def test_without_waitaof_only_appendfsync_always_confirms_a_write(
     ) as client:
         assert await is_flushed(client) is flushed
         assert (await read_redis_server(client)).appendfsync == (None if "config" in forbidden else appendfsync)
+
+
+async def test_a_server_that_forbids_command_info_is_still_read(private_valkey: ValkeyServer) -> None:
+    async with Redis.from_url(private_valkey.url, single_connection_client=True) as admin:
+        await admin.acl_setuser(
+            "reader", enabled=True, nopass=True, keys=["*"], categories=["+@all"], commands=["-command"]
+        )  # fmt: skip
+        async with Redis(port=private_valkey.port, username="reader", password="") as client:
+            assert (await read_redis_server(client)).role == "master"
