@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, cast, get_args
 
-from contract.event import TEXT_CHARS_MAX
+from contract.event import TEXT_CHARS_MAX, Event, Mode
 
 Trust = Literal["signed", "all"]
 """Which events may move money: `signed`, those whose whole body is signed; `all`, every genuine event."""
@@ -13,10 +13,14 @@ Trust = Literal["signed", "all"]
 Capture = Literal["manual", "automatic"]
 """`automatic`: the provider captures each payment that it authorizes, and sends no event for the capture."""
 
+OWN_ACCOUNT = "own"
+"""What `{account}` stands for where an event names no account: it is about the provider's account that owns the
+webhook. Stripe, for example, names only connected accounts."""
+
 ACCOUNTS: Mapping[str, str] = {"provider": "provider:{source}", "merchant": "merchant", "disputes": "disputes"}
 """The name of the account in each role. A name is a template; a source may set its own."""
 
-PLACEHOLDERS = frozenset({"source", "namespace", "provider", "currency", "payment"})
+PLACEHOLDERS = frozenset({"source", "namespace", "provider", "account", "currency", "payment"})
 """Names that a template may hold in braces."""
 
 _PLACEHOLDER = re.compile(rf"\{{({'|'.join(PLACEHOLDERS)})\}}")
@@ -34,6 +38,7 @@ class PostingRules:
     trust: Trust = "signed"
     capture: Capture = "manual"
     accounts: Mapping[str, str] = field(default_factory=lambda: dict(ACCOUNTS))
+    mode: Mode = "live"
 
     @classmethod
     def from_table(cls, table: Mapping[str, object]) -> "PostingRules":
@@ -42,7 +47,12 @@ class PostingRules:
             cast("Trust", check_choice("trust", table.get("trust", "signed"), get_args(Trust))),
             cast("Capture", check_choice("capture", table.get("capture", "manual"), get_args(Capture))),
             check_accounts(table.get("accounts", {})),
+            cast("Mode", check_choice("mode", table.get("mode", "live"), get_args(Mode))),
         )
+
+    def is_of_other_mode(self, event: Event) -> bool:
+        """Return whether the event says that it is of the other mode: it is recorded, and moves nothing."""
+        return event.mode is not None and event.mode != self.mode
 
 
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> str:

@@ -19,7 +19,11 @@ Signed = Literal["body", "fields", "weak", "reference"]
 """What the signature covers: `body` every byte; `fields` some (Adyen's eight); `weak` a CRC-32 (PayPal);
 `reference` only an id, not the body (Mercado Pago)."""
 
+Mode = Literal["live", "test"]
+"""Whether an event is about real money, or about what somebody tries out in the provider's test mode."""
+
 _SIGNED: frozenset[str] = frozenset(get_args(Signed))
+_MODES: frozenset[str | None] = frozenset({*get_args(Mode), None})
 _NAMES = ("source", "namespace", "provider")
 _IDENTIFIERS = ("event_id", "type", "resource")
 
@@ -35,7 +39,8 @@ class Event:
     `event_id` identifies it within `namespace`. `resource` is the payment it is about: events of one payment are locked
     and merged together. `occurred_at` is the provider's time (None if it sends none), `received_at` the gateway's; both
     are aware UTC. `body` is the exact bytes that were verified, `headers` the few that a reader needs (lower-case
-    names), `traceparent` the W3C trace context of the delivery or "".
+    names), `traceparent` the W3C trace context of the delivery or "". `mode` is what the event says about itself, None
+    if it does not say; `account` is the provider's account whose money it is about, "" if the event names none.
 
     Never changed, but not frozen: a frozen dataclass sets each field by a call, which is measurable where events pass.
 
@@ -55,6 +60,8 @@ class Event:
     body: bytes = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     traceparent: str = ""
+    mode: Mode | None = None
+    account: str = ""
 
     def __post_init__(self) -> None:
         if not self._has_valid_texts():
@@ -62,6 +69,10 @@ class Event:
                 _check_text(name, getattr(self, name), NAME_CHARS_MAX)
             for name in _IDENTIFIERS:
                 _check_text(name, getattr(self, name), TEXT_CHARS_MAX)
+            if self.account:
+                _check_text("account", self.account, TEXT_CHARS_MAX)
+        if self.mode not in _MODES:
+            raise EnvelopeError(f"mode is {self.mode!r}, neither live nor test")
         if self.signed not in _SIGNED:
             raise EnvelopeError(f"signed is {self.signed!r}, not one of {', '.join(sorted(_SIGNED))}")
         if self.received_at.tzinfo is None or (self.occurred_at is not None and self.occurred_at.tzinfo is None):
@@ -76,13 +87,16 @@ class Event:
             and 0 < len(self.event_id) <= TEXT_CHARS_MAX
             and 0 < len(self.type) <= TEXT_CHARS_MAX
             and 0 < len(self.resource) <= TEXT_CHARS_MAX
-            and f"{self.source}{self.namespace}{self.provider}{self.event_id}{self.type}{self.resource}".isprintable()
+            and len(self.account) <= TEXT_CHARS_MAX
+            and (
+                f"{self.source}{self.namespace}{self.provider}{self.event_id}{self.type}{self.resource}{self.account}"
+            ).isprintable()
         )
 
 
 FIELD_NAMES = (
     "v", "source", "namespace", "provider", "event_id", "type", "resource", "occurred_at", "received_at", "signed",
-    "body", "headers", "traceparent",
+    "body", "headers", "traceparent", "mode", "account",
 )  # fmt: skip
 """The fields of an entry, in the order of `to_values`."""
 
@@ -103,11 +117,14 @@ def to_values(event: Event) -> tuple[str | bytes, ...]:
         event.body,
         json.dumps(dict(event.headers)) if event.headers else "",
         event.traceparent,
+        event.mode or "",
+        event.account,
     )
 
 
 def from_fields(fields: Mapping[bytes, bytes]) -> Event:
-    """Return the event of one entry. Unknown fields are ignored, so that a newer writer may add some.
+    """Return the event of one entry. Unknown fields are ignored, so that a newer writer may add some; the fields that
+    writers before version 0.3 do not have (`mode`, `account`) may be missing.
 
     Raise EnvelopeError for another version, and for a missing or unreadable field.
     """
@@ -129,6 +146,8 @@ def from_fields(fields: Mapping[bytes, bytes]) -> Event:
             body=fields[b"body"],
             headers=_read_headers(fields[b"headers"]),
             traceparent=fields[b"traceparent"].decode(),
+            mode=cast("Mode | None", fields.get(b"mode", b"").decode() or None),
+            account=fields.get(b"account", b"").decode(),
         )
     except EnvelopeError:
         raise

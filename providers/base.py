@@ -10,7 +10,7 @@ from multidict import CIMultiDict, MultiMapping
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from contract.accounts import Capture, Trust, check_accounts
-from contract.event import EnvelopeError, Event, Signed
+from contract.event import EnvelopeError, Event, Mode, Signed
 from contract.keys import NAMESPACE_PATTERN
 from providers.secret import Secret
 
@@ -91,7 +91,7 @@ class ParsedEvent:
     """One event of a body.
 
     `headers` holds the few that a later reader needs as well as the body. `body` is the event's own part of a request
-    that carries several events, byte for byte; None stands for the whole body.
+    that carries several events, byte for byte; None stands for the whole body. `mode` and `account` are as in `Event`.
     """
 
     event_id: str
@@ -100,6 +100,8 @@ class ParsedEvent:
     occurred_at: datetime | None
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = field(default=None, repr=False)
+    mode: Mode | None = None
+    account: str = ""
 
 
 @dataclass(slots=True)
@@ -141,6 +143,9 @@ class SourceSettings(BaseModel):
     provider: str
     namespace: Annotated[str, Field(pattern=f"^{NAMESPACE_PATTERN.pattern}$")]
     secrets: tuple[Secret, ...]
+
+    mode: Mode = "live"
+    """Whether its events are about real money. An event that says otherwise is recorded, and moves nothing."""
 
     trust: Trust = "signed"
     capture: Capture = "manual"
@@ -239,6 +244,8 @@ class Provider(ABC):
                 body=request.body if parsed.body is None else parsed.body,
                 headers=parsed.headers,
                 traceparent=request.traceparent,
+                mode=parsed.mode,
+                account=parsed.account,
             )
         except EnvelopeError as error:
             raise PayloadError(f"the event cannot be carried: {error}") from error

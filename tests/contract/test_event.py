@@ -15,6 +15,7 @@ from contract.event import (
     TEXT_CHARS_MAX,
     EnvelopeError,
     Event,
+    Mode,
     Signed,
     from_fields,
 )
@@ -54,6 +55,8 @@ EVENTS = st.builds(
     body=st.binary(max_size=300),
     headers=st.dictionaries(st.text(max_size=9), st.text(max_size=9), max_size=3),
     traceparent=st.text(alphabet="0123456789abcdef-", max_size=55),
+    mode=st.sampled_from([None, *get_args(Mode)]),
+    account=st.just("") | TEXTS,
 )
 
 
@@ -92,12 +95,22 @@ def test_an_unknown_version_is_refused_and_named(version: bytes) -> None:
     assert entry(EVENT)[b"v"] == ENVELOPE_VERSION.encode()
 
 
-@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Event)])
+ADDED_LATER = {"mode", "account"}
+"""Fields that entries of a gateway before version 0.3 do not have."""
+
+
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Event) if field.name not in ADDED_LATER])
 def test_a_missing_field_is_named(name: str) -> None:
     fields = entry(EVENT)
     del fields[name.encode()]
     with pytest.raises(EnvelopeError, match=name):
         from_fields(fields)
+
+
+def test_an_entry_of_an_older_gateway_names_neither_mode_nor_account() -> None:
+    fields = entry(dataclasses.replace(EVENT, mode="test", account="acct_1"))
+    older = from_fields({name: value for name, value in fields.items() if name.decode() not in ADDED_LATER})
+    assert (older.mode, older.account) == (None, "")
 
 
 @pytest.mark.parametrize(
@@ -116,6 +129,8 @@ def test_a_missing_field_is_named(name: str) -> None:
         ("headers", b"[" * 100_000),
         ("headers", b"9" * 5000),
         ("traceparent", b"\xff"),
+        *(("mode", value) for value in (b"Live", b"true", b"\xff")),
+        *(("account", value) for value in (b"\xff", b"a\x00", b"x" * (TEXT_CHARS_MAX + 1))),
     ],
 )
 def test_an_unreadable_field_is_an_envelope_error(name: str, value: bytes) -> None:
