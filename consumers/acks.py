@@ -81,6 +81,8 @@ class Acks:
             metrics.duplicates(source, count)
         for source, count in committed.outcome.held_back.items():
             metrics.held_back(source, count)
+        for source, count in committed.outcome.incomplete.items():
+            metrics.incomplete(source, count)
         for source, count in committed.outcome.conflicts.items():
             metrics.conflicts(source, count)
             log.error("events contradict each other about money; nothing is overwritten, and that payment's money "

@@ -57,6 +57,11 @@ class Metrics:
             self._held_back = counter(
                 "facts_held_back", "Facts on hold: reported, but they may not move money", "source"
             )
+            self._incomplete = counter(
+                "events_incomplete",
+                "Events recorded whose money was left out by their provider: nothing moved",
+                "source",
+            )
             self._busy = counter("locks_busy", "Entries put aside because another worker has their resource")
             self._reclaimed = counter("entries_reclaimed", "Entries taken over from a worker that left them")
             self._gone = counter("entries_gone", "INCIDENT: entries that vanished from the stream before their commit")
@@ -114,6 +119,10 @@ class Metrics:
     def held_back(self, source: str, count: int = 1) -> None:
         """Count facts that may not move money: they are not signed, or their payment is stopped by a conflict."""
         self._held_back.labels(self._sources.bounded(source)).inc(count)
+
+    def incomplete(self, source: str, count: int = 1) -> None:
+        """Count events that were recorded and moved nothing, because their provider left out what money needs."""
+        self._incomplete.labels(self._sources.bounded(source)).inc(count)
 
     def busy(self, count: int = 1) -> None:
         """Count entries that were delayed because another worker has their resource."""

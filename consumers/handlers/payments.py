@@ -3,8 +3,11 @@
 It extracts the facts (providers), checks whether the source trusts them, and passes them to the ledger.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+
+import structlog
 
 from consumers.handlers import Connection, Handlers, Outcome, Reject
 from contract.accounts import PostingRules
@@ -15,7 +18,9 @@ from ledger.conflicts import hold_back_unsigned
 from ledger.posting import post
 from ledger.transfers import with_implied_facts
 from providers import FACT_EXTRACTORS
-from providers.facts import UnreadableError
+from providers.facts import IncompleteError, UnreadableError
+
+log = structlog.get_logger()
 
 _DEFAULT_RULES = PostingRules()
 
@@ -31,12 +36,14 @@ class Payments:
 
         Raise Reject for money that cannot be booked, and pydantic's ValidationError.
         """
-        batch = [(event, facts) for event in events if (facts := self._extract(event))]
+        incomplete: Counter[str] = Counter()
+        batch = [(event, facts) for event in events if (facts := self._extract(event, incomplete))]
         trusted = [each for each in batch if self._is_trusted(each[0])]
         outcome = await post(connection, trusted, self._rules, wanted) if trusted else Outcome()
         for event, facts in batch:
             if not self._is_trusted(event):
                 await hold_back_unsigned(connection, event, facts, outcome)
+        outcome.incomplete = incomplete
         return outcome
 
     def _rules(self, event: Event) -> PostingRules:
@@ -45,10 +52,15 @@ class Payments:
     def _is_trusted(self, event: Event) -> bool:
         return event.signed == "body" or self._rules(event).trust == "all"
 
-    def _extract(self, event: Event) -> list[Fact]:
+    def _extract(self, event: Event, incomplete: Counter[str]) -> list[Fact]:
         extract_facts = FACT_EXTRACTORS.get(event.provider)
         try:
             facts = extract_facts(event) if extract_facts else ()
+        except IncompleteError as error:
+            incomplete[event.source] += 1
+            log.warning("the event is recorded and moves nothing: its provider left out what money needs",
+                        source=event.source, event_id=event.event_id, type=event.type, reason=str(error))  # fmt: skip
+            return []
         except (MoneyError, UnreadableError) as error:
             raise Reject(str(error)) from error
         return list(with_implied_facts(facts, event, self._rules(event))) if facts else []

@@ -101,6 +101,7 @@ class Handlers:
                 outcome.happened.extend(applied.happened)
                 outcome.conflicts.update(applied.conflicts)
                 outcome.held_back.update(applied.held_back)
+                outcome.incomplete.update(applied.incomplete)
                 after_each()
             is_user_handler = True
             if calls := list(self._calls(HandlerConnection(connection), events, outcome.happened)):
