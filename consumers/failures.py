@@ -112,6 +112,9 @@ class Failures:
         log.warning("cannot work; nothing is lost, and it is tried again", reason=reason,
                     in_a_row=self._outages_in_a_row, wait_s=round(wait_s, 3),
                     entries_delayed=len(self._in_flight.delayed))  # fmt: skip
+        if not isinstance(error, RedisError):
+            # This server may be read-only, or stopping: the next connection goes where the address leads by then.
+            await self._pool.expire_connections()
         with suppress(RedisError, OSError):
             if group_is_missing(error):
                 await self._restore_group()

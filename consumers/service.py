@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from consumers.address_watch import AddressWatch, postgres_identity, redis_identity
 from consumers.handlers import Handlers
 from consumers.health import Progress
 from consumers.hooks import Hooks, no_hooks
@@ -54,10 +56,18 @@ class Service:
         url, timeout_s = self._settings.redis_url, self._settings.redis_timeout_s
         redis = client(url, timeout_s=timeout_s, name=CLIENT_NAME)
         reader = client(url, timeout_s=timeout_s, name=CLIENT_NAME, blocks_ms=self._settings.block_ms)
+
+        async def leave_old_redis() -> None:
+            for connections in (redis.connection_pool, reader.connection_pool):
+                await connections.disconnect()
+
+        watch = AddressWatch("Redis", partial(redis_identity, self._settings), leave_old_redis)
+        watching = asyncio.create_task(watch.run(), name="address of Redis")
         try:
             while not self._stopping.is_set():
                 await self._work_under_one_lease(redis, reader)
         finally:
+            await end(watching)
             await reader.aclose()
             await redis.aclose()
 
@@ -73,9 +83,12 @@ class Service:
         async with await open_pool(self._settings, lease.consumer) as pool:
             worker = Worker(stream, locks, lease, pool, self._handlers, self._settings, self._observers)
             heartbeat = asyncio.create_task(lease.keep_alive(locks, worker.entries_held))
+            watch = AddressWatch("Postgres", partial(postgres_identity, self._settings), pool.expire_connections)
+            watching = asyncio.create_task(watch.run(), name="address of Postgres")
             try:
                 await self._drive(worker)
             finally:
+                await end(watching)
                 await end(heartbeat)
         if lease.lost.is_set():
             log.warning("this worker lost its lease: it was stopped for too long, or Redis was wiped; it starts again "

@@ -79,7 +79,7 @@ class Settings(ProgramSettings):
     outage_delay_ms: Annotated[int, Field(ge=1)] = 200
     """The delay before Redis or Postgres is tried again; doubles, jittered."""
 
-    outage_delay_max_ms: Annotated[int, Field(ge=1)] = 10_000
+    outage_delay_max_ms: Annotated[int, Field(ge=1)] = 3_000
     """The longest delay before Redis or Postgres is tried again."""
 
     seen_ttl_s: Annotated[int, Field(ge=60)] = 30 * DAY_S

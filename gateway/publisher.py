@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import resources
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ from gateway.redis_writer import RedisUnavailableError, RedisWriter
 from gateway.settings import Settings
 from providers.base import Delivery
 from runtime.durability import Durability, Guarantee
-from runtime.redis_connection import Command
+from runtime.redis_connection import Command, describe_reply
 
 SCRIPT = resources.files("gateway").joinpath("publisher.lua").read_bytes()
 SCRIPT_SHA = hashlib.sha1(SCRIPT, usedforsecurity=False).hexdigest()
@@ -56,11 +56,20 @@ class _Queued(NamedTuple):
 class Publisher:
     """Writes verified deliveries, and nothing else, to the stream, with one exchange at a time over each connection."""
 
-    def __init__(self, writers: Sequence[RedisWriter], keys: Keys, settings: Settings, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        writers: Sequence[RedisWriter],
+        keys: Keys,
+        settings: Settings,
+        metrics: Metrics,
+        on_refused: Callable[[str], None],
+    ) -> None:
+        """Write over `writers`. `on_refused` is called with the reason where Redis answers and refuses a batch."""
         self._idle = list(reversed(writers))
         self._keys = keys
         self._settings = settings
         self._metrics = metrics
+        self._on_refused = on_refused
         self._queue: deque[_Queued] = deque()
         self._publishing: set[asyncio.Task[None]] = set()
 
@@ -137,7 +146,9 @@ class Publisher:
             except NoScriptError:  # it did not run; EVAL leaves it in the server's cache
                 return await writer.write(lambda guarantee: call("EVAL", SCRIPT, guarantee))
         except ResponseError as error:
-            raise RedisUnavailableError(f"Redis refused the write: {error}") from error
+            reason = f"Redis refuses the event: {describe_reply(error)}"
+            self._on_refused(reason)
+            raise RedisUnavailableError(reason) from error
 
 
 def _complete(receipt: asyncio.Future[Receipt], answer: bytes, durability: Durability) -> None:

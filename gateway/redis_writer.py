@@ -1,18 +1,26 @@
-"""One connection to Redis that is never written to before its server has shown that it keeps what it is given."""
+"""One connection to Redis that is never written to before its server has shown that it takes and keeps events."""
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from importlib import resources
 from typing import Any
 
-from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
+import structlog
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
+from contract.keys import Keys
 from gateway.settings import Settings
 from runtime.durability import CONFIG_NAMES, Guarantee, NotDurableError, check_durability
-from runtime.redis_connection import Command, exchange, single_connection
+from runtime.redis_connection import Command, OwnConnection, describe_reply, exchange, single_connection
+
+PROBE = resources.files("gateway").joinpath("probe.lua").read_bytes()
 
 CHECK: tuple[Command, ...] = (("INFO",), ("CONFIG", "GET", *CONFIG_NAMES), ("COMMAND", "INFO", "WAITAOF"))
+
+log = structlog.get_logger()
 
 OnGuarantee = Callable[[Guarantee | None, str], None]
 
@@ -25,17 +33,22 @@ class RedisUnavailableError(Exception):
 
 
 class RedisWriter:
-    """One connection with one exchange at a time. After any error that may leave it out of step it is made anew.
+    """One connection with one exchange at a time. It is made anew after any refusal, and after any error that may leave
+    it out of step: Redis' address may lead to another server by then.
 
     `on_change(guarantee, reason)` is called with every change: what the server guarantees now, or why it does not.
     """
 
     def __init__(self, settings: Settings, on_change: OnGuarantee | None = None) -> None:
         self._settings = settings
-        self._connection = single_connection(settings.redis_url, connect_timeout_s=settings.redis_timeout_s)
+        self._connection = self._new_connection()
+        keys = Keys(settings.key_prefix)
+        # No event has an empty namespace and id, so that this marker never exists.
+        self._probe: Command = ("EVAL", PROBE, 3, keys.events, keys.epoch, keys.seen("", ""))
         self._on_change = on_change
         self._lock = asyncio.Lock()
-        self._checked_at_s = 0.0
+        self._check_lock = asyncio.Lock()
+        self._checked_at_s = -math.inf
         self.guarantee: Guarantee | None = None
         self.reason = "Redis has not been asked yet"
 
@@ -45,13 +58,33 @@ class RedisWriter:
         return bool(self._connection.is_connected)
 
     async def check(self, age_s_max: float = 0) -> None:
-        """Check the server's durability, unless that was done less than `age_s_max` ago; set `guarantee`, `reason`."""
-        async with self._lock:
-            if self.guarantee is not None and time.monotonic() - self._checked_at_s < age_s_max:
+        """Check the durability that Redis guarantees, unless that was done less than `age_s_max` ago.
+
+        A new connection is tried first: the present one may lead to a server that Redis' address has left. Sets
+        `guarantee` and `reason`.
+        """
+        async with self._check_lock:
+            if time.monotonic() - self._checked_at_s < age_s_max:
                 return
-            with contextlib.suppress(RedisUnavailableError):  # on_change has the reason
-                async with self._exchange():
-                    await self._check()
+            fresh = await self._connect_anew()
+            async with self._lock:
+                if fresh is not None:
+                    connection, guarantee = fresh
+                    await self._connection.disconnect(nowait=True)
+                    self._connection = connection
+                    self._accept(guarantee)
+                else:
+                    with contextlib.suppress(RedisUnavailableError):  # on_change has the reason
+                        async with self._exchange():
+                            await self._check_connection()
+            self._checked_at_s = time.monotonic()
+
+    def doubt(self, reason: str) -> None:
+        """Forget the guarantee: another connection was refused, or leads to another server. `on_change` is not called.
+
+        Before its next exchange this one connects and checks anew.
+        """
+        self.guarantee, self.reason, self._checked_at_s = None, reason, -math.inf
 
     async def write(self, command: Callable[[Guarantee], Command]) -> tuple[Any, Guarantee]:
         """Run one writing command; return its reply once the write is durable, and the guarantee that applied.
@@ -59,7 +92,9 @@ class RedisWriter:
         Raise RedisUnavailableError where it was not written or may not be durable, or the command's ResponseError.
         """
         async with self._lock, self._exchange():
-            guarantee = self.guarantee if self.guarantee and self._connection.is_connected else await self._check()
+            guarantee = (
+                self.guarantee if self.guarantee and self._connection.is_connected else await self._check_connection()
+            )
             confirm = guarantee.confirm_command(round(self._settings.durability_timeout_s * 1000))
             commands = [command(guarantee), confirm] if confirm else [command(guarantee)]
             replies = await exchange(self._connection, commands)
@@ -74,8 +109,8 @@ class RedisWriter:
     async def read(self, command: Command) -> Any:  # noqa: ANN401 -- the type of the reply depends on the command
         """Run one reading command and return its reply. Raise RedisUnavailableError, or its ResponseError."""
         async with self._lock, self._exchange():
-            if not self._connection.is_connected:
-                await self._check()
+            if self.guarantee is None or not self._connection.is_connected:
+                await self._check_connection()
             (reply,) = await exchange(self._connection, [command])
             if isinstance(reply, ResponseError):
                 raise reply
@@ -93,11 +128,14 @@ class RedisWriter:
             async with asyncio.timeout(self._settings.redis_timeout_s):
                 yield
         except NotDurableError as error:
+            await self._connection.disconnect(nowait=True)
             self._withdraw_guarantee(str(error))
             raise RedisUnavailableError(str(error)) from error
-        except ResponseError as error:  # every reply was read: the connection is in step
-            if isinstance(error, OutOfMemoryError | ReadOnlyError):
-                self._withdraw_guarantee(f"Redis refuses to write: {error}")
+        except NoScriptError:  # every reply was read: the connection is in step
+            raise
+        except ResponseError as error:
+            await self._connection.disconnect(nowait=True)
+            self._withdraw_guarantee(f"Redis refuses the event: {describe_reply(error)}")
             raise
         except (RedisError, OSError, EOFError, RuntimeError) as error:  # RuntimeError: uvloop, for a closed connection
             await self._connection.disconnect(nowait=True)
@@ -108,12 +146,35 @@ class RedisWriter:
             await self._connection.disconnect(nowait=True)
             raise
 
-    async def _check(self) -> Guarantee:
-        if not self._connection.is_connected:
-            await self._connection.connect()  # type: ignore[no-untyped-call]
-        info, config, waitaof = await exchange(self._connection, CHECK)
+    async def _connect_anew(self) -> tuple[OwnConnection, Guarantee] | None:
+        """Return a new connection, and its server's guarantee; None without either, then the present one decides."""
+        connection = self._new_connection()
+        try:
+            async with asyncio.timeout(min(self._settings.redis_timeout_s, self._settings.durability_check_s)):
+                return connection, await self._check(connection)
+        except (NotDurableError, RedisError, OSError, EOFError, RuntimeError) as error:
+            await connection.disconnect(nowait=True)
+            log.debug("a new connection to Redis is of no use", reason=str(error) or type(error).__name__)
+            return None
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+
+    async def _check_connection(self) -> Guarantee:
+        """Check the present connection's server; connect first where there is none, or where it is in doubt."""
+        if self.guarantee is None:
+            await self._connection.disconnect(nowait=True)
+        guarantee = await self._check(self._connection)
+        self._accept(guarantee)
+        return guarantee
+
+    async def _check(self, connection: OwnConnection) -> Guarantee:
+        """Return what the server behind a connection guarantees. Raises NotDurableError, RedisError."""
+        if not connection.is_connected:
+            await connection.connect()  # type: ignore[no-untyped-call]
+        info, config, waitaof, probe = await exchange(connection, (*CHECK, self._probe))
         if isinstance(info, ResponseError):
-            raise NotDurableError(f"Redis does not answer INFO, so its durability is unknown: {info}")
+            raise NotDurableError(f"Redis does not answer INFO, so its durability is unknown: {describe_reply(info)}")
         guarantee = check_durability(
             self._settings.durability,
             self._settings.replicas,
@@ -121,11 +182,17 @@ class RedisWriter:
             None if isinstance(config, ResponseError) else _pairs(config),
             has_waitaof=isinstance(waitaof, list) and any(waitaof),
         )
-        self._checked_at_s = time.monotonic()
+        if isinstance(probe, ResponseError):
+            raise NotDurableError(f"Redis refuses what publishing needs: {describe_reply(probe)}")
+        return guarantee
+
+    def _new_connection(self) -> OwnConnection:
+        return single_connection(self._settings.redis_url, connect_timeout_s=self._settings.redis_timeout_s)
+
+    def _accept(self, guarantee: Guarantee) -> None:
         if guarantee != self.guarantee:
             self.guarantee, self.reason = guarantee, ""
             self._changed()
-        return guarantee
 
     def _withdraw_guarantee(self, reason: str) -> None:
         if self.guarantee is not None or reason != self.reason:

@@ -63,7 +63,7 @@ class Gateway:
         self.redis = RedisWriter(settings, self._guarantee_changed)
         self.commit_reader = RedisWriter(settings)
         self._writers = [self.redis, *(RedisWriter(settings) for _ in range(settings.publish_exchanges_max - 1))]
-        self.publisher = Publisher(self._writers, self._keys, settings, metrics)
+        self.publisher = Publisher(self._writers, self._keys, settings, metrics, self._publishing_refused)
         self.commits = CommitWaiter(self.commit_reader)
         self._lifecycle = Lifecycle(metrics, settings.retry_after_s)
         self._clock = clock
@@ -133,8 +133,17 @@ class Gateway:
             except (RedisUnavailableError, ResponseError) as error:
                 log.warning("the stream's length cannot be read now", reason=str(error))
 
+    def _publishing_refused(self, reason: str) -> None:
+        """Let readiness follow what publishing meets, on whichever connection."""
+        if self.redis.guarantee is not None:
+            self.redis.doubt(reason)
+            self._guarantee_changed(None, reason)
+
     def _guarantee_changed(self, guarantee: Guarantee | None, reason: str) -> None:
         self._metrics.durable(yes=guarantee is not None)
+        for other in (*self._writers[1:], self.commit_reader):
+            if other.guarantee != guarantee:
+                other.doubt("the server that Redis' address leads to is another one, or none")
         if guarantee is None:
             log.error("webhooks are answered 503 until Redis guarantees durability again", reason=reason)
         else:

@@ -17,7 +17,7 @@ from redis.asyncio.connection import (
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 from redis.typing import EncodableT
 
 Command = Sequence[str | bytes | int]
@@ -27,8 +27,17 @@ Reply = Any
 POOL_CONNECTIONS_MAX = 4
 """Connections of one client; a worker uses one or two at a time."""
 
+_UNUSABLE_CODES = frozenset({
+    "READONLY",  # a replica, e.g. the primary of before a failover
+    "UNBLOCKED",  # it became a replica while a command waited
+    "LOADING", "MASTERDOWN", "CLUSTERDOWN", "MOVED", "ASK", "TRYAGAIN",  # another server answers, or this one later
+    "MISCONF", "NOREPLICAS", "OOM",  # it takes no writes
+    "NOAUTH", "WRONGPASS",  # an operator changed the password
+})  # fmt: skip
+"""Codes of errors from a server that cannot do our work now. Redis' address may lead to another one by then."""
 
-class _OwnConnection(AbstractConnection):
+
+class OwnConnection(AbstractConnection):
     """Packs commands in C, and reports a closed connection as redis-py's own ConnectionError.
 
     redis-py's asyncio connection packs in Python, which takes ten times as long for the thousands of ids of a batch.
@@ -49,22 +58,35 @@ class _OwnConnection(AbstractConnection):
             raise RedisConnectionError(f"the connection to Redis was closed: {error}") from error
 
     async def read_response(self, *args: Any, **options: Any) -> Reply:  # noqa: ANN401 - as redis-py has it
-        """Return the next reply. Raises RedisError."""
+        """Return the next reply. Raises RedisError.
+
+        Closes the connection if the server says that it cannot do our work: the next command connects again, to the
+        server that the address leads to by then.
+        """
+        try:
+            return await self.read_in_step(*args, **options)
+        except RedisError as error:
+            if is_unusable(error):
+                await self.disconnect(nowait=True)
+            raise
+
+    async def read_in_step(self, *args: Any, **options: Any) -> Reply:  # noqa: ANN401 - as redis-py has it
+        """Return the next reply, and leave the connection open after an error that the server answered."""
         try:
             return await super().read_response(*args, **options)
         except RuntimeError as error:
             raise RedisConnectionError(f"the connection to Redis was closed: {error}") from error
 
 
-class _TcpConnection(_OwnConnection, Connection):
+class _TcpConnection(OwnConnection, Connection):
     pass
 
 
-class _TlsConnection(_OwnConnection, SSLConnection):
+class _TlsConnection(OwnConnection, SSLConnection):
     pass
 
 
-class _UnixConnection(_OwnConnection, UnixDomainSocketConnection):
+class _UnixConnection(OwnConnection, UnixDomainSocketConnection):
     pass
 
 
@@ -92,28 +114,48 @@ def client(url: SecretStr, *, timeout_s: float, name: str, blocks_ms: int = 0) -
     )
 
 
-def single_connection(url: SecretStr, *, connect_timeout_s: float) -> AbstractConnection:
+def is_unusable(error: RedisError) -> bool:
+    """Return whether a server answered that it cannot do our work now: a replica, one that loads, is full, …"""
+    return _code(error) in _UNUSABLE_CODES
+
+
+def describe_reply(error: RedisError) -> str:
+    """Return an error that a server answered, with its code: redis-py removes the codes it knows from the text."""
+    code, text = _code(error), str(error)
+    return text if not code or text.startswith(code) else f"{code} {text}"
+
+
+def _code(error: RedisError) -> str:
+    known = getattr(error, "status_code", None)
+    return str(known) if known else str(error).partition(" ")[0]
+
+
+def single_connection(url: SecretStr, *, connect_timeout_s: float) -> OwnConnection:
     """Return one connection, not yet connected, for `exchange`. The caller limits how long an exchange may take.
 
     A `socket_timeout` would put each write into a task of its own, one turn of a busy event loop later.
     """
     pool = _pool(url, max_connections=1, socket_connect_timeout=connect_timeout_s, socket_timeout=None)
-    return cast("AbstractConnection", pool.make_connection())  # type: ignore[no-untyped-call]
+    return cast("OwnConnection", pool.make_connection())  # type: ignore[no-untyped-call]
 
 
-async def exchange(connection: AbstractConnection, commands: Sequence[Command]) -> list[Reply]:
+async def exchange(connection: OwnConnection, commands: Sequence[Command]) -> list[Reply]:
     """Send the commands in one write, connecting first where needed, and return the reply to each.
 
-    An error that the server answers with is a reply. Raises RedisError; drop the connection after it.
+    An error that the server answers with is a reply; if it says that the server cannot do our work, the connection is
+    closed behind it. Raises RedisError; drop the connection after it.
     """
     packed = [pack_command(tuple(command)) for command in commands]  # type: ignore[arg-type]
     await connection.send_packed_command(packed, check_health=False)
-    return [await _read_reply(connection) for _ in commands]
+    replies = [await _read_reply(connection) for _ in commands]
+    if any(isinstance(reply, RedisError) and is_unusable(reply) for reply in replies):
+        await connection.disconnect(nowait=True)
+    return replies
 
 
-async def _read_reply(connection: AbstractConnection) -> Reply:
+async def _read_reply(connection: OwnConnection) -> Reply:
     try:
-        return await connection.read_response()
+        return await connection.read_in_step()
     except ResponseError as error:
         return error
 

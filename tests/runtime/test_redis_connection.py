@@ -8,12 +8,11 @@ import pytest
 import uvloop
 from pydantic import SecretStr
 from redis.asyncio import Redis
-from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
+from redis.exceptions import ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from runtime.redis_connection import client, exchange, single_connection
+from runtime.redis_connection import OwnConnection, client, describe_reply, exchange, single_connection
 from tests.support.proxy import TcpProxy
 from tests.support.servers import ValkeyServer
 from tests.support.wait import until
@@ -21,7 +20,7 @@ from tests.support.wait import until
 TIMEOUT_S = 5.0
 
 
-def connection_to(url: str) -> AbstractConnection:
+def connection_to(url: str) -> OwnConnection:
     return single_connection(SecretStr(url), connect_timeout_s=TIMEOUT_S)
 
 
@@ -121,3 +120,37 @@ async def test_a_server_that_is_not_there(tmp_path: Path) -> None:
 def test_the_password_is_not_shown() -> None:
     assert "hush" not in repr(client_of("redis://:hush@nowhere/0"))
     assert "hush" not in repr(connection_to("redis://:hush@nowhere/0"))
+
+
+async def test_a_server_that_takes_no_writes_loses_its_connection(
+    private_valkey: ValkeyServer, valkey: ValkeyServer, key_prefix: str
+) -> None:
+    async with (
+        TcpProxy(private_valkey.port) as proxy,
+        client_of(proxy.url(private_valkey.url)) as redis,
+        Redis.from_url(private_valkey.url, protocol=2) as operator,
+    ):
+        connection = connection_to(proxy.url(private_valkey.url))
+        await exchange(connection, [("PING",)])
+        await redis.ping()
+        await operator.execute_command("REPLICAOF", "127.0.0.1", str(valkey.port))  # type: ignore[no-untyped-call]
+        with pytest.raises(ReadOnlyError):
+            await redis.set(key_prefix, "x")
+        error, pong = await exchange(connection, [("SET", key_prefix, "x"), ("PING",)])
+        assert describe_reply(error).startswith("READONLY ")
+        assert pong == b"PONG", "the other replies are read first"
+        assert not connection.is_connected
+        before = proxy.connections_total
+        assert await redis.ping() == await redis.ping()
+        await exchange(connection, [("PING",)])
+        assert proxy.connections_total == before + 2
+        await connection.disconnect()
+
+
+async def test_a_refusal_of_one_command_keeps_the_connection(valkey: ValkeyServer, key_prefix: str) -> None:
+    connection = connection_to(valkey.url)
+    _, refused = await exchange(connection, [("SET", key_prefix, "x"), ("XLEN", key_prefix)])
+    assert describe_reply(refused).startswith("WRONGTYPE ")
+    assert connection.is_connected
+    await exchange(connection, [("DEL", key_prefix)])
+    await connection.disconnect()

@@ -109,11 +109,12 @@ class Server(ABC):
 class ValkeyServer(Server):
     """Valkey as production has it: appendonly, appendfsync always, noeviction. `options` win over that."""
 
-    def __init__(self, folder: Path, options: Mapping[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, options: Mapping[str, str] | None = None, *, password: str | None = None) -> None:
         super().__init__("valkey", folder, signal.SIGTERM)
         self.options = dict(options or {})
         binary = Path(REDIS_SERVER) if REDIS_SERVER else None
-        self._valkey = Valkey(folder / "data", self.port, secrets.token_hex(8), binary, self.options)
+        password = password or secrets.token_hex(8)
+        self._valkey = Valkey(folder / "data", self.port, password, binary, self.options)
         self.url = self._valkey.url()
         self.password = self._valkey.password
 
