@@ -30,6 +30,19 @@ class Keys:
         return f"{self._tag}:epoch"
 
     @property
+    def account(self) -> str:
+        """A hash: what Redis itself knows of the account of its entries (docs/decisions/0016-restored-servers.md).
+
+        `restores`: how often Postgres was restored; markers of commits before the last time do not count.
+        """
+        return f"{self._tag}:account"
+
+    @property
+    def applied(self) -> str:
+        """A hash, consumer → `<namespace>:<event id>` of the event it acknowledged last, which Postgres must have."""
+        return f"{self._tag}:applied"
+
+    @property
     def failures(self) -> str:
         """A hash, entry id → why the entry still waits (JSON), for `make pending`."""
         return f"{self._tag}:failures"
@@ -52,4 +65,23 @@ class Keys:
 
 
 COMMITTED = b"committed"
-"""The value of a duplicate marker after the event's transaction is committed; before that, it is the entry id."""
+"""The value of a duplicate marker after the event's transaction is committed; before that, it is the entry id.
+
+After Postgres was restored from an older copy n times it is `committed:<n>`, so that older markers do not count.
+"""
+
+
+def committed_marker(restores: int) -> bytes:
+    """Return the value of the marker of an event committed now."""
+    return b"%s:%d" % (COMMITTED, restores) if restores else COMMITTED
+
+
+def is_committed(marker: bytes) -> bool:
+    """Return whether a marker says that its event was committed, before or after a restore."""
+    return marker.startswith(COMMITTED)
+
+
+def entry_number(entry_id: str) -> tuple[int, int]:
+    """Return an entry id as two numbers, which compare as Redis does: `9-0` is before `10-0`."""
+    milliseconds, _, number = entry_id.partition("-")
+    return int(milliseconds), int(number)

@@ -6,7 +6,7 @@ import re
 import structlog
 from redis.exceptions import ResponseError
 
-from contract.keys import COMMITTED
+from contract.keys import is_committed
 from gateway.redis_writer import RedisUnavailableError, RedisWriter
 from providers.base import Headers
 
@@ -80,7 +80,7 @@ class CommitWaiter:
                 markers = list(self._waiting)
                 values = await self._redis.read(("MGET", *markers))
                 states = list(zip(markers, values, strict=True))
-                self._complete([marker for marker, value in states if value == COMMITTED], committed=True)
+                self._complete([marker for marker, value in states if value and is_committed(value)], committed=True)
                 self._complete([marker for marker, value in states if value is None], committed=False)
                 await asyncio.sleep(POLL_S)
         except (RedisUnavailableError, ResponseError) as error:

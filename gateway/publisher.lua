@@ -1,38 +1,84 @@
 #!lua
 -- Publishes one batch of verified events, each exactly once, atomically. The shebang makes a server that is out of
--- memory refuse the script as a whole before its first write.
+-- memory refuse the script as a whole before its first write. A marker counts only while its entry is in the stream or
+-- its commit is in Postgres: an event that was lost, by whatever means, is new when it is sent again.
 --
--- KEYS  1 the stream · 2 the epoch · 3… the duplicate marker of each event, in the batch's order
+-- KEYS  1 the stream · 2 the epoch · 3 the account · 4… the duplicate marker of each event, in the batch's order
 -- ARGV  1 life of a marker in seconds · 2 stream length from which new events are refused
 --       3 "1" where the answer "duplicate" must be a write too: WAITAOF and WAIT wait for this connection's own writes
---       4 number of fields of an entry · 5… their names · then the entries' values, one entry after the other
--- Returns an array: the stream's length before the batch, then for each event one string:
+--       4 the highest entry id that another server process confirmed, which this one must know; '' if it is the same
+--       5 number of fields of an entry · 6… their names · then the entries' values, one entry after the other
+-- Returns an array: the stream's length before the batch; '', or the stream's last id if it is below that of ARGV 4:
+--       then the server was restored from an older copy; then for each event one string:
 --       "+<entry id>"  new: the entry is added and its marker set
---       "=<marker>"    a duplicate: what its marker holds (the entry id, or `committed`)
+--       "=<marker>"    a duplicate: what its marker holds (the entry id, or that it is committed)
 --       "!"            refused: the stream is as long as the limit allows
-local events, epoch = KEYS[1], KEYS[2]
-local seen_ttl_s, backlog_limit, touch, width = ARGV[1], tonumber(ARGV[2]), ARGV[3] == '1', tonumber(ARGV[4])
+local events, epoch, account = KEYS[1], KEYS[2], KEYS[3]
+local seen_ttl_s, backlog_limit, touch, width = ARGV[1], tonumber(ARGV[2]), ARGV[3] == '1', tonumber(ARGV[5])
 local backlog = redis.call('XLEN', events)
 -- A worker may have made the stream, empty, for its group; the epoch is still the first entry's id.
 local begun = backlog > 0 or redis.call('EXISTS', events, epoch) == 2
-local answers = { backlog }
-local entry, values_from = {}, 5 + width
-for field = 1, width do
-  entry[2 * field - 1] = ARGV[4 + field]
+
+local function number(id)
+  local ms, sequence = string.match(id, '^(%d+)-(%d+)$')
+  return tonumber(ms), tonumber(sequence)
 end
 
-for number = 1, #KEYS - 2 do
-  local marker = KEYS[number + 2]
+local function is_below(id, other)
+  local ms, sequence = number(id)
+  local other_ms, other_sequence = number(other)
+  return ms < other_ms or (ms == other_ms and sequence < other_sequence)
+end
+
+-- New entries get higher ids than any that was ever given away, also if this server's clock is behind.
+local function moved_forward(confirmed)
+  local info, last_id = redis.pcall('XINFO', 'STREAM', events), '0-0'
+  for i = 1, #info, 2 do
+    if info[i] == 'last-generated-id' then
+      last_id = info[i + 1]
+    end
+  end
+  if not is_below(last_id, confirmed) then
+    return ''
+  end
+  if #info > 0 then
+    redis.call('XSETID', events, confirmed)
+  end
+  redis.call('HSET', account, 'rewound', confirmed .. ' ' .. last_id)
+  return last_id
+end
+
+local committed
+local function is_believed(seen)
+  if string.sub(seen, 1, 9) ~= 'committed' then
+    local entry = redis.pcall('XRANGE', events, seen, seen)
+    return #entry > 0
+  end
+  if not committed then
+    local restores = redis.call('HGET', account, 'restores')
+    committed = restores and 'committed:' .. restores or 'committed'
+  end
+  return seen == committed
+end
+
+local answers = { backlog, ARGV[4] == '' and '' or moved_forward(ARGV[4]) }
+local entry, values_from = {}, 6 + width
+for field = 1, width do
+  entry[2 * field - 1] = ARGV[5 + field]
+end
+
+for event = 1, #KEYS - 3 do
+  local marker = KEYS[event + 3]
   local seen = redis.call('GET', marker)
-  if seen then
+  if seen and is_believed(seen) then
     if touch then
       redis.call('SET', marker, seen, 'KEEPTTL')
     end
-    answers[number + 1] = '=' .. seen
+    answers[event + 2] = '=' .. seen
   elseif backlog >= backlog_limit then
-    answers[number + 1] = '!'
+    answers[event + 2] = '!'
   else
-    local before = values_from + (number - 1) * width - 1
+    local before = values_from + (event - 1) * width - 1
     for field = 1, width do
       entry[2 * field] = ARGV[before + field]
     end
@@ -43,7 +89,7 @@ for number = 1, #KEYS - 2 do
       begun = true
     end
     backlog = backlog + 1
-    answers[number + 1] = '+' .. id
+    answers[event + 2] = '+' .. id
   end
 end
 

@@ -13,10 +13,11 @@ from collections.abc import Callable, Sequence
 from importlib import resources
 from typing import Any, NamedTuple
 
+import structlog
 from redis.exceptions import NoScriptError, ResponseError
 
 from contract.event import FIELD_NAMES, to_values
-from contract.keys import COMMITTED, Keys
+from contract.keys import Keys, entry_number, is_committed
 from gateway.metrics import Metrics
 from gateway.redis_writer import RedisUnavailableError, RedisWriter
 from gateway.settings import Settings
@@ -27,8 +28,16 @@ from runtime.redis_connection import Command, describe_reply
 SCRIPT = resources.files("gateway").joinpath("publisher.lua").read_bytes()
 SCRIPT_SHA = hashlib.sha1(SCRIPT, usedforsecurity=False).hexdigest()
 
+log = structlog.get_logger()
+
 ENTRY_BYTES = 512
 """Estimate of an entry's fields other than its body, where a batch is bounded in bytes."""
+
+
+REDIS_WAS_REWOUND = (
+    "Redis does not know an entry that it had confirmed: it was restored from an older copy, or is a replica that was "
+    "behind; what was accepted since may be lost. Run `make audit`, and have the providers send it again"
+)
 
 
 class BacklogFullError(Exception):
@@ -53,6 +62,30 @@ class _Queued(NamedTuple):
     receipt: asyncio.Future[Receipt]
 
 
+class ConfirmedEntry:
+    """The highest entry id that was confirmed to this process, and the run id of the server that did.
+
+    A server process that is new to us must know it. One that does not was restored from an older copy, or was a replica
+    that was behind.
+    """
+
+    def __init__(self) -> None:
+        self.entry_id = ""
+        self._run_id = ""
+        self._number = (0, 0)
+
+    def by_another_server(self, run_id: str) -> str:
+        """Return the id if the server with this run id must be asked about it, else an empty text."""
+        return "" if run_id == self._run_id else self.entry_id
+
+    def update(self, run_id: str, answers: Sequence[bytes]) -> None:
+        """Note the ids in a batch's answers; the last one is the highest."""
+        self._run_id = run_id
+        newest = next((answer[1:].decode() for answer in reversed(answers) if answer[:1] == b"+"), None)
+        if newest and (number := entry_number(newest)) > self._number:
+            self.entry_id, self._number = newest, number
+
+
 class Publisher:
     """Writes verified deliveries, and nothing else, to the stream, with one exchange at a time over each connection."""
 
@@ -72,6 +105,7 @@ class Publisher:
         self._on_refused = on_refused
         self._queue: deque[_Queued] = deque()
         self._publishing: set[asyncio.Task[None]] = set()
+        self._confirmed = ConfirmedEntry()
 
     def publish(self, delivery: Delivery) -> asyncio.Future[Receipt]:
         """Return a future that is done once the event is durable in the stream, or known to have been there before.
@@ -120,8 +154,11 @@ class Publisher:
         """Run one exchange. Every sender of the batch gets an answer, whatever happens."""
         started_s = time.monotonic()
         try:
-            (backlog, *answers), guarantee = await self._run_script(writer, batch)
+            (backlog, rewound_to, *answers), guarantee = await self._run_script(writer, batch)
             self._metrics.published(len(batch), time.monotonic() - started_s, backlog)
+            if rewound_to:
+                log.critical(REDIS_WAS_REWOUND, confirmed=self._confirmed.entry_id, last_id=rewound_to.decode())
+            self._confirmed.update(guarantee.run_id, answers)
             for queued, answer in zip(batch, answers, strict=True):
                 _complete(queued.receipt, answer, guarantee.durability)
         except Exception as error:  # noqa: BLE001 -- not swallowed: each sender gets it
@@ -132,13 +169,14 @@ class Publisher:
             raise
 
     async def _run_script(self, writer: RedisWriter, batch: list[_Queued]) -> tuple[list[Any], Guarantee]:
-        keys = [self._keys.events, self._keys.epoch, *(queued.marker for queued in batch)]
+        keys = [self._keys.events, self._keys.epoch, self._keys.account, *(queued.marker for queued in batch)]
         values = [value for queued in batch for value in queued.values]
 
         def call(name: str, script: str | bytes, guarantee: Guarantee) -> Command:
             rewrite = int(guarantee.must_rewrite_duplicates)
             limits = (self._settings.seen_ttl_s, self._settings.backlog_limit, rewrite)
-            return [name, script, len(keys), *keys, *limits, len(FIELD_NAMES), *FIELD_NAMES, *values]
+            confirmed = self._confirmed.by_another_server(guarantee.run_id)
+            return [name, script, len(keys), *keys, *limits, confirmed, len(FIELD_NAMES), *FIELD_NAMES, *values]
 
         try:
             try:
@@ -159,7 +197,7 @@ def _complete(receipt: asyncio.Future[Receipt], answer: bytes, durability: Durab
     if kind == b"!":
         receipt.set_exception(BacklogFullError("the stream is as long as BACKLOG_LIMIT allows"))
         return
-    committed = text == COMMITTED
+    committed = is_committed(text)
     entry_id = "" if committed else text.decode()
     receipt.set_result(Receipt(kind == b"+", entry_id, committed, durability))
 

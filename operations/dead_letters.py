@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis.asyncio import Redis
 
-from contract.keys import COMMITTED, Keys
+from contract.keys import Keys
 from operations.redis_server import is_flushed
 from sql import load
 
@@ -143,10 +143,10 @@ async def discard(connection: "Connection", dead_letter: OpenDeadLetter) -> Dead
 async def _add_to_stream(
     redis: Redis, keys: Keys, dead_letter: OpenDeadLetter, seen_ttl_s: int
 ) -> tuple[DeadLetterOutcome, str | None]:
-    names = [keys.events, keys.epoch]
+    names = [keys.events, keys.epoch, keys.account]
     if dead_letter.namespace and dead_letter.event_id:
         names.append(keys.seen(dead_letter.namespace, dead_letter.event_id))
-    arguments: list[str | bytes | int] = [dead_letter.entry_id, COMMITTED, seen_ttl_s, *dead_letter.fields]
+    arguments: list[str | bytes | int] = [dead_letter.entry_id, seen_ttl_s, *dead_letter.fields]
     outcome, entry_id = await redis.register_script(_REPLAY)(keys=names, args=arguments, client=redis)
     return DeadLetterOutcome(outcome.decode()), entry_id.decode() or None
 

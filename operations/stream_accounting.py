@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from redis.asyncio import Redis
 
 from consumers.stream_stats import GroupState, StreamState, read_stream_stats
-from contract.keys import GROUP, Keys
+from contract.keys import GROUP, Keys, entry_number
 from sql import load
 from sql.audit import ROWS_SHOWN_MAX, Finding
 
@@ -68,7 +68,7 @@ async def account_for_entries(
         not_pending = [entry_id for entry_id in delivered if entry_id not in pending]
         lost = await _find_unrecorded(connection, not_pending, timeout_s)
         counts = await _count(connection, stream, epoch.decode(), in_stream, timeout_s) if epoch else None
-    gone = sorted(pending.difference(in_stream), key=_as_number)
+    gone = sorted(pending.difference(in_stream), key=entry_number)
     return counts, _findings(stream, counts, gone, lost)
 
 
@@ -136,13 +136,8 @@ async def _ids_pending(redis: Redis, keys: Keys, group: GroupState) -> AsyncIter
 
 
 def _up_to(entry_ids: list[str], last_id: str) -> list[str]:
-    last = _as_number(last_id)
-    return [entry_id for entry_id in entry_ids if _as_number(entry_id) <= last]
-
-
-def _as_number(entry_id: str) -> tuple[int, int]:
-    milliseconds, _, number = entry_id.partition("-")
-    return int(milliseconds), int(number)
+    last = entry_number(last_id)
+    return [entry_id for entry_id in entry_ids if entry_number(entry_id) <= last]
 
 
 def _pages(entry_ids: list[str]) -> list[list[str]]:

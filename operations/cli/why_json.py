@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from contract.facts import Fact
-from contract.keys import COMMITTED
+from contract.keys import is_committed
 from contract.money import major_units
 from operations.pending_reason import pending_reason
 from operations.why.explain import Explanation
@@ -136,7 +136,7 @@ def _conflict_json(conflict: ConflictRecord) -> dict[str, Any]:
 def _marker_json(marker: str | None) -> dict[str, str | None] | None:
     if marker is None:
         return None
-    if marker == COMMITTED.decode():
+    if is_committed(marker.encode()):
         return {"state": "committed", "entry_id": None}
     return {"state": "entry" if marker else "none", "entry_id": marker or None}
 

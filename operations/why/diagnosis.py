@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from contract.keys import COMMITTED
+from contract.keys import is_committed
 from contract.money import format_amount
 from operations.pending_reason import REASON_CHARS_SHOWN, WorkerLimits, pending_reason
 from operations.units import printable
@@ -55,7 +55,7 @@ def diagnose(event: EventDetails, result: SearchResult, limits: WorkerLimits, no
         return _dead_letter(event.dead_letters[-1])
     if result.postgres_problem:
         return _by_marker_alone(event)
-    if event.marker == COMMITTED.decode():
+    if event.marker and is_committed(event.marker.encode()):
         return Diagnosis(
             "lost",
             "Redis says that it was committed, but Postgres does not have it: was the database restored from an old "
@@ -144,7 +144,7 @@ def _dead_letter(dead_letter: DeadLetterRecord) -> Diagnosis:
 
 
 def _by_marker_alone(event: EventDetails) -> Diagnosis:
-    if event.marker == COMMITTED.decode():
+    if event.marker and is_committed(event.marker.encode()):
         return Diagnosis("applied", "applied, as its marker in Redis says; Postgres was not asked")
     return Diagnosis("unknown", "not in the stream; Postgres, which records what happened to it, was not asked")
 

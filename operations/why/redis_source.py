@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from consumers.entry import Entry, Unreadable, read_entry
 from consumers.stream_stats import read_stream_stats
-from contract.keys import Keys
+from contract.keys import Keys, entry_number
 from operations.group_consumers import list_consumers
 from operations.pending import find_pending, list_pending
 from operations.pending_reason import WorkerLimits
@@ -88,11 +88,11 @@ class RedisSource:
         self._result.workers = sum(consumer.lives is True for consumer in consumers)
         self._result.unread = group.lag if group else stats.stream.length if stats.stream else 0
         pending = await find_pending(redis, self._keys, list(self._entries)) if group else {}
-        delivered = _number(group.last_delivered_id) if group else (0, 0)
+        delivered = entry_number(group.last_delivered_id) if group else (0, 0)
         for entry_id, entry in self._entries.items():
             subject = _subject(entry)
             if subject in self._result.events:
-                is_delivered = _number(entry_id) <= delivered
+                is_delivered = entry_number(entry_id) <= delivered
                 in_stream = StreamEntry(entry_id, entry, pending.get(entry_id), is_delivered)
                 self._result.events[subject].in_stream.append(in_stream)
 
@@ -145,9 +145,4 @@ def _matches(entry: Entry | Unreadable, query: IdQuery) -> bool:
 
 
 def _is_entry_id(text: str) -> bool:
-    return bool(_ENTRY_ID.fullmatch(text)) and max(_number(text)) <= ENTRY_NUMBER_MAX
-
-
-def _number(entry_id: str) -> tuple[int, int]:
-    first, _, second = entry_id.partition("-")
-    return int(first), int(second)
+    return bool(_ENTRY_ID.fullmatch(text)) and max(entry_number(text)) <= ENTRY_NUMBER_MAX

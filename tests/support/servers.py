@@ -52,6 +52,11 @@ def in_memory(otherwise: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
+def copy_folder(source: Path, target: Path) -> None:
+    """Copies a server's data with its owners and rights."""
+    subprocess.run(["cp", "-a", source, target], check=True)
+
+
 class Server(ABC):
     """A server process with its data: it can be killed, frozen and started again on the same data and port."""
 
@@ -61,6 +66,11 @@ class Server(ABC):
         folder.mkdir(parents=True, exist_ok=True)
         self.child = Child(name, folder / f"{name}.log", signal_stop)
         self.port = free_port()
+
+    @property
+    @abstractmethod
+    def data_dir(self) -> Path:
+        """Where all its data is."""
 
     @abstractmethod
     def argv(self) -> list[str]:
@@ -81,6 +91,20 @@ class Server(ABC):
             self.child.stop()
         self.child.launch(self.argv())
         await until(self._is_ready, timeout_s=START_TIMEOUT_S, what=f"{self.child.name} serves")
+
+    async def back_up(self, folder: Path) -> None:
+        """Copies its data to a folder while it is stopped for a moment, and starts it again."""
+        self.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+        copy_folder(self.data_dir, folder)
+        await self.restart()
+
+    async def restore(self, folder: Path) -> None:
+        """Ends it as a crash does, and starts it with the older data of the folder."""
+        self.kill()
+        shutil.rmtree(self.data_dir)
+        copy_folder(folder, self.data_dir)
+        await self.restart()
 
     def stop(self) -> None:
         """Ends it cleanly."""
@@ -118,6 +142,10 @@ class ValkeyServer(Server):
         self.url = self._valkey.url()
         self.password = self._valkey.password
 
+    @property
+    def data_dir(self) -> Path:
+        return self._valkey.data_dir
+
     def argv(self) -> list[str]:
         return dying_with_parent(self._valkey.command())
 
@@ -148,8 +176,12 @@ class PostgresServer(Server):
     def copy(self, folder: Path) -> "PostgresServer":
         """Another one, with what this one holds now that it is stopped: made in a tenth of the time of a new one."""
         other = PostgresServer(folder, password=self.server.password)
-        subprocess.run(["cp", "-a", self.server.data_dir, other.server.data_dir], check=True)
+        copy_folder(self.data_dir, other.data_dir)
         return other
+
+    @property
+    def data_dir(self) -> Path:
+        return self.server.data_dir
 
     def argv(self) -> list[str]:
         self.server.initialise()
