@@ -15,9 +15,12 @@ from redis.exceptions import RedisError
 
 from consumers.settings import Settings
 from runtime.redis_connection import exchange, single_connection
+from sql import load
 
 WATCH_S = 3.0
 """The pause between two looks. Each makes one connection to Redis and one to Postgres."""
+
+SERVER = load("server")
 
 _RUN_ID = re.compile(rb"^run_id:(\w+)", re.MULTILINE)
 
@@ -84,6 +87,6 @@ async def postgres_identity(settings: Settings) -> str:
     url, timeout_s = settings.database_url.get_secret_value(), settings.acquire_timeout_s
     connection = await asyncpg.connect(url, timeout=timeout_s, command_timeout=timeout_s)
     try:
-        return str(await connection.fetchval("SELECT pg_postmaster_start_time()"))
+        return str(await connection.fetchval(*SERVER.bind("read_server_start")))
     finally:
         await connection.close(timeout=timeout_s)

@@ -154,14 +154,14 @@ class RedisWriter:
                 return connection, await self._check(connection)
         except (NotDurableError, RedisError, OSError, EOFError, RuntimeError) as error:
             await connection.disconnect(nowait=True)
-            log.debug("a new connection to Redis is of no use", reason=str(error) or type(error).__name__)
+            log.debug("a new connection to Redis cannot be used", reason=str(error) or type(error).__name__)
             return None
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
 
     async def _check_connection(self) -> Guarantee:
-        """Check the present connection's server; connect first where there is none, or where it is in doubt."""
+        """Check the present connection's server; connect anew if it is closed or in doubt."""
         if self.guarantee is None:
             await self._connection.disconnect(nowait=True)
         guarantee = await self._check(self._connection)

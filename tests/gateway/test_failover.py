@@ -1,6 +1,5 @@
 """A gateway whose Redis moves, or refuses every write: it follows the address, and readiness says what is true."""
 
-import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from contract.keys import Keys
+from stack.ports import free_port
 from tests.support.failover import HEALED_S, moving_redis
 from tests.support.gateway import Running, payment, running
 from tests.support.servers import ValkeyServer
@@ -107,7 +107,7 @@ async def test_a_refusal_is_known_before_an_event_meets_it(private_valkey: Valke
 
 
 async def test_a_server_of_a_cluster_that_has_not_our_slot_is_named(tmp_path: Path, key_prefix: str) -> None:
-    server = ValkeyServer(tmp_path / "node", {"cluster-enabled": "yes"})
+    server = ValkeyServer(tmp_path / "node", {"cluster-enabled": "yes", "cluster-port": str(free_port())})
     server.start()
     try:
         async with running(server.url, key_prefix) as gateway:
@@ -124,7 +124,7 @@ async def test_checking_changes_nothing(private_valkey: ValkeyServer, key_prefix
         Redis.from_url(private_valkey.url, protocol=2) as redis,
         running(private_valkey.url, key_prefix, durability_check_s=0.05),
     ):
-        await asyncio.sleep(0.3)  # several checks
+        await until(lambda: was_called_often(redis, "eval"), what="Redis was checked several times")
         assert await redis.keys("*") == []
 
 
@@ -134,6 +134,10 @@ async def is_ready(gateway: Running) -> bool:
 
 async def is_unready(gateway: Running) -> bool:
     return (await gateway.get("/readyz")).status == 503
+
+
+async def was_called_often(redis: Redis, command: str) -> bool:
+    return bool((await redis.info("commandstats")).get(f"cmdstat_{command}", {"calls": 0})["calls"] >= 3)
 
 
 async def has_checked_again(gateway: Running) -> bool:
