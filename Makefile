@@ -1,25 +1,26 @@
 # `make` alone lists the targets. They need only make and Python 3.11 or later.
+#
+# make itself ends with 2 whenever a command fails; its last line has the command's own exit code (`Error 3`). Scripts
+# that need the code call what the target calls, such as `.venv/bin/python -m operations audit`.
 
-PYTHON ?= python3
-PY := .venv/bin/python
-PIP := $(PY) -m pip install -qq --disable-pip-version-check --require-hashes
-N ?=
-ID ?=
-KEEP ?=
-SOURCE ?=
-ARGS ?=
-SEED ?= 1
-MINUTES ?= 10
-JSON ?=
-CONFLICT ?=
-AS_JSON := $(if $(JSON),--json)
-VERSION = $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
+# Ids come from senders, so no variable of the user may become code. make expands `$(shell ...)` in a variable of the
+# command line whenever it uses or exports it. Here each gets its literal value, and reaches a recipe only through the
+# environment: a recipe writes "$$ID", in quotes and after `--`, never $(ID).
+override literal = $(eval override $(1) := $$(value $(1)))$(eval export $(1))
+$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(call literal,$(name))))
+MAKEOVERRIDES :=
+
+override PY := .venv/bin/python
+override PIP := $(PY) -m pip install -qq --disable-pip-version-check --require-hashes
+# Runs a module of Python with further arguments from ARGS, in which quotes work as in a shell.
+override WITH_ARGS := $(PY) -c 'import os, shlex, sys; \
+	os.execv(sys.executable, [sys.executable, "-m", *sys.argv[1:], *shlex.split(os.environ.get("ARGS", ""))])'
 
 .DEFAULT_GOAL := help
 # If it were set, every start of a program would compile all of our files again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help up down consumers status logs pending why dead replay discard conflicts resolve release audit demo test lint bench prove schema lock image
+.PHONY: help up down consumers status logs pending why dead replay discard conflicts resolve release audit check demo test lint bench prove schema lock image
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -31,46 +32,57 @@ down: .venv/runtime ## stop everything, keep the data
 	@$(PY) -m stack down
 
 consumers: .venv/runtime ## N=4: change the number of workers while they run
-	@$(if $(N),,echo "How many? make consumers N=4"; exit 2;) $(PY) -m stack scale $(N)
+	@test -n "$$N" || { echo "How many? make consumers N=4"; exit 2; }; $(PY) -m stack scale -- "$$N"
 
 status: .venv/runtime ## processes, backlog, pending entries, dead letters (JSON=1 for scripts)
-	@$(PY) -m stack status $(AS_JSON)
+	@$(PY) -m stack status $${JSON:+--json}
 
 logs: .venv/runtime ## follow the logs of all programs
 	@$(PY) -m stack logs
 
 pending: .venv/runtime ## list the waiting entries, oldest first, with the reason (JSON=1)
-	@$(PY) -m operations pending $(AS_JSON)
+	@$(PY) -m operations pending $${JSON:+--json}
 
 why: .venv/runtime ## ID=<event or payment>: its history, and the next step if it is stuck (JSON=1)
-	@$(if $(ID),,echo "Which one? make why ID=evt_1: an event, a payment, or a transfer key such as capture:pi_1"; exit 2;) $(PY) -m operations why "$(ID)" $(AS_JSON)
+	@test -n "$$ID" || { echo "Which one? make why ID=evt_1: an event, a payment, or a transfer key such as capture:pi_1"; exit 2; }; \
+	$(PY) -m operations why $${JSON:+--json} -- "$$ID"
 
-dead: .venv/runtime ## list the dead letters, with the reason (JSON=1)
-	@$(PY) -m operations dead $(AS_JSON)
+dead: .venv/runtime ## list the dead letters, with the reason; ID=…: that one in full (JSON=1)
+	@$(PY) -m operations dead $${JSON:+--json} -- $${ID:+"$$ID"}
 
 replay: .venv/runtime ## ID=… or ID=all: put dead letters back into the stream
-	@$(if $(ID),,echo "Which? make replay ID=7, or ID=all; \`make dead\` lists them"; exit 2;) $(PY) -m operations replay $(ID)
+	@test -n "$$ID" || { echo "Which? make replay ID=7, or ID=all; \`make dead\` lists them"; exit 2; }; \
+	$(PY) -m operations replay $${JSON:+--json} -- "$$ID"
 
 discard: .venv/runtime ## ID=…: close a dead letter without applying it
-	@$(if $(ID),,echo "Which? make discard ID=7; \`make dead\` lists them"; exit 2;) $(PY) -m operations discard $(ID)
+	@test -n "$$ID" || { echo "Which? make discard ID=7; \`make dead\` lists them"; exit 2; }; \
+	$(PY) -m operations discard $${JSON:+--json} -- "$$ID"
 
 conflicts: .venv/runtime ## list the conflicts that wait for a decision, and the facts on hold (JSON=1)
-	@$(PY) -m operations conflicts $(AS_JSON)
+	@$(PY) -m operations conflicts $${JSON:+--json}
 
 resolve: .venv/runtime ## ID=… KEEP=booked|reported: decide about a conflict, or all conflicts of a payment
-	@$(if $(and $(ID),$(KEEP)),,echo "Which, and which amount is right? make resolve ID=7 KEEP=booked, or KEEP=reported; \`make conflicts\` lists them"; exit 2;) $(PY) -m operations resolve $(ID) --keep $(KEEP) $(AS_JSON)
+	@test -n "$$ID" && test -n "$$KEEP" || { \
+		echo "Which, and which amount is right? make resolve ID=7 KEEP=booked, or KEEP=reported; \`make conflicts\` lists them"; \
+		exit 2; }; \
+	$(PY) -m operations resolve --keep="$$KEEP" $${JSON:+--json} -- "$$ID"
 
 release: .venv/runtime ## SOURCE=…: book the facts on hold as unsigned, once the source has trust = "all"
-	@$(if $(SOURCE),,echo "Which source? make release SOURCE=paypal; \`make conflicts\` lists what is on hold"; exit 2;) $(PY) -m operations release $(SOURCE) $(AS_JSON)
+	@test -n "$$SOURCE" || { echo "Which source? make release SOURCE=paypal; \`make conflicts\` lists what is on hold"; exit 2; }; \
+	$(PY) -m operations release $${JSON:+--json} -- "$$SOURCE"
 
 audit: .venv/runtime ## check the invariants on the live system; exit 1 if one is broken (JSON=1)
-	@$(PY) -m operations audit $(AS_JSON)
+	@$(PY) -m operations audit $${JSON:+--json}
+
+check: .venv/runtime ## check all settings, start nothing; SOURCE=… FILE=…: why a recorded request does not verify
+	@if test -n "$$SOURCE"; then $(PY) -m gateway check --file="$${FILE:--}" -- "$$SOURCE"; \
+	else $(PY) -m stack check; fi
 
 demo: .venv/runtime ## send 4,000 signed deliveries of 160 events, kill workers meanwhile, check the result (CONFLICT=1 JSON=1)
-	@$(PY) -m stack demo $(AS_JSON) $(if $(CONFLICT),--conflict)
+	@$(PY) -m stack demo $${JSON:+--json} $${CONFLICT:+--conflict}
 
 test: .venv/dev ## all tests, against real Valkey and PostgreSQL (ARGS=… for pytest)
-	@$(PY) -m pytest -n auto --dist worksteal $(ARGS)
+	@$(WITH_ARGS) pytest -n auto --dist worksteal
 
 lint: .venv/dev ## ruff, mypy --strict, and the import rules between the rooms
 	@$(PY) -m ruff check .
@@ -79,36 +91,38 @@ lint: .venv/dev ## ruff, mypy --strict, and the import rules between the rooms
 	@.venv/bin/lint-imports
 
 bench: .venv/dev ## the benchmarks: both sides of each comparison and their ratio (ARGS=…)
-	@$(PY) -m tests.benchmarks $(ARGS)
+	@$(WITH_ARGS) tests.benchmarks
 
 prove: .venv/dev ## random histories of payments, then long fault tests (SEED=1 MINUTES=10); exit 1 if a guarantee broke
-	@$(PY) -m pytest tests/ledger --hypothesis-profile=prove --hypothesis-seed=$(SEED)
-	@$(PY) -m tests.adversity.prove --seed $(SEED) --minutes $(MINUTES)
+	@$(PY) -m pytest tests/ledger --hypothesis-profile=prove --hypothesis-seed="$${SEED:-1}"
+	@$(PY) -m tests.adversity.prove --seed="$${SEED:-1}" --minutes="$${MINUTES:-10}"
 
 schema: .venv/dev ## generate sql/schema.sql after a new migration
 	@$(PY) -m tests.support.schema
 
 image: ## build the container image, tagged with the version
-	docker build --tag payment-webhooks --tag payment-webhooks:$(VERSION) --tag payment-webhooks:$(basename $(VERSION)) .
+	@version=$$(sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml) && set -x && \
+	docker build --tag payment-webhooks --tag "payment-webhooks:$$version" --tag "payment-webhooks:$${version%.*}" .
 
 lock: ## pin all dependencies with hashes (UPGRADE=1: the newest versions)
-	@rm -rf .lock-venv && $(PYTHON) -m venv .lock-venv && .lock-venv/bin/python -m pip install --quiet uv
+	@rm -rf .lock-venv && "$${PYTHON:-python3}" -m venv .lock-venv && .lock-venv/bin/python -m pip install --quiet uv
 	@$(COMPILE) --extra embedded --extra dev --output-file requirements-dev.lock
 	@$(COMPILE) --constraint requirements-dev.lock --extra embedded --output-file requirements.lock
 	@$(COMPILE) --constraint requirements-dev.lock --output-file requirements-runtime.lock
 	@rm -rf .lock-venv
 
 # No index URL is written into the locks; each installation chooses where packages come from.
-COMPILE = .lock-venv/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-header --no-emit-index-url $(if $(UPGRADE),--upgrade)
+override COMPILE := .lock-venv/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-header --no-emit-index-url $${UPGRADE:+--upgrade}
 
 .venv/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-		echo "Python 3.11 or later is needed; \`$(PYTHON)\` is $$($(PYTHON) --version 2>&1). Name another: make PYTHON=python3.13 …"; \
-		exit 1; }
-	@echo "Setting up .venv, once …"
-	@$(PYTHON) -m venv .venv || { rm -rf .venv; \
-		echo "\`$(PYTHON) -m venv\` does not work here. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@python="$${PYTHON:-python3}"; \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Python 3.11 or later is needed; $$python is $$("$$python" --version 2>&1). Name another: make PYTHON=python3.13 …"; \
+		exit 1; }; \
+	echo "Setting up .venv, once …"; \
+	"$$python" -m venv .venv || { rm -rf .venv; \
+		echo "\`$$python -m venv\` does not work here. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 
 .venv/runtime: .venv/bin/python requirements.lock
 	@$(PIP) --requirement requirements.lock

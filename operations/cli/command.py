@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import unicodedata
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
@@ -56,8 +57,21 @@ def no_arguments(_: argparse.ArgumentParser) -> None:
     """Add nothing, for commands without arguments of their own."""
 
 
+def identifier(text: str) -> str:
+    """Convert an argument that names something a sender chose: any text, also beyond ASCII, without control characters.
+
+    Bytes that are no UTF-8 arrive as lone surrogates, which no id has.
+    """
+    if not text or any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
+        raise argparse.ArgumentTypeError("an id is not empty, is UTF-8, and has no control characters")
+    return text
+
+
 def _limit(text: str) -> int:
-    number = int(text)
+    try:
+        number = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number") from None
     if not 1 <= number <= ROWS_SHOWN_MAX:
         raise argparse.ArgumentTypeError(f"{number} is not between 1 and {ROWS_SHOWN_MAX}")
     return number

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from operations.cli.command import EXIT_WRONG, Command, Subcommand, add_limit
+from operations.cli.command import EXIT_WRONG, Command, Subcommand, add_limit, identifier
 from operations.dead_letters import DeadLetterSummary, OpenDeadLetter, find_dead_letters, list_dead_letters
 from operations.units import printable
 from runtime.command_line import fail
@@ -36,7 +36,7 @@ async def show_dead(command: Command) -> int:
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_limit(parser)
-    parser.add_argument("id", metavar="ID", nargs="?", help="number, entry id or event id")
+    parser.add_argument("id", metavar="ID", type=identifier, nargs="?", help="number, entry id or event id")
 
 
 COMMAND = Subcommand("show the open dead letters; with ID one of them in full", _add_arguments, show_dead)

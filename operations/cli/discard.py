@@ -1,6 +1,6 @@
 """`discard`: one dead letter is closed without a replay."""
 
-from operations.cli.command import EXIT_WRONG, Command, Subcommand
+from operations.cli.command import EXIT_WRONG, Command, Subcommand, identifier
 from operations.cli.dead import no_dead_letter
 from operations.cli.replay import end, print_result
 from operations.dead_letters import discard, find_dead_letters
@@ -25,6 +25,6 @@ async def discard_dead_letter(command: Command) -> int:
 
 COMMAND = Subcommand(
     "close one dead letter without replaying it",
-    lambda parser: parser.add_argument("id", metavar="ID", help="number, entry id or event id"),
+    lambda parser: parser.add_argument("id", metavar="ID", type=identifier, help="number, entry id or event id"),
     discard_dead_letter,
 )

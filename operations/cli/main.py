@@ -6,7 +6,7 @@ Exit codes: 0 done; 1 the audit found something, the id is unknown or ambiguous,
 
 import argparse
 import asyncio
-import sys
+import shutil
 
 from rich.console import Console
 
@@ -17,7 +17,7 @@ from runtime.command_line import fail, make_parser
 from sql.connect import UnreachableError
 
 WIDTH_OF_A_PIPE = 160
-"""Columns of a table if stdout is not a terminal."""
+"""Columns of a table if stdout is not a terminal and COLUMNS is not set."""
 
 COMMANDS = {
     "status": status.COMMAND,
@@ -60,5 +60,5 @@ async def run(arguments: argparse.Namespace, settings: Settings, console: Consol
 
 def _console() -> Console:
     # The texts come from outside, so that rich must not read them as markup or emoji.
-    width = None if sys.stdout.isatty() else WIDTH_OF_A_PIPE
+    width = shutil.get_terminal_size((WIDTH_OF_A_PIPE, 0)).columns  # COLUMNS, else the terminal's, else this
     return Console(width=width, markup=False, highlight=False, emoji=False)

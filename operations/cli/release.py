@@ -7,7 +7,7 @@ from rich.console import Console
 
 from consumers.handlers import HandlersError
 from contract.accounts import PostingRulesError
-from operations.cli.command import EXIT_WRONG, Command, Subcommand
+from operations.cli.command import EXIT_WRONG, Command, Subcommand, identifier
 from operations.held_back import Release, UntrustedSourceError, release_source
 from operations.payment_acts import Posting
 from runtime.command_line import fail
@@ -36,7 +36,7 @@ async def release_held_back(command: Command) -> int:
 
 COMMAND = Subcommand(
     "book facts that were held back as unsigned, for a source that is trusted now",
-    lambda parser: parser.add_argument("source", metavar="SOURCE", help="its name in sources.toml"),
+    lambda parser: parser.add_argument("source", metavar="SOURCE", type=identifier, help="its name in sources.toml"),
     release_held_back,
 )
 

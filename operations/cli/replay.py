@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
-from operations.cli.command import EXIT_WRONG, Command, Subcommand
+from operations.cli.command import EXIT_WRONG, Command, Subcommand, identifier
 from operations.cli.dead import no_dead_letter
 from operations.dead_letters import (
     FAILED,
@@ -38,7 +38,9 @@ async def replay_dead_letters(command: Command) -> int:
 
 COMMAND = Subcommand(
     "add dead letters to the stream again",
-    lambda parser: parser.add_argument("id", metavar="ID", help="number, entry id or event id, or `all`"),
+    lambda parser: parser.add_argument(
+        "id", metavar="ID", type=identifier, help="number, entry id or event id, or `all`"
+    ),
     replay_dead_letters,
 )
 

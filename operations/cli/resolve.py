@@ -9,7 +9,7 @@ from rich.console import Console
 
 from consumers.handlers import HandlerFailed, HandlersError
 from contract.accounts import PostingRulesError
-from operations.cli.command import EXIT_WRONG, Command, Subcommand
+from operations.cli.command import EXIT_WRONG, Command, Subcommand, identifier
 from operations.cli.conflicts import format_conflict_amount
 from operations.conflicts import (
     AmbiguousError,
@@ -58,7 +58,7 @@ async def resolve_conflicts(command: Command) -> int:
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID", help="number of a conflict, or id of a payment")
+    parser.add_argument("id", metavar="ID", type=identifier, help="number of a conflict, or id of a payment")
     parser.add_argument(
         "--keep", type=_keep, choices=get_args(Keep), required=True,
         help="the amount that is right: the booked one, or the one that the later event reported",

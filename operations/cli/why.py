@@ -2,7 +2,7 @@
 
 import argparse
 
-from operations.cli.command import EXIT_UNREACHABLE, EXIT_WRONG, Command, Subcommand
+from operations.cli.command import EXIT_UNREACHABLE, EXIT_WRONG, Command, Subcommand, identifier
 from operations.cli.why_json import explanation_json, search_json
 from operations.cli.why_text import print_explanation
 from operations.why.explain import explain
@@ -30,7 +30,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "id",
         metavar="ID",
-        type=_printable,
+        type=identifier,
         help="an event's, a payment's, a transfer's (capture:pi_1), a dispute's or an entry's; or namespace/ID",
     )
 
@@ -46,9 +46,3 @@ def _exit_code(result: SearchResult, otherwise: int) -> int:
         if problem:
             fail(f"{name} was not asked: {problem}.", EXIT_UNREACHABLE)
     return EXIT_UNREACHABLE if any(problem for _, problem in problems) else otherwise
-
-
-def _printable(text: str) -> str:
-    if not text or not text.isprintable():
-        raise argparse.ArgumentTypeError("an id is not empty and has only printable characters")
-    return text
