@@ -3,17 +3,22 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from consumers.notes import NO_PAST, Past
 from contract.event import EnvelopeError, Event, from_fields
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One stream entry and its delivery count. `fields` are kept unchanged, for the dead letters."""
+    """One stream entry, and the number of its present or next attempt, from 1.
+
+    `fields` are kept unchanged, for the dead letters. `past` is known of entries that were tried before.
+    """
 
     entry_id: str
-    deliveries: int
+    attempt: int
     event: Event
     fields: Mapping[bytes, bytes] = field(repr=False)
+    past: Past = NO_PAST
 
     @property
     def resource_key(self) -> tuple[str, str]:
@@ -31,7 +36,7 @@ class Unreadable:
     """An entry that is not an envelope of this version."""
 
     entry_id: str
-    deliveries: int
+    attempt: int
     problem: EnvelopeError
     fields: Mapping[bytes, bytes] = field(repr=False)
 
@@ -41,9 +46,11 @@ class Unreadable:
         return sum(map(len, self.fields.values()))
 
 
-def read_entry(entry_id: bytes, deliveries: int, fields: Mapping[bytes, bytes]) -> Entry | Unreadable:
+def read_entry(
+    entry_id: bytes, attempt: int, fields: Mapping[bytes, bytes], past: Past = NO_PAST
+) -> Entry | Unreadable:
     """Decode one entry. Never raises: an undecodable one becomes `Unreadable`."""
     try:
-        return Entry(entry_id.decode(), deliveries, from_fields(fields), fields)
+        return Entry(entry_id.decode(), attempt, from_fields(fields), fields, past)
     except EnvelopeError as problem:
-        return Unreadable(entry_id.decode(), deliveries, problem, fields)
+        return Unreadable(entry_id.decode(), attempt, problem, fields)

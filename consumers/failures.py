@@ -16,11 +16,12 @@ from consumers.acks import Acks, CommitResult
 from consumers.entry import Entry, Unreadable
 from consumers.in_flight import InFlight
 from consumers.lease import Lease
+from consumers.notes import WaitingKind
 from consumers.observers import Observers
 from consumers.pipeline import finished
 from consumers.retry import INFRASTRUCTURE, DeadLetter, RetryLater, decide_before_attempt, delay_s, describe
 from consumers.settings import Settings
-from consumers.stream import GROUP_WAS_GONE, Stream, WaitingKind, group_is_missing
+from consumers.stream import GROUP_WAS_GONE, Stream, group_is_missing
 
 log = structlog.get_logger()
 
@@ -62,9 +63,12 @@ class Failures:
         if isinstance(decision, DeadLetter):
             await self._dead_letter(entry, decision, error)
             return
+        if decision.counts:
+            trace = "".join(traceback.format_exception(error))
+            entry = replace(entry, past=entry.past.with_error(entry.attempt, decision.reason, trace))
         self._in_flight.delay([entry], decision.wait_s, attempt_counts=decision.counts)
         self._metrics.retried(entry.event.source, decision.kind)
-        log.warning("an event failed; it is tried again", event_id=entry.event.event_id, attempt=entry.deliveries,
+        log.warning("an event failed; it is tried again", event_id=entry.event.event_id, attempt=entry.attempt,
                     attempts_max=self._settings.max_attempts, wait_s=round(decision.wait_s, 3), reason=decision.reason,
                     )  # fmt: skip
         kind: WaitingKind = "retry" if decision.counts else "infrastructure"
@@ -72,8 +76,9 @@ class Failures:
 
     async def _dead_letter(self, entry: Entry | Unreadable, decision: DeadLetter, error: Exception | None) -> None:
         """Write an entry to the dead letters, then acknowledge it. If its event was applied meanwhile, only ack it."""
-        trace = "".join(traceback.format_exception(error)) if error else ""
         readable = [entry] if isinstance(entry, Entry) else []
+        past = entry.past.traceback if isinstance(entry, Entry) else ""
+        trace = "".join(traceback.format_exception(error)) if error else past
         async with store.exclusive_transaction(self._pool, readable, self._settings.acquire_timeout_s) as connection:
             await store.record_duplicates(connection, readable)
             is_dead = await store.dead_letter(connection, entry, decision.reason, trace)
@@ -84,7 +89,7 @@ class Failures:
         self._metrics.dead(entry.event.source if isinstance(entry, Entry) else "unreadable")
         log.error("an event cannot be applied; it is in the dead letters (make dead, make replay)",
                   entry_id=entry.entry_id, event_id=entry.event.event_id if isinstance(entry, Entry) else None,
-                  attempts=entry.deliveries, reason=decision.reason)  # fmt: skip
+                  attempts=entry.attempt, reason=decision.reason)  # fmt: skip
         await self._acks.ack_dead_lettered(entry)
 
     @property
@@ -105,7 +110,7 @@ class Failures:
         wait_s = delay_s(self._outages_in_a_row, self._settings.outage_delay_ms, self._settings.outage_delay_max_ms)
         interrupted = self._in_flight.batch
         self._in_flight.remove(interrupted)
-        untried = [replace(entry, deliveries=entry.deliveries - 1) for entry in interrupted]
+        untried = [replace(entry, attempt=entry.attempt - 1) for entry in interrupted]
         self._in_flight.delay(untried, wait_s, attempt_counts=True)
         self._metrics.infrastructure("redis" if isinstance(error, RedisError) else "postgres")
         self._progress.waiting_for(reason)

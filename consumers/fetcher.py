@@ -2,20 +2,27 @@
 
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import structlog
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from consumers.batch_size import BatchSize
 from consumers.entry import Entry, Unreadable
 from consumers.in_flight import InFlight, without
 from consumers.lease import Lease
 from consumers.metrics import Metrics
 from consumers.retry import quarantine_after
 from consumers.settings import Settings
-from consumers.stream import Stream
+from consumers.stream import Reclaimed, Stream
 
 log = structlog.get_logger()
+
+DIED = "{} died or was stopped while it worked on this event"
+"""Why an attempt failed whose worker left it without an outcome."""
 
 
 class Fetcher:
@@ -28,6 +35,8 @@ class Fetcher:
         self._settings = settings
         self._metrics = metrics
         self._reclaim_at_s = 0.0
+        self._reply_size = BatchSize(settings.batch_size)
+        self._reply_lost = False
 
     @property
     def is_reclaim_due(self) -> bool:
@@ -39,6 +48,7 @@ class Fetcher:
 
         Waits for new entries until a delayed one is due, or BLOCK_MS. None where too many entries are delayed already.
         """
+        await self._judge_lost_reply()
         if reclaimed := await self._reclaim():
             return reclaimed
         due = await self._take_due()
@@ -49,23 +59,19 @@ class Fetcher:
         if room <= 0:
             return None
         block_ms = None if due else max(1, int(self.until_due_s() * 1000))
-        new = await self._stream.read(self._lease.consumer, room, bytes_left, block_ms)
-        self._in_flight.add(new)
-        return [*due, *new]
+        return [*due, *await self._read_new(room, bytes_left, block_ms)]
 
     async def prefetch(self) -> list[Entry | Unreadable]:
         """Return new entries without waiting for any, while the present batch is being committed.
 
         Returns none where other entries go first, so that neither retries nor dead workers' entries starve.
         """
-        if self.is_reclaim_due or self.until_due_s() == 0:
+        if self.is_reclaim_due or self.until_due_s() == 0 or self._reply_lost:
             return []
         room = self._room(0)
         if room <= 0:
             return []
-        new = await self._stream.read(self._lease.consumer, room, self._settings.batch_bytes_max, None)
-        self._in_flight.add(new)
-        return new
+        return await self._read_new(room, self._settings.batch_bytes_max, None)
 
     def until_due_s(self) -> float:
         """Return the time until the first delayed entry is due, at most as long as a read may block."""
@@ -80,13 +86,41 @@ class Fetcher:
             return 0
         return min(self._settings.batch_size - taken, self._settings.parked_max - len(delayed))
 
+    async def _read_new(self, room: int, bytes_max: int, block_ms: int | None) -> list[Entry | Unreadable]:
+        with self._noting_lost_replies():
+            new = await self._stream.read(self._lease.consumer, min(room, self._reply_size.now), bytes_max, block_ms)
+        self._reply_size.passed(len(new))
+        self._in_flight.add(new)
+        return new
+
+    @contextmanager
+    def _noting_lost_replies(self) -> Iterator[None]:
+        try:
+            yield
+        except (RedisTimeoutError, RedisConnectionError):
+            self._reply_lost = True
+            raise
+
+    async def _judge_lost_reply(self) -> None:
+        """If a reply was lost, and Redis answers now, ask for fewer entries: some networks swallow large replies only.
+
+        What was lost is pending, and is reclaimed like the entries of a dead worker. Raises RedisError in an outage.
+        """
+        if not self._reply_lost:
+            return
+        await self._stream.ping()
+        self._reply_lost = False
+        self._reply_size.shrink()
+        log.warning("a reply of Redis with entries was lost; fewer are asked for at a time",
+                    entries_at_once=self._reply_size.now)  # fmt: skip
+
     async def _take_due(self) -> list[Entry]:
         """Return delayed entries that are due. Where the attempt counts, Redis counts it first."""
         free, counted = self._in_flight.delayed.take_due(
             time.monotonic(), self._settings.batch_size, self._settings.batch_bytes_max
         )
         self._in_flight.add(free)
-        again = [replace(entry, deliveries=entry.deliveries + 1) for entry in counted]
+        again = [replace(entry, attempt=entry.attempt + 1) for entry in counted]
         self._in_flight.add(again)
         kept = await self._stream.count_attempt(self._lease.consumer, again)
         self._in_flight.remove(without(again, kept))
@@ -97,15 +131,18 @@ class Fetcher:
         room = self._room(0)
         if room <= 0 or not self.is_reclaim_due:
             return []
-        reclaimed = await self._stream.reclaim(
-            self._lease.consumer,
-            self._settings.claim_idle_ms,
-            room,
-            quarantine_after(self._settings.max_attempts),
-            self._settings.batch_bytes_max,
-        )
+        with self._noting_lost_replies():
+            reclaimed = await self._stream.reclaim(
+                self._lease.consumer,
+                self._settings.claim_idle_ms,
+                min(room, self._reply_size.now),
+                quarantine_after(self._settings.max_attempts),
+                self._settings.batch_bytes_max,
+            )
+        self._reply_size.passed(len(reclaimed.entries))
         entries = [entry for entry in reclaimed.entries if entry.entry_id not in self._in_flight.delayed]
         self._in_flight.add(entries)
+        await self._record_deaths(entries, reclaimed)
         if reclaimed.gone:
             self._metrics.gone(len(reclaimed.gone))
             log.critical("entries were pending but are gone from the stream: somebody trimmed or deleted them; "
@@ -117,6 +154,16 @@ class Fetcher:
             pause_s = self._settings.claim_idle_ms / 3000 * random.uniform(0.5, 1)  # noqa: S311 - jitter
             self._reclaim_at_s = time.monotonic() + pause_s
         return entries
+
+    async def _record_deaths(self, entries: list[Entry | Unreadable], reclaimed: Reclaimed) -> None:
+        """Record the attempts that ended with their worker, for `make pending` and the next owner."""
+        by_consumer: dict[str, list[Entry]] = {}
+        for entry in entries:
+            if isinstance(entry, Entry) and (consumer := reclaimed.left_by.get(entry.entry_id)):
+                by_consumer.setdefault(consumer, []).append(entry)
+        for consumer, left in by_consumer.items():
+            failed = [replace(entry, attempt=entry.past.failed) for entry in left]
+            await self._stream.record_failure(self._lease.consumer, failed, "retry", DIED.format(consumer), 0)
 
 
 def _bytes_of(entries: Iterable[Entry | Unreadable]) -> int:

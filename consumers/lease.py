@@ -57,6 +57,7 @@ class Lease:
             (is_ours,) = await self._scripts.acquire_locks([self._keys.slot(number)], token, self._settings.slot_ttl_ms)
             if is_ours:
                 self.number, self.token = number, token
+                await self._scripts.keep_left_attempts(self.consumer)
                 self.lost.clear()
                 return self
         raise LeasesExhaustedError(f"all {LEASES_MAX} worker names have a living owner; this worker cannot start")

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import structlog
 from redis.exceptions import RedisError
 
+from consumers.entry import Entry
 from consumers.scripts import Scripts
 from contract.keys import Keys
 
@@ -13,9 +14,13 @@ log = structlog.get_logger()
 
 
 class Locks:
-    """The locks one worker holds, under one token. The heartbeat renews those in `held`."""
+    """The locks one worker holds, under one token. The heartbeat renews those in `held`.
 
-    def __init__(self, scripts: Scripts, keys: Keys, token: str, ttl_ms: int) -> None:
+    With the locks, the attempts that begin under them are recorded: should the worker die, its next owner counts them.
+    """
+
+    def __init__(self, scripts: Scripts, keys: Keys, consumer: str, token: str, ttl_ms: int) -> None:
+        self._consumer = consumer
         self._scripts = scripts
         self._keys = keys
         self.token = token
@@ -23,14 +28,19 @@ class Locks:
         self.held: frozenset[str] = frozenset()
 
     @asynccontextmanager
-    async def hold(self, resources: Iterable[tuple[str, str]]) -> AsyncIterator[set[tuple[str, str]]]:
-        """Acquire locks in one step, yield the `(namespace, resource)` pairs that could be locked, and release them.
+    async def hold(self, entries: Iterable[Entry]) -> AsyncIterator[set[tuple[str, str]]]:
+        """Acquire the entries' locks in one step, yield the resources that could be locked, and release them.
 
         Raises RedisError if they cannot be acquired. A failed release is logged: the locks expire.
         """
-        wanted = sorted(set(resources))
+        attempts: dict[tuple[str, str], str] = {}
+        for entry in entries:
+            attempt, key = f"{entry.entry_id}={entry.attempt}", entry.resource_key
+            attempts[key] = f"{attempts[key]} {attempt}" if key in attempts else attempt
+        wanted = sorted(attempts)
         names = [self._keys.lock(namespace, resource) for namespace, resource in wanted]
-        acquired = await self._scripts.acquire_locks(names, self.token, self._ttl_ms) if names else []
+        begins = (self._consumer, [attempts[pair] for pair in wanted])
+        acquired = await self._scripts.acquire_locks(names, self.token, self._ttl_ms, begins) if names else []
         self.held = frozenset(name for name, is_ours in zip(names, acquired, strict=True) if is_ours)
         try:
             yield {pair for pair, is_ours in zip(wanted, acquired, strict=True) if is_ours}

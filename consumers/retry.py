@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 
 from consumers.entry import Entry, Unreadable
 from consumers.handlers import HandlerFailed, Reject, Retry
+from consumers.notes import Past
 from consumers.settings import Settings
 
 INFRASTRUCTURE = (RedisError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
@@ -18,13 +19,13 @@ INFRASTRUCTURE = (RedisError, asyncpg.PostgresError, asyncpg.InterfaceError, asy
 REASON_CHARS_MAX = 500
 """How much of an error's text is kept as the reason."""
 
-QUARANTINE_AFTER_DELIVERIES = 3
-"""Above this delivery count an entry is processed alone, so that a poison message cannot take healthy ones to the
-dead letters."""
+QUARANTINE_AFTER_ATTEMPTS = 3
+"""Once more attempts than this ended with their worker, an entry is processed alone, so that a poison message cannot
+take healthy ones to the dead letters."""
 
-DELIVERIES_ALONE_MIN = 2
-"""The deliveries every entry gets, even where one attempt is allowed: the first may have failed because of another
-entry in the same batch."""
+ATTEMPTS_MIN = 2
+"""The attempts every entry gets, even where one is allowed: the first may have ended because of another entry in the
+same batch."""
 
 FailureKind = Literal["outage", "conflict", "permanent", "failed"]
 """`outage`: nothing can be applied now. `conflict`: only this transaction failed, e.g. by a deadlock. Neither counts as
@@ -113,21 +114,30 @@ def decide_before_attempt(entry: Entry | Unreadable, attempts_max: int) -> DeadL
     """Decide about an entry before it is tried: dead-letter what cannot be decoded, and poison messages."""
     if isinstance(entry, Unreadable):
         return DeadLetter(str(entry.problem))
-    if is_poison(entry.deliveries, attempts_max):
-        return DeadLetter(
-            f"delivered {entry.deliveries} times without an outcome: each time its worker died or was stopped"
-        )
+    if is_used_up(entry.attempt, attempts_max):
+        return DeadLetter(_why_used_up(entry.past, attempts_max))
     return None
 
 
-def is_poison(deliveries: int, attempts_max: int) -> bool:
-    """Return whether an entry was delivered so often without an outcome that it is not tried again."""
-    return deliveries > max(attempts_max, DELIVERIES_ALONE_MIN)
+def is_used_up(attempt: int, attempts_max: int) -> bool:
+    """Return whether the attempts before have used up those allowed."""
+    return attempt > max(attempts_max, ATTEMPTS_MIN)
+
+
+def _why_used_up(past: Past, attempts_max: int) -> str:
+    """Return why no attempt is left before the entry is tried: its workers died, or fewer are allowed than before."""
+    if not past.died_last:
+        return f"attempt {past.failed} failed, and MAX_ATTEMPTS is {attempts_max} now: {past.error}"
+    error = f"; the last error was: {past.error}" if past.error else ""
+    return (
+        f"{past.failed} attempts without success: {past.deaths} ended without an outcome, because their worker died or"
+        f" was stopped while it worked on this event, the last one too{error}"
+    )
 
 
 def quarantine_after(attempts_max: int) -> int:
-    """Return the delivery count above which an entry is reclaimed alone: it gets one try before it is poison."""
-    return min(QUARANTINE_AFTER_DELIVERIES, max(attempts_max - 2, 0))
+    """Return the attempt that ended with its worker after which an entry is reclaimed alone: it gets one try alone."""
+    return min(QUARANTINE_AFTER_ATTEMPTS, max(attempts_max - 2, 0))
 
 
 def delay_s(attempt: int, first_ms: int, longest_ms: int) -> float:

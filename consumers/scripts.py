@@ -27,9 +27,16 @@ class Scripts:
         reply = await self._call("read", [self._keys.events], GROUP, consumer, count, page, bytes_max)
         return cast("list[tuple[bytes, list[bytes]]]", reply)
 
-    async def acquire_locks(self, locks: Sequence[str], token: str, ttl_ms: int) -> list[bool]:
-        """Return for each lock whether the token owns it now."""
-        acquired = cast("list[int]", await self._call("acquire_locks", locks, token, ttl_ms))
+    async def acquire_locks(
+        self, locks: Sequence[str], token: str, ttl_ms: int, begins: tuple[str, Sequence[str]] | None = None
+    ) -> list[bool]:
+        """Return for each lock whether the token owns it now.
+
+        `begins`: a field of the record of begun attempts, and for each lock the attempts that begin under it.
+        """
+        record = [] if begins is None else [self._keys.begun]
+        attempts = [] if begins is None else [begins[0], *begins[1]]
+        acquired = cast("list[int]", await self._call("acquire_locks", [*locks, *record], token, ttl_ms, *attempts))
         return [bool(is_ours) for is_ours in acquired]
 
     async def release_locks(self, locks: Sequence[str], token: str) -> int:
@@ -49,12 +56,21 @@ class Scripts:
 
     async def reclaim(
         self, consumer: str, *, idle_ms_min: int, cursor: str, count: int, quarantine_after: int, bytes_max: int
-    ) -> tuple[str, list[tuple[bytes, int, list[bytes]]], list[bytes]]:
-        """Return the next cursor, the reclaimed entries, and the ids that are gone from the stream."""
+    ) -> tuple[str, list[tuple[bytes, bytes, int, list[bytes], bytes]], list[bytes]]:
+        """Return the next cursor, the reclaimed entries, and the ids that are gone from the stream.
+
+        An entry: its id, the consumer that had it, the attempt that one had begun (0: none), its fields, its note.
+        """
+        keys = [self._keys.events, self._keys.failures, self._keys.begun]
         cursor_next, taken, gone = await self._call(
-            "reclaim", [self._keys.events], GROUP, consumer, idle_ms_min, cursor, count, quarantine_after, bytes_max
+            "reclaim", keys, GROUP, consumer, idle_ms_min, cursor, count, quarantine_after, bytes_max
         )
         return cursor_next.decode(), taken, gone
+
+    async def keep_left_attempts(self, consumer: str) -> int:
+        """Return how many attempts of the name's last owner are kept."""
+        keys = [self._keys.events, self._keys.begun]
+        return cast("int", await self._call("keep_left_attempts", keys, GROUP, consumer))
 
     async def count_attempt(self, consumer: str, attempts: Sequence[tuple[str, int]]) -> list[bool]:
         """Return for each entry whether it may be tried, because no other consumer has it."""
@@ -64,7 +80,8 @@ class Scripts:
     async def release_entries(self, consumer: str, idle_ms: int, attempts: Sequence[tuple[str, int]]) -> int:
         """Return how many entries were released."""
         flat = [value for pair in attempts for value in pair]
-        return cast("int", await self._call("release_entries", [self._keys.events], GROUP, consumer, idle_ms, *flat))
+        keys = [self._keys.events, self._keys.begun]
+        return cast("int", await self._call("release_entries", keys, GROUP, consumer, idle_ms, *flat))
 
     async def record_failure(self, consumer: str, failures: Mapping[str, str]) -> int:
         """Return how many were recorded: none of entries that another worker has reclaimed or acknowledged."""
@@ -89,7 +106,7 @@ class Scripts:
 
     async def forget_consumer(self, consumer: str, lease: int, token: str = "") -> bool:
         """Return whether the name is gone."""
-        keys = [self._keys.events, self._keys.slot(lease)]
+        keys = [self._keys.events, self._keys.slot(lease), self._keys.begun]
         return bool(await self._call("forget_consumer", keys, GROUP, consumer, token))
 
     async def _call(self, name: str, keys: Sequence[str], *args: str | bytes | int) -> Any:  # noqa: ANN401 - Lua's reply

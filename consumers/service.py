@@ -79,7 +79,7 @@ class Service:
         if not await self._begin(lease, stream):
             return
         log.info("working", consumer=lease.consumer)
-        locks = Locks(scripts, keys, lease.token, self._settings.lock_ttl_ms)
+        locks = Locks(scripts, keys, lease.consumer, lease.token, self._settings.lock_ttl_ms)
         async with await open_pool(self._settings, lease.consumer) as pool:
             worker = Worker(stream, locks, lease, pool, self._handlers, self._settings, self._observers)
             heartbeat = asyncio.create_task(lease.keep_alive(locks, worker.entries_held))

@@ -140,7 +140,7 @@ async def dead_letter(connection: Connection, entry: Entry | Unreadable, reason:
             resource=event and event.resource,
             reason=_storable(reason[:DEAD_LETTER_REASON_CHARS_MAX]),
             traceback=_storable(traceback[-TRACEBACK_CHARS_MAX:]),
-            attempts=entry.deliveries,
+            attempts=entry.attempt,
             field_names=list(entry.fields.keys()),
             field_values=list(entry.fields.values()),
         )

@@ -1,16 +1,16 @@
 """The only module that reads, reclaims and acknowledges stream entries."""
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
 
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from consumers.entry import Entry, Unreadable, read_entry
+from consumers.notes import WaitingKind, read_past, write_note
 from consumers.scripts import Scripts
 from contract.keys import GROUP, Keys
 
@@ -28,16 +28,18 @@ GROUP_WAS_GONE = (
 )
 """Logged by a worker that had worked with the group before."""
 
-WaitingKind = Literal["retry", "infrastructure"]
-"""Why an entry waits: its own failure, which counts as an attempt, or an outage or conflict, which does not."""
-
 
 @dataclass(frozen=True, slots=True)
 class Reclaimed:
-    """The result of one walk over the pending list: entries, and ids that are pending but gone from the stream."""
+    """The result of one walk over the pending list.
+
+    `gone`: ids that are pending but gone from the stream. `left_by`: the consumer of each entry whose attempt had begun
+    when the consumer left it.
+    """
 
     entries: list[Entry | Unreadable]
     gone: list[str]
+    left_by: dict[str, str] = field(default_factory=dict)
 
 
 class Stream:
@@ -79,7 +81,8 @@ class Stream:
     ) -> Reclaimed:
         """Return up to `count` entries that were idle for `idle_ms_min`, by walking the whole pending list.
 
-        An entry delivered more often than `quarantine_after` comes alone, and one that reaches `bytes_max` last.
+        A delivery is no attempt: the reply to it may have been lost. An attempt whose worker had begun it is one that
+        failed. An entry with more of them than `quarantine_after` comes alone, and one that reaches `bytes_max` last.
         """
         for _ in range(WALK_PAGES_MAX):
             self._cursor, taken, gone = await self._scripts.reclaim(
@@ -91,20 +94,26 @@ class Stream:
                 bytes_max=bytes_max,
             )
             if taken or gone or self._cursor == "-":
-                entries = [read_entry(entry_id, deliveries, _pairs(fields)) for entry_id, deliveries, fields in taken]
-                return Reclaimed(entries, [entry_id.decode() for entry_id in gone])
+                reclaimed = Reclaimed([], [entry_id.decode() for entry_id in gone])
+                for entry_id, consumer_before, begun, fields, note in taken:
+                    past = read_past(note)
+                    if begun > past.failed:
+                        past = past.with_death(begun)
+                        reclaimed.left_by[entry_id.decode()] = consumer_before.decode()
+                    reclaimed.entries.append(read_entry(entry_id, past.failed + 1, _pairs(fields), past))
+                return reclaimed
         return Reclaimed([], [])
 
     async def count_attempt(self, consumer: str, entries: Sequence[Entry]) -> list[Entry]:
         """Count one more delivery of each entry, and return those that no other consumer has reclaimed."""
-        attempts = [(entry.entry_id, entry.deliveries) for entry in entries]
+        attempts = [(entry.entry_id, entry.attempt) for entry in entries]
         kept = await self._scripts.count_attempt(consumer, attempts) if attempts else []
         return [entry for entry, is_kept in zip(entries, kept, strict=True) if is_kept]
 
     async def release_entries(self, consumer: str, entries: Sequence[Entry], idle_ms: int) -> None:
         """Make entries that were not tried available to others, and do not count this delivery."""
         if entries:
-            attempts = [(entry.entry_id, entry.deliveries - 1) for entry in entries]
+            attempts = [(entry.entry_id, entry.attempt - 1) for entry in entries]
             await self._scripts.release_entries(consumer, idle_ms, attempts)
 
     async def ack_committed(
@@ -124,16 +133,14 @@ class Stream:
         since: datetime | None = None,
     ) -> None:  # fmt: skip
         """Record why the consumer's entries wait and, in an outage, since when, for `make pending`."""
-        now = datetime.now(UTC)
-        failure = {
-            "kind": kind,
-            "reason": reason,
-            "at": now.isoformat(),
-            "retry_at": (now + timedelta(seconds=delay_s)).isoformat(),
-            "since": since.isoformat() if since else None,
+        failures = {
+            entry.entry_id: write_note(entry.past, entry.attempt, kind, reason, delay_s, since) for entry in entries
         }
-        failures = {entry.entry_id: json.dumps({**failure, "attempt": entry.deliveries}) for entry in entries}
         await self._scripts.record_failure(consumer, failures)
+
+    async def ping(self) -> None:
+        """Return if Redis answers a request whose reply is small."""
+        await self._redis.ping()
 
     async def idle_consumers(self) -> list[bytes]:
         """Return the names in the group that have no pending entry, workers' names or not."""

@@ -96,7 +96,7 @@ class Worker:
         await self._failures.dead_letter_untriable(entries)
         if not entries or self._pipeline.is_acking(self._in_flight.resources):
             await self._pipeline.wait_for_ack()
-        async with self._locks.hold(self._in_flight.resources) as held:
+        async with self._locks.hold(self._in_flight.batch) as held:
             ready = self._delay_busy(held)
             self._hooks("locked")
             if len(ready) >= self._settings.batch_size and not self._stopping.is_set():
@@ -115,7 +115,7 @@ class Worker:
         try:
             committed = await self._commit(entries)
         except Exception as error:
-            decision = decide(error, entries[0].deliveries, len(entries), self._settings)
+            decision = decide(error, entries[0].attempt, len(entries), self._settings)
             if isinstance(decision, WaitOut):
                 raise Outage(decision.reason) from error
             if not isinstance(decision, SplitBatch):

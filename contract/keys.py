@@ -47,6 +47,11 @@ class Keys:
         """A hash, entry id → why the entry still waits (JSON), for `make pending`."""
         return f"{self._tag}:failures"
 
+    @property
+    def begun(self) -> str:
+        """A hash, worker → the attempts it has begun, as `<entry id>=<attempt> …`: read when it has died."""
+        return f"{self._tag}:begun"
+
     def seen(self, namespace: str, event_id: str) -> str:
         """The duplicate marker: the entry id, then `committed`. Expires."""
         return f"{self._tag}:seen:{namespace}:{event_id}"

@@ -3,6 +3,7 @@
 --
 -- KEYS     1  the stream
 --          2  the lease that belongs to the name
+--          3  the record of begun attempts
 -- ARGV     1  the group
 --          2  the consumer's name
 --          3  the token of an owner that releases its lease together with the name; '' for any other caller
@@ -17,5 +18,6 @@ end
 if #redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1, ARGV[2]) > 0 then
     return 0
 end
+redis.call('HDEL', KEYS[3], ARGV[2], ARGV[2] .. '/side', ARGV[2] .. '/left')
 redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])
 return 1

@@ -2,6 +2,7 @@
 -- Releases entries that were not tried: another worker may reclaim them at once, and the delivery is not counted.
 --
 -- KEYS     1    the stream
+--          2    the record of begun attempts: those of the consumer are ended, and do not count
 -- ARGV     1    the group
 --          2    the consumer's name
 --          3    the idle time to leave them with, ms
@@ -15,4 +16,5 @@ for i = 4, #ARGV, 2 do
         released = released + 1
     end
 end
+redis.call('HDEL', KEYS[2], ARGV[2], ARGV[2] .. '/side')
 return released

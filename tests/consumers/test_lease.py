@@ -32,7 +32,7 @@ async def acquire(redis: Redis, keys: Keys, settings: Settings) -> AcquireLease:
 @asynccontextmanager
 async def kept(lease: Lease, redis: Redis, keys: Keys) -> AsyncIterator[None]:
     """Runs the heartbeat while the block lasts."""
-    locks = Locks(Scripts(redis, keys), keys, lease.token, QUICK["lock_ttl_ms"])
+    locks = Locks(Scripts(redis, keys), keys, lease.consumer, lease.token, QUICK["lock_ttl_ms"])
     task = asyncio.create_task(lease.keep_alive(locks, list))
     try:
         yield
@@ -94,7 +94,7 @@ async def test_a_lost_lease_is_noticed_and_not_taken_back(
 async def test_the_heartbeat_continues_after_an_error(redis: Redis, keys: Keys, acquire: AcquireLease) -> None:
     """The stream's key is a string for a while, so the script fails. Then it is a stream again."""
     lease = await acquire()
-    locks = Locks(Scripts(redis, keys), keys, lease.token, QUICK["lock_ttl_ms"])
+    locks = Locks(Scripts(redis, keys), keys, lease.consumer, lease.token, QUICK["lock_ttl_ms"])
     await redis.delete(keys.events)
     await redis.set(keys.events, "not a stream")
     task = asyncio.create_task(lease.keep_alive(locks, lambda: ["1-1"]))

@@ -99,7 +99,7 @@ async def test_a_poison_message_that_is_applied_is_acked_and_not_dead_lettered(w
     await workers.redis.xadd(workers.keys.events, dict(zip(fields[::2], fields[1::2], strict=True)), id=entry_id)
     await workers.redis.xgroup_create(workers.keys.events, GROUP, "0")
     await workers.stream.read("worker-5")
-    await workers.deliver("worker-5", entry_id, 99)
+    await workers.begun("worker-5", entry_id, attempt=99)
     async with workers.working():
         await workers.drained()
     assert await workers.dead() == []

@@ -14,8 +14,9 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from consumers.entry import Entry, Unreadable
 from consumers.handlers import HandlerFailed, Reject, Retry
 from consumers.handlers.exceptions import RETRY_AFTER_S_MAX, TransactionEndedError
+from consumers.notes import NO_PAST
 from consumers.retry import (
-    QUARANTINE_AFTER_DELIVERIES,
+    QUARANTINE_AFTER_ATTEMPTS,
     REASON_CHARS_MAX,
     DeadLetter,
     Decision,
@@ -28,7 +29,7 @@ from consumers.retry import (
     decide_before_attempt,
     delay_s,
     describe,
-    is_poison,
+    is_used_up,
     quarantine_after,
 )
 from contract.event import EnvelopeError
@@ -200,8 +201,15 @@ EVENT = contract_event()
         (Entry("1-1", 1, EVENT, {}), None),
         (Entry("1-1", 5, EVENT, {}), None),
         (
-            Entry("1-1", 6, EVENT, {}),
-            DeadLetter("delivered 6 times without an outcome: each time its worker died or was stopped"),
+            Entry("1-1", 6, EVENT, {}, NO_PAST.with_error(1, "ValueError: no", "Trace…").with_death(5)),
+            DeadLetter(
+                "5 attempts without success: 1 ended without an outcome, because their worker died or was stopped while"
+                " it worked on this event, the last one too; the last error was: ValueError: no"
+            ),
+        ),
+        (
+            Entry("1-1", 9, EVENT, {}, NO_PAST.with_death(1).with_error(8, "ValueError: no", "Trace…")),
+            DeadLetter("attempt 8 failed, and MAX_ATTEMPTS is 5 now: ValueError: no"),
         ),
         (Unreadable("1-1", 1, EnvelopeError("no version"), {}), DeadLetter("no version")),
     ],
@@ -256,10 +264,10 @@ def test_an_odd_attempt_has_a_delay(attempt: int) -> None:
 @pytest.mark.parametrize("attempts_max", [1, 2, 3, 4, 10])
 def test_an_entry_is_tried_alone_before_it_counts_as_poison(attempts_max: int) -> None:
     """A healthy entry in a batch that kills its workers: it must be tried alone once before it counts as poison."""
-    deliveries, alone = 1, False
+    attempt, alone = 1, False
     while not alone:
-        alone = deliveries > quarantine_after(attempts_max)
-        deliveries += 1
-    assert not is_poison(deliveries, attempts_max)
-    assert quarantine_after(attempts_max) <= QUARANTINE_AFTER_DELIVERIES
-    assert is_poison(max(attempts_max, 2) + 1, attempts_max)
+        alone = attempt > quarantine_after(attempts_max)
+        attempt += 1
+    assert not is_used_up(attempt, attempts_max)
+    assert quarantine_after(attempts_max) <= QUARANTINE_AFTER_ATTEMPTS
+    assert is_used_up(max(attempts_max, 2) + 1, attempts_max)

@@ -133,11 +133,11 @@ async def test_reclaim_finds_old_entries_behind_many_fresh_ones(scripts: Scripts
     cursor, found = "-", []
     for _ in range(len(old) + 1):
         cursor, taken, gone = await reclaim(scripts, cursor, count=2)
-        found += [(entry_id.decode(), deliveries) for entry_id, deliveries, _ in taken]
+        found += [(entry_id.decode(), begun) for entry_id, _, begun, _, _ in taken]
         assert gone == []
         if cursor == "-":
             break
-    assert found == [(entry_id, 2) for entry_id in old]
+    assert found == [(entry_id, 0) for entry_id in old]
     assert cursor == "-"
     assert {(await pel.pending())[entry_id][:2] for entry_id in old} == {("worker-9", 2)}
 
@@ -148,26 +148,28 @@ async def test_reclaim_returns_the_fields_unchanged(
     await redis.xadd(keys.events, {b"body": b"\xff\x00", b"\xfe": b""})
     (entry,) = await pel.read("worker-1", 1)
     await pel.age("worker-1", entry, idle_ms=5000)
+    await redis.hset(keys.failures, entry, "why")
     _, taken, _ = await reclaim(scripts)
-    assert taken == [[entry.encode(), 2, [b"body", b"\xff\x00", b"\xfe", b""]]]
+    assert taken == [[entry.encode(), b"worker-1", 0, [b"body", b"\xff\x00", b"\xfe", b""], b"why"]]
 
 
 async def test_a_possible_poison_message_is_reclaimed_alone(scripts: Scripts, pel: PendingList) -> None:
     a, poison, b, c = await pel.add(4)
     await pel.read("worker-1", 4)
-    for entry in (a, b, c):
-        await pel.age("worker-1", entry, idle_ms=5000, deliveries=QUARANTINE_AFTER)
-    await pel.age("worker-1", poison, idle_ms=5000, deliveries=QUARANTINE_AFTER + 1)
+    for entry in (a, poison, b, c):
+        await pel.age("worker-2" if entry == poison else "worker-1", entry, idle_ms=5000, deliveries=99)
+    await pel.begun("worker-1", a, b, c, attempt=QUARANTINE_AFTER)
+    await pel.begun("worker-2", poison, attempt=QUARANTINE_AFTER + 1)
     batches, cursor = [], "-"
     while True:
         cursor, taken, _ = await reclaim(scripts, cursor)
-        batches.append([(entry_id.decode(), deliveries) for entry_id, deliveries, _ in taken])
+        batches.append([(entry_id.decode(), begun) for entry_id, _, begun, _, _ in taken])
         if cursor == "-":
             break
     assert batches == [
-        [(a, QUARANTINE_AFTER + 1)],
-        [(poison, QUARANTINE_AFTER + 2)],
-        [(b, QUARANTINE_AFTER + 1), (c, QUARANTINE_AFTER + 1)],
+        [(a, QUARANTINE_AFTER)],
+        [(poison, QUARANTINE_AFTER + 1)],
+        [(b, QUARANTINE_AFTER), (c, QUARANTINE_AFTER)],
     ]
 
 
@@ -176,11 +178,12 @@ async def test_entries_gone_from_the_stream_are_reported_and_dropped(
 ) -> None:
     a, gone, poison = await pel.add(3)
     await pel.read("worker-1", 3)
-    for entry, deliveries in ((a, 1), (gone, 1), (poison, QUARANTINE_AFTER + 1)):
-        await pel.age("worker-1", entry, idle_ms=5000, deliveries=deliveries)
+    for entry in (a, gone, poison):
+        await pel.age("worker-1", entry, idle_ms=5000)
+    await pel.begun("worker-1", poison, attempt=QUARANTINE_AFTER + 1)
     await redis.xdel(keys.events, gone, poison)
     cursor, taken, reported = await reclaim(scripts)
-    assert [entry_id.decode() for entry_id, _, _ in taken] == [a]
+    assert [each[0].decode() for each in taken] == [a]
     reported += (await reclaim(scripts, cursor))[2]
     assert reported == [gone.encode(), poison.encode()]
     assert (await pel.pending()).keys() == {a}
@@ -214,19 +217,20 @@ async def test_an_entry_gone_from_the_stream_is_still_tried_by_its_consumer(
     assert await scripts.count_attempt("worker-1", [(entry, 3)]) == [True]
 
 
-async def test_a_released_entry_can_be_reclaimed_at_once_and_has_no_delivery(
+async def test_a_released_entry_can_be_reclaimed_at_once_and_its_attempt_does_not_count(
     scripts: Scripts, pel: PendingList
 ) -> None:
     mine, others = await pel.add(2)
     await pel.read("worker-1", 2)
     await pel.age("worker-2", others, idle_ms=0, deliveries=6)
+    await pel.begun("worker-1", mine, attempt=4)
     assert await scripts.release_entries("worker-1", 5000, [(mine, 0), (others, 0)]) == 1
     pending = await pel.pending()
     assert pending[mine][:2] == ("worker-1", 0)
     assert pending[mine][2] >= 5000
     assert pending[others][:2] == ("worker-2", 6)
     _, taken, _ = await reclaim(scripts)
-    assert [(entry_id.decode(), deliveries) for entry_id, deliveries, _ in taken] == [(mine, 1)]
+    assert [(entry_id.decode(), begun) for entry_id, _, begun, _, _ in taken] == [(mine, 0)]
 
 
 async def test_a_failure_is_recorded_only_for_the_consumer_s_own_entries(

@@ -14,12 +14,12 @@ from tests.support.wait import until
 STATE = "SELECT event_id, state, reason, traceback, attempts FROM dead_letters"
 
 
-def entry_of(event: Event, entry_id: str = "1-1", deliveries: int = 1) -> Entry:
+def entry_of(event: Event, entry_id: str = "1-1", attempt: int = 1) -> Entry:
     flat = to_fields(event)
     fields = {
         str(n).encode(): v.encode() if isinstance(v, str) else v for n, v in zip(flat[::2], flat[1::2], strict=True)
     }
-    return Entry(entry_id, deliveries, event, fields)
+    return Entry(entry_id, attempt, event, fields)
 
 
 async def apply(connection: asyncpg.Connection, *entries: Entry) -> list[Entry]:
@@ -60,7 +60,7 @@ async def test_an_entry_whose_event_is_applied_is_not_dead_lettered(connection: 
 
 
 async def test_a_dead_letter_is_written_once(connection: asyncpg.Connection) -> None:
-    dead = entry_of(contract_event(), deliveries=4)
+    dead = entry_of(contract_event(), attempt=4)
     for reason in ("the first", "the second"):
         assert await store.dead_letter(connection, dead, reason, f"traceback of {reason}")
     (row,) = await connection.fetch(STATE)

@@ -37,7 +37,7 @@ async def test_entries_are_read_in_order_up_to_the_count(stream: stream_states.S
     first = await consumer_side.read("worker-1", 3, BYTES_MAX, None)
     rest = await consumer_side.read("worker-1", 3, BYTES_MAX, 50)
     assert [entry.entry_id for entry in [*first, *rest]] == ids
-    assert [entry.deliveries for entry in first] == [1, 1, 1]
+    assert [entry.attempt for entry in first] == [1, 1, 1]
     assert isinstance(first[0], Entry)
     assert first[0].event == contract_event("evt_0")
     assert await consumer_side.read("worker-1", 3, BYTES_MAX, 1) == []
@@ -107,5 +107,5 @@ def test_an_entry_with_any_content_is_decoded_or_unreadable(changes: dict[str, b
         else:
             fields[name.encode()] = value
     entry = read_entry(b"1-1", 2, fields)
-    assert (entry.entry_id, entry.deliveries, entry.fields) == ("1-1", 2, fields)
+    assert (entry.entry_id, entry.attempt, entry.fields) == ("1-1", 2, fields)
     assert isinstance(entry, Entry) or str(entry.problem)

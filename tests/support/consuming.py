@@ -129,6 +129,14 @@ class Workers:
             self.keys.events, GROUP, consumer, 0, [entry_id], idle=3_600_000, retrycount=deliveries, justid=True
         )
 
+    async def begun(self, consumer: str, *entry_ids: str, attempt: int) -> None:
+        """Leave the entries as a worker does that died an hour ago during this attempt of each."""
+        attempts = [f"{entry_id}={attempt}" for entry_id in entry_ids]
+        before: Any = await self.redis.hget(self.keys.begun, consumer)
+        await self.redis.hset(self.keys.begun, consumer, " ".join([*([before.decode()] if before else []), *attempts]))
+        for entry_id in entry_ids:
+            await self.deliver(consumer, entry_id, attempt)
+
     async def has_events(self, at_least: int) -> bool:
         return len(await self.events()) >= at_least
 
@@ -162,6 +170,10 @@ class Workers:
 
     async def has_leases(self, *numbers: int) -> bool:
         return await self.leases() == list(numbers)
+
+    async def drained_now(self) -> bool:
+        """Return whether the stream is empty."""
+        return await self._is_empty()
 
     async def drained(self) -> None:
         """Wait until the stream is empty."""

@@ -38,6 +38,10 @@ class PendingList:
             self.keys.events, GROUP, consumer, 0, [entry_id], idle=idle_ms, retrycount=deliveries, justid=True
         )
 
+    async def begun(self, consumer: str, *entry_ids: str, attempt: int) -> None:
+        """Record that the consumer had begun this attempt of each entry when it died."""
+        await self.redis.hset(self.keys.begun, consumer, " ".join(f"{each}={attempt}" for each in entry_ids))
+
     async def names(self) -> list[str]:
         return sorted(c["name"].decode() for c in await self.redis.xinfo_consumers(self.keys.events, GROUP))
 

@@ -28,6 +28,8 @@ class TcpProxy:
         self._flows = asyncio.Event()
         self._flows.set()
         self._loses_replies = False
+        self._reply_bytes_max: int | None = None
+        self.replies_swallowed = 0
         self._pairs: set[_Pair] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._listener: asyncio.Server | None = None
@@ -69,6 +71,10 @@ class TcpProxy:
     def drop_replies(self) -> None:
         """Requests arrive and are done, their replies are lost."""
         self._loses_replies = True
+
+    def swallow_replies_above(self, size_bytes: int) -> None:
+        """Lose each reply whose first part is larger, as a network does whose packets may not be; nobody notices."""
+        self._reply_bytes_max = size_bytes
 
     def half_close(self) -> None:
         """Says goodbye to the clients, while what they send still arrives."""
@@ -124,6 +130,9 @@ class TcpProxy:
             while chunk := await reader.read(CHUNK_BYTES_MAX):
                 await self._flows.wait()
                 if replies and (self._loses_replies or pair.is_half_closed):
+                    continue
+                if replies and self._reply_bytes_max is not None and len(chunk) > self._reply_bytes_max:
+                    self.replies_swallowed += 1
                     continue
                 if not writer.is_closing():
                     writer.write(chunk)
