@@ -97,8 +97,7 @@ def _items(values: list[bytes]) -> list[tuple[bytes, bytes]]:
     """Return the pairs of key and value. Repeated headers are read as one, joined by commas."""
     if not any(values):
         raise SignatureError("missing", f"there is no {HEADER} header")
-    parts = (item.partition(b"=") for item in b",".join(values).split(b","))
-    return [(key, value) for key, _, value in parts]
+    return signing.header_pairs(values, b",")
 
 
 def _single(items: list[tuple[bytes, bytes]], name: bytes) -> bytes:
@@ -110,9 +109,11 @@ def _single(items: list[tuple[bytes, bytes]], name: bytes) -> bytes:
 
 def _covered(request: Request, names: bytes) -> Iterator[bytes]:
     """Yield the values of the headers that v1 covers. Raise SignatureError for a missing or repeated one."""
-    listed = names.split(b" ")
+    listed = names.split(b" ", COVERED_HEADERS_MAX)
     if len(listed) > COVERED_HEADERS_MAX or not names.isascii():
         raise SignatureError("malformed", f"the {HEADER} header names too many headers, or not by ASCII names")
+    if len({name.lower() for name in listed}) < len(listed):  # each would be hashed again
+        raise SignatureError("malformed", f"the {HEADER} header names a header twice")
     for name in listed:
         values = request.headers.get_all(name.decode())
         if not any(values):

@@ -13,6 +13,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator
 
 from providers.base import ParsedEvent, PayloadError, Request
+from providers.json_text import refuse_constant
 from providers.payload import digest_id, first_id, first_timestamp, get_path, header_text
 
 PATHS_MAX = 10
@@ -83,7 +84,7 @@ class EventPaths:
         if not any(path.startswith("/") for path in self._all()):
             return None
         try:
-            return json.loads(body.decode())
+            return json.loads(body.decode(), parse_constant=refuse_constant)
         except (ValueError, RecursionError):
             raise PayloadError(
                 "the body is not JSON in UTF-8, or it is nested too deeply, or has too large a number"

@@ -3,7 +3,7 @@
 import json
 import re
 from decimal import Decimal, InvalidOperation
-from typing import Annotated, NoReturn, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -20,6 +20,7 @@ from pydantic import (
 from contract.event import TEXT_CHARS_MAX
 from contract.money import BIGINT_MAX
 from providers.facts import UnreadableError
+from providers.json_text import ConstantError, refuse_constant, refuse_constants, without_lone_surrogates
 
 ValueT = TypeVar("ValueT")
 
@@ -28,6 +29,24 @@ class Model(BaseModel):
     """The named parts of a provider's object. Other parts are ignored, and no type is guessed from another."""
 
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:  # noqa: ANN401 - pydantic's
+        """Return the model of a JSON text. Raise ValidationError; UnreadableError for NaN and Infinity.
+
+        A lone surrogate in a field that is not read does no harm (see `providers.json_text`).
+        """
+        text = json_data.encode() if isinstance(json_data, str) else bytes(json_data)
+        try:
+            refuse_constants(text)
+            return super().model_validate_json(text, **options)
+        except ConstantError as error:
+            raise UnreadableError(f"the body is not the JSON its provider documents: {error}") from None
+        except ValidationError:
+            without = without_lone_surrogates(text)
+            if without == text:
+                raise
+        return super().model_validate_json(without, **options)
 
 
 def _none_on_error(value: object, validate: ValidatorFunctionWrapHandler) -> object:
@@ -79,10 +98,9 @@ def loads_decimal(body: bytes) -> object:
     Raise UnreadableError.
     """
     try:
-        return json.loads(body.decode(), parse_float=Decimal, parse_int=Decimal, parse_constant=_refuse)
+        text = without_lone_surrogates(body).decode()
+        return json.loads(text, parse_float=Decimal, parse_int=Decimal, parse_constant=refuse_constant)
+    except ConstantError as error:
+        raise UnreadableError(f"the body is not the JSON its provider documents: {error}") from None
     except (ValueError, InvalidOperation, RecursionError) as error:
         raise UnreadableError(f"the body is not the JSON its provider documents: {type(error).__name__}") from error
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")

@@ -40,6 +40,8 @@ def read_json(model: type[ModelT], body: bytes) -> ModelT:
     """Return the model of a JSON body. Raise PayloadError, which names fields and never their content."""
     try:
         return model.model_validate_json(body)
+    except UnreadableError as error:
+        raise PayloadError(str(error)) from None
     except ValidationError as error:
         raise PayloadError(_explain(error)) from None
 

@@ -22,11 +22,15 @@ class Scheme:
     mac: signing.Mac = signing.hmac_sha256
     encodings: tuple[signing.Encode, ...] = (signing.lower_hex,)
     signed: Signed = "body"
+    first_only: bool = False
+    """Whether only the first of several values counts."""
 
     def prove(self, keys: Sequence[bytes], body: bytes, values: Sequence[bytes]) -> Proof:
         """Accept any of the header's values that was made with any of the keys. Raise SignatureError."""
         if not any(values):
             raise SignatureError("missing", f"there is no {self.header} header")
+        if self.first_only:
+            values = values[:1]
         signatures = [value.removeprefix(self.prefix) for value in values if value.startswith(self.prefix)]
         if not signatures:
             raise SignatureError("malformed", f"the {self.header} header does not begin with {self.prefix.decode()}")

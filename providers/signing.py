@@ -22,8 +22,17 @@ Encode = Callable[[bytes], bytes]
 Mac = Callable[[bytes, bytes], bytes]
 """How a digest is computed from a key and a message."""
 
+WHITE_SPACE = b" \t"
+"""Optional white space, as RFC 9110 allows it around the items of a header."""
+
 UNIX_S_DIGITS_MAX = 11
 """The most digits of a signed timestamp: enough until the year 5138."""
+
+HEADER_ITEMS_MAX = 32
+"""The most signatures, times and the like in the header of one request; no sender documents more than a few.
+
+Inventing one costs a sender three bytes. Each costs us about a third of a microsecond.
+"""
 
 PREPARED_KEYS_MAX = 1024
 """Prepared keys in the cache; no installation has as many secrets."""
@@ -87,14 +96,34 @@ def key_itself(key: bytes, message: bytes) -> bytes:  # noqa: ARG001 - nothing i
     return key
 
 
+def header_items(values: Sequence[bytes], separator: bytes) -> list[bytes]:
+    """Return the items of a header, without the white space around them. A repeated header is read as one.
+
+    RFC 9110 lets a proxy join repeated headers with a comma and a space, and some senders' libraries accept the space.
+    Raise SignatureError("malformed") for more items than any sender sends.
+    """
+    items = separator.join(values[: HEADER_ITEMS_MAX + 1]).split(separator, HEADER_ITEMS_MAX)
+    if len(items) > HEADER_ITEMS_MAX:
+        raise SignatureError("malformed", f"a header has more than {HEADER_ITEMS_MAX} items")
+    return [item.strip(WHITE_SPACE) for item in items]
+
+
+def header_pairs(values: Sequence[bytes], separator: bytes) -> list[tuple[bytes, bytes]]:
+    """Return the items of such a header as pairs of key and value, as in `t=1,v1=ab`. Raise likewise."""
+    return [(key, value) for key, _, value in (item.partition(b"=") for item in header_items(values, separator))]
+
+
 def signing_key(
     keys: Sequence[bytes], message: bytes, signatures: Sequence[bytes], *encodings: Encode, mac: Mac = hmac_sha256
 ) -> int:
     """Return the number (from 1) of the first key that one of the signatures was made with.
 
     The encoded texts are compared, in constant time. Decoding them would let several texts mean one signature, so that
-    a header with a flipped bit could pass. Raise SignatureError("mismatch"); ValueError for an empty key.
+    a header with a flipped bit could pass. The digest is computed once per key, however many signatures came. Raise
+    SignatureError("mismatch"), or "malformed" for more signatures than any sender sends; ValueError for an empty key.
     """
+    if len(signatures) > HEADER_ITEMS_MAX:
+        raise SignatureError("malformed", f"there are more than {HEADER_ITEMS_MAX} signatures")
     if not all(keys):
         raise ValueError("a signing key is empty, so anyone could sign")
     for number, key in enumerate(keys, start=1):

@@ -29,6 +29,7 @@ from providers.base import (
     TimedSettings,
 )
 from providers.models import Model
+from providers.off_loop import OffLoop
 from providers.payload import first_timestamp, get_path, read_json
 from providers.public_keys import OneOrMore, require_one
 from providers.secret import Secret
@@ -108,6 +109,7 @@ class StandardWebhooks(Provider):
         self._hmac_keys = {number: key for number, key in keys.items() if isinstance(key, bytes)}
         self._public_keys = {number: key for number, key in keys.items() if isinstance(key, Ed25519PublicKey)}
         self._tolerance_s = settings.tolerance_s
+        self._off_loop = OffLoop(settings.source)
 
     def _keys(self, settings: TimedSettings) -> list[Key]:
         """Return the keys of the secrets, then the public keys."""
@@ -123,7 +125,7 @@ class StandardWebhooks(Provider):
         if not any(signatures):
             raise SignatureError("missing", f"there is no {prefix}signature header")
         signed_at_s = signing.unix_s(timestamp)
-        number = self._prove(b".".join((event_id, timestamp, request.body)), signatures)
+        number = await self._prove(b".".join((event_id, timestamp, request.body)), signatures)
         signing.check_clock(signed_at_s, request.received_at, self._tolerance_s)
         return Proof(secret_number=number, signed="body")
 
@@ -154,14 +156,14 @@ class StandardWebhooks(Provider):
         used = (prefix for prefix in self.prefixes if request.headers.get_all(f"{prefix}signature"))
         return next(used, self.prefixes[0])
 
-    def _prove(self, message: bytes, values: Sequence[bytes]) -> int:
-        """Return the number of the key that made one of the signatures. Raise SignatureError."""
-        items = [item.partition(b",") for item in b" ".join(values).split(b" ")]
+    async def _prove(self, message: bytes, values: Sequence[bytes]) -> int:
+        """Return the number of the key that made one of the signatures. Raise SignatureError, UnavailableError."""
+        items = [item.partition(b",") for item in signing.header_items(values, b" ")]
         v1 = [signature for version, _, signature in items if version == b"v1" and self._hmac_keys]
         v1a = [signature for version, _, signature in items if version == b"v1a" and self._public_keys]
         if not v1 and not v1a:
             raise SignatureError("malformed", "there is no signature of a version that the source has a key for")
-        number = signing.ed25519_key(self._public_keys, message, v1a)
+        number = await self._off_loop.run(signing.ed25519_key, self._public_keys, message, v1a) if v1a else None
         if number is None:
             number = list(self._hmac_keys)[
                 signing.signing_key(list(self._hmac_keys.values()), message, v1, signing.padded_base64) - 1

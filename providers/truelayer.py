@@ -14,6 +14,7 @@ Source: github.com/TrueLayer/truelayer-signing, request-signing-v2. Signed is `<
   accepted.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
@@ -24,6 +25,7 @@ from providers import signing
 from providers.base import ParsedEvent, PayloadError, Proof, Provider, Request, SignatureError, SourceSettings
 from providers.keyring import Fetch, Keyring
 from providers.models import Model
+from providers.off_loop import OffLoop
 from providers.payload import first_id, first_timestamp, header_text, read_json, time_from_iso
 from providers.public_keys import (
     Es512Keys,
@@ -52,6 +54,9 @@ KEYS_AGE_S_MIN = 60.0
 """The age above which keys are fetched again when a request names an unknown one."""
 
 TYPE_UNKNOWN = "unknown"
+
+JWS_HEAD_BYTES_MAX = 2048
+"""The longest JWS header, in base64; TrueLayer's has about 300 bytes."""
 
 SIGNED_HEADERS_MAX = 32
 """The most headers that a signature may cover."""
@@ -116,6 +121,7 @@ class TrueLayer(Provider):
         self._jku = JKU[settings.environment]
         self._settings = settings
         self._tolerance_s = settings.tolerance_s
+        self._off_loop = OffLoop(settings.source)
 
     async def authenticate(self, request: Request) -> Proof:
         """Accept any value of the header, by any of the keys, within the tolerance if it is set.
@@ -135,14 +141,18 @@ class TrueLayer(Provider):
 
     async def _prove(self, request: Request, value: bytes) -> Proof:
         head, _, signature = value.partition(b"..")
+        if len(head) > JWS_HEAD_BYTES_MAX:
+            raise SignatureError(
+                "malformed", f"the {HEADER} header has more than {JWS_HEAD_BYTES_MAX} bytes in its JWS header"
+            )
         jws = _jws(head)
         lines = _signed_lines(request, jws)
         number, key = await self._key(request, jws)
-        decoded, method = from_base64url(signature) or b"", request.method.encode()
-        messages = (
-            b"%b %b\n%b%b" % (method, path, lines, request.body) for path in _paths(self._settings, request.target)
-        )
-        if not any(verifies_es512(key, b"%b.%b" % (head, to_base64url(each)), decoded) for each in messages):
+        begin = b"%b " % request.method.encode()
+        messages = [
+            b"%b%b\n%b%b" % (begin, path, lines, request.body) for path in _paths(self._settings, request.target)
+        ]
+        if not await self._off_loop.run(_is_signed, key, head, messages, from_base64url(signature) or b""):
             raise SignatureError("mismatch", "the key it names did not sign this method, path, headers and body")
         self._check_clock(request)
         return Proof(secret_number=number, signed="body")
@@ -186,6 +196,11 @@ class TrueLayer(Provider):
         ]
 
 
+def _is_signed(key: EllipticCurvePublicKey, head: bytes, messages: Sequence[bytes], signature: bytes) -> bool:
+    """Return whether the key signed one of the messages. It takes half a millisecond for each."""
+    return any(verifies_es512(key, b"%b.%b" % (head, to_base64url(each)), signature) for each in messages)
+
+
 def _paths(settings: TrueLayerSettings, target: str) -> list[bytes]:
     """Return what may have been signed as the path: as it is, without the query, with and without a trailing slash."""
     url = urlsplit(settings.notification_url) if settings.notification_url else None
@@ -210,6 +225,8 @@ def _signed_lines(request: Request, jws: _Jws) -> bytes:
     names = jws.tl_headers.split(",") if jws.tl_headers else []
     if len(names) > SIGNED_HEADERS_MAX:
         raise SignatureError("malformed", f"it covers more than {SIGNED_HEADERS_MAX} headers")
+    if len(set(map(str.lower, names))) < len(names):
+        raise SignatureError("malformed", "it covers a header twice")
     if request.headers.first(TIMESTAMP) and TIMESTAMP.lower() not in map(str.lower, names):
         raise SignatureError("malformed", f"it does not cover the {TIMESTAMP} header")
     lines = []

@@ -16,6 +16,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from providers.base import ParsedEvent, PayloadError, Proof, Provider, Request, SignatureError, SourceSettings
 from providers.models import Model
+from providers.off_loop import OffLoop
 from providers.payload import digest_id, first_id, first_timestamp, get_path, header_text, read_json
 from providers.public_keys import OneOrMore, PublicSettings, require_one, rsa_key, rsa_sha256_key, with_secrets
 
@@ -54,6 +55,7 @@ class Wise(Provider):
         super().__init__(settings)
         self._keys = [rsa_key(text) for text in with_secrets(settings.public_key, settings.secrets)]
         self._profile_ids = settings.profile_ids
+        self._off_loop = OffLoop(settings.source)
 
     async def authenticate(self, request: Request) -> Proof:
         """Accept any value of the header, by any of the keys, for one of the profiles if they are set.
@@ -63,7 +65,7 @@ class Wise(Provider):
         signatures = request.headers.get_all(HEADER)
         if not any(signatures):
             raise SignatureError("missing", f"there is no {HEADER} header")
-        number = rsa_sha256_key(self._keys, [request.body], signatures)
+        number = await rsa_sha256_key(self._keys, [request.body], signatures, self._off_loop)
         if self._profile_ids and _profile(request) not in self._profile_ids:
             raise SignatureError("mismatch", "Wise signed it, but for a profile that is not among profile_ids")
         return Proof(secret_number=number, signed="body")

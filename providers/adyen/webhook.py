@@ -14,19 +14,21 @@ field is empty.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from concurrent.futures import Future
 from functools import partial
 from typing import ClassVar
 
+import msgspec
 from pydantic import field_validator
 
 from providers import signing
 from providers.adyen.models import Item, Notification
+from providers.adyen.signed_items import ITEMS, SignedItem, cut_items, read_signed_items
 from providers.base import Answer, ParsedEvent, PayloadError, Proof, Provider, Request, SignatureError, SourceSettings
+from providers.json_text import without_lone_surrogates
+from providers.off_loop import ON_LOOP_BYTES_MAX, OffLoop
 from providers.payload import array_and_rest, first_timestamp, read_json
 from providers.secret import Secret
-
-ITEMS = "notificationItems"
 
 
 class HexSettings(SourceSettings):
@@ -43,14 +45,6 @@ class HexSettings(SourceSettings):
         return secrets
 
 
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """The items of a body, each with its own bytes, and the headers of their events."""
-
-    items: Sequence[tuple[bytes, Item]]
-    headers: dict[str, str]
-
-
 class Adyen(Provider):
     """Adyen's payment events, one or several a request."""
 
@@ -60,41 +54,71 @@ class Adyen(Provider):
 
     def __init__(self, settings: SourceSettings) -> None:
         super().__init__(settings)
+        self._off_loop = OffLoop(settings.source)
         self._keys = [signing.key_from_hex(secret.reveal()) for secret in settings.secrets]
 
     async def authenticate(self, request: Request) -> Proof:
         """Prove every item by any of the secrets. The highest number counts, to show that an old secret is in use."""
-        try:
-            batch = _read_batch(request.body)
-        except PayloadError as error:
-            raise SignatureError("malformed", f"there are no items whose signatures could be read: {error}") from None
-        if not batch.items:
-            raise SignatureError("missing", "there is no item, and so no signature")
-        number = max([self._prove(item) for _, item in batch.items])
-        return Proof(secret_number=number, signed="fields", parse=partial(_parse, batch))
+        body = request.body
+        items = read_signed_items(body) if len(body) <= ON_LOOP_BYTES_MAX else None
+        if items is None:
+            return await self._off_loop.run(self._prove_and_parse, body)
+        return Proof(self._prove_all(items), "fields", partial(_parse, body, items))
 
     def parse(self, request: Request) -> list[ParsedEvent]:
         """Return every item of the batch."""
-        return _parse(_read_batch(request.body))
+        return _parse(request.body, None)
 
-    def _prove(self, item: Item) -> int:
+    def _prove_and_parse(self, body: bytes) -> Proof:
+        """Return the proof, with its events read already: a batch is long enough to do both off the event loop."""
+        items = read_signed_items(body)
+        if items is None:
+            items = read_signed_items(without_lone_surrogates(body)) or ()
+        number = self._prove_all(items)
+        events: Future[list[ParsedEvent]] = Future()
+        try:
+            events.set_result(_parse(body, items))
+        except PayloadError as error:
+            events.set_exception(error)
+        return Proof(number, "fields", events.result)
+
+    def _prove_all(self, items: Sequence[SignedItem]) -> int:
+        if not items:
+            raise SignatureError("missing", "there is no item, and so no signature")
+        return max([self._prove(item) for item in items])
+
+    def _prove(self, item: SignedItem) -> int:
         """Return the number of the secret that signed the item."""
-        signature = item.additional_data and item.additional_data.hmac_signature
+        signature = item.signature()
         if not signature:
             raise SignatureError("missing", "an item has no additionalData.hmacSignature")
-        return signing.signing_key(self._keys, _message(item), [signature.encode()], signing.padded_base64)
+        return signing.signing_key(self._keys, item.message(), [signature.encode()], signing.padded_base64)
 
 
-def _read_batch(body: bytes) -> _Batch:
-    """Return the items of a body. Raise PayloadError."""
-    texts, rest = array_and_rest(body, ITEMS)
-    live = rest.get("live")
-    headers = {"live": live} if isinstance(live, str) and live in {"true", "false"} else {}
-    return _Batch([(text, read_json(Notification, text).item) for text in texts], headers)
+def _parse(body: bytes, proven: Sequence[SignedItem] | None) -> list[ParsedEvent]:
+    """Return the events of a body. Raise PayloadError.
+
+    `proven` is what the signatures cover: each item must say the same to this reader, which is that of the workers.
+    """
+    texts, live = _cut(body)
+    headers = {} if live is None else {"live": "true" if live else "false"}
+    items = [read_json(Notification, text).item for text in texts]
+    if proven is not None and [_message(item) for item in items] != [item.message() for item in proven]:
+        raise PayloadError("an item does not say what its signature covers")
+    return [_event(text, item, headers) for text, item in zip(texts, items, strict=True)]
+
+
+def _cut(body: bytes) -> tuple[list[bytes], bool | None]:
+    try:
+        return cut_items(body)
+    except (msgspec.DecodeError, RecursionError):
+        items, rest = array_and_rest(body, ITEMS)  # it may have a lone surrogate, which msgspec does not accept
+        live = rest.get("live")
+        return items, None if live not in ("true", "false") else live == "true"
 
 
 def _message(item: Item) -> bytes:
-    """Return what the signature covers."""
+    """Return what the signature covers, as the item's other readers read it."""
     value = item.amount.value
     fields = (
         item.psp_reference,
@@ -109,17 +133,14 @@ def _message(item: Item) -> bytes:
     return ":".join([field or "" for field in fields]).encode()
 
 
-def _parse(batch: _Batch) -> list[ParsedEvent]:
-    return [
-        ParsedEvent(
-            event_id=f"{item.event_code}:{item.psp_reference}:{item.success}",
-            type=item.event_code,
-            # The payment: captures, refunds and chargebacks have PSP references of their own, and name that of their
-            # payment, so that all of them share a resource, and lock and merge together.
-            resource=item.original_reference or item.psp_reference,
-            occurred_at=first_timestamp(item.event_date),
-            headers=batch.headers,
-            body=text,
-        )
-        for text, item in batch.items
-    ]
+def _event(text: bytes, item: Item, headers: dict[str, str]) -> ParsedEvent:
+    return ParsedEvent(
+        event_id=f"{item.event_code}:{item.psp_reference}:{item.success}",
+        type=item.event_code,
+        # The payment: captures, refunds and chargebacks have PSP references of their own, and name that of their
+        # payment, so that all of them share a resource, and lock and merge together.
+        resource=item.original_reference or item.psp_reference,
+        occurred_at=first_timestamp(item.event_date),
+        headers=headers,
+        body=text,
+    )

@@ -76,20 +76,19 @@ class GenericHmac(Provider):
     def __init__(self, settings: HmacSettings) -> None:
         super().__init__(settings)
         self._keys = [_key(settings.key_encoding, secret) for secret in settings.secrets]
-        self._first_only = settings.values == "first"
         self._scheme = Scheme(
             header=settings.header,
             prefix=settings.prefix.encode(),
             mac=MACS[settings.digest],
             encodings=ENCODINGS[settings.encoding],
+            first_only=settings.values == "first",
         )
         paths = (settings.event_id, settings.type, settings.resource, settings.occurred_at)
         self._paths = EventPaths(*(each or () for each in paths)) if any(paths) else None
 
     async def authenticate(self, request: Request) -> Proof:
         """Accept any value of the header, in lower or in upper case, made with any of the secrets."""
-        values = request.headers.get_all(self._scheme.header)
-        return self._scheme.prove(self._keys, request.body, values[:1] if self._first_only else values)
+        return self._scheme.prove(self._keys, request.body, request.headers.get_all(self._scheme.header))
 
     def parse(self, request: Request) -> list[ParsedEvent]:
         """Return the one event: read by the source's field paths, or in the in-house format."""

@@ -19,7 +19,7 @@ QR-code notifications and the old IPN are not signed, and are refused.
 import contextlib
 import re
 from typing import Annotated, ClassVar
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_plus
 
 from pydantic import Field
 
@@ -40,7 +40,12 @@ TS_DIGITS_MAX = 14
 
 QUERY_FIELDS_MAX = 20
 
-_NAME = re.compile("[!-:<-~]{1,100}")
+ID_CHARS_MAX = 100
+
+ESCAPED_CHARS = 3
+"""Of a character in a query at most: it may be written as %41."""
+
+_NAME = re.compile(f"[!-:<-~]{{1,{ID_CHARS_MAX}}}")
 """An id without a semicolon: with one, the manifest could be cut into id and request id in another way."""
 
 
@@ -106,9 +111,10 @@ def _parts(values: list[bytes]) -> tuple[bytes, list[bytes]]:
     """Return the timestamp and the v1 signatures. Repeated headers are read as one, joined by a comma."""
     if not any(values):
         raise SignatureError("missing", f"there is no {HEADER} header")
-    items = [item.strip().partition(b"=") for item in b",".join(values).split(b",")]
-    timestamps = [value for key, _, value in items if key == b"ts"]
-    signatures = [value for key, _, value in items if key == b"v1"]
+    # As in the validator of its package, white space may also be around the equals sign.
+    items = [(key.strip(), value.strip()) for key, value in signing.header_pairs(values, b",")]
+    timestamps = [value for key, value in items if key == b"ts"]
+    signatures = [value for key, value in items if key == b"v1"]
     if len(timestamps) != 1 or not signatures:
         raise SignatureError("malformed", f"the {HEADER} header has not one ts and at least one v1")
     if not (timestamps[0].isdigit() and len(timestamps[0]) <= TS_DIGITS_MAX):
@@ -117,12 +123,20 @@ def _parts(values: list[bytes]) -> tuple[bytes, list[bytes]]:
 
 
 def _data_id(request: Request) -> str:
-    """Return data.id of the query, "" where it is absent."""
-    try:
-        query = parse_qsl(request.target.partition("?")[2], keep_blank_values=True, max_num_fields=QUERY_FIELDS_MAX)
-    except ValueError:
-        raise SignatureError("malformed", f"the query has more than {QUERY_FIELDS_MAX} fields") from None
-    return _name(DATA_ID, [value for key, value in query if key == DATA_ID])
+    """Return data.id of the query, "" where it is absent. Only what can be its name or an id is decoded."""
+    fields = request.target.partition("?")[2].split("&", QUERY_FIELDS_MAX)
+    if len(fields) > QUERY_FIELDS_MAX:
+        raise SignatureError("malformed", f"the query has more than {QUERY_FIELDS_MAX} fields")
+    found = []
+    for field in fields:
+        name, _, value = field.partition("=")
+        if len(name) <= ESCAPED_CHARS * len(DATA_ID) and _unquoted(name) == DATA_ID:
+            found.append(_unquoted(value[: ESCAPED_CHARS * (ID_CHARS_MAX + 1)]))
+    return _name(DATA_ID, found)
+
+
+def _unquoted(text: str) -> str:
+    return unquote_plus(text) if "%" in text or "+" in text else text
 
 
 def _request_id(request: Request) -> str:

@@ -9,6 +9,7 @@ To use them, fetch the payment from the API.
 
 from typing import ClassVar
 
+from providers import signing
 from providers.base import ParsedEvent, Proof, Request
 from providers.mollie.models import Event
 from providers.payload import first_id, first_timestamp, read_json
@@ -23,8 +24,8 @@ class Mollie(RawBody):
 
     async def authenticate(self, request: Request) -> Proof:
         """Accept any signature in any of the header's values."""
-        values = b",".join(request.headers.get_all(self.scheme.header)).split(b",")
-        return self.scheme.prove(self._keys, request.body, [value.strip(b" ") for value in values])
+        values = request.headers.get_all(self.scheme.header)
+        return self.scheme.prove(self._keys, request.body, signing.header_items(values, b","))
 
     def parse(self, request: Request) -> list[ParsedEvent]:
         """Return the one event."""

@@ -79,9 +79,9 @@ def _read_header(values: list[bytes]) -> tuple[bytes, list[bytes]]:
     """Return the timestamp and the h1 signatures. Repeated headers are read as one, joined by semicolons."""
     if not any(values):
         raise SignatureError("missing", f"there is no {HEADER} header")
-    items = [item.partition(b"=") for item in b";".join(values).split(b";")]
-    timestamps = [value for key, _, value in items if key == b"ts"]
-    signatures = [value for key, _, value in items if key == b"h1"]
+    items = signing.header_pairs(values, b";")
+    timestamps = [value for key, value in items if key == b"ts"]
+    signatures = [value for key, value in items if key == b"h1"]
     if len(timestamps) != 1 or not signatures:
         raise SignatureError("malformed", f"the {HEADER} header has not exactly one ts and at least one h1")
     return timestamps[0], signatures

@@ -26,6 +26,7 @@ from providers import signing
 from providers.base import ParsedEvent, PayloadError, Proof, Provider, Request, SignatureError, SourceSettings
 from providers.certificates import read_certificates
 from providers.keyring import Fetch, Keyring, pinned_url
+from providers.off_loop import OffLoop
 from providers.payload import first_id, first_timestamp, get_path, header_text, read_json, time_from_iso
 from providers.paypal.certificates import check_trusted, issued_key, trusted_roots
 from providers.paypal.models import AnyEvent, AnyResource
@@ -91,6 +92,7 @@ class PayPal(Provider):
         self._webhook_ids = [each.encode() for each in with_secrets(settings.webhook_id, settings.secrets)]
         self._roots = trusted_roots(settings.trusted_certificates)
         self._tolerance_s = settings.tolerance_s
+        self._off_loop = OffLoop(settings.source)
 
     async def authenticate(self, request: Request) -> Proof:
         """Accept any value of the signature's header, for any of the webhook ids, by a certificate of PayPal's.
@@ -109,7 +111,7 @@ class PayPal(Provider):
         messages = [b"%b|%b|%b|%d" % (transmission_id, time, each, checksum) for each in self._webhook_ids]
         url = pinned_url(_one(request, CERTIFICATE), DOMAIN)
         chain = await self.keyring.get(url, request.received_at)
-        number = rsa_sha256_key([issued_key(chain[0])], messages, signatures)
+        number = await rsa_sha256_key([issued_key(chain[0])], messages, signatures, self._off_loop)
         check_trusted(chain, request.received_at, self._roots)
         self._check_clock(request, time)
         return Proof(secret_number=number, signed="weak")

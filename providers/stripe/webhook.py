@@ -2,6 +2,7 @@
 
 * The whole secret is the key, `whsec_` included. `v0` (test signatures) and unknown schemes are ignored.
 * While a secret is being rolled, Stripe signs with both, so there are several v1.
+* Spaces after the commas are accepted, as by Stripe's library for Ruby; its other libraries refuse them.
 * Every retry is signed anew, so the tolerance holds for retries too.
 """
 
@@ -46,13 +47,9 @@ def _read_header(values: list[bytes]) -> tuple[bytes, list[bytes]]:
     """Return the timestamp and the v1 signatures. Repeated headers are read as one, joined by commas."""
     if not any(values):
         raise SignatureError("missing", f"there is no {HEADER} header")
-    timestamps, signatures = [], []
-    for item in b",".join(values).split(b","):
-        key, _, value = item.partition(b"=")
-        if key == b"v1":
-            signatures.append(value)
-        elif key == b"t":
-            timestamps.append(value)
+    items = signing.header_pairs(values, b",")
+    timestamps = [value for key, value in items if key == b"t"]
+    signatures = [value for key, value in items if key == b"v1"]
     if len(timestamps) != 1 or not signatures:
         raise SignatureError("malformed", f"the {HEADER} header has not exactly one t and at least one v1")
     return timestamps[0], signatures

@@ -11,7 +11,7 @@ from pathlib import Path
 import uvloop
 from rich.console import Console
 
-from tests.benchmarks import consumers, end_to_end, gateway, instructions, memory, verify, waiting
+from tests.benchmarks import consumers, end_to_end, gateway, hostile, instructions, memory, verify, waiting
 from tests.benchmarks.figures import Figure, table
 from tests.benchmarks.harness import Options
 
@@ -22,6 +22,7 @@ BENCHMARKS: dict[str, Callable[[Options], Awaitable[list[Figure]]]] = {
     "waiting": waiting.run,
     "memory": memory.run,
     "verify": verify.run,
+    "hostile": hostile.run,
 }
 
 ON_REQUEST: dict[str, Callable[[Options], Awaitable[list[Figure]]]] = {"instructions": instructions.run}

@@ -139,7 +139,8 @@ async def test_the_parts_of_the_header_must_come_once() -> None:
         b"t=%d,h=x-event-id,v0=%b,v1=" % (NOW_S, genuine): "missing",
         b"t=%d,t=%d,v0=%b" % (NOW_S, NOW_S, genuine): "malformed",
         b"t=%d,v0=%b" % (NOW_S, genuine.upper()): "mismatch",
-        b"t=%d, v0=%b" % (NOW_S, genuine): "malformed",
+        b"t=%d, v0=%b" % (NOW_S, genuine): "genuine",
+        b"t= %d,v0=%b" % (NOW_S, genuine): "malformed",
         b"v0=%b" % genuine: "malformed",
         b"t=%d" % NOW_S: "malformed",
     }.items():

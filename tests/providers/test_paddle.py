@@ -112,7 +112,9 @@ async def test_any_h1_counts_and_no_other_scheme() -> None:
         timestamp + b",h1=" + genuine: False,
         timestamp + b";" + timestamp + b";h1=" + genuine: False,
         timestamp + b";ts=1;h1=" + genuine: False,
-        timestamp + b"; h1=" + genuine: False,
+        timestamp + b"; h1=" + genuine: True,
+        timestamp + b" ;\t h1=" + genuine + b" ": True,
+        timestamp + b";h1= " + genuine: False,
     }.items():
         assert (await outcome_of(CASE, signed.with_header(HEADER, value)) == "genuine") is passes, value
 

@@ -1,0 +1,52 @@
+"""JSON texts that are odd, and genuine: how every reader of bodies treats what their libraries disagree on.
+
+* A lone surrogate (half of an emoji, cut by the sender) may stand in a field that nobody reads. pydantic's reader and
+  msgspec refuse the whole text; the standard library keeps it. Here it is read as NUL, which no id and no type may
+  have: so a text is refused only for one in a field that is read.
+* NaN and Infinity are no JSON, but pydantic's reader and the standard library's take them. Here they are refused, in
+  any field: a reader of exact amounts cannot read them, and what is accepted must not become a dead letter.
+"""
+
+import json
+import re
+from typing import NoReturn
+
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
+)
+"""Any escape: a pair of surrogates, a lone one (group 1), or another."""
+
+NUL = rb"\u0000"
+"""As long as what it replaces, so that all borders stay where they are."""
+
+
+class ConstantError(ValueError):
+    """A text has NaN or Infinity. It is not JSON."""
+
+
+def may_have_lone_surrogate(text: bytes) -> bool:
+    """Return whether a text may hold one. So may one that writes an emoji as a pair of escapes."""
+    return b"\\ud" in text or b"\\uD" in text
+
+
+def without_lone_surrogates(text: bytes) -> bytes:
+    """Return the text with each escape of a lone surrogate written as NUL; its length is the same."""
+    if not may_have_lone_surrogate(text):
+        return text
+    return _ESCAPE.sub(lambda match: match[0] if match[1] is None else NUL, text)
+
+
+def refuse_constants(text: bytes) -> None:
+    """Raise ConstantError where NaN or Infinity is a value in the text, rather than a part of a string."""
+    if b"NaN" in text or b"Infinity" in text:
+        try:
+            json.loads(text, parse_constant=refuse_constant)
+        except ConstantError:
+            raise
+        except (ValueError, RecursionError):
+            return  # no JSON at all: its reader says what is wrong
+
+
+def refuse_constant(constant: str) -> NoReturn:
+    """Refuse what `json.loads` calls a constant. Raise ConstantError."""
+    raise ConstantError(f"{constant} is not JSON")
