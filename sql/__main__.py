@@ -20,6 +20,7 @@ from sql.audit import INVARIANTS, audit
 from sql.connect import UnreachableError, connect
 from sql.migrate import MigrationError, migrate, status
 from sql.report import findings_json, migrations_json, print_findings, print_migrations
+from sql.roles import RoleError, grant_rights
 from sql.settings import Settings
 
 EXIT_BROKEN = 1
@@ -45,18 +46,23 @@ def main(argv: list[str]) -> int:
 
 
 async def _migrate(settings: Settings, as_json: bool) -> int:
-    url, timeout_s = settings.database_url.get_secret_value(), settings.database_connect_timeout_s
-    async with connect(url, timeout_s=timeout_s, wait_s=settings.migrate_wait_s) as connection:
+    workers_url, timeout_s = settings.database_url.get_secret_value(), settings.database_connect_timeout_s
+    owner = settings.migrate_database_url or settings.database_url
+    async with connect(owner.get_secret_value(), timeout_s=timeout_s, wait_s=settings.migrate_wait_s) as connection:
         try:
             applied = await migrate(connection, lock_wait_s=settings.migrate_lock_wait_s)
+            role = await grant_rights(connection, workers_url)
+        except RoleError as error:
+            return fail(f"The schema is current, but {error}.", EXIT_BROKEN)
         except MigrationError as error:
             return fail(f"{error}. The migrations before it stay applied; this one was rolled back.", EXIT_BROKEN)
         except TimeoutError:
             return fail("Another `migrate` did not end within MIGRATE_LOCK_WAIT_S. Nothing was changed.", EXIT_BROKEN)
     if as_json:
-        _print_json({"applied": applied})
+        _print_json({"applied": applied, "workers_role": role})
     else:
-        _console().print(f"Applied {', '.join(applied)}." if applied else "The schema is current.")
+        granted = f" The role {role} has the workers' rights." if role else ""
+        _console().print((f"Applied {', '.join(applied)}." if applied else "The schema is current.") + granted)
     return 0
 
 

@@ -25,13 +25,15 @@ END
 $$;
 
 CREATE FUNCTION ensure_payload_partitions(months_ahead integer) RETURNS void
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
     AS $$
 DECLARE
-    month  timestamp;
-    name   text;
-    starts timestamptz;
-    ends   timestamptz;
+    month   timestamp;
+    name    text;
+    starts  timestamptz;
+    ends    timestamptz;
+    grantee regrole;
 BEGIN
     FOR month IN
         SELECT generate_series(
@@ -46,6 +48,12 @@ BEGIN
         starts := month AT TIME ZONE 'UTC';
         ends := (month + interval '1 month') AT TIME ZONE 'UTC';
         EXECUTE format('CREATE TABLE %I (LIKE payloads)', name);
+        FOR grantee IN
+            SELECT DISTINCT acl.grantee::regrole FROM pg_class, aclexplode(relacl) AS acl
+            WHERE pg_class.oid = to_regclass(quote_ident(name)) AND acl.grantee NOT IN (0, relowner)
+        LOOP
+            EXECUTE format('REVOKE ALL ON %I FROM %s', name, grantee);
+        END LOOP;
         EXECUTE format(
             'WITH waiting AS (DELETE FROM payloads_default WHERE received_at >= %L AND received_at < %L RETURNING *) '
             'INSERT INTO %I SELECT * FROM waiting', starts, ends, name);

@@ -16,8 +16,9 @@ from consumers.settings import Settings
 from contract.keys import Keys
 from sql.connect import connect
 from sql.migrate import migrate
+from sql.roles import grant_rights
 from tests.support.consuming import Workers
-from tests.support.database import CONNECT_TIMEOUT_S, LOCK_WAIT_S, fresh_database, make_template
+from tests.support.database import CONNECT_TIMEOUT_S, LOCK_WAIT_S, as_worker, fresh_database, make_template
 from tests.support.processes import Programs
 from tests.support.servers import POSTGRES_IN_HASTE, PostgresServer, Server, ValkeyServer, in_memory
 from tests.support.stream_states import Stream, settings_for
@@ -62,6 +63,7 @@ async def migrated_postgres(tmp_path_factory: pytest.TempPathFactory) -> Postgre
     try:
         async with connect(server.url, timeout_s=CONNECT_TIMEOUT_S) as admin:
             await migrate(admin, lock_wait_s=LOCK_WAIT_S)
+            await grant_rights(admin, as_worker(server.url))
     finally:
         server.stop()
     return server
@@ -135,8 +137,8 @@ def stream(redis: Redis, keys: Keys) -> Stream:
 
 @pytest.fixture
 def settings(valkey: ValkeyServer, database_url: str, key_prefix: str) -> Settings:
-    """Both servers at hand, and no metrics port."""
-    return settings_for(valkey.url, database_url, key_prefix)
+    """Both servers at hand, with the rights that workers have, and no metrics port."""
+    return settings_for(valkey.url, as_worker(database_url), key_prefix)
 
 
 @pytest.fixture

@@ -15,3 +15,11 @@ SELECT to_regclass('public._pogo_migration') IS NOT NULL AS has_migrations;
 -- name: list_applied_migrations :many
 -- Returns the applied migrations and their times, the oldest first.
 SELECT migration_id, applied FROM public._pogo_migration WHERE schema_name = :schema ORDER BY applied, migration_id;
+
+-- name: name_role :exec
+-- Names the role that sql/grants.sql makes and gives rights to, until the transaction ends.
+SELECT set_config('payments.role', :role, true), set_config('payments.password', :password, true);
+
+-- name: read_user :one
+-- Returns the role of this connection.
+SELECT current_user::text;

@@ -11,6 +11,7 @@ from consumers.hooks import Hook
 from contract.keys import COMMITTED, Keys
 from tests.support.child import Child
 from tests.support.consuming import QUICK_ENV, Workers
+from tests.support.database import as_worker
 from tests.support.events import contract_event
 from tests.support.processes import Programs
 from tests.support.servers import ValkeyServer
@@ -32,7 +33,7 @@ def workers(
     redis: Redis, keys: Keys, connection: asyncpg.Connection, valkey: ValkeyServer, database_url: str, key_prefix: str
 ) -> Workers:
     """The streams and rows that the processes work on; and rescuers within this process."""
-    return Workers(Stream(redis, keys), connection, settings_for(valkey.url, database_url, key_prefix))
+    return Workers(Stream(redis, keys), connection, settings_for(valkey.url, as_worker(database_url), key_prefix))
 
 
 def start(workers: Workers, programs: Programs, *arguments: str) -> Child:

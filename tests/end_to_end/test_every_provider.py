@@ -7,6 +7,7 @@ from redis.asyncio import Redis
 from contract.keys import Keys
 from tests.support.cases.base import NOW, Case
 from tests.support.consuming import Workers
+from tests.support.database import as_worker
 from tests.support.gateway import request, running
 from tests.support.provider_cases import CASES
 from tests.support.servers import ValkeyServer
@@ -21,7 +22,7 @@ def workers(
     valkey: ValkeyServer, redis: Redis, keys: Keys, key_prefix: str, database_url: str, connection: asyncpg.Connection
 ) -> Workers:
     """Workers on both servers, within this process."""
-    return Workers(Stream(redis, keys), connection, settings_for(valkey.url, database_url, key_prefix))
+    return Workers(Stream(redis, keys), connection, settings_for(valkey.url, as_worker(database_url), key_prefix))
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)

@@ -8,6 +8,7 @@ from consumers.entry import Entry
 from consumers.settings import Settings
 from contract.keys import GROUP
 from operations.cli.command import EXIT_UNREACHABLE, EXIT_WRONG
+from tests.support.database import as_worker
 from tests.support.events import contract_event
 from tests.support.stream_states import Stream, say, settings_for
 
@@ -105,7 +106,7 @@ async def test_entries_of_an_earlier_stream_are_not_counted(
 async def test_the_audit_checks_postgres_even_without_redis(
     settings: Settings, database_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    without_redis = settings_for(f"redis://{NOWHERE}", database_url, settings.key_prefix)
+    without_redis = settings_for(f"redis://{NOWHERE}", as_worker(database_url), settings.key_prefix)
     said = await say(without_redis, "audit")
     assert said.code == EXIT_UNREACHABLE
     assert "invariants hold" in said.text

@@ -8,6 +8,7 @@ from contract.keys import GROUP
 from operations.cli.command import EXIT_UNREACHABLE, ROWS_SHOWN_MAX
 from operations.servers import Servers
 from sql.connect import UnreachableError
+from tests.support.database import as_worker
 from tests.support.events import contract_event
 from tests.support.servers import PostgresServer, ValkeyServer
 from tests.support.stream_states import Stream, say, settings_for
@@ -55,7 +56,7 @@ async def test_status_shows_the_server_that_answers(
     said = await say(without_postgres, "status")
     assert said.code == EXIT_UNREACHABLE
     assert "nothing was ever published" in said.text
-    without_redis = settings_for(f"redis://:secret@{NOWHERE}", database_url, settings.key_prefix)
+    without_redis = settings_for(f"redis://:secret@{NOWHERE}", as_worker(database_url), settings.key_prefix)
     said = await say(without_redis, "status")
     assert said.code == EXIT_UNREACHABLE
     assert "dead letters open" in said.text

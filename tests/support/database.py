@@ -6,11 +6,15 @@ from contextlib import asynccontextmanager
 
 from sql.connect import connect
 from sql.migrate import migrate
+from sql.roles import grant_rights
 from tests.support.servers import PostgresServer
 
 TEMPLATE = "template_payments"
 CONNECT_TIMEOUT_S = 10.0
 LOCK_WAIT_S = 30.0
+
+WORKERS_ROLE = "payments_worker"
+WORKERS_PASSWORD = "of-workers"
 
 _number = itertools.count(1)
 
@@ -21,6 +25,13 @@ async def make_template(postgres: PostgresServer) -> None:
         await admin.execute(f"CREATE DATABASE {TEMPLATE}")
     async with connect(postgres.database_url(TEMPLATE), timeout_s=CONNECT_TIMEOUT_S) as connection:
         await migrate(connection, lock_wait_s=LOCK_WAIT_S)
+        await grant_rights(connection, as_worker(postgres.database_url(TEMPLATE)))
+
+
+def as_worker(url: str) -> str:
+    """The url of the same database for workers and operators' commands: their role owns nothing."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{WORKERS_ROLE}:{WORKERS_PASSWORD}@{rest.partition('@')[2]}"
 
 
 @asynccontextmanager

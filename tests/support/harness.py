@@ -13,6 +13,7 @@ from contract.keys import Keys
 from sql.connect import connect
 from tests.support.checker import broken_rules, check_promises, drained
 from tests.support.child import Child
+from tests.support.database import as_worker
 from tests.support.events import SOURCES_TOML
 from tests.support.history import History
 from tests.support.load import Load
@@ -114,7 +115,7 @@ class Harness:
         """Where a worker finds its servers: through the wires."""
         return {
             "REDIS_URL": self.worker_to_redis.url(self.valkey.url),
-            "DATABASE_URL": self.worker_to_postgres.url(self.database_url),
+            "DATABASE_URL": self.worker_to_postgres.url(as_worker(self.database_url)),
             "KEY_PREFIX": self.prefix,
             "CONSUMERS_METRICS_PORT": "0",
         }

@@ -1,0 +1,59 @@
+-- The rights of the role that workers and operators' commands use. It owns nothing of ours: it reads everything,
+-- inserts, and updates what may change. `migrate` runs this after the migrations, as the owner of the tables, in a
+-- transaction whose settings payments.role and payments.password name the role.
+
+DO $$
+DECLARE
+    role_name constant text := current_setting('payments.role');
+    made_here constant text := 'made by `python -m sql migrate` of payment-webhooks';
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role_name) THEN
+        EXECUTE format('CREATE ROLE %I LOGIN PASSWORD %L', role_name, current_setting('payments.password'));
+        EXECUTE format('COMMENT ON ROLE %I IS %L', role_name, made_here);
+    ELSIF shobj_description(quote_ident(role_name)::regrole, 'pg_authid') = made_here THEN
+        EXECUTE format('ALTER ROLE %I PASSWORD %L', role_name, current_setting('payments.password'));
+    END IF;
+END
+$$;
+
+DO $$
+DECLARE
+    role_name constant text := current_setting('payments.role');
+    ours constant jsonb := '{
+        "_pogo_migration": "SELECT",
+        "_pogo_version": "SELECT",
+        "balances": "SELECT",
+        "commit_guard": "SELECT, INSERT, DELETE",
+        "conflicts": "SELECT, INSERT, UPDATE",
+        "dead_letters": "SELECT, INSERT, UPDATE",
+        "disputes": "SELECT, INSERT, UPDATE",
+        "duplicates": "SELECT, INSERT",
+        "events": "SELECT, INSERT",
+        "held_back": "SELECT, INSERT, UPDATE",
+        "payloads": "SELECT, INSERT",
+        "payments": "SELECT, INSERT, UPDATE",
+        "transfers": "SELECT, INSERT",
+        "unfinished": "SELECT, INSERT, DELETE"
+    }';
+    of_a_team constant text := 'SELECT, INSERT, UPDATE, DELETE';
+    relation record;
+BEGIN
+    EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), role_name);
+    EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', role_name);
+    FOR relation IN
+        SELECT relname AS name, relispartition AS is_partition
+        FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v') AND relowner = current_user::regrole
+    LOOP
+        EXECUTE format('REVOKE ALL ON public.%I FROM %I', relation.name, role_name);
+        -- A partition is reached through its table only.
+        CONTINUE WHEN relation.is_partition;
+        EXECUTE format('GRANT %s ON public.%I TO %I', coalesce(ours ->> relation.name, of_a_team), relation.name, role_name);
+    END LOOP;
+    REVOKE ALL ON FUNCTION public.ensure_payload_partitions(integer) FROM PUBLIC;
+    EXECUTE format('GRANT EXECUTE ON FUNCTION public.ensure_payload_partitions(integer) TO %I', role_name);
+    -- Tables that the owner makes later are a team's own: its handlers write to them.
+    EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT %s ON TABLES TO %I', of_a_team, role_name);
+    EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE ON SEQUENCES TO %I', role_name);
+END
+$$;
