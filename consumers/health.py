@@ -1,6 +1,7 @@
 """A worker's health: its progress, the watchdog that ends a stuck worker, and the HTTP server for probes."""
 
 import asyncio
+import errno
 import faulthandler
 import os
 import threading
@@ -8,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import structlog
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
@@ -29,6 +31,11 @@ HARD_LIMIT_FACTOR = 2
 """After this many times the limit a worker is ended even if no other thread can run (exit code 1)."""
 
 STDERR = 2
+
+LISTEN_AGAIN_S = 10.0
+"""How soon a metrics port that cannot be used is tried again."""
+
+log = structlog.get_logger()
 
 
 class Progress:
@@ -86,8 +93,7 @@ async def serve(settings: Settings, metrics: Metrics, progress: Progress) -> Asy
         runner = web.AppRunner(_app(settings, metrics, progress), access_log=None)
         await runner.setup()
         try:
-            await _listen(runner, settings.metrics_host, settings.metrics_port)
-            async with _measuring(settings, metrics):
+            async with _listening(runner, settings.metrics_host, settings.metrics_port), _measuring(settings, metrics):
                 yield settings.metrics_port
         finally:
             await runner.cleanup()
@@ -169,9 +175,37 @@ def _app(settings: Settings, metrics: Metrics, progress: Progress) -> web.Applic
     return app
 
 
-async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
+@asynccontextmanager
+async def _listening(runner: web.AppRunner, host: str, port: int) -> AsyncIterator[None]:
+    """Answer on this port. Where it cannot be used, the worker works without, and tries again until it can."""
+    if await _listen(runner, host, port):
+        yield
+        return
+    trying = asyncio.create_task(_listen_later(runner, host, port), name="metrics port")
     try:
-        await web.TCPSite(runner, host, port, reuse_port=True).start()
+        yield
+    finally:
+        await end(trying)
+
+
+async def _listen_later(runner: web.AppRunner, host: str, port: int) -> None:
+    while True:
+        await asyncio.sleep(LISTEN_AGAIN_S)
+        if await _listen(runner, host, port):
+            log.info("the metrics port can be used now", host=host, port=port)
+            return
+
+
+async def _listen(runner: web.AppRunner, host: str, port: int) -> bool:
+    site = web.TCPSite(runner, host, port, reuse_port=True)
+    try:
+        await site.start()
     except OSError as error:
-        message = f"{host}:{port} cannot be used for metrics ({error.strerror}); set CONSUMERS_METRICS_PORT to another"
-        raise OSError(error.errno, message) from error
+        await site.stop()
+        log.warning(
+            "this worker has no /metrics and /healthz: the port cannot be used; it works all the same, and tries the "
+            "port again. Set CONSUMERS_METRICS_PORT to another one",
+            host=host, port=port, reason=os.strerror(error.errno or errno.EIO), again_s=LISTEN_AGAIN_S,
+        )  # fmt: skip
+        return False
+    return True

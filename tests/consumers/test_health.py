@@ -8,7 +8,9 @@ from typing import Any
 
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
 
+from consumers import health
 from consumers.health import EXIT_STUCK, Progress, serve
 from consumers.metrics import Metrics
 from stack.ports import HOST, free_port
@@ -48,6 +50,13 @@ def start(tmp_path: Path) -> Iterator[Start]:
 async def get(port: int, path: str) -> tuple[int, Any]:
     async with aiohttp.ClientSession() as session, session.get(f"http://{HOST}:{port}{path}") as answer:
         return answer.status, await (answer.json() if path != "/metrics" else answer.text())
+
+
+async def answers(port: int) -> bool:
+    try:
+        return (await get(port, "/healthz"))[0] == 200
+    except aiohttp.ClientConnectionError:
+        return False
 
 
 @pytest.mark.parametrize("how", ["idle", "asleep"])
@@ -107,11 +116,22 @@ async def test_no_port_means_no_server() -> None:
         assert served == 0
 
 
-async def test_a_port_in_use_is_an_error_that_names_the_setting() -> None:
+async def test_a_worker_works_without_its_metrics_port_and_takes_it_once_it_is_free(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(health, "LISTEN_AGAIN_S", 0.05)
     with socket.create_server((HOST, 0)) as other:
-        settings = settings_for(NOWHERE, "postgresql://x", "test", CONSUMERS_METRICS_PORT=other.getsockname()[1])
-        with pytest.raises(OSError, match="set CONSUMERS_METRICS_PORT to another"):
-            await serve(settings, Metrics(), Progress()).__aenter__()
+        port = other.getsockname()[1]
+        settings = settings_for(NOWHERE, "postgresql://x", "test", CONSUMERS_METRICS_PORT=port)
+        server = serve(settings, Metrics(), Progress())
+        with capture_logs() as logged:
+            assert await server.__aenter__() == port
+    [line] = [each for each in logged if each["log_level"] == "warning"]
+    assert "it works all the same" in line["event"]
+    assert (line["port"], line["reason"]) == (port, "Address already in use")
+    await until(lambda: answers(port), what="the port is used once it is free")
+    await server.__aexit__(None, None, None)
+    assert not await answers(port)
 
 
 async def test_the_backlog_is_shown(valkey: ValkeyServer, stream: Stream, key_prefix: str) -> None:
