@@ -134,7 +134,7 @@ class Worker:
         dead: set[str] = set()
         outcome = Outcome()
         async with store.exclusive_transaction(self._pool, entries, self._settings.acquire_timeout_s) as connection:
-            claimed = await store.claim(connection, entries)
+            claimed = await store.claim(connection, entries, self._handlers.is_of_other_mode)
             self._hooks("claimed")
             if claimed:
                 await store.keep_payloads(connection, claimed)
