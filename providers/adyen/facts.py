@@ -87,7 +87,7 @@ TYPES: Mapping[str, tuple[Kind, ...]] = {
     "REFUNDED_REVERSED": ("refund_failed",),
     "NOTIFICATION_OF_CHARGEBACK": ("dispute_opened",),
     "CHARGEBACK": ("dispute_opened", "funds_withdrawn"),
-    "CHARGEBACK_REVERSED": ("funds_withdrawn", "funds_reinstated"),
+    "CHARGEBACK_REVERSED": ("funds_reinstated",),
     "SECOND_CHARGEBACK": ("dispute_lost", "funds_withdrawn"),
     "DISPUTE_DEFENSE_PERIOD_ENDED": ("dispute_lost",),  # not defended in time, or accepted
     "ISSUER_RESPONSE_TIMEFRAME_EXPIRED": ("dispute_won",),

@@ -96,9 +96,6 @@ def _resolved(event: Event) -> Sequence[Fact]:
     return [_fact("dispute_lost" if rapid else "dispute_won", dispute, dispute.id)]
 
 
-_CREDITED_BACK: tuple[Kind, ...] = ("dispute_won", "funds_withdrawn", "funds_reinstated")
-"""The "account has been credited back", so that it was debited before."""
-
 TYPES: Mapping[str, ExtractFacts] = {
     "payment_pending": _payment("pending"),
     "payment_approved": _payment("authorized"),
@@ -112,8 +109,8 @@ TYPES: Mapping[str, ExtractFacts] = {
     "payment_returned": _returned,
     "dispute_received": _dispute("dispute_opened"),
     "dispute_evidence_required": _dispute("dispute_opened", "funds_withdrawn"),  # "your account has been debited"
-    "dispute_won": _dispute(*_CREDITED_BACK),
-    "dispute_canceled": _dispute(*_CREDITED_BACK),
+    "dispute_won": _dispute("dispute_won", "funds_reinstated"),  # "your account has been credited back"
+    "dispute_canceled": _dispute("dispute_won", "funds_reinstated"),  # the same
     "dispute_resolved": _resolved,
     "dispute_lost": _dispute("dispute_lost"),
     "dispute_accepted": _dispute("dispute_lost"),

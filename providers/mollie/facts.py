@@ -55,7 +55,7 @@ TYPES: Mapping[str, Callable[[Entity], Sequence[Fact]]] = {
     "refund.refunded": _named("refunded"),
     "refund.failed": _named("refund_failed"),
     "chargeback.received": _named("dispute_opened", "funds_withdrawn"),
-    "chargeback.reversed": _named("dispute_won", "funds_withdrawn", "funds_reinstated"),
+    "chargeback.reversed": _named("dispute_won", "funds_reinstated"),
 }
 """The types that report money. All others are recorded, and move nothing.
 

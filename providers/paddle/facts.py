@@ -54,7 +54,7 @@ _REFUNDS: dict[tuple[str, str], Kind] = {
 """By action and status."""
 
 _TAKEN: tuple[Kind, ...] = ("dispute_opened", "funds_withdrawn")
-_RETURNED: tuple[Kind, ...] = ("dispute_won", "funds_withdrawn", "funds_reinstated")
+_RETURNED: tuple[Kind, ...] = ("dispute_won", "funds_reinstated")
 
 _CHARGEBACKS: dict[tuple[str, str], tuple[str, tuple[Kind, ...]]] = {
     ("chargeback", "approved"): ("", _TAKEN),

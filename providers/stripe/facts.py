@@ -127,6 +127,6 @@ TYPES: dict[str, ExtractFacts] = {
     "charge.dispute.updated": _dispute("dispute_opened"),
     "charge.dispute.closed": _dispute(),
     "charge.dispute.funds_withdrawn": _dispute("funds_withdrawn"),
-    "charge.dispute.funds_reinstated": _dispute("funds_withdrawn", "funds_reinstated"),
+    "charge.dispute.funds_reinstated": _dispute("funds_reinstated"),
 }
 """The types that report money. All others are recorded, and move nothing."""
