@@ -3,16 +3,17 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import structlog
-from redis.exceptions import RedisError
 
 from consumers.entry import Entry, Unreadable
 from consumers.handlers import Outcome
 from consumers.in_flight import InFlight
 from consumers.locks import Locks
 from consumers.observers import Observers
-from consumers.retry import describe
+from consumers.restore_watch import RestoreWatch
+from consumers.retry import INFRASTRUCTURE, describe
 from consumers.settings import Settings
 from consumers.stream import Stream
 
@@ -25,12 +26,14 @@ class CommitResult:
 
     `applied`: entries whose event it applied. `duplicates`: entries whose event was applied before. `dead`: entries
     that are already in the dead letters, because another worker put them there before this one could acknowledge them.
+    `server` is the server that committed, by its start.
     """
 
     applied: list[Entry] = field(default_factory=list)
     duplicates: list[Entry] = field(default_factory=list)
     dead: list[Entry] = field(default_factory=list)
     outcome: Outcome = field(default_factory=Outcome)
+    server: datetime | None = None
 
     @property
     def entries(self) -> list[Entry]:
@@ -42,26 +45,32 @@ class Acks:
     """Acknowledges entries whose fate is committed in Postgres: applied, a duplicate, or dead."""
 
     def __init__(
-        self, stream: Stream, locks: Locks, in_flight: InFlight, settings: Settings, observers: Observers
-    ) -> None:
+        self, stream: Stream, locks: Locks, in_flight: InFlight, settings: Settings, observers: Observers,
+        watch: RestoreWatch,
+    ) -> None:  # fmt: skip
         self._stream = stream
         self._locks = locks
         self._in_flight = in_flight
         self._settings = settings
         self._observers = observers
+        self._watch = watch
 
     async def ack_committed(self, committed: CommitResult, locks: Sequence[str] = ()) -> None:
-        """Acknowledge a commit and release its locks. Raises RedisError.
+        """Acknowledge a commit and release its locks. Raises an error of INFRASTRUCTURE.
 
         If it fails nothing is lost: the entries are read again, and recognised as applied.
         """
         self._count(committed)
         entries = [*committed.applied, *committed.duplicates]
         try:
-            await self._stream.ack_committed(entries, self._settings.committed_ttl_s, locks, self._locks.token)
+            if committed.applied:
+                await self._watch.verify(committed.server)
+            await self._watch.acknowledge(
+                entries, committed.applied[-1].event if committed.applied else None, locks, self._locks.token
+            )
             for entry in committed.dead:
                 await self.ack_dead_lettered(entry)
-        except RedisError as error:
+        except INFRASTRUCTURE as error:
             log.warning("applied but not acknowledged; the entries will be read again and skipped",
                         entries=len(entries), error=describe(error))  # fmt: skip
             raise
@@ -83,11 +92,6 @@ class Acks:
             metrics.held_back(source, count)
         for source, count in committed.outcome.incomplete.items():
             metrics.incomplete(source, count)
-        for source, count in committed.outcome.other_mode.items():
-            metrics.other_mode(source, count)
-            log.warning("events of the other mode than their source's are recorded only; they move no money, and no "
-                        "handler is called (set the source's mode if it is wrong)",
-                        source=source, events=count)  # fmt: skip
         for source, count in committed.outcome.conflicts.items():
             metrics.conflicts(source, count)
             log.error("events contradict each other about money; nothing is overwritten, and that payment's money "

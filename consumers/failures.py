@@ -79,7 +79,8 @@ class Failures:
         readable = [entry] if isinstance(entry, Entry) else []
         past = entry.past.traceback if isinstance(entry, Entry) else ""
         trace = "".join(traceback.format_exception(error)) if error else past
-        async with store.exclusive_transaction(self._pool, readable, self._settings.acquire_timeout_s) as connection:
+        timeout_s = self._settings.acquire_timeout_s
+        async with store.exclusive_transaction(self._pool, readable, timeout_s) as (connection, _):
             await store.record_duplicates(connection, readable)
             is_dead = await store.dead_letter(connection, entry, decision.reason, trace)
         if not is_dead:

@@ -62,15 +62,12 @@ class Metrics:
                 "Events recorded whose money was left out by their provider: nothing moved",
                 "source",
             )
-            self._other_mode = counter(
-                "events_of_other_mode", "Events recorded without effect: test events of a live source, or live ones of "
-                "a test source", "source",
-            )  # fmt: skip
             self._busy = counter("locks_busy", "Entries put aside because another worker has their resource")
             self._reclaimed = counter("entries_reclaimed", "Entries taken over from a worker that left them")
             self._gone = counter("entries_gone", "INCIDENT: entries that vanished from the stream before their commit")
             self._infrastructure = counter("infrastructure_failures", "Failures of Redis or Postgres, by kind", "kind")
             self._group_recreated = counter("group_recreated", "INCIDENT: the consumer group was gone and made again")
+            self._restored = counter("restores", "INCIDENT: a server was restored from an older copy", "server")
             self._batch_size = Histogram(
                 "webhook_consumer_batch_size", "Entries of one batch", buckets=_BATCH_SIZES, registry=registry
             )
@@ -128,10 +125,6 @@ class Metrics:
         """Count events that were recorded and moved nothing, because their provider left out what money needs."""
         self._incomplete.labels(self._sources.bounded(source)).inc(count)
 
-    def other_mode(self, source: str, count: int = 1) -> None:
-        """Count events of the other mode than their source's, which moved no money."""
-        self._other_mode.labels(self._sources.bounded(source)).inc(count)
-
     def busy(self, count: int = 1) -> None:
         """Count entries that were delayed because another worker has their resource."""
         self._busy.inc(count)
@@ -151,6 +144,10 @@ class Metrics:
     def group_recreated(self) -> None:
         """Count a consumer group that was lost and made again."""
         self._group_recreated.inc()
+
+    def restored(self, server: str) -> None:
+        """Count a restore of Redis or Postgres from an older copy."""
+        self._restored.labels(server).inc()
 
     def progress(self, age_s: float = 0) -> None:
         """Show that the worker last made progress `age_s` ago."""

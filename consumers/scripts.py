@@ -6,7 +6,8 @@ from typing import Any, cast
 
 from redis.asyncio import Redis
 
-from contract.keys import COMMITTED, GROUP, Keys
+from consumers.restored import AccountState
+from contract.keys import GROUP, Keys, committed_marker
 
 _LUA = Path(__file__).parent / "lua"
 
@@ -90,19 +91,48 @@ class Scripts:
         return cast("int", await self._call("record_failure", keys, GROUP, consumer, *flat))
 
     async def ack_committed(
-        self, entry_ids: Sequence[str], markers: Sequence[str], committed_ttl_s: int, locks: Sequence[str], token: str
-    ) -> int:
-        """Return how many entries were deleted."""
-        keys = [self._keys.events, self._keys.failures, *markers, *locks]
-        deleted = await self._call(
-            "ack_committed", keys, GROUP, COMMITTED, committed_ttl_s, token, len(markers), *entry_ids
-        )
-        return cast("int", deleted)
+        self, entry_ids: Sequence[str], markers: Sequence[str], committed_ttl_s: int, locks: Sequence[str], token: str,
+        *, consumer: str = "", applied: str = "", restores: int = 0, last_marker: str | None = None,
+    ) -> tuple[int, bool]:  # fmt: skip
+        """Return how many entries were deleted, and whether the marker of the last ack is still there.
+
+        `applied` is an event that Postgres must have from now on.
+        """
+        earlier = [last_marker] if last_marker else []
+        names = self._keys
+        keys = [names.events, names.failures, names.account, names.applied, *markers, *earlier, *locks]
+        deleted, is_lost = await self._call(
+            "ack_committed", keys, GROUP, committed_marker(restores), committed_ttl_s, token, len(markers),
+            len(earlier), consumer, applied, *entry_ids,
+        )  # fmt: skip
+        return deleted, not is_lost
 
     async def ack_dead_lettered(self, entry_id: str, marker: str | None) -> bool:
         """Return whether the marker was deleted."""
-        keys = [self._keys.events, self._keys.failures, *([marker] if marker else [])]
+        keys = [self._keys.events, self._keys.failures, self._keys.account, *([marker] if marker else [])]
         return bool(await self._call("ack_dead_lettered", keys, GROUP, entry_id))
+
+    async def keep_account(self, consumer: str, beat: int, pause_ms: int) -> AccountState:
+        """Compare the account with what Postgres saw of it, and return what changed."""
+        keys = [self._keys.events, self._keys.epoch, self._keys.account, self._keys.applied]
+        is_older, confirmed, restores, deleted, note, flat = await self._call(
+            "keep_account", keys, GROUP, consumer, beat, pause_ms
+        )
+        applied = [text.decode() for text in flat]
+        return AccountState(
+            bool(is_older), confirmed, restores, deleted, note.decode(),
+            {name: event for name, event in zip(applied[::2], applied[1::2], strict=True) if event},
+        )  # fmt: skip
+
+    async def count_restore(self, known: int, number: int, missing: Mapping[str, str]) -> bool:
+        """Return whether this caller counted the restore, and no other worker."""
+        flat = [value for pair in missing.items() for value in pair]
+        keys = [self._keys.account, self._keys.applied]
+        return bool(await self._call("count_restore", keys, known, number, *flat))
+
+    async def move_forward(self, entry_id: str) -> bool:
+        """Return whether the stream's last id was lower."""
+        return bool(await self._call("move_forward", [self._keys.events], entry_id))
 
     async def forget_consumer(self, consumer: str, lease: int, token: str = "") -> bool:
         """Return whether the name is gone."""

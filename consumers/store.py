@@ -1,8 +1,9 @@
 """The worker's statements in Postgres, and the transaction around them."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -18,7 +19,6 @@ DEAD_LETTERS = load("dead_letters")
 
 _EVENT_COLUMNS = (
     "namespace", "event_id", "source", "provider", "type", "resource", "signed", "occurred_at", "received_at",
-    "mode", "account",
 )  # fmt: skip
 
 CONNECTIONS_MAX = 2
@@ -52,40 +52,38 @@ async def open_pool(settings: Settings, consumer: str) -> "asyncpg.Pool[Any]":
 @asynccontextmanager
 async def exclusive_transaction(
     pool: "asyncpg.Pool[Any]", entries: Sequence[Entry], acquire_timeout_s: float
-) -> AsyncIterator[Connection]:
-    """Open a transaction that excludes all others on the entries' resources, even if their Redis locks have expired."""
+) -> AsyncIterator[tuple[Connection, datetime]]:
+    """Open a transaction that excludes all others on the entries' resources, even if their Redis locks have expired.
+
+    Yields the connection and the server that is behind it: when it started.
+    """
     async with (
         pool.acquire(timeout=acquire_timeout_s) as connection,
         connection.transaction(isolation="read_committed"),
     ):
-        await exclude_others(connection, entries)
-        yield connection
+        yield connection, await exclude_others(connection, entries)
 
 
-async def exclude_others(connection: Connection, entries: Sequence[Entry]) -> None:
-    """Wait until no other transaction works on the entries' resources, and exclude others until this one ends."""
-    events = [entry.event for entry in entries]
-    await connection.execute(*EVENTS.bind("lock_resources", **columns(events, "namespace", "resource")))
+async def exclude_others(connection: Connection, entries: Sequence[Entry]) -> datetime:
+    """Wait until no other transaction works on the entries' resources, and exclude others until this one ends.
 
-
-async def claim(
-    connection: Connection, entries: Sequence[Entry], is_of_other_mode: Callable[[Event], bool]
-) -> list[Entry]:
-    """Insert the events that nobody has applied, and return their entries: those are to be applied now.
-
-    Those of the other mode than their source are recorded as such: they will move nothing.
+    Return when the server was started.
     """
+    events = [entry.event for entry in entries]
+    started_at: datetime = await connection.fetchval(
+        *EVENTS.bind("lock_resources", **columns(events, "namespace", "resource"))
+    )
+    return started_at
+
+
+async def claim(connection: Connection, entries: Sequence[Entry]) -> list[Entry]:
+    """Insert the events that nobody has applied, and return their entries: those are to be applied now."""
     events = [entry.event for entry in entries]
     rows = await connection.fetch(
         *EVENTS.bind("claim_events", **columns(entries, "entry_id"), **columns(events, *_EVENT_COLUMNS))
     )
     ours = {row[0] for row in rows}
-    claimed = [entry for entry in entries if entry.entry_id in ours]
-    if others := [entry.event for entry in claimed if is_of_other_mode(entry.event)]:
-        await connection.execute(
-            *EVENTS.bind("record_other_mode", **columns(others, "namespace", "event_id", "source", "mode"))
-        )
-    return claimed
+    return [entry for entry in entries if entry.entry_id in ours]
 
 
 async def keep_payloads(connection: Connection, claimed: Sequence[Entry]) -> None:

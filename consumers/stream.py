@@ -11,7 +11,9 @@ from redis.exceptions import ResponseError
 
 from consumers.entry import Entry, Unreadable, read_entry
 from consumers.notes import WaitingKind, read_past, write_note
+from consumers.restored import AccountState
 from consumers.scripts import Scripts
+from contract.event import Event
 from contract.keys import GROUP, Keys
 
 log = structlog.get_logger()
@@ -117,15 +119,30 @@ class Stream:
             await self._scripts.release_entries(consumer, idle_ms, attempts)
 
     async def ack_committed(
-        self, entries: Sequence[Entry], committed_ttl_s: int, locks: Sequence[str] = (), token: str = ""
-    ) -> None:
-        """Acknowledge and delete committed entries, mark their events committed, release locks, in one step."""
-        markers = [self._keys.seen(entry.event.namespace, entry.event.event_id) for entry in entries]
-        await self._scripts.ack_committed([entry.entry_id for entry in entries], markers, committed_ttl_s, locks, token)
+        self, entries: Sequence[Entry], committed_ttl_s: int, locks: Sequence[str] = (), token: str = "", *,
+        consumer: str = "", applied: Event | None = None, restores: int = 0, last: Event | None = None,
+    ) -> bool:  # fmt: skip
+        """Acknowledge and delete committed entries, mark their events committed, release locks, in one step.
+
+        `applied` is an event that Postgres must have from now on; `last` is that of the last ack. Return whether Redis
+        still knows it.
+        """
+        _, knows_last = await self._scripts.ack_committed(
+            [entry.entry_id for entry in entries],
+            [self._marker(entry.event) for entry in entries],
+            committed_ttl_s,
+            locks,
+            token,
+            consumer=consumer,
+            applied=f"{applied.namespace}:{applied.event_id}" if applied else "",
+            restores=restores,
+            last_marker=self._marker(last) if last else None,
+        )
+        return knows_last
 
     async def ack_dead_lettered(self, entry: Entry | Unreadable) -> None:
         """Acknowledge and delete an entry that is in the dead letters, and let its event be delivered again."""
-        marker = self._keys.seen(entry.event.namespace, entry.event.event_id) if isinstance(entry, Entry) else None
+        marker = self._marker(entry.event) if isinstance(entry, Entry) else None
         await self._scripts.ack_dead_lettered(entry.entry_id, marker)
 
     async def record_failure(
@@ -141,6 +158,25 @@ class Stream:
     async def ping(self) -> None:
         """Return if Redis answers a request whose reply is small."""
         await self._redis.ping()
+
+    async def keep_account(self, consumer: str, beat: int, pause_ms: int) -> AccountState:
+        """Compare the account with what Postgres saw of it, and return what changed."""
+        return await self._scripts.keep_account(consumer, beat, pause_ms)
+
+    async def count_restore(self, known: int, number: int, missing: Mapping[str, str]) -> bool:
+        """Count a restore of Postgres. Return False if another worker has done so."""
+        return await self._scripts.count_restore(known, number, missing)
+
+    async def forget_note(self) -> None:
+        """Delete a gateway's note about a restore, which is recorded in Postgres now."""
+        await self._redis.hdel(self._keys.account, "rewound")
+
+    async def move_forward(self, entry_id: str) -> bool:
+        """Give new entries ids above this one. Return False if they had them anyway."""
+        return await self._scripts.move_forward(entry_id)
+
+    def _marker(self, event: Event) -> str:
+        return self._keys.seen(event.namespace, event.event_id)
 
     async def idle_consumers(self) -> list[bytes]:
         """Return the names in the group that have no pending entry, workers' names or not."""

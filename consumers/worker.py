@@ -22,6 +22,7 @@ from consumers.lease import Lease
 from consumers.locks import Locks
 from consumers.observers import Observers
 from consumers.pipeline import AckPipeline
+from consumers.restore_watch import RestoreWatch
 from consumers.retry import SplitBatch, WaitOut, decide, describe
 from consumers.settings import DAY_S, Settings
 from consumers.stream import Stream
@@ -48,7 +49,8 @@ class Worker:
         self._hooks = observers.hooks
         self._in_flight = InFlight()
         self._fetcher = Fetcher(stream, lease, self._in_flight, settings, observers.metrics)
-        acks = Acks(stream, locks, self._in_flight, settings, observers)
+        self._watch = RestoreWatch(stream, pool, lease, settings, observers.metrics)
+        acks = Acks(stream, locks, self._in_flight, settings, observers, self._watch)
         self._pipeline = AckPipeline(self._fetcher.prefetch, acks.ack_committed)
         self._failures = Failures(stream, lease, pool, self._in_flight, acks, settings, observers)
         self._stopping = asyncio.Event()
@@ -133,8 +135,9 @@ class Worker:
         """Claim the events that nobody has applied and apply them, in one transaction."""
         dead: set[str] = set()
         outcome = Outcome()
-        async with store.exclusive_transaction(self._pool, entries, self._settings.acquire_timeout_s) as connection:
-            claimed = await store.claim(connection, entries, self._handlers.is_of_other_mode)
+        timeout_s = self._settings.acquire_timeout_s
+        async with store.exclusive_transaction(self._pool, entries, timeout_s) as (connection, server):
+            claimed = await store.claim(connection, entries)
             self._hooks("claimed")
             if claimed:
                 await store.keep_payloads(connection, claimed)
@@ -149,7 +152,7 @@ class Worker:
             self._hooks("applied")
         self._hooks("committed")
         duplicates = [entry for entry in others if entry.entry_id not in dead]
-        return CommitResult(claimed, duplicates, without(others, duplicates), outcome)
+        return CommitResult(claimed, duplicates, without(others, duplicates), outcome, server)
 
     def _handler_done(self) -> None:
         self._progress.made("a handler's call")
@@ -165,6 +168,7 @@ class Worker:
 
     async def _keep_house(self) -> None:
         """Remove the names of dead workers; once a day, create the partitions of the coming months."""
+        await self._watch.look()
         await self._lease.forget_dead_consumers()
         if time.monotonic() >= self._partitions_due_s:
             async with self._pool.acquire(timeout=self._settings.acquire_timeout_s) as connection:

@@ -2,12 +2,14 @@
 -- Runs every kind of command that publisher.lua runs, with the same rights and keys, and changes nothing. What refuses
 -- an event (a right, a wrong kind of key, another server's slot) refuses this too.
 --
--- KEYS  1 the stream · 2 the epoch · 3 a marker of no event
+-- KEYS  1 the stream · 2 the epoch · 3 a marker of no event · 4 the account
+-- ARGV  none
 -- Returns "OK", or the error that publishing would meet.
 redis.call('EXISTS', KEYS[1], KEYS[2])
 redis.call('XLEN', KEYS[1])
 redis.call('XRANGE', KEYS[1], '-', '-')
 redis.call('GET', KEYS[3])
+redis.call('HGET', KEYS[4], 'restores')
 redis.call('SET', KEYS[3], '', 'XX')
 redis.call('DEL', KEYS[3])
 -- No entry may have the id 0-0, so that an allowed XADD fails by that, after the rights and before anything is added.

@@ -44,7 +44,7 @@ class RedisWriter:
         self._connection = self._new_connection()
         keys = Keys(settings.key_prefix)
         # No event has an empty namespace and id, so that this marker never exists.
-        self._probe: Command = ("EVAL", PROBE, 3, keys.events, keys.epoch, keys.seen("", ""))
+        self._probe: Command = ("EVAL", PROBE, 4, keys.events, keys.epoch, keys.seen("", ""), keys.account)
         self._on_change = on_change
         self._lock = asyncio.Lock()
         self._check_lock = asyncio.Lock()

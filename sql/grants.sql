@@ -22,6 +22,7 @@ DECLARE
     ours constant jsonb := '{
         "_pogo_migration": "SELECT",
         "_pogo_version": "SELECT",
+        "acknowledgements": "SELECT, INSERT",
         "balances": "SELECT",
         "commit_guard": "SELECT, INSERT, DELETE",
         "conflicts": "SELECT, INSERT, UPDATE",
@@ -32,6 +33,8 @@ DECLARE
         "held_back": "SELECT, INSERT, UPDATE",
         "payloads": "SELECT, INSERT",
         "payments": "SELECT, INSERT, UPDATE",
+        "redis_beats": "SELECT, INSERT, UPDATE",
+        "restores": "SELECT, INSERT, UPDATE",
         "transfers": "SELECT, INSERT",
         "unfinished": "SELECT, INSERT, DELETE"
     }';

@@ -4,15 +4,18 @@
 --
 -- KEYS     1  the stream
 --          2  the failures hash
---          3  the event's duplicate marker; absent where the entry could not be decoded
+--          3  the account, which counts the deleted entries
+--          4  the event's duplicate marker; absent where the entry could not be decoded
 -- ARGV     1  the group
 --          2  the entry's id
 -- Returns  1 if the marker was deleted, else 0.
 
 redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
-redis.call('XDEL', KEYS[1], ARGV[2])
+if redis.call('XDEL', KEYS[1], ARGV[2]) == 1 then
+    redis.call('HINCRBY', KEYS[3], 'done', 1)
+end
 redis.call('HDEL', KEYS[2], ARGV[2])
-if KEYS[3] and redis.call('GET', KEYS[3]) == ARGV[2] then
-    return redis.call('DEL', KEYS[3])
+if KEYS[4] and redis.call('GET', KEYS[4]) == ARGV[2] then
+    return redis.call('DEL', KEYS[4])
 end
 return 0

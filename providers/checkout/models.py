@@ -2,9 +2,6 @@
 
 from typing import Any
 
-from pydantic import Field
-
-from providers.complete import OrEmpty
 from providers.models import Currency, Id, Lenient, MinorUnits, Model
 
 
@@ -13,7 +10,6 @@ class Subject(Model):
 
     id: Any = None
     payment_id: Any = None
-    processing_channel_id: Any = None
 
 
 class Event(Model):
@@ -24,7 +20,6 @@ class Event(Model):
     created_on: Any = None
     timestamp: Any = None
     data: Lenient[Subject] = None
-    links: Any = Field(default=None, alias="_links")
 
 
 class Money(Subject):
@@ -35,17 +30,17 @@ class Money(Subject):
 
 
 class Balances(Model):
-    """The totals of a payment so far. An event may leave some out."""
+    """The totals of a payment so far."""
 
-    total_authorized: MinorUnits | None = None
-    total_refunded: MinorUnits | None = None
-    available_to_capture: MinorUnits | None = None
+    total_authorized: MinorUnits
+    total_refunded: MinorUnits = 0
+    available_to_capture: MinorUnits = 0
 
 
 class Payment(Money):
     """A payment, or a payout, which alone has a destination."""
 
-    balances: OrEmpty[Balances] = Balances()
+    balances: Balances | None = None
     destination: Any = None
 
     @property
@@ -64,7 +59,7 @@ class Dispute(Money):
     """A dispute."""
 
     id: Id
-    resolved_reason: Any = None
+    resolved_reason: str | None = None
 
 
 class PaymentEvent(Event):

@@ -1,62 +1,51 @@
 """Mercado Pago's notifications. Nothing in them is signed. Amounts are decimal text in major units."""
 
 from collections.abc import Sequence
-from decimal import Decimal
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BeforeValidator
-
-from providers.complete import OrEmpty
-from providers.models import Id, Lenient, MajorUnits, Model
+from providers.models import Id, MajorUnits, Model
 
 
 class Event(Model):
-    """A notification of any type; or, with a topic and a resource, one in the older shape."""
+    """A notification of any type."""
 
-    action: str | None = None
-    type: str | None = None
-    topic: str | None = None
-    resource: Any = None
+    action: str = ""
+    type: str = ""
     date_created: Any = None
-    data: Any = None
-    live_mode: Any = None
-    user_id: Any = None
 
 
-PartId = Annotated[Id, BeforeValidator(lambda id_: str(id_) if isinstance(id_, Decimal) else id_)]
-"""An id that may be written as a number."""
+class Payment(Model):
+    """One payment of an order."""
 
-
-class Part(Model):
-    """A payment, a refund or a chargeback of an order."""
-
-    id: PartId
-    amount: MajorUnits | None = None
+    id: Id
+    amount: MajorUnits
     paid_amount: MajorUnits | None = None
-    status: Lenient[str] = None
-    status_detail: Lenient[str] = None
+    status: str = ""
 
 
-Parts = Annotated[Sequence[Part], BeforeValidator(lambda parts: parts or ())]
+class Refund(Model):
+    """One refund of an order."""
+
+    id: Id
+    amount: MajorUnits
+    status: str = ""
 
 
 class Transactions(Model):
-    """The payments, refunds and chargebacks of an order."""
+    """The payments and refunds of an order."""
 
-    payments: Parts = ()
-    refunds: Parts = ()
-    chargebacks: Parts = ()
+    payments: Sequence[Payment] = ()
+    refunds: Sequence[Refund] = ()
 
 
 class Order(Model):
     """An order. A notification leaves out some amounts."""
 
     id: Id
-    status: Lenient[str] = None
-    status_detail: Lenient[str] = None
+    status_detail: str = ""
     total_amount: MajorUnits | None = None
     total_paid_amount: MajorUnits | None = None
-    transactions: OrEmpty[Transactions] = Transactions()
+    transactions: Transactions = Transactions()
 
 
 class OrderEvent(Event):

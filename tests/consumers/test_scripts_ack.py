@@ -22,13 +22,13 @@ async def test_the_ack_of_a_commit_deletes_and_marks(
     await redis.hset(keys.failures, mapping={a: "why", other: "why"})
     markers = [keys.seen("n", "a"), keys.seen("n", "b")]
     await redis.set(markers[0], a)
-    assert await scripts.ack_committed([a, b], markers, 100, [], "") == 2
+    assert await scripts.ack_committed([a, b], markers, 100, [], "") == (2, True)
     assert [await redis.get(marker) for marker in markers] == [COMMITTED, COMMITTED]
     assert 0 < await redis.ttl(markers[1]) <= 100
     assert (await pel.pending()).keys() == {other}
     assert await redis.xlen(keys.events) == 1
     assert await redis.hkeys(keys.failures) == [other.encode()]
-    assert await scripts.ack_committed([a, b], markers, 100, [], "") == 0
+    assert await scripts.ack_committed([a, b], markers, 100, [], "") == (0, True)
 
 
 async def test_the_ack_of_a_commit_releases_only_the_owner_s_locks(
@@ -39,14 +39,14 @@ async def test_the_ack_of_a_commit_releases_only_the_owner_s_locks(
     ours, theirs = keys.lock("n", "ours"), keys.lock("n", "theirs")
     await scripts.acquire_locks([ours], "worker-1:a", FAR_MS)
     await scripts.acquire_locks([theirs], "worker-2:b", FAR_MS)
-    assert await scripts.ack_committed([entry], [keys.seen("n", "a")], 100, [ours, theirs], "worker-1:a") == 1
+    assert await scripts.ack_committed([entry], [keys.seen("n", "a")], 100, [ours, theirs], "worker-1:a") == (1, True)
     assert [await redis.get(name) for name in (ours, theirs)] == [None, b"worker-2:b"]
 
 
 async def test_the_ack_of_a_commit_sets_the_marker_even_after_a_wipe(
     redis: Redis, keys: Keys, scripts: Scripts
 ) -> None:
-    assert await scripts.ack_committed(["1-1"], [keys.seen("n", "a")], 100, [], "") == 0
+    assert await scripts.ack_committed(["1-1"], [keys.seen("n", "a")], 100, [], "") == (0, True)
     assert await redis.get(keys.seen("n", "a")) == COMMITTED
     assert not await redis.exists(keys.events)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -16,7 +17,8 @@ MARKED = "tx_1:COMPLETED"
 
 
 async def delete_all(redis: Redis, name: str) -> None:
-    await redis.xdel(name, *[entry_id for entry_id, _ in await redis.xrange(name)])
+    rows: list[Any] = await redis.xrange(name)
+    await redis.xdel(name, *[entry_id for entry_id, _ in rows])
 
 
 async def replace_stream(redis: Redis, name: str) -> None:
@@ -97,7 +99,7 @@ async def test_a_redis_restored_from_an_older_copy_is_noticed_and_gives_no_id_tw
         await private_valkey.back_up(tmp_path / "copy")
         far_ahead = f"{entry_number(await posted(gateway, 2))[0] + 10**9}-7"
         async with Redis.from_url(private_valkey.url, protocol=2) as redis:
-            await redis.execute_command("XSETID", keys.events, far_ahead)
+            await redis.execute_command("XSETID", keys.events, far_ahead)  # type: ignore[no-untyped-call]
         confirmed = (await gateway.post(payment(3))).json()["entry_id"]
         assert entry_number(confirmed) > entry_number(far_ahead)
         await private_valkey.restore(tmp_path / "copy")
@@ -107,7 +109,7 @@ async def test_a_redis_restored_from_an_older_copy_is_noticed_and_gives_no_id_tw
         assert [line["confirmed"] for line in logs if line["event"] == REDIS_WAS_REWOUND] == [confirmed]
         assert entry_number(again) > entry_number(confirmed), "the clock is far behind the ids"
         async with Redis.from_url(private_valkey.url, protocol=2) as redis:
-            note = await redis.hget(keys.account, "rewound")
+            note: Any = await redis.hget(keys.account, "rewound")
             assert note.decode().split()[0] == confirmed
 
 

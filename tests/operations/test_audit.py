@@ -5,7 +5,6 @@ import pytest
 
 from consumers import store
 from consumers.entry import Entry
-from consumers.handlers import Handlers
 from consumers.settings import Settings
 from contract.keys import GROUP
 from operations.cli.command import EXIT_UNREACHABLE, EXIT_WRONG
@@ -17,7 +16,7 @@ NOWHERE = "127.0.0.1:1"
 
 
 async def commit(connection: asyncpg.Connection, entries: list[Entry]) -> None:
-    claimed = await store.claim(connection, entries, Handlers().is_of_other_mode)
+    claimed = await store.claim(connection, entries)
     await store.keep_payloads(connection, claimed)
     await store.record_duplicates(connection, [entry for entry in entries if entry not in claimed])
 

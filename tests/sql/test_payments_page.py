@@ -11,8 +11,7 @@ from ledger.transfers import TRANSFER_RULES
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "payments.md").read_text()
-PAYMENTS = (ROOT / "sql" / "schema.sql").read_text().partition("CREATE TABLE payments (")[2]
-CASE = re.search(r"status text .*?CASE(.*?)END", PAYMENTS, re.DOTALL)
+CASE = re.search(r"status text .*?CASE(.*?)END", (ROOT / "sql" / "schema.sql").read_text(), re.DOTALL)
 
 
 def table(first_column: str) -> list[list[str]]:

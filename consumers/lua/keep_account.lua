@@ -1,0 +1,75 @@
+#!lua flags=allow-oom
+-- Compares what Redis holds with what Postgres saw of it, and looks whether entries were deleted by anybody but a worker.
+-- Each change is reported once, to one worker.
+--
+-- KEYS     1  the stream
+--          2  the epoch
+--          3  the account
+--          4  the applied hash: consumer → the event it acknowledged last
+-- ARGV     1  the group
+--          2  this worker's consumer name
+--          3  the beat that Postgres has: this server's may not be lower
+--          4  the pause between two beats, ms
+-- Returns  {1 where this server's beat was lower, else 0,
+--           the beat that Postgres may keep, or -1: it has been here for a pause, so that it is on disk,
+--           the number of restores of Postgres,
+--           the number of entries deleted by somebody else since the last call,
+--           the note of a gateway that noticed a restore, or '',
+--           {consumer, event, …}: the events that Postgres must have}.
+
+local function pairs_of(flat)
+    local found = {}
+    for i = 1, #flat, 2 do
+        found[flat[i]] = flat[i + 1]
+    end
+    return found
+end
+
+-- Workers of version 0.2 do not count what they delete, nor are they in the hash.
+local function all_workers_count()
+    local consumers = redis.pcall('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])
+    for _, consumer in ipairs(consumers) do
+        local name = pairs_of(consumer).name
+        if string.find(name, '^worker%-%d+$') and redis.call('HEXISTS', KEYS[4], name) == 0 then
+            return false
+        end
+    end
+    return true
+end
+
+local function deleted_by_others()
+    local info = redis.pcall('XINFO', 'STREAM', KEYS[1])
+    if info.err then
+        return 0
+    end
+    local stream, epoch = pairs_of(info), redis.call('GET', KEYS[2]) or ''
+    local gone = stream['entries-added'] - stream.length
+    local known = redis.call('HMGET', KEYS[3], 'epoch', 'done')
+    if known[1] == epoch and tonumber(known[2] or 0) == gone then
+        return 0
+    end
+    redis.call('HSET', KEYS[3], 'epoch', epoch, 'done', gone)
+    -- Without an epoch the stream was empty: it is the same one still.
+    local is_same = known[1] == epoch or known[1] == ''
+    if not is_same or not all_workers_count() then
+        return 0
+    end
+    return math.max(0, gone - tonumber(known[2] or 0))
+end
+
+redis.call('HSETNX', KEYS[4], ARGV[2], '')
+local time = redis.call('TIME')
+local now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local account = redis.call('HMGET', KEYS[3], 'beat', 'beat_ms', 'restores', 'rewound')
+local beat, beat_ms = tonumber(account[1] or 0), tonumber(account[2] or 0)
+local is_older, confirmed = beat < tonumber(ARGV[3]), -1
+if is_older then
+    redis.call('HSET', KEYS[3], 'beat', tonumber(ARGV[3]) + 1, 'beat_ms', now_ms)
+elseif now_ms - beat_ms >= tonumber(ARGV[4]) or now_ms < beat_ms then
+    redis.call('HSET', KEYS[3], 'beat', beat + 1, 'beat_ms', now_ms)
+    confirmed = beat
+end
+return {
+    is_older and 1 or 0, confirmed, tonumber(account[3] or 0), deleted_by_others(), account[4] or '',
+    redis.call('HGETALL', KEYS[4]),
+}

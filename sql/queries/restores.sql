@@ -1,0 +1,81 @@
+-- Noticing that Redis or Postgres was restored from an older copy, by what each of them must know of the other.
+
+-- name: read_watch :one
+-- Returns what Redis must know: a counter that is at least this, and the number of restores of Postgres. And which
+-- server this is, by its start.
+SELECT
+    pg_postmaster_start_time() AS server,
+    coalesce((SELECT beat FROM redis_beats WHERE key_prefix = :key_prefix), 0) AS beat,
+    coalesce((SELECT max(number) FROM restores WHERE key_prefix = :key_prefix), 0) AS restores;
+
+-- name: keep_beat :exec
+-- Keeps a value of Redis' counter that Redis has had on its disk for seconds.
+INSERT INTO redis_beats (key_prefix, beat)
+VALUES (:key_prefix, :beat)
+ON CONFLICT (key_prefix) DO UPDATE SET beat = greatest(redis_beats.beat, excluded.beat), seen_at = now();
+
+-- name: find_missing_events :many
+-- Returns those of these events that Postgres does not have, although their commits were confirmed.
+SELECT namespace, event_id
+FROM unnest(:namespace::text[], :event_id::text[]) AS confirmed (namespace, event_id)
+WHERE NOT EXISTS (
+    SELECT FROM events WHERE events.namespace = confirmed.namespace AND events.event_id = confirmed.event_id
+);
+
+-- name: record_restore :one
+-- Records a restore, unless one of that server was recorded in the last seconds: each worker finds its own proof.
+INSERT INTO restores (key_prefix, server, noticed_by, proof, number)
+SELECT :key_prefix, :server, :noticed_by, :proof, :number
+WHERE :number::bigint IS NOT NULL OR NOT EXISTS (
+    SELECT FROM restores
+    WHERE key_prefix = :key_prefix AND server = :server AND acknowledgement IS NULL
+      AND noticed_at > now() - make_interval(secs => :same_within_s)
+)
+RETURNING id;
+
+-- name: find_highest_entry_id :one
+-- Returns the highest entry id among the newest rows; null without any. Reads the last pages only.
+SELECT entry_id
+FROM (
+    SELECT entry_id FROM events
+    WHERE ctid >= ('(' || greatest(
+        pg_relation_size('events') / current_setting('block_size')::bigint - :pages::bigint, 0) || ',0)')::tid
+    UNION ALL
+    SELECT entry_id FROM duplicates
+    WHERE ctid >= ('(' || greatest(
+        pg_relation_size('duplicates') / current_setting('block_size')::bigint - :pages, 0) || ',0)')::tid
+    UNION ALL
+    SELECT entry_id FROM dead_letters
+    WHERE ctid >= ('(' || greatest(
+        pg_relation_size('dead_letters') / current_setting('block_size')::bigint - :pages, 0) || ',0)')::tid
+) AS newest
+ORDER BY string_to_array(entry_id, '-')::bigint[] DESC
+LIMIT 1;
+
+-- name: list_open_restores :many
+-- Returns the restores that nobody has acknowledged.
+SELECT id, server, noticed_at, noticed_by, proof
+FROM restores
+WHERE key_prefix = :key_prefix AND acknowledgement IS NULL
+ORDER BY id;
+
+-- name: read_acknowledged_difference :one
+-- Returns the difference that was last acknowledged in this epoch of the stream.
+SELECT difference
+FROM acknowledgements
+WHERE key_prefix = :key_prefix AND epoch = :epoch
+ORDER BY id DESC
+LIMIT 1;
+
+-- name: acknowledge :one
+-- Keeps a person's decision, with everything that was found.
+INSERT INTO acknowledgements (actor, reason, key_prefix, epoch, difference, findings)
+VALUES (:actor, :reason, :key_prefix, :epoch, :difference, :findings::jsonb)
+RETURNING id;
+
+-- name: close_restores :many
+-- Closes the restores that a person has acknowledged: those that were shown, and no later one.
+UPDATE restores
+SET acknowledgement = :acknowledgement
+WHERE id = ANY (:ids::bigint[]) AND acknowledgement IS NULL
+RETURNING id;
