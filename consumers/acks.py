@@ -92,6 +92,11 @@ class Acks:
             metrics.held_back(source, count)
         for source, count in committed.outcome.incomplete.items():
             metrics.incomplete(source, count)
+        for source, count in committed.outcome.other_mode.items():
+            metrics.other_mode(source, count)
+            log.warning("events of the other mode than their source's are recorded only; they move no money, and no "
+                        "handler is called (set the source's mode if it is wrong)",
+                        source=source, events=count)  # fmt: skip
         for source, count in committed.outcome.conflicts.items():
             metrics.conflicts(source, count)
             log.error("events contradict each other about money; nothing is overwritten, and that payment's money "

@@ -62,6 +62,10 @@ class Metrics:
                 "Events recorded whose money was left out by their provider: nothing moved",
                 "source",
             )
+            self._other_mode = counter(
+                "events_of_other_mode", "Events recorded without effect: test events of a live source, or live ones of "
+                "a test source", "source",
+            )  # fmt: skip
             self._busy = counter("locks_busy", "Entries put aside because another worker has their resource")
             self._reclaimed = counter("entries_reclaimed", "Entries taken over from a worker that left them")
             self._gone = counter("entries_gone", "INCIDENT: entries that vanished from the stream before their commit")
@@ -124,6 +128,10 @@ class Metrics:
     def incomplete(self, source: str, count: int = 1) -> None:
         """Count events that were recorded and moved nothing, because their provider left out what money needs."""
         self._incomplete.labels(self._sources.bounded(source)).inc(count)
+
+    def other_mode(self, source: str, count: int = 1) -> None:
+        """Count events of the other mode than their source's, which moved no money."""
+        self._other_mode.labels(self._sources.bounded(source)).inc(count)
 
     def busy(self, count: int = 1) -> None:
         """Count entries that were delayed because another worker has their resource."""

@@ -1,7 +1,7 @@
 """The worker's statements in Postgres, and the transaction around them."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -19,6 +19,7 @@ DEAD_LETTERS = load("dead_letters")
 
 _EVENT_COLUMNS = (
     "namespace", "event_id", "source", "provider", "type", "resource", "signed", "occurred_at", "received_at",
+    "mode", "account",
 )  # fmt: skip
 
 CONNECTIONS_MAX = 2
@@ -76,14 +77,24 @@ async def exclude_others(connection: Connection, entries: Sequence[Entry]) -> da
     return started_at
 
 
-async def claim(connection: Connection, entries: Sequence[Entry]) -> list[Entry]:
-    """Insert the events that nobody has applied, and return their entries: those are to be applied now."""
+async def claim(
+    connection: Connection, entries: Sequence[Entry], is_of_other_mode: Callable[[Event], bool]
+) -> list[Entry]:
+    """Insert the events that nobody has applied, and return their entries: those are to be applied now.
+
+    Those of the other mode than their source are recorded as such: they will move nothing.
+    """
     events = [entry.event for entry in entries]
     rows = await connection.fetch(
         *EVENTS.bind("claim_events", **columns(entries, "entry_id"), **columns(events, *_EVENT_COLUMNS))
     )
     ours = {row[0] for row in rows}
-    return [entry for entry in entries if entry.entry_id in ours]
+    claimed = [entry for entry in entries if entry.entry_id in ours]
+    if others := [entry.event for entry in claimed if is_of_other_mode(entry.event)]:
+        await connection.execute(
+            *EVENTS.bind("record_other_mode", **columns(others, "namespace", "event_id", "source", "mode"))
+        )
+    return claimed
 
 
 async def keep_payloads(connection: Connection, claimed: Sequence[Entry]) -> None:

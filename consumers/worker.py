@@ -137,7 +137,7 @@ class Worker:
         outcome = Outcome()
         timeout_s = self._settings.acquire_timeout_s
         async with store.exclusive_transaction(self._pool, entries, timeout_s) as (connection, server):
-            claimed = await store.claim(connection, entries)
+            claimed = await store.claim(connection, entries, self._handlers.is_of_other_mode)
             self._hooks("claimed")
             if claimed:
                 await store.keep_payloads(connection, claimed)

@@ -44,6 +44,7 @@ async def record_currency_conflicts(
     connection: Connection, updates: Sequence[PaymentUpdate], outcome: Outcome
 ) -> None:  # fmt: skip
     """Stop the payments that were reported in two currencies, even if no transfer was reported in both."""
+    updates = [update for update in updates if not update.of_dispute]
     by_payment = {update.payment: update for update in updates}
     found = await connection.fetch(
         *CONFLICTS.bind("find_currency_conflicts", **_payments(updates), **columns(updates, "currency"))
@@ -81,6 +82,7 @@ async def _hold_back(
             transfer_key=update and update.transfer_key,
             debit_account=update and update.debit_account,
             credit_account=update and update.credit_account,
+            dispute_id=update and update.dispute_id,
         )
     )
 
@@ -103,6 +105,7 @@ async def _open_conflict(
             debit_account=update.debit_account,
             credit_account=update.credit_account,
             event_id=update.event.event_id,
+            dispute_id=update.dispute_id,
         )
     )
     if number is not None:

@@ -14,9 +14,11 @@ EventFact: TypeAlias = "tuple[Event, Fact]"
 @dataclass(slots=True)
 class Outcome:
     """Facts that have just become true, each for the first time; and per source, how many could not be booked, and how
-    many events left out what money needs."""
+    many events left out what money needs, or are of the other mode than their source.
+    """
 
     happened: list[EventFact] = field(default_factory=list)
     conflicts: Counter[str] = field(default_factory=Counter)
     held_back: Counter[str] = field(default_factory=Counter)
     incomplete: Counter[str] = field(default_factory=Counter)
+    other_mode: Counter[str] = field(default_factory=Counter)

@@ -7,13 +7,14 @@ from typing import TypeAlias
 
 from contract.accounts import PostingRules
 from contract.event import Event
-from contract.facts import Fact, Kind
+from contract.facts import DISPUTE_KINDS, DISPUTE_STATES, Fact, Kind
 from ledger.conflicts import record_conflicts, record_currency_conflicts
+from ledger.disputes import merge_disputes
 from ledger.outcome import EventFact, Outcome
 from ledger.transfers import (
-    DISPUTE_KINDS,
     TRANSFER_RULES,
     ConsistentBatch,
+    PaymentUpdate,
     partition_conflicting,
     payment_updates,
 )
@@ -22,13 +23,15 @@ from sql.connect import Connection
 
 PAYMENTS = load("payments")
 DISPUTES = load("disputes")
+EVENTS = load("events")
 
 EventFacts: TypeAlias = "tuple[Event, Sequence[Fact]]"
 """An event, and all its facts."""
 
 _UPDATE_COLUMNS = (
     "currency", "amount", "refunds_total", "authorized", "succeeded", "failed", "canceled", "capture_failed",
-    "transfer_key", "transfer_amount", "adds_to", "debit_account", "credit_account",
+    "transfer_key", "transfer_amount", "adds_to", "debit_account", "credit_account", "dispute_id", "of_dispute",
+    "captured_outside", "account",
 )  # fmt: skip
 
 
@@ -47,8 +50,60 @@ async def post(
     updates = chain.from_iterable(payment_updates(event, facts, rules_of(event)) for event, facts in batch)
     for consistent in partition_conflicting(updates):
         await book(connection, consistent, wanted, outcome)
-    await merge_disputes(connection, batch)
+    automatic = [event for event, _ in batch if rules_of(event).capture == "automatic"]
+    if automatic:
+        await undo_captures(connection, automatic, wanted, outcome)
+    await merge_disputes(connection, [each for each in batch if any(fact.kind in DISPUTE_KINDS for fact in each[1])])
     return outcome
+
+
+async def undo_captures(
+    connection: Connection, events: Sequence[Event], wanted: AbstractSet[Kind], outcome: Outcome
+) -> None:  # fmt: skip
+    """Undo the implied captures of these events' payments that do not count (find_captures_to_undo says which).
+
+    What is undone depends on all facts of a payment, and not on which came first: a capture that does not count is
+    always booked, and always undone, under keys of their own.
+    """
+    by_payment = {(event.namespace, event.resource): event for event in events}
+    rows = await connection.fetch(
+        *PAYMENTS.bind(
+            "find_captures_to_undo",
+            namespace=[namespace for namespace, _ in by_payment],
+            payment_id=[payment_id for _, payment_id in by_payment],
+        )
+    )
+    updates = (
+        PaymentUpdate(
+            by_payment[row["namespace"], row["payment_id"]],
+            row["currency"],
+            capture_failed=True,
+            fact=Fact("capture_failed", row["amount"], row["currency"], row["object"]),
+            transfer_key=f"{TRANSFER_RULES['capture_failed'].name}:{row['object']}",
+            transfer_amount=row["amount"],
+            adds_to=TRANSFER_RULES["capture_failed"].adds_to,
+            debit_account=row["credit_account"],
+            credit_account=row["debit_account"],
+        )
+        for row in rows
+    )
+    for consistent in partition_conflicting(updates):
+        if consistent.updates:
+            await book(connection, consistent, wanted, outcome)
+
+
+async def lock_payments(connection: Connection, batch: Sequence[EventFacts], events: Sequence[Event]) -> None:
+    """Exclude every other transaction from the payments that the facts are about, where these events' locks do not.
+
+    Two workers that do so in a different order deadlock; Postgres ends one of them, and its events are tried again.
+    """
+    if not any(fact.payment for _, facts in batch for fact in facts):
+        return
+    locked = {(event.namespace, event.resource) for event in events}
+    others = {(event.namespace, event.resource) for event, _ in batch} - locked
+    if others:
+        namespaces, payments = zip(*sorted(others), strict=True)
+        await connection.execute(*EVENTS.bind("lock_resources", namespace=namespaces, resource=payments))
 
 
 async def book(
@@ -78,21 +133,6 @@ async def book(
         await record_currency_conflicts(connection, updates, outcome)
 
 
-async def merge_disputes(connection: Connection, batch: Sequence[EventFacts]) -> None:
-    """Merge the facts about disputes into `disputes`, and sum up their payments' disputed amounts again."""
-    disputed = [(event, fact) for event, facts in batch for fact in facts if fact.kind in DISPUTE_KINDS]
-    if not disputed:
-        return
-    facts = [fact for _, fact in disputed]
-    payments = {
-        "namespace": [event.namespace for event, _ in disputed],
-        "payment_id": [event.resource for event, _ in disputed],
-    }
-    disputes = columns(facts, "currency", "amount", "kind") | {"dispute_id": [fact.object for fact in facts]}
-    await connection.execute(*DISPUTES.bind("merge_disputes", **payments, **disputes))
-    await connection.execute(*DISPUTES.bind("recompute_disputed", **payments))
-
-
 async def find_new_states(
     connection: Connection, batch: Sequence[EventFacts], wanted: AbstractSet[Kind]
 ) -> list[EventFact]:
@@ -110,7 +150,7 @@ async def find_new_states(
 
 def _first_of_each(states: Sequence[EventFact], known: set[tuple[str, ...]]) -> Iterator[EventFact]:
     for event, fact in states:
-        state = (event.namespace, fact.object or event.resource, fact.kind)
+        state = (event.namespace, fact.object if fact.kind in DISPUTE_STATES else event.resource, fact.kind)
         if state not in known:
             known.add(state)
             yield event, fact

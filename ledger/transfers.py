@@ -1,16 +1,16 @@
 """Facts as transfers between accounts, and as the updates of payments that one statement can book.
 
-facts → `with_implied_facts` → `payment_updates` → `partition_conflicting` → ledger/posting.py
+facts → `with_implied_facts` → `by_payment` → `payment_updates` → `partition_conflicting` → ledger/posting.py
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from contract.accounts import PostingRules
+from contract.accounts import OWN_ACCOUNT, PostingRules
 from contract.event import Event
-from contract.facts import Fact, Kind
+from contract.facts import DISPUTE_KINDS, DISPUTE_TRANSFERS, Fact, Kind
 
 Total = Literal["captured", "captures_failed", "refunds_made", "refunds_failed"]
 """The total of a payment that a transfer changes; `captures_failed` is subtracted from `captured`."""
@@ -38,14 +38,9 @@ TRANSFER_RULES: Mapping[Kind, TransferRule] = {
 IMPLIES: Mapping[Kind, Kind] = {
     "refund_failed": "refunded",
     "capture_failed": "captured",
-    "funds_reinstated": "funds_withdrawn",
 }
 """A failed refund implies the refund. Both are booked, even if the refund's own event has not arrived, so that the
-order of events does not matter."""
-
-DISPUTE_KINDS: frozenset[Kind] = frozenset(
-    {"dispute_opened", "dispute_won", "dispute_lost", "funds_withdrawn", "funds_reinstated"}
-)
+order of events does not matter. A reinstatement implies no withdrawal: it may be a part of one."""
 
 _AMOUNT_KINDS: frozenset[Kind] = frozenset({"pending", "authorized", "captured", "failed", "canceled"})
 """The facts whose amount is the amount of the payment, or a part of it."""
@@ -72,6 +67,12 @@ class PaymentUpdate:
     adds_to: Total | None = None
     debit_account: str | None = None
     credit_account: str | None = None
+    dispute_id: str | None = None
+    """The dispute for which the transfer moves money."""
+    of_dispute: bool = False
+    """Its facts are about disputes only, so that its currency need not be the payment's."""
+    captured_outside: int = 0
+    """What the merchant received without the provider."""
 
     @property
     def payment(self) -> tuple[str, str]:
@@ -83,6 +84,11 @@ class PaymentUpdate:
         """The transfer's namespace and key, as `book_facts` returns them."""
         return f"{self.event.namespace}:{self.transfer_key}"
 
+    @property
+    def account(self) -> str:
+        """The provider's account whose money it is."""
+        return self.event.account
+
     def add(self, fact: Fact) -> None:
         """Add a fact's state and amount. Its transfer is added by `add_transfer`."""
         match fact.kind:
@@ -90,6 +96,8 @@ class PaymentUpdate:
                 self.authorized = True
             case "captured":
                 self.succeeded = True
+                if fact.held_by == "merchant":
+                    self.captured_outside = max(self.captured_outside, fact.amount)
             case "failed":
                 self.failed = True
             case "canceled":
@@ -105,6 +113,7 @@ class PaymentUpdate:
         """Set the transfer that a fact makes. `accounts` are the names' templates."""
         self.fact, self.adds_to, self.transfer_amount = fact, rule.adds_to, fact.amount
         self.transfer_key = f"{rule.name}:{fact.object}"
+        self.dispute_id = fact.dispute_id if fact.kind in DISPUTE_TRANSFERS else None
         self.debit_account = account_name(accounts[rule.debit], self.event, self.currency)
         self.credit_account = account_name(accounts[rule.credit], self.event, self.currency)
 
@@ -112,31 +121,44 @@ class PaymentUpdate:
 def with_implied_facts(facts: Sequence[Fact], event: Event, rules: PostingRules) -> Iterator[Fact]:
     """Return the facts and those they imply.
 
-    With `capture = "automatic"` an authorization implies the capture. A payment then has exactly one capture, whose
-    object is the payment's id, and the provider's own capture facts are dropped.
+    With `capture = "automatic"` each authorization implies a capture. It is booked even if it turns out not to count,
+    and is undone then (`ledger.posting.undo_captures`), so that the order of events does not matter.
     """
-    is_automatic = rules.capture == "automatic"
     for fact in facts:
-        if is_automatic and fact.kind == "captured":
-            continue
-        if is_automatic and fact.kind == "capture_failed":
-            fact = Fact(fact.kind, fact.amount, fact.currency, event.resource)  # noqa: PLW2901
         if implied := IMPLIES.get(fact.kind):
-            yield Fact(implied, fact.amount, fact.currency, fact.object)
+            yield replace(fact, kind=implied)
         yield fact
-        if is_automatic and fact.kind == "authorized":
-            yield Fact("captured", fact.amount, fact.currency, event.resource)
+        if fact.kind == "authorized" and rules.capture == "automatic":
+            name = f"{event.resource}/{fact.object}" if fact.object else event.resource
+            yield Fact("captured", fact.amount, fact.currency, name)
+
+
+def by_payment(event: Event, facts: Sequence[Fact]) -> Iterator[tuple[Event, Sequence[Fact]]]:
+    """Return the event with its facts; if they are about several payments, once for each, as an event about it."""
+    payments = dict.fromkeys(fact.payment or event.resource for fact in facts)
+    if len(payments) == 1 and event.resource in payments:
+        yield event, facts
+        return
+    for payment in payments:
+        about = event if payment == event.resource else replace(event, resource=payment)
+        yield about, [fact for fact in facts if (fact.payment or event.resource) == payment]
 
 
 def payment_updates(event: Event, facts: Iterable[Fact], rules: PostingRules) -> Iterator[PaymentUpdate]:
     """Return an event's facts in as few updates as possible: one per transfer, and one per currency."""
     update: PaymentUpdate | None = None
     for fact in facts:
-        rule = TRANSFER_RULES.get(fact.kind) if fact.amount else None
-        if update is None or update.currency != fact.currency or (rule and update.fact):
+        rule = TRANSFER_RULES.get(fact.kind) if fact.amount and fact.held_by == "provider" else None
+        of_dispute = fact.kind in DISPUTE_KINDS
+        if (
+            update is None
+            or update.currency != fact.currency
+            or update.of_dispute != of_dispute
+            or (rule and update.fact)
+        ):
             if update:
                 yield update
-            update = PaymentUpdate(event, fact.currency)
+            update = PaymentUpdate(event, fact.currency, of_dispute=of_dispute)
         update.add(fact)
         if rule:
             update.add_transfer(fact, rule, rules.accounts)
@@ -147,14 +169,17 @@ def payment_updates(event: Event, facts: Iterable[Fact], rules: PostingRules) ->
 def account_name(template: str, event: Event, currency: str) -> str:
     """Return an account's name: the template with the event's names filled in."""
     payment = event.resource if "{payment" in template else ""
-    return _filled(template, event.source, event.namespace, event.provider, currency, payment)
+    account = event.account or OWN_ACCOUNT if "{account" in template else ""
+    return _filled(template, event.source, event.namespace, event.provider, account, currency, payment)
 
 
 @lru_cache(maxsize=1024)
-def _filled(template: str, source: str, namespace: str, provider: str, currency: str, payment: str) -> str:
+def _filled(
+    template: str, source: str, namespace: str, provider: str, account: str, currency: str, payment: str
+) -> str:  # fmt: skip
     return template.format(
-        source=source, namespace=namespace, provider=provider, currency=currency, payment=payment
-    )  # fmt: skip
+        source=source, namespace=namespace, provider=provider, account=account, currency=currency, payment=payment
+    )
 
 
 class ConsistentBatch:
@@ -170,7 +195,7 @@ class ConsistentBatch:
 
         A transfer that is in the batch already, with the same terms, is removed from the update.
         """
-        if self._currencies.setdefault(update.payment, update.currency) != update.currency:
+        if not update.of_dispute and (self._currencies.setdefault(update.payment, update.currency) != update.currency):
             return False
         if update.transfer_key:
             terms = update.transfer_amount, update.currency, update.event.resource

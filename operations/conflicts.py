@@ -13,7 +13,8 @@ import asyncpg
 from consumers.handlers import HandlerFailed, Handlers
 from consumers.store import read_applied_events
 from contract.event import Event
-from contract.facts import Fact, Kind
+from contract.facts import DISPUTE_KINDS, Fact, Kind
+from ledger.disputes import recompute_disputes
 from ledger.outcome import EventFact, Outcome
 from ledger.posting import book
 from ledger.transfers import TRANSFER_RULES, PaymentUpdate, partition_conflicting
@@ -68,6 +69,7 @@ class OpenConflict:
     reported_amount: int
     reported_currency: str
     event_id: str
+    dispute_id: str | None
     booked_for: str | None
     """The payment for which the transfer is booked, None if it is not booked."""
 
@@ -80,7 +82,7 @@ class OpenConflict:
     def fact(self) -> Fact:
         """The fact that the later event reported."""
         name, _, object_ = self.movement.partition(":")
-        return Fact(_KINDS[name], self.reported_amount, self.reported_currency, object_)
+        return Fact(_KINDS[name], self.reported_amount, self.reported_currency, object_, self.dispute_id or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +172,7 @@ async def _decide_in_transaction(
         happened += await _book_waiting(connection, namespace, payment_id, decision)
     decision.open = await _list_still_open(connection, namespace, payment_id)
     await connection.execute(*PAYMENTS.bind("recompute_payments", namespace=[namespace], payment_id=[payment_id]))
+    await recompute_disputes(connection, [namespace], [payment_id])
     await handlers.notify(connection, happened, timeout_s)
 
 
@@ -226,10 +229,12 @@ def _payment_update(event: Event, held: "asyncpg.Record[Any]") -> PaymentUpdate:
     return PaymentUpdate(
         event,
         held["currency"],
-        fact=Fact(held["kind"], held["amount"], held["currency"], held["object"]),
+        fact=Fact(held["kind"], held["amount"], held["currency"], held["object"], held["dispute_id"] or ""),
         transfer_key=held["movement"],
         transfer_amount=held["amount"],
         adds_to=TRANSFER_RULES[held["kind"]].adds_to,
         debit_account=held["debit_account"],
         credit_account=held["credit_account"],
+        dispute_id=held["dispute_id"],
+        of_dispute=held["kind"] in DISPUTE_KINDS,
     )

@@ -62,12 +62,65 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION is_currency(code text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (code = ANY (ARRAY['AED'::text, 'AFN'::text, 'ALL'::text, 'AMD'::text, 'ANG'::text, 'AOA'::text, 'ARS'::text, 'AUD'::text, 'AWG'::text, 'AZN'::text, 'BAM'::text, 'BBD'::text, 'BDT'::text, 'BGN'::text, 'BHD'::text, 'BIF'::text, 'BMD'::text, 'BND'::text, 'BOB'::text, 'BOV'::text, 'BRL'::text, 'BSD'::text, 'BTN'::text, 'BWP'::text, 'BYN'::text, 'BZD'::text, 'CAD'::text, 'CDF'::text, 'CHE'::text, 'CHF'::text, 'CHW'::text, 'CLF'::text, 'CLP'::text, 'CNY'::text, 'COP'::text, 'COU'::text, 'CRC'::text, 'CUC'::text, 'CUP'::text, 'CVE'::text, 'CZK'::text, 'DJF'::text, 'DKK'::text, 'DOP'::text, 'DZD'::text, 'EGP'::text, 'ERN'::text, 'ETB'::text, 'EUR'::text, 'FJD'::text, 'FKP'::text, 'GBP'::text, 'GEL'::text, 'GHS'::text, 'GIP'::text, 'GMD'::text, 'GNF'::text, 'GTQ'::text, 'GYD'::text, 'HKD'::text, 'HNL'::text, 'HRK'::text, 'HTG'::text, 'HUF'::text, 'IDR'::text, 'ILS'::text, 'INR'::text, 'IQD'::text, 'IRR'::text, 'ISK'::text, 'JMD'::text, 'JOD'::text, 'JPY'::text, 'KES'::text, 'KGS'::text, 'KHR'::text, 'KMF'::text, 'KPW'::text, 'KRW'::text, 'KWD'::text, 'KYD'::text, 'KZT'::text, 'LAK'::text, 'LBP'::text, 'LKR'::text, 'LRD'::text, 'LSL'::text, 'LYD'::text, 'MAD'::text, 'MDL'::text, 'MGA'::text, 'MKD'::text, 'MMK'::text, 'MNT'::text, 'MOP'::text, 'MRO'::text, 'MRU'::text, 'MUR'::text, 'MVR'::text, 'MWK'::text, 'MXN'::text, 'MXV'::text, 'MYR'::text, 'MZN'::text, 'NAD'::text, 'NGN'::text, 'NIO'::text, 'NOK'::text, 'NPR'::text, 'NZD'::text, 'OMR'::text, 'PAB'::text, 'PEN'::text, 'PGK'::text, 'PHP'::text, 'PKR'::text, 'PLN'::text, 'PYG'::text, 'QAR'::text, 'RON'::text, 'RSD'::text, 'RUB'::text, 'RWF'::text, 'SAR'::text, 'SBD'::text, 'SCR'::text, 'SDG'::text, 'SEK'::text, 'SGD'::text, 'SHP'::text, 'SLE'::text, 'SLL'::text, 'SOS'::text, 'SRD'::text, 'SSP'::text, 'STD'::text, 'STN'::text, 'SVC'::text, 'SYP'::text, 'SZL'::text, 'THB'::text, 'TJS'::text, 'TMT'::text, 'TND'::text, 'TOP'::text, 'TRY'::text, 'TTD'::text, 'TWD'::text, 'TZS'::text, 'UAH'::text, 'UGX'::text, 'USD'::text, 'USN'::text, 'UYI'::text, 'UYU'::text, 'UYW'::text, 'UZS'::text, 'VED'::text, 'VEF'::text, 'VES'::text, 'VND'::text, 'VUV'::text, 'WST'::text, 'XAF'::text, 'XCD'::text, 'XCG'::text, 'XOF'::text, 'XPF'::text, 'YER'::text, 'ZAR'::text, 'ZMW'::text, 'ZWG'::text, 'ZWL'::text]));
+
 CREATE FUNCTION refuse_change() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 BEGIN
     RAISE EXCEPTION 'transfers are append-only: book a correction (make resolve) instead';
 END
+$$;
+
+CREATE FUNCTION refuse_truncate() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    RAISE EXCEPTION '% is kept: it is part of the books, and TRUNCATE would lose it', TG_TABLE_NAME;
+END
+$$;
+
+CREATE FUNCTION reported_transfers(namespaces text[], payment_ids text[]) RETURNS TABLE(namespace text, payment_id text, movement text, dispute_id text, debit_account text, credit_account text, amount bigint, currency text, event_id text)
+    LANGUAGE sql STABLE ROWS 100
+    AS $$
+    WITH touched AS (
+        SELECT DISTINCT batch.namespace, batch.payment_id
+        FROM unnest(namespaces, payment_ids) AS batch (namespace, payment_id)
+    )
+    SELECT
+        booked.namespace, booked.payment_id, booked.movement,
+        coalesce(booked.dispute_id, substr(booked.movement, strpos(booked.movement, ':') + 1)),
+        booked.debit_account, booked.credit_account, coalesce(decided.reported_amount, booked.amount),
+        coalesce(decided.reported_currency, booked.currency), booked.event_id
+    FROM touched
+    JOIN transfers AS booked ON booked.namespace = touched.namespace AND booked.payment_id = touched.payment_id
+    LEFT JOIN LATERAL (
+        SELECT conflicts.reported_amount, conflicts.reported_currency
+        FROM conflicts
+        WHERE conflicts.kept = 'reported'
+          AND conflicts.namespace = booked.namespace AND conflicts.movement = booked.movement
+        ORDER BY conflicts.decided_at DESC, conflicts.id DESC
+        LIMIT 1
+    ) AS decided ON true
+    UNION ALL
+    SELECT
+        conflicts.namespace, conflicts.payment_id, conflicts.movement,
+        coalesce(conflicts.dispute_id, substr(conflicts.movement, strpos(conflicts.movement, ':') + 1)),
+        conflicts.debit_account, conflicts.credit_account, conflicts.reported_amount, conflicts.reported_currency,
+        conflicts.event_id
+    FROM touched
+    JOIN conflicts ON conflicts.namespace = touched.namespace AND conflicts.payment_id = touched.payment_id
+    WHERE conflicts.kept IS NULL
+    UNION ALL
+    SELECT
+        held_back.namespace, held_back.payment_id, held_back.movement,
+        coalesce(held_back.dispute_id, substr(held_back.movement, strpos(held_back.movement, ':') + 1)),
+        held_back.debit_account, held_back.credit_account, held_back.amount, held_back.currency, held_back.event_id
+    FROM touched
+    JOIN held_back ON held_back.namespace = touched.namespace AND held_back.payment_id = touched.payment_id
+    WHERE held_back.reason = 'conflict' AND held_back.released_at IS NULL
 $$;
 
 CREATE TABLE acknowledgements (
@@ -102,6 +155,7 @@ CREATE TABLE transfers (
     currency text NOT NULL,
     event_id text NOT NULL,
     booked_at timestamp with time zone DEFAULT now() NOT NULL,
+    dispute_id text,
     CONSTRAINT transfers_amount_check CHECK ((amount > 0)),
     CONSTRAINT transfers_check CHECK ((debit_account <> credit_account)),
     CONSTRAINT transfers_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text))
@@ -111,14 +165,14 @@ CREATE VIEW balances AS
  SELECT namespace,
     account,
     currency,
-    (sum(debit))::bigint AS debits,
-    (sum(credit))::bigint AS credits,
-    ((sum(credit) - sum(debit)))::bigint AS balance
+    sum(debit) AS debits,
+    sum(credit) AS credits,
+    (sum(credit) - sum(debit)) AS balance
    FROM ( SELECT transfers.namespace,
             transfers.debit_account AS account,
             transfers.currency,
-            transfers.amount AS debit,
-            0 AS credit
+            (transfers.amount)::numeric AS debit,
+            (0)::numeric AS credit
            FROM transfers
         UNION ALL
          SELECT transfers.namespace,
@@ -152,6 +206,7 @@ CREATE TABLE conflicts (
     reported_amount bigint NOT NULL,
     reported_currency text NOT NULL,
     kept text,
+    dispute_id text,
     CONSTRAINT conflicts_check CHECK (((decision IS NULL) = (decided_at IS NULL))),
     CONSTRAINT conflicts_decision_check CHECK ((decision = ANY (ARRAY['booked'::text, 'told'::text]))),
     CONSTRAINT conflicts_kept_check CHECK ((kept = ANY (ARRAY['booked'::text, 'reported'::text])))
@@ -208,6 +263,37 @@ CREATE TABLE disputes (
     lost boolean NOT NULL,
     withdrawn boolean NOT NULL,
     reinstated boolean NOT NULL,
+    withdrawn_amount bigint DEFAULT 0 NOT NULL,
+    reinstated_amount bigint DEFAULT 0 NOT NULL,
+    money_currency text,
+    won_at timestamp with time zone,
+    lost_at timestamp with time zone,
+    claimed boolean DEFAULT true NOT NULL,
+    disputed bigint GENERATED ALWAYS AS (
+CASE
+    WHEN (reinstated_amount > 0) THEN GREATEST((withdrawn_amount - reinstated_amount), (0)::bigint)
+    WHEN (won AND (NOT (lost AND COALESCE((lost_at >= won_at), true)))) THEN (0)::bigint
+    WHEN (withdrawn_amount > 0) THEN withdrawn_amount
+    ELSE amount
+END) STORED NOT NULL,
+    disputed_currency text GENERATED ALWAYS AS (
+CASE
+    WHEN ((withdrawn_amount > 0) OR (reinstated_amount > 0)) THEN COALESCE(money_currency, currency)
+    ELSE currency
+END) STORED NOT NULL,
+    status text GENERATED ALWAYS AS (
+CASE
+    WHEN ((reinstated_amount > 0) AND (reinstated_amount >= withdrawn_amount)) THEN 'won'::text
+    WHEN ((reinstated_amount > 0) AND (won OR lost)) THEN
+    CASE
+        WHEN ((money_currency = currency) AND ((withdrawn_amount - reinstated_amount) >= amount)) THEN 'lost'::text
+        ELSE 'partly_lost'::text
+    END
+    WHEN (reinstated_amount > 0) THEN 'open'::text
+    WHEN (won AND (NOT (lost AND COALESCE((lost_at >= won_at), true)))) THEN 'won'::text
+    WHEN lost THEN 'lost'::text
+    ELSE 'open'::text
+END) STORED NOT NULL,
     CONSTRAINT disputes_amount_check CHECK ((amount >= 0)),
     CONSTRAINT disputes_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text))
 );
@@ -234,8 +320,20 @@ CREATE TABLE events (
     occurred_at timestamp with time zone,
     received_at timestamp with time zone NOT NULL,
     committed_at timestamp with time zone DEFAULT now() NOT NULL,
+    mode text,
+    account text DEFAULT ''::text NOT NULL,
     CONSTRAINT events_entry_id_check CHECK ((entry_id ~ '^[0-9]+-[0-9]+$'::text)),
+    CONSTRAINT events_mode_check CHECK ((mode = ANY (ARRAY['live'::text, 'test'::text]))),
     CONSTRAINT events_signed_check CHECK ((signed = ANY (ARRAY['body'::text, 'fields'::text, 'weak'::text, 'reference'::text])))
+);
+
+CREATE TABLE events_of_other_mode (
+    namespace text NOT NULL,
+    event_id text NOT NULL,
+    source text NOT NULL,
+    mode text NOT NULL,
+    recorded_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT events_of_other_mode_mode_check CHECK ((mode = ANY (ARRAY['live'::text, 'test'::text])))
 );
 
 CREATE TABLE held_back (
@@ -253,6 +351,7 @@ CREATE TABLE held_back (
     credit_account text,
     held_at timestamp with time zone DEFAULT now() NOT NULL,
     released_at timestamp with time zone,
+    dispute_id text,
     CONSTRAINT held_back_check CHECK (((movement IS NOT NULL) = (reason = 'conflict'::text))),
     CONSTRAINT held_back_reason_check CHECK ((reason = ANY (ARRAY['unsigned'::text, 'conflict'::text])))
 );
@@ -308,7 +407,12 @@ CASE
     WHEN failed THEN 'failed'::text
     ELSE 'pending'::text
 END) STORED NOT NULL,
+    account text DEFAULT ''::text NOT NULL,
+    captured_outside bigint DEFAULT 0 NOT NULL,
+    disputed_currency text,
+    currency_assumed boolean DEFAULT false NOT NULL,
     CONSTRAINT payments_amount_check CHECK ((amount >= 0)),
+    CONSTRAINT payments_captured_outside_check CHECK ((captured_outside >= 0)),
     CONSTRAINT payments_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text))
 );
 
@@ -350,6 +454,9 @@ ALTER TABLE ONLY payloads ATTACH PARTITION payloads_default DEFAULT;
 ALTER TABLE ONLY acknowledgements
     ADD CONSTRAINT acknowledgements_pkey PRIMARY KEY (id);
 
+ALTER TABLE transfers
+    ADD CONSTRAINT amount_has_a_limit CHECK ((amount <= '100000000000000000'::bigint)) NOT VALID;
+
 ALTER TABLE ONLY commit_guard
     ADD CONSTRAINT commit_guard_pkey PRIMARY KEY (transaction_id);
 
@@ -362,6 +469,15 @@ ALTER TABLE ONLY conflicts
 ALTER TABLE ONLY conflicts
     ADD CONSTRAINT conflicts_pkey PRIMARY KEY (id);
 
+ALTER TABLE disputes
+    ADD CONSTRAINT currency_is_known CHECK (is_currency(currency)) NOT VALID;
+
+ALTER TABLE payments
+    ADD CONSTRAINT currency_is_known CHECK (is_currency(currency)) NOT VALID;
+
+ALTER TABLE transfers
+    ADD CONSTRAINT currency_is_known CHECK (is_currency(currency)) NOT VALID;
+
 ALTER TABLE ONLY dead_letters
     ADD CONSTRAINT dead_letters_entry_id_key UNIQUE (entry_id);
 
@@ -373,6 +489,9 @@ ALTER TABLE ONLY disputes
 
 ALTER TABLE ONLY duplicates
     ADD CONSTRAINT duplicates_pkey PRIMARY KEY (entry_id);
+
+ALTER TABLE ONLY events_of_other_mode
+    ADD CONSTRAINT events_of_other_mode_pkey PRIMARY KEY (namespace, event_id);
 
 ALTER TABLE ONLY events
     ADD CONSTRAINT events_pkey PRIMARY KEY (namespace, event_id);
@@ -411,6 +530,8 @@ CREATE INDEX dead_letters_open ON dead_letters USING btree (namespace, event_id)
 
 CREATE INDEX disputes_of_payment ON disputes USING btree (namespace, payment_id);
 
+CREATE INDEX events_of_other_mode_by_source ON events_of_other_mode USING btree (source, mode);
+
 CREATE INDEX held_back_now ON held_back USING btree (source, reason, held_at, namespace, event_id) WHERE (released_at IS NULL);
 
 CREATE INDEX held_back_of_payment ON held_back USING btree (namespace, payment_id);
@@ -421,9 +542,27 @@ CREATE INDEX transfers_of_payment ON transfers USING btree (namespace, payment_i
 
 ALTER INDEX payloads_pkey ATTACH PARTITION payloads_default_pkey;
 
+CREATE TRIGGER conflicts_are_kept BEFORE TRUNCATE ON conflicts FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
+
 CREATE TRIGGER conflicts_have_both_names BEFORE INSERT OR UPDATE ON conflicts FOR EACH ROW EXECUTE FUNCTION copy_renamed_columns();
 
+CREATE TRIGGER dead_letters_are_kept BEFORE TRUNCATE ON dead_letters FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
+
+CREATE TRIGGER disputes_are_kept BEFORE TRUNCATE ON disputes FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
+
+CREATE TRIGGER duplicates_are_kept BEFORE TRUNCATE ON duplicates FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
+
+CREATE TRIGGER events_are_kept BEFORE TRUNCATE ON events FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
+
+CREATE TRIGGER events_of_other_mode_are_kept BEFORE TRUNCATE ON events_of_other_mode FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
+
+CREATE TRIGGER held_back_is_kept BEFORE TRUNCATE ON held_back FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
+
+CREATE TRIGGER payments_are_kept BEFORE TRUNCATE ON payments FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
+
 CREATE TRIGGER transfers_are_append_only BEFORE DELETE OR UPDATE ON transfers FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER transfers_are_kept BEFORE TRUNCATE ON transfers FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
 
 ALTER TABLE ONLY duplicates
     ADD CONSTRAINT duplicates_namespace_event_id_fkey FOREIGN KEY (namespace, event_id) REFERENCES events(namespace, event_id);

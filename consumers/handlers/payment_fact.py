@@ -4,7 +4,7 @@ import uuid
 from dataclasses import dataclass
 
 from contract.event import Event
-from contract.facts import Fact, Kind
+from contract.facts import ABOUT_THE_PAYMENT, DISPUTE_KINDS, Fact, Kind
 
 KEY_SPACE = uuid.UUID("5d0e4bd6-5c2e-4f0b-9a55-0c1b8a1d3c6e")
 """The namespace of the UUIDs, so that no other program derives the same keys from the same names."""
@@ -14,7 +14,8 @@ KEY_SPACE = uuid.UUID("5d0e4bd6-5c2e-4f0b-9a55-0c1b8a1d3c6e")
 class PaymentFact:
     """Something that has just become true of a payment, for the first time. `amount` is in minor units of `currency`.
 
-    `object` is the id of the capture, refund or dispute, and "" if the fact is about the payment itself.
+    `object` is the id of the capture, refund or dispute, and "" if the fact is about the payment itself. For money that
+    moved because of a dispute it is the id of the transfer, and `dispute` is the dispute; otherwise `dispute` is "".
     `idempotency_key` is the same whichever event reports the fact, and in every retry: pass it to other systems.
     """
 
@@ -24,6 +25,7 @@ class PaymentFact:
     currency: str
     object: str
     idempotency_key: str
+    dispute: str = ""
 
 
 def idempotency_key(event: Event) -> str:
@@ -33,7 +35,15 @@ def idempotency_key(event: Event) -> str:
 
 def payment_fact(event: Event, fact: Fact) -> PaymentFact:
     """Return the fact as a handler receives it."""
-    name = f"fact:{event.namespace}:{fact.kind}:{fact.object or event.resource}"
+    payment_id = fact.payment or event.resource
+    object_ = "" if fact.kind in ABOUT_THE_PAYMENT else fact.object
+    name = f"fact:{event.namespace}:{fact.kind}:{object_ or payment_id}"
     return PaymentFact(
-        fact.kind, event.resource, fact.amount, fact.currency, fact.object, str(uuid.uuid5(KEY_SPACE, name))
+        fact.kind,
+        payment_id,
+        fact.amount,
+        fact.currency,
+        object_,
+        str(uuid.uuid5(KEY_SPACE, name)),
+        fact.dispute_id if fact.kind in DISPUTE_KINDS else "",
     )

@@ -13,10 +13,10 @@ from consumers.handlers import Connection, Handlers, Outcome, Reject
 from contract.accounts import PostingRules
 from contract.event import Event
 from contract.facts import Fact, Kind
-from contract.money import MoneyError
+from contract.money import MoneyError, check_bookable
 from ledger.conflicts import hold_back_unsigned
-from ledger.posting import post
-from ledger.transfers import with_implied_facts
+from ledger.posting import EventFacts, lock_payments, post
+from ledger.transfers import by_payment, with_implied_facts
 from providers import FACT_EXTRACTORS
 from providers.facts import IncompleteError, UnreadableError
 
@@ -37,7 +37,11 @@ class Payments:
         Raise Reject for money that cannot be booked, and pydantic's ValidationError.
         """
         incomplete: Counter[str] = Counter()
-        batch = [(event, facts) for event in events if (facts := self._extract(event, incomplete))]
+        batch: list[EventFacts] = []
+        for event in events:
+            if extracted := self._extract(event, incomplete):
+                batch.extend(by_payment(event, extracted))
+        await lock_payments(connection, batch, events)
         trusted = [each for each in batch if self._is_trusted(each[0])]
         outcome = await post(connection, trusted, self._rules, wanted) if trusted else Outcome()
         for event, facts in batch:
@@ -55,7 +59,9 @@ class Payments:
     def _extract(self, event: Event, incomplete: Counter[str]) -> list[Fact]:
         extract_facts = FACT_EXTRACTORS.get(event.provider)
         try:
-            facts = extract_facts(event) if extract_facts else ()
+            facts: Sequence[Fact] = extract_facts(event) if extract_facts else ()
+            for fact in facts:
+                check_bookable(fact.amount, fact.currency)
         except IncompleteError as error:
             incomplete[event.source] += 1
             log.warning("the event is recorded and moves nothing: its provider left out what money needs",
@@ -68,7 +74,7 @@ class Payments:
 
 def builtin(posting_rules: Mapping[str, PostingRules]) -> Handlers:
     """Return the built-in handlers for these sources' posting rules."""
-    return Handlers(Payments(posting_rules))
+    return Handlers(Payments(posting_rules), posting_rules=posting_rules)
 
 
 HANDLERS = builtin({})

@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from consumers.handlers.calls import Call, make_calls
 from consumers.handlers.connection import HandlerConnection, check_usable, is_lost
 from consumers.handlers.exceptions import HandlerFailed, HandlersError
 from consumers.handlers.payment_fact import PaymentFact, payment_fact
+from contract.accounts import PostingRules
 from contract.event import Event
 from contract.facts import KINDS, Fact, Kind
 from ledger.outcome import EventFact, Outcome
@@ -24,6 +25,8 @@ SomeHandler = TypeVar("SomeHandler", bound=Callable[..., Awaitable[None]])
 
 _NOT_HANDLED: frozenset[Kind] = frozenset({"pending", "refunded_total"})
 """Facts that no handler is called for: no money has moved, and no state was reached."""
+
+_DEFAULT_RULES = PostingRules()
 
 
 class Projection(Protocol):
@@ -39,8 +42,10 @@ class Projection(Protocol):
 class Handlers:
     """A registry, built at start and never changed later. It refuses sync functions, which would block the worker."""
 
-    def __init__(self, *projections: Projection) -> None:
+    def __init__(self, *projections: Projection, posting_rules: Mapping[str, PostingRules] | None = None) -> None:
+        """`posting_rules`: by source; they say which events are of another mode than their source, and not applied."""
         self._projections: list[Projection] = list(projections)
+        self._posting_rules = dict(posting_rules or {})
         self._by_type: dict[tuple[str, str], list[EventHandler]] = {}
         self._by_fact: dict[Kind, list[FactHandler]] = {}
 
@@ -72,7 +77,8 @@ class Handlers:
 
     def joined_with(self, other: "Handlers") -> "Handlers":
         """Return a registry with these handlers, then the other's."""
-        joined = Handlers(*self._projections, *other._projections)
+        rules = self._posting_rules | other._posting_rules
+        joined = Handlers(*self._projections, *other._projections, posting_rules=rules)
         for registry in (self, other):
             for key, handlers in registry._by_type.items():
                 joined._by_type.setdefault(key, []).extend(handlers)
@@ -85,17 +91,30 @@ class Handlers:
         """The kinds of facts that handlers are registered for."""
         return self._by_fact.keys()
 
+    def is_of_other_mode(self, event: Event) -> bool:
+        """Return whether the event is of the other mode than its source, such as a test event at a live endpoint.
+
+        It is recorded. It moves no money, and no handler is called: a handler that ships goods must not do so for test
+        money. A source whose `mode` is `test` has its test events applied.
+        """
+        return event.mode is not None and self._posting_rules.get(event.source, _DEFAULT_RULES).is_of_other_mode(event)
+
     async def apply(
         self, connection: Connection, events: Sequence[Event], timeout_s: float, after_each: Callable[[], None]
     ) -> Outcome:
-        """Apply events that were just claimed. `timeout_s` limits each call; `after_each` is called after each.
+        """Apply events that were just claimed, except those of the other mode.
+
+        `timeout_s` limits each call; `after_each` is called after each.
 
         Raise HandlerFailed, with what a handler raised as its cause.
         """
         outcome = Outcome()
+        outcome.other_mode.update(event.source for event in events if self.is_of_other_mode(event))
+        if outcome.other_mode:
+            events = [event for event in events if not self.is_of_other_mode(event)]
         is_user_handler = False
         try:
-            for projection in self._projections:
+            for projection in self._projections if events else ():
                 async with asyncio.timeout(timeout_s):
                     applied = await projection(connection, events, self.wanted)
                 outcome.happened.extend(applied.happened)

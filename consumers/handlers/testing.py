@@ -54,7 +54,7 @@ async def applied(
 
 async def _apply(registry: Handlers, connection: Connection, entry: Entry, timeout_s: float) -> None:
     """Do what the worker does between its lock and its commit."""
-    claimed = await store.claim(connection, [entry])
+    claimed = await store.claim(connection, [entry], registry.is_of_other_mode)
     if not claimed:
         await store.record_duplicates(connection, [entry])
         return

@@ -12,18 +12,21 @@ move the disputed amount), development-resources/currency-codes (amounts).
 * A capture or refund moves money when the request is accepted. When the card scheme rejects it later, CAPTURE_FAILED or
   REFUND_FAILED (whose success is "true") undoes it.
 * CHARGEBACK withdraws the disputed amount. CHARGEBACK_REVERSED reinstates it, which "is not final": SECOND_CHARGEBACK
-  withdraws it again under the same PSP reference. It becomes a dispute of its own here; the query `restate_disputed`
-  knows that both are about the same money. Other ends of a dispute move nothing.
+  withdraws it again under the same PSP reference, so that its transfer has a name of its own. Other ends of a dispute
+  move nothing.
+* AUTHORISATION_ADJUSTMENT states the new total, under a PSP reference of its own. With automatic capture, the capture
+  is of the newest total, unless the payment is canceled, or a part of it captured, before.
 * All that is read is signed, except whether CANCEL_OR_REFUND canceled or refunded, which only additionalData says.
 """
 
 from collections.abc import Mapping, Sequence
 
 from contract.event import Event
-from contract.facts import Fact, Kind
+from contract.facts import ABOUT_THE_PAYMENT, Fact, Kind
 from contract.money import BIGINT_MAX
 from providers.adyen.models import SECOND_CHARGEBACK_SUFFIX, Money, MoneyItem, MoneyNotification
-from providers.facts import UnreadableError
+from providers.complete import read_complete_json
+from providers.facts import IncompleteError, UnreadableError
 
 _FINER = {"CLP": 100, "ISK": 100}
 """Currencies with two decimals at Adyen, and none in ISO 4217."""
@@ -37,7 +40,7 @@ def extract_facts(event: Event) -> Sequence[Fact]:
     kinds = TYPES.get(event.type)
     if kinds is None:
         return ()
-    item = MoneyNotification.model_validate_json(event.body).item
+    item = read_complete_json(MoneyNotification, event.body).item
     if item.success == "false":
         return (_fact("failed", item, event.type),) if event.type == "AUTHORISATION" else ()
     if event.type == "CANCEL_OR_REFUND":
@@ -48,14 +51,18 @@ def extract_facts(event: Event) -> Sequence[Fact]:
 def _canceled_or_refunded(item: MoneyItem) -> Kind:
     kind = _ACTIONS.get(item.additional_data.action) if item.additional_data else None
     if kind is None:
-        raise UnreadableError("additionalData does not say whether the payment was canceled or refunded")
+        raise IncompleteError("additionalData does not say whether the payment was canceled or refunded")
     return kind
 
 
 def _fact(kind: Kind, item: MoneyItem, type_: str) -> Fact:
-    suffix = SECOND_CHARGEBACK_SUFFIX if type_ == "SECOND_CHARGEBACK" else ""
-    object_ = "" if kind in _ABOUT_THE_PAYMENT else item.psp_reference + suffix
-    return Fact(kind, _iso_units(item.amount), item.amount.currency, object_)
+    reference = item.psp_reference
+    object_ = "" if kind in ABOUT_THE_PAYMENT and type_ != "AUTHORISATION_ADJUSTMENT" else reference
+    amount = item.amount
+    if type_ == "SECOND_CHARGEBACK" and kind == "funds_withdrawn":
+        again = reference + SECOND_CHARGEBACK_SUFFIX
+        return Fact(kind, _iso_units(amount), amount.currency, again, dispute=reference)
+    return Fact(kind, _iso_units(amount), amount.currency, object_)
 
 
 def _iso_units(amount: Money) -> int:
@@ -65,8 +72,6 @@ def _iso_units(amount: Money) -> int:
         raise UnreadableError(f"the amount cannot be written in the minor units that ISO 4217 gives {amount.currency}")
     return whole
 
-
-_ABOUT_THE_PAYMENT: frozenset[Kind] = frozenset({"pending", "authorized", "failed", "canceled"})
 
 _ACTIONS: Mapping[str | None, Kind] = {"cancel": "canceled", "refund": "refunded"}
 

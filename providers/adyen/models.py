@@ -11,7 +11,7 @@ SIGNED_VALUE_MAX = 10**18
 """In minor units, of either sign: no larger amount fits a bigint."""
 
 SECOND_CHARGEBACK_SUFFIX = ":2"
-"""Added to a dispute's PSP reference for its second chargeback. No PSP reference has a colon."""
+"""Added to a dispute's PSP reference to name its second withdrawal. No PSP reference has a colon."""
 
 NoColon = Annotated[str, Field(pattern="^[^:]*$")]
 """A signed field. A colon in it would let a captured item be split into fields in another way."""

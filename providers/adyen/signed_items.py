@@ -83,7 +83,7 @@ class _Batch(msgspec.Struct):
 _BATCH = msgspec.json.Decoder(_Batch)
 _NOTIFICATIONS = msgspec.json.Decoder(list[_Notification])
 _ADDITIONAL = msgspec.json.Decoder(_AdditionalData)
-_LIVE = {b'"true"': True, b'"false"': False}
+_LIVE = {b'"true"': True, b'"false"': False, b"true": True, b"false": False}
 
 _TEXTS = msgspec.json.Decoder(list[msgspec.Raw])
 

@@ -9,7 +9,9 @@ field is empty.
 * Only merchantReference, which is your own, may have a colon. With a colon in another field too, a captured item could
   be split into fields in another way, and so get another event id.
 * A batch is refused whole if one item is not genuine (Adyen's library checks the first item only). Each event is kept
-  with the bytes of its own item. `live` is a field of the batch, outside the items, and goes into the event's headers.
+  with the bytes of its own item. `live` is a field of the batch, outside the items. It goes into the event's headers,
+  and says the event's mode, except for the samples that "Test configuration" in the Customer Area (and the Management
+  API, "Test a webhook") sends to a live endpoint too: their references begin with `test_`.
 * There is no event id: it is made of event code, PSP reference and success. All three are signed.
 """
 
@@ -21,7 +23,9 @@ from typing import ClassVar
 import msgspec
 from pydantic import field_validator
 
+from contract.event import Mode
 from providers import signing
+from providers.account import first_account, mode_of_flag
 from providers.adyen.models import Item, Notification
 from providers.adyen.signed_items import ITEMS, SignedItem, cut_items, read_signed_items
 from providers.base import Answer, ParsedEvent, PayloadError, Proof, Provider, Request, SignatureError, SourceSettings
@@ -29,6 +33,9 @@ from providers.json_text import without_lone_surrogates
 from providers.off_loop import ON_LOOP_BYTES_MAX, OffLoop
 from providers.payload import array_and_rest, first_timestamp, read_json
 from providers.secret import Secret
+
+SAMPLE = "test_"
+"""How the references of made-up items begin, as in `test_AUTHORISATION_1`. Genuine ones are digits and capitals."""
 
 
 class HexSettings(SourceSettings):
@@ -105,7 +112,8 @@ def _parse(body: bytes, proven: Sequence[SignedItem] | None) -> list[ParsedEvent
     items = [read_json(Notification, text).item for text in texts]
     if proven is not None and [_message(item) for item in items] != [item.message() for item in proven]:
         raise PayloadError("an item does not say what its signature covers")
-    return [_event(text, item, headers) for text, item in zip(texts, items, strict=True)]
+    mode: Mode | None = None if live is None else "live" if live else "test"
+    return [_event(text, item, headers, mode) for text, item in zip(texts, items, strict=True)]
 
 
 def _cut(body: bytes) -> tuple[list[bytes], bool | None]:
@@ -113,8 +121,8 @@ def _cut(body: bytes) -> tuple[list[bytes], bool | None]:
         return cut_items(body)
     except (msgspec.DecodeError, RecursionError):
         items, rest = array_and_rest(body, ITEMS)  # it may have a lone surrogate, which msgspec does not accept
-        live = rest.get("live")
-        return items, None if live not in ("true", "false") else live == "true"
+        mode = mode_of_flag(rest.get("live"))
+        return items, None if mode is None else mode == "live"
 
 
 def _message(item: Item) -> bytes:
@@ -133,7 +141,12 @@ def _message(item: Item) -> bytes:
     return ":".join([field or "" for field in fields]).encode()
 
 
-def _event(text: bytes, item: Item, headers: dict[str, str]) -> ParsedEvent:
+def _is_sample(item: Item) -> bool:
+    """Whether Adyen made the item up, to test the endpoint."""
+    return item.psp_reference.startswith(SAMPLE) or (item.original_reference or "").startswith(SAMPLE)
+
+
+def _event(text: bytes, item: Item, headers: dict[str, str], mode: Mode | None) -> ParsedEvent:
     return ParsedEvent(
         event_id=f"{item.event_code}:{item.psp_reference}:{item.success}",
         type=item.event_code,
@@ -143,4 +156,6 @@ def _event(text: bytes, item: Item, headers: dict[str, str]) -> ParsedEvent:
         occurred_at=first_timestamp(item.event_date),
         headers=headers,
         body=text,
+        mode="test" if _is_sample(item) else mode,
+        account=first_account(item.merchant_account_code),
     )

@@ -6,10 +6,17 @@ Source: developer.paypal.com/braintree/docs/reference/general/webhooks, and its 
 * A settlement, a disbursement and the charge of a subscription report one capture. It is named by the transaction's id.
 * A transaction submitted for settlement counts as captured: no notification reports a card's settlement. Where a bank
   returns the money, settlement_declined undoes the capture, even after transaction_settled.
-* A dispute's notification does not say what was debited, so it moves no money.
+  A void of such a transaction is not reported either: no notification says that it will not settle after all.
+* The disputed amount "is debited from a merchant's account and held in a third-party account until the dispute is
+  resolved" (developer.paypal.com/braintree/graphql/reference/types/dispute, amountDisputed), so every notification of
+  a chargeback or a pre-arbitration withdraws it, once. A win brings back the amount won, which may be less.
+* A pre-arbitration is the "second challenge to a charge, in the case that you have won an initial chargeback"
+  (…/types/dispute-type): a dispute of its own, with an id of its own.
+* A local payment may have no transaction yet ("a transaction can now be created"): the money is not the merchant's.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from contract.event import Event
@@ -89,7 +96,13 @@ def _dispute(kind: Kind) -> Callable[["Element"], Facts]:
 
     def extract(subject: "Element") -> Facts:
         dispute = read_dispute(subject)
-        return [] if dispute.kind == "retrieval" else [_fact(kind, dispute)]
+        if dispute.kind == "retrieval":
+            return []
+        facts = [_fact(kind, dispute), _fact("funds_withdrawn", dispute)]
+        if kind == "dispute_won":
+            won = dispute.amount if dispute.amount_won is None else dispute.amount_won
+            facts.append(replace(facts[0], kind="funds_reinstated", amount=minor_units(won, dispute.currency)))
+        return facts
 
     return extract
 
@@ -113,4 +126,4 @@ TYPES: Mapping[str, Callable[["Element"], Facts]] = {
     "dispute_auto_accepted": _dispute("dispute_lost"),
     "dispute_expired": _dispute("dispute_lost"),
 }
-"""The kinds that report money. All others are recorded, and move nothing."""
+"""The kinds that report money. All others are recorded, and move nothing: docs/providers/braintree.md says why."""

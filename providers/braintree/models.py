@@ -12,7 +12,7 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 from pydantic import Field
 
-from providers.facts import UnreadableError
+from providers.facts import IncompleteError, UnreadableError
 from providers.models import Currency, Id, MajorUnits, Model
 
 if TYPE_CHECKING:
@@ -45,10 +45,11 @@ class Transaction(Money):
 
 
 class Dispute(Money):
-    """A dispute of any kind."""
+    """A dispute of any kind. `amount` is what is disputed, `amount_won` what came back of it."""
 
     kind: str | None = None
     amount: MajorUnits = Field(alias="amount-disputed")
+    amount_won: MajorUnits | None = Field(default=None, alias="amount-won")
 
 
 def read_notification(payload: bytes) -> "Element":
@@ -76,14 +77,30 @@ def element_at(element: "Element", path: str) -> "Element":
 
 
 def read_transaction(subject: "Element", path: str) -> Transaction:
-    """Return the transaction at a path. Raise ValidationError or UnreadableError."""
-    return Transaction.model_validate(_texts(element_at(subject, path)))
+    """Return the transaction at a path. Raise ValidationError, or IncompleteError where a needed part is left out."""
+    return Transaction.model_validate(_complete(_texts_at(subject, path), path, "amount"))
 
 
 def read_dispute(subject: "Element") -> Dispute:
     """Return the dispute. Before 2017 there was one amount, the disputed one. Raise likewise."""
-    texts = _texts(element_at(subject, "dispute"))
-    return Dispute.model_validate({"amount-disputed": texts.get("amount"), **texts})
+    texts = _texts_at(subject, "dispute")
+    if "amount" in texts:
+        texts.setdefault("amount-disputed", texts["amount"])
+    return Dispute.model_validate(_complete(texts, "dispute", "amount-disputed"))
+
+
+def _texts_at(subject: "Element", path: str) -> dict[str, str]:
+    found = subject.find(path)
+    if found is None:
+        raise IncompleteError(f"the notification has no {path}")
+    return _texts(found)
+
+
+def _complete(texts: dict[str, str], path: str, amount: str) -> dict[str, str]:
+    missing = [name for name in ("id", amount, "currency-iso-code") if name not in texts]
+    if missing:
+        raise IncompleteError(f"the notification's {path} has no {', no '.join(missing)}")
+    return texts
 
 
 def _texts(element: "Element") -> dict[str, str]:

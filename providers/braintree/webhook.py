@@ -24,6 +24,7 @@ from xml.etree.ElementTree import Element
 from pydantic import ValidationInfo, field_validator
 
 from providers import signing
+from providers.account import first_account
 from providers.base import Answer, ParsedEvent, PayloadError, Proof, Provider, Request, SignatureError, SourceSettings
 from providers.braintree.models import NEWEST_CHARGE, SUBJECT, read_notification, text_at
 from providers.facts import UnreadableError
@@ -53,12 +54,16 @@ ABOUT = (
     "transaction/refunded-transaction-id",
     "transaction/id",
     "*/transaction/id",
+    "transaction-review/transaction-id",
     "*/payment-id",
     "*/id",
     "*/token",
     "*/merchant-public-id",
 )
 """The paths at which a notification's subject names its payment, in this order, or else itself."""
+
+ACCOUNT = ("source-merchant-id", f"{SUBJECT}//merchant-account-id", f"{SUBJECT}//merchant-account/id")
+"""The paths at which a notification names the account: the connected merchant, else the merchant account."""
 
 
 class BraintreeSettings(SourceSettings):
@@ -173,6 +178,7 @@ def _parse(payload: bytes) -> list[ParsedEvent]:
             resource=_resource(notification, kind) or event_id,
             occurred_at=first_timestamp(text_at(notification, "timestamp")),
             body=payload,
+            account=first_account(*(text_at(notification, path) for path in ACCOUNT)),
         )
     ]
 

@@ -3,6 +3,11 @@
 A payment may have several captures and refunds. Each is an action of the payment, and named by its `action_id`. What is
 requested (`payment_capture_pending`, `payment_refund_pending`) or declined (`…_declined`) has moved nothing. A payout
 looks like a payment, except for its `destination`.
+
+A dispute's amount is deducted "once the dispute is issued" (…/docs/business-operations/manage-disputes/
+how-disputes-work), so each event of a dispute says that it was withdrawn: a loss, for one, may come without the request
+for evidence. A win, a cancellation and an arbitration that was won credit it ("if previously debited", …/docs/
+developer-resources/event-notifications/event-types).
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +17,7 @@ from contract.event import Event
 from contract.facts import Fact, Kind
 from contract.money import minor_units
 from providers.checkout.models import ActionEvent, DisputeEvent, Money, Payment, PaymentEvent
+from providers.complete import read_complete_json
 from providers.facts import ExtractFacts
 
 _EXPONENTS = dict.fromkeys(("CLF", "CLP", "UYI", "UYW"), 2)
@@ -30,7 +36,8 @@ def _fact(kind: Kind, money: Money, object_: str = "", amount: int | None = None
 
 def _authorized(payment: Payment) -> list[Fact]:
     """Return what the payment is for, where the event says it."""
-    return [_fact("authorized", payment, amount=payment.balances.total_authorized)] if payment.balances else []
+    total = payment.balances.total_authorized
+    return [] if total is None else [_fact("authorized", payment, amount=total)]
 
 
 def extract_facts(event: Event) -> Sequence[Fact]:
@@ -41,7 +48,7 @@ def extract_facts(event: Event) -> Sequence[Fact]:
 
 def _payment(kind: Kind) -> ExtractFacts:
     def extract(event: Event) -> Sequence[Fact]:
-        payment = PaymentEvent.model_validate_json(event.body).data
+        payment = read_complete_json(PaymentEvent, event.body).data
         return [] if payment.is_payout else [_fact(kind, payment)]
 
     return extract
@@ -49,51 +56,54 @@ def _payment(kind: Kind) -> ExtractFacts:
 
 def _incremented(event: Event) -> Sequence[Fact]:
     """Return the new total. The event's own amount is only what was added."""
-    return _authorized(PaymentEvent.model_validate_json(event.body).data)
+    return _authorized(read_complete_json(PaymentEvent, event.body).data)
 
 
 def _voided(event: Event) -> Sequence[Fact]:
     """Return no cancellation where a part was voided, and the rest can still be captured."""
-    payment = PaymentEvent.model_validate_json(event.body).data
-    if payment.balances is None:
-        return [_fact("canceled", payment)]
+    payment = read_complete_json(PaymentEvent, event.body).data
+    authorized, total = _authorized(payment), payment.balances.total_authorized
     if payment.balances.available_to_capture:
-        return _authorized(payment)
-    return [*_authorized(payment), _fact("canceled", payment, amount=payment.balances.total_authorized)]
+        return authorized
+    return [*authorized, _fact("canceled", payment, amount=total)]
 
 
 def _captured(event: Event) -> Sequence[Fact]:
-    action = ActionEvent.model_validate_json(event.body).data
+    action = read_complete_json(ActionEvent, event.body).data
     return [*_authorized(action), _fact("captured", action, action.action_id)]
 
 
 def _refunded(event: Event) -> Sequence[Fact]:
-    action = ActionEvent.model_validate_json(event.body).data
+    action = read_complete_json(ActionEvent, event.body).data
     facts = [*_authorized(action), _fact("refunded", action, action.action_id)]
-    if action.balances:
+    if action.balances.total_refunded is not None:
         facts.append(_fact("refunded_total", action, amount=action.balances.total_refunded))
     return facts
 
 
 def _returned(event: Event) -> Sequence[Fact]:
     """Return a refund: the customer's bank took back a payment (ACH and similar). Payouts are returned likewise."""
-    action = ActionEvent.model_validate_json(event.body).data
+    action = read_complete_json(ActionEvent, event.body).data
     return [] if action.is_payout else [_fact("refunded", action, action.action_id)]
 
 
 def _dispute(*kinds: Kind) -> ExtractFacts:
     def extract(event: Event) -> Sequence[Fact]:
-        dispute = DisputeEvent.model_validate_json(event.body).data
+        dispute = read_complete_json(DisputeEvent, event.body).data
         return [_fact(kind, dispute, dispute.id) for kind in kinds]
 
     return extract
 
 
+_open = _dispute("dispute_opened", "funds_withdrawn")
+_lost = _dispute("dispute_lost", "funds_withdrawn")
+_won = _dispute("dispute_won", "funds_withdrawn", "funds_reinstated")
+
+
 def _resolved(event: Event) -> Sequence[Fact]:
     """Return a win for a payment refunded before; the network's rapid resolution, however, paid the customer back."""
-    dispute = DisputeEvent.model_validate_json(event.body).data
-    rapid = dispute.resolved_reason == "rapid_dispute_resolution"
-    return [_fact("dispute_lost" if rapid else "dispute_won", dispute, dispute.id)]
+    dispute = read_complete_json(DisputeEvent, event.body).data
+    return (_lost if dispute.resolved_reason == "rapid_dispute_resolution" else _won)(event)
 
 
 TYPES: Mapping[str, ExtractFacts] = {
@@ -107,16 +117,19 @@ TYPES: Mapping[str, ExtractFacts] = {
     "payment_captured": _captured,
     "payment_refunded": _refunded,
     "payment_returned": _returned,
-    "dispute_received": _dispute("dispute_opened"),
-    "dispute_evidence_required": _dispute("dispute_opened", "funds_withdrawn"),  # "your account has been debited"
-    "dispute_won": _dispute("dispute_won", "funds_reinstated"),  # "your account has been credited back"
-    "dispute_canceled": _dispute("dispute_won", "funds_reinstated"),  # the same
+    "dispute_received": _open,
+    "dispute_evidence_required": _open,
+    "dispute_evidence_submitted": _open,
+    "dispute_evidence_acknowledged_by_scheme": _open,
+    "dispute_arbitration_sent_to_scheme": _open,
+    "dispute_arbitration_evidence_submitted": _open,
+    "dispute_won": _won,
+    "dispute_canceled": _won,
+    "dispute_arbitration_won": _won,
     "dispute_resolved": _resolved,
-    "dispute_lost": _dispute("dispute_lost"),
-    "dispute_accepted": _dispute("dispute_lost"),
-    "dispute_expired": _dispute("dispute_lost"),  # nothing can be answered any more
-    "dispute_arbitration_won": _dispute("dispute_won"),
-    "dispute_arbitration_lost": _dispute("dispute_lost"),
+    "dispute_lost": _lost,
+    "dispute_accepted": _lost,
+    "dispute_expired": _lost,  # nothing can be answered any more
+    "dispute_arbitration_lost": _lost,
 }
-"""The types that report money. All others are recorded, and move nothing. The quotations on disputes are from
-https://www.checkout.com/docs/reporting-and-insights/events-api/event-types."""
+"""The types that report money. All others are recorded, and move nothing: docs/providers/checkout.md says why."""

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from pydantic import Field
+
+from providers.complete import OrEmpty
 from providers.models import Currency, Id, Lenient, MinorUnits, Model
 
 
@@ -10,6 +13,7 @@ class Subject(Model):
 
     id: Any = None
     payment_id: Any = None
+    processing_channel_id: Any = None
 
 
 class Event(Model):
@@ -20,6 +24,7 @@ class Event(Model):
     created_on: Any = None
     timestamp: Any = None
     data: Lenient[Subject] = None
+    links: Any = Field(default=None, alias="_links")
 
 
 class Money(Subject):
@@ -30,17 +35,17 @@ class Money(Subject):
 
 
 class Balances(Model):
-    """The totals of a payment so far."""
+    """The totals of a payment so far. An event may leave some out."""
 
-    total_authorized: MinorUnits
-    total_refunded: MinorUnits = 0
-    available_to_capture: MinorUnits = 0
+    total_authorized: MinorUnits | None = None
+    total_refunded: MinorUnits | None = None
+    available_to_capture: MinorUnits | None = None
 
 
 class Payment(Money):
     """A payment, or a payout, which alone has a destination."""
 
-    balances: Balances | None = None
+    balances: OrEmpty[Balances] = Balances()
     destination: Any = None
 
     @property
@@ -59,7 +64,7 @@ class Dispute(Money):
     """A dispute."""
 
     id: Id
-    resolved_reason: str | None = None
+    resolved_reason: Any = None
 
 
 class PaymentEvent(Event):

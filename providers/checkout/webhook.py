@@ -2,14 +2,22 @@
 
 Source: checkout.com/docs, "Receive webhooks". A static `Authorization` value may be set too; it proves less and is not
 read. There is no signed time: the signed event id is what makes a replay a duplicate.
+
+No field says whether an event is about test money, but the event's own address (`_links.self.href`) does, where it is
+there: sandbox events are at api.sandbox.checkout.com or a host below it.
 """
 
+import re
 from typing import ClassVar
 
+from contract.event import Mode
+from providers.account import first_account
 from providers.base import ParsedEvent, Request
 from providers.checkout.models import Event, Subject
-from providers.payload import first_id, first_timestamp, read_json
+from providers.payload import first_id, first_timestamp, get_path, read_json
 from providers.raw_body import RawBody, Scheme
+
+_ADDRESS = re.compile(r"https://([^/]*\.)?api\.(sandbox\.)?checkout\.com(/|$)")
 
 
 class Checkout(RawBody):
@@ -30,5 +38,13 @@ class Checkout(RawBody):
                 # names its payment. So all of them share a resource, and lock and merge together.
                 resource=first_id(about.payment_id, about.id) or event.id,
                 occurred_at=first_timestamp(event.created_on, event.timestamp),
+                mode=_mode(get_path(event.links, "self", "href")),
+                account=first_account(about.processing_channel_id),
             )
         ]
+
+
+def _mode(address: object) -> Mode | None:
+    """Return the mode of the host at which the event can be fetched, None where there is no such address."""
+    found = _ADDRESS.match(address) if isinstance(address, str) else None
+    return ("test" if found[2] else "live") if found else None

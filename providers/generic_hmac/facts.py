@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from contract.event import Event
 from contract.facts import Fact, Kind
 from contract.money import minor_units
+from providers.complete import read_complete
 from providers.generic_hmac.models import Money
 from providers.models import loads_decimal
 
@@ -17,6 +18,6 @@ def extract_facts(event: Event) -> Sequence[Fact]:
     kind = TYPES.get(event.type)
     if kind is None:
         return ()
-    money = Money.model_validate(loads_decimal(event.body))
+    money = read_complete(Money, loads_decimal(event.body))
     object_ = event.resource if kind == "captured" else ""
     return (Fact(kind, minor_units(money.amount, money.currency), money.currency, object_),)

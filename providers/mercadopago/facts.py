@@ -1,28 +1,33 @@
 """Mercado Pago: notifications of orders. All others, such as those of payments, name an object and no amount.
 
-Source: mercadopago.com/developers, "Configure notifications" of its QR code, Point and Checkout API (orders), and
-"Order status". Amounts are decimal text in major units.
+Sources: mercadopago.com/developers, "Configure notifications" of its QR code, Point and Checkout API (orders),
+"Configure chargeback notifications", "Order status", "Transaction status". Amounts are decimal text in major units.
 
 * No amount is signed (`signed = reference`): it moves money only for a source that trusts unsigned content.
 * A notification names no currency. An account has one currency, and the source's setting `currency` names it; without
-  the setting there are no facts.
-* An order's payments and refunds have ids of their own, which name the captures and refunds.
+  the setting nothing is booked.
+* An order's payments, refunds and chargebacks have ids of their own, which name the captures, refunds and disputes.
+* Whether an order is refunded whole or in part is in its status and its detail: `processed` and `partially_refunded`,
+  `processed` and `refunded`, or `refunded`. The action does not say it.
+* The disputed amount is withheld while a chargeback is `in_process`. It is lost once `settled`, and comes back once
+  `reimbursed`.
 * A payment's own notifications are about the payment's id, which differs from its order's. They give no facts, so that
   nothing is booked under both ids.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 
 from contract.event import Event
 from contract.facts import Fact, Kind
 from contract.money import minor_units
-from providers.facts import UnreadableError
-from providers.mercadopago.models import Order, OrderEvent
+from providers.complete import read_complete
+from providers.facts import IncompleteError, UnreadableError
+from providers.mercadopago.models import Order, OrderEvent, Part
 from providers.models import loads_decimal
 
-CURRENCY = "currency"
-"""The header in which the gateway passes on the source's setting."""
+CURRENCY, DATA_ID = "currency", "data.id"
+"""The headers in which the gateway passes on the source's setting, and the id that was signed."""
 
 
 Amount = tuple[Kind, Decimal | None, str]
@@ -31,10 +36,15 @@ Amount = tuple[Kind, Decimal | None, str]
 
 def extract_facts(event: Event) -> Sequence[Fact]:
     """Return the facts about the order, where the currency is known."""
-    amounts_of, currency = TYPES.get(event.type), event.headers.get(CURRENCY)
-    if amounts_of is None or currency is None:
+    amounts_of = TYPES.get(event.type)
+    if amounts_of is None:
         return ()
-    order = OrderEvent.model_validate(loads_decimal(event.body)).data
+    currency = event.headers.get(CURRENCY)
+    if currency is None:
+        raise IncompleteError("the source has no setting `currency`, and Mercado Pago names none")
+    if DATA_ID not in event.headers:
+        raise IncompleteError("the order's id is not in the query, so that it was not signed")
+    order = read_complete(OrderEvent, loads_decimal(event.body)).data
     if order.id.lower() != event.resource.lower():
         raise UnreadableError("the body is about another order than the one the notification was signed for")
     return [
@@ -53,32 +63,68 @@ def _action_required(order: Order) -> Sequence[Amount]:
     return _total("authorized" if order.status_detail == "waiting_capture" else "pending")(order)
 
 
-_PAID = frozenset({"processed", "refunded"})
-_REFUNDS: Mapping[str, Kind] = {"processed": "refunded", "failed": "refund_failed"}
+_PAID = frozenset({"processed", "refunded", "charged_back"})
+_REFUNDS: Mapping[str | None, Kind] = {"processed": "refunded", "failed": "refund_failed"}
 """The statuses of a refund that moved money. One that is still `processing` has moved nothing."""
 
+_ENDS: Mapping[str | None, tuple[Kind, ...]] = {
+    "settled": ("dispute_lost", "funds_withdrawn"),
+    "reimbursed": ("dispute_won", "funds_withdrawn", "funds_reinstated"),
+}
+"""The states in which a chargeback ends."""
 
-def _processed(order: Order) -> Sequence[Amount]:
-    payments, refunds = order.transactions.payments, order.transactions.refunds
-    paid = [each for each in payments if each.status in _PAID]
-    return [
+
+def _transactions(order: Order) -> list[Amount]:
+    parts = order.transactions
+    amounts: list[Amount] = [
         ("authorized", order.total_amount, ""),
-        *(("captured", each.amount if each.paid_amount is None else each.paid_amount, each.id) for each in paid),
-        *((_REFUNDS[each.status], each.amount, each.id) for each in refunds if each.status in _REFUNDS),
+        *(_amount("captured", each, each.paid_amount) for each in parts.payments if each.status in _PAID),
+        *(_amount(_REFUNDS[each.status], each) for each in parts.refunds if each.status in _REFUNDS),
+        *(amount for each in parts.chargebacks for amount in _chargeback(order, each)),
     ]
+    if _REFUNDED in (order.status, order.status_detail):
+        amounts.append(("refunded_total", order.total_paid_amount, ""))
+    return amounts
+
+
+_REFUNDED = "refunded"
+
+
+def _amount(kind: Kind, part: Part, amount: Decimal | None = None) -> Amount:
+    amount = part.amount if amount is None else amount
+    if amount is None:
+        raise IncompleteError(f"a part of the order, {kind}, has no amount")
+    return kind, amount, part.id
+
+
+def _chargeback(order: Order, chargeback: Part) -> Iterator[Amount]:
+    states = (chargeback.status, chargeback.status_detail, order.status_detail)
+    end = next((state for state in states if state in _ENDS), None)
+    for kind in _ENDS.get(end, ("dispute_opened", "funds_withdrawn")):
+        yield _amount(kind, chargeback)
 
 
 def _refunded(order: Order) -> Sequence[Amount]:
-    """Return the total as well: an order is refunded once it is paid back whole, and often no refund is named."""
-    return [*_processed(order), ("refunded_total", order.total_paid_amount, "")]
+    """Return the total where the notification has no status: an order is refunded once it is paid back whole."""
+    amounts = _transactions(order)
+    if not (order.status or order.status_detail):
+        amounts.append(("refunded_total", order.total_paid_amount, ""))
+    return amounts
+
+
+def _charged_back(order: Order) -> Sequence[Amount]:
+    if not order.transactions.chargebacks:
+        raise IncompleteError("the order has no data.transactions.chargebacks")
+    return _transactions(order)
 
 
 TYPES: Mapping[str, Callable[[Order], Sequence[Amount]]] = {
     "order.action_required": _action_required,
-    "order.processed": _processed,
+    "order.processed": _transactions,
     "order.refunded": _refunded,
+    "order.charged_back": _charged_back,
     "order.failed": _total("failed"),
     "order.canceled": _total("canceled"),
     "order.expired": _total("canceled"),
 }
-"""The actions that report money. All others are recorded, and move nothing."""
+"""The actions that report money. All others are recorded, and move nothing: docs/providers/mercadopago.md says why."""

@@ -1,51 +1,62 @@
 """Mercado Pago's notifications. Nothing in them is signed. Amounts are decimal text in major units."""
 
 from collections.abc import Sequence
-from typing import Any
+from decimal import Decimal
+from typing import Annotated, Any
 
-from providers.models import Id, MajorUnits, Model
+from pydantic import BeforeValidator
+
+from providers.complete import OrEmpty
+from providers.models import Id, Lenient, MajorUnits, Model
 
 
 class Event(Model):
-    """A notification of any type."""
+    """A notification of any type; or, with a topic and a resource, one in the older shape."""
 
-    action: str = ""
-    type: str = ""
+    action: str | None = None
+    type: str | None = None
+    topic: str | None = None
+    resource: Any = None
     date_created: Any = None
+    data: Any = None
+    live_mode: Any = None
+    user_id: Any = None
 
 
-class Payment(Model):
-    """One payment of an order."""
+PartId = Annotated[Id, BeforeValidator(lambda id_: str(id_) if isinstance(id_, Decimal) else id_)]
+"""An id that may be written as a number."""
 
-    id: Id
-    amount: MajorUnits
+
+class Part(Model):
+    """A payment, a refund or a chargeback of an order."""
+
+    id: PartId
+    amount: MajorUnits | None = None
     paid_amount: MajorUnits | None = None
-    status: str = ""
+    status: Lenient[str] = None
+    status_detail: Lenient[str] = None
 
 
-class Refund(Model):
-    """One refund of an order."""
-
-    id: Id
-    amount: MajorUnits
-    status: str = ""
+Parts = Annotated[Sequence[Part], BeforeValidator(lambda parts: parts or ())]
 
 
 class Transactions(Model):
-    """The payments and refunds of an order."""
+    """The payments, refunds and chargebacks of an order."""
 
-    payments: Sequence[Payment] = ()
-    refunds: Sequence[Refund] = ()
+    payments: Parts = ()
+    refunds: Parts = ()
+    chargebacks: Parts = ()
 
 
 class Order(Model):
     """An order. A notification leaves out some amounts."""
 
     id: Id
-    status_detail: str = ""
+    status: Lenient[str] = None
+    status_detail: Lenient[str] = None
     total_amount: MajorUnits | None = None
     total_paid_amount: MajorUnits | None = None
-    transactions: Transactions = Transactions()
+    transactions: OrEmpty[Transactions] = Transactions()
 
 
 class OrderEvent(Event):

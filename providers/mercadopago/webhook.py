@@ -13,7 +13,9 @@ Source: mercadopago.com/developers, "Webhooks", and the validator of the mercado
 * No tolerance is documented, nor whether a retry is signed anew. Without `tolerance_s` any age passes; a captured
   request is not applied again, because its event id is known.
 
-QR-code notifications and the old IPN are not signed, and are refused.
+QR-code notifications and the old IPN are not signed, and are refused. A notification in the shape of an IPN (`topic`
+and `resource` in the body, no data.id in the query) may be signed, over request id and time alone: then it shares the
+resource of the payment that its body names, and no money is read from it.
 """
 
 import contextlib
@@ -24,9 +26,10 @@ from urllib.parse import unquote_plus
 from pydantic import Field
 
 from providers import signing
+from providers.account import first_account, mode_of_flag
 from providers.base import TOLERANCE_S_MAX, ParsedEvent, Proof, Provider, Request, SignatureError, SourceSettings
 from providers.mercadopago.models import Event
-from providers.payload import UNIX_S_MAX, first_timestamp, read_json
+from providers.payload import UNIX_S_MAX, first_id, first_timestamp, get_path, read_json
 
 HEADER = "x-signature"
 REQUEST_ID = "x-request-id"
@@ -85,16 +88,18 @@ class MercadoPago(Provider):
         event = read_json(Event, request.body)
         timestamp, _ = _parts(request.headers.get_all(HEADER))
         data_id = _data_id(request)
-        about = _one_name(data_id)
-        event_id = _manifest(about, _request_id(request), timestamp).decode()
+        signed_id = _one_name(data_id)
+        event_id = _manifest(signed_id, _request_id(request), timestamp).decode()
         return [
             ParsedEvent(
                 event_id=event_id,
-                type=event.action or event.type or TYPE_UNKNOWN,
+                type=event.action or event.type or event.topic or TYPE_UNKNOWN,
                 # The payment's own id, so that all events of the payment share a resource.
-                resource=about or event_id,
+                resource=signed_id or _unsigned_id(event) or event_id,
                 occurred_at=first_timestamp(event.date_created, int(timestamp)),
                 headers={**({DATA_ID: data_id} if data_id else {}), **self._headers},
+                mode=mode_of_flag(event.live_mode),
+                account=first_account(event.user_id),
             )
         ]
 
@@ -137,6 +142,13 @@ def _data_id(request: Request) -> str:
 
 def _unquoted(text: str) -> str:
     return unquote_plus(text) if "%" in text or "+" in text else text
+
+
+def _unsigned_id(event: Event) -> str | None:
+    """Return the id that the body names. It may be the last part of an address. No money is read for it."""
+    named = first_id(get_path(event.data, "id"), event.resource)
+    name = _one_name(named.rpartition("/")[2]) if named else ""
+    return name if _NAME.fullmatch(name) else None
 
 
 def _request_id(request: Request) -> str:

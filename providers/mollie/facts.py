@@ -2,7 +2,7 @@
 
 Sources: docs.mollie.com/reference/payments-api-webhooks, captures-api-webhooks, refunds-api-webhooks and
 chargebacks-api-webhooks; docs.mollie.com/payments/multicurrency (its decimal places are those of ISO 4217). The entity
-comes in `_embedded.entity`. A webhook that is set up for "simple" payloads only names the entity: no facts.
+comes in `_embedded.entity`. A webhook that is set up for "simple" payloads only names the entity: nothing is booked.
 
 `amountRefunded` of a payment is not read: it grows when a refund is made, and a refund may be queued for days and be
 canceled before any money leaves.
@@ -13,14 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contract.event import Event
 from contract.facts import Fact, Kind
 from contract.money import minor_units
+from providers.complete import read_complete_json
 from providers.mollie.models import Entity, EntityEvent
 
 
 def extract_facts(event: Event) -> Sequence[Fact]:
-    """Return the facts about the entity, where the event holds it."""
+    """Return the facts about the entity. Raise IncompleteError where the event only names it."""
     extract = TYPES.get(event.type)
-    embedded = EntityEvent.model_validate_json(event.body).embedded if extract else None
-    return extract(embedded.entity) if extract and embedded else ()
+    return extract(read_complete_json(EntityEvent, event.body).embedded.entity) if extract else ()
 
 
 def _fact(kind: Kind, entity: Entity, object_: str = "") -> Fact:
@@ -55,7 +55,7 @@ TYPES: Mapping[str, Callable[[Entity], Sequence[Fact]]] = {
     "refund.refunded": _named("refunded"),
     "refund.failed": _named("refund_failed"),
     "chargeback.received": _named("dispute_opened", "funds_withdrawn"),
-    "chargeback.reversed": _named("dispute_won", "funds_reinstated"),
+    "chargeback.reversed": _named("dispute_won", "funds_withdrawn", "funds_reinstated"),
 }
 """The types that report money. All others are recorded, and move nothing.
 

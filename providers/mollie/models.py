@@ -12,6 +12,8 @@ class Subject(Model):
     """The object of an event. What belongs to a payment names it."""
 
     payment_id: Any = Field(default=None, alias="paymentId")
+    mode: Lenient[str] = None
+    profile_id: Any = Field(default=None, alias="profileId")
 
 
 class Embedded(Model):
@@ -42,13 +44,19 @@ class Entity(Subject):
 
     id: Id
     amount: Amount
-    capture_mode: str | None = Field(default=None, alias="captureMode")
-    links: Mapping[str, Any] = Field(default={}, alias="_links")
+    capture_mode: Any = Field(default=None, alias="captureMode")
+    capture_delay: Any = Field(default=None, alias="captureDelay")
+    authorized_at: Any = Field(default=None, alias="authorizedAt")
+    links: Lenient[Mapping[str, Any]] = Field(default=None, alias="_links")
 
     @property
     def has_captures(self) -> bool:
-        """Whether a payment was authorized first, and each of its captures is an object with events of its own."""
-        return self.capture_mode == "manual" or "captures" in self.links
+        """Whether a payment was authorized first, and each of its captures is an object with events of its own.
+
+        It was if it is captured by hand or after a delay, or names its captures, or says when it was authorized.
+        """
+        waited = self.capture_mode == "manual" or self.capture_delay or self.authorized_at
+        return bool(waited) or "captures" in (self.links or {})
 
 
 class EmbeddedEntity(Embedded):
@@ -60,4 +68,4 @@ class EmbeddedEntity(Embedded):
 class EntityEvent(Event):
     """An event about a payment, a capture, a refund or a chargeback."""
 
-    embedded: EmbeddedEntity | None = Field(default=None, alias="_embedded")
+    embedded: EmbeddedEntity = Field(alias="_embedded")

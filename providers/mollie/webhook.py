@@ -7,13 +7,19 @@ The classic webhooks (a form `id=tr_…`), which Mollie's validator calls "legac
 To use them, fetch the payment from the API.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
+from contract.event import Mode
 from providers import signing
+from providers.account import first_account
 from providers.base import ParsedEvent, Proof, Request
-from providers.mollie.models import Event
+from providers.mollie.models import Event, Subject
 from providers.payload import first_id, first_timestamp, read_json
 from providers.raw_body import RawBody, Scheme
+
+MODES: Mapping[str, Mode] = {"live": "live", "test": "test"}
+"""The values of an entity's `mode`. A chargeback has none."""
 
 
 class Mollie(RawBody):
@@ -31,12 +37,14 @@ class Mollie(RawBody):
         """Return the one event."""
         event = read_json(Event, request.body)
         # What belongs to a payment shares its resource, and locks and merges with it; a payment link is about itself.
-        entity = event.embedded and event.embedded.entity
+        entity = (event.embedded and event.embedded.entity) or Subject()
         return [
             ParsedEvent(
                 event_id=event.id,
                 type=event.type,
-                resource=first_id(entity and entity.payment_id, event.entity_id) or event.id,
+                resource=first_id(entity.payment_id, event.entity_id) or event.id,
                 occurred_at=first_timestamp(event.created_at),
+                mode=MODES.get(entity.mode or ""),
+                account=first_account(entity.profile_id),
             )
         ]

@@ -3,8 +3,8 @@
 
 -- name: find_differing_transfers :many
 -- Returns those of the reported transfers that are not booked, or are booked with another amount, currency or payment;
--- with the amount and currency that are booked for each, after decisions. `position` counts from 1. The LIMIT keeps a
--- plan made while the table was small from reading all of it.
+-- with the amount and currency that are booked for each, after decisions. `position` counts from 1. The range,
+-- the order and the LIMIT keep a plan made while the table was small on the primary key.
 SELECT
     reported.position,
     coalesce((
@@ -23,7 +23,9 @@ FROM unnest(
 LEFT JOIN LATERAL (
     SELECT amount, currency, payment_id
     FROM transfers
-    WHERE transfers.namespace = reported.namespace AND transfers.movement = reported.movement
+    WHERE transfers.namespace = reported.namespace
+      AND transfers.movement BETWEEN reported.movement AND reported.movement
+    ORDER BY transfers.movement
     LIMIT 1
 ) AS transfers ON true
 WHERE (transfers.amount, transfers.currency, transfers.payment_id)
@@ -53,11 +55,11 @@ WHERE contradicted AND NOT EXISTS (
 -- Records once that two events contradict each other. Returns its number; no row if it was recorded before.
 INSERT INTO conflicts (
     namespace, payment_id, movement, booked_amount, booked_currency, reported_amount, reported_currency, debit_account,
-    credit_account, event_id
+    credit_account, event_id, dispute_id
 )
 VALUES (
     :namespace, :payment_id, :transfer_key, :booked_amount, :booked_currency, :reported_amount, :reported_currency,
-    :debit_account, :credit_account, :event_id
+    :debit_account, :credit_account, :event_id, :dispute_id
 )
 ON CONFLICT (namespace, movement, payment_id, reported_amount, reported_currency) DO NOTHING
 RETURNING id;
@@ -67,11 +69,11 @@ RETURNING id;
 -- cannot be booked after all is put on hold again.
 INSERT INTO held_back (
     namespace, event_id, payment_id, source, reason, kind, object, amount, currency, movement, debit_account,
-    credit_account
+    credit_account, dispute_id
 )
 SELECT DISTINCT ON (kind, object)
     :namespace, :event_id, :payment_id, :source, :reason, kind, object, amount, currency, :transfer_key::text,
-    :debit_account::text, :credit_account::text
+    :debit_account::text, :credit_account::text, :dispute_id::text
 FROM unnest(:kind::text[], :object::text[], :amount::bigint[], :currency::text[])
     AS fact (kind, object, amount, currency)
 ON CONFLICT (namespace, event_id, kind, object) DO UPDATE SET
@@ -79,6 +81,7 @@ ON CONFLICT (namespace, event_id, kind, object) DO UPDATE SET
     movement       = excluded.movement,
     debit_account  = excluded.debit_account,
     credit_account = excluded.credit_account,
+    dispute_id     = excluded.dispute_id,
     released_at    = NULL;
 
 -- name: count_open_conflicts :one
@@ -122,7 +125,9 @@ SELECT kept AS decision, decided_at FROM conflicts WHERE id::text = :wanted AND 
 -- name: read_open_conflicts :many
 -- Returns those of these conflicts that are still open, and the payment for which the transfer is booked, if it is. Ask
 -- only while nobody else can decide about their payment.
-SELECT id, movement, reported_amount, reported_currency, conflicts.event_id, transfers.payment_id AS booked_for
+SELECT
+    id, movement, reported_amount, reported_currency, conflicts.event_id, conflicts.dispute_id,
+    transfers.payment_id AS booked_for
 FROM conflicts
 LEFT JOIN transfers USING (namespace, movement)
 WHERE id = ANY (:ids::bigint[]) AND kept IS NULL
@@ -139,7 +144,8 @@ SELECT id FROM conflicts WHERE namespace = :namespace AND payment_id = :payment_
 -- booked now for the first time. To be executed before the decision is written.
 WITH reported AS (
     SELECT
-        id, namespace, payment_id, movement, reported_amount, reported_currency, debit_account, credit_account, event_id
+        id, namespace, payment_id, movement, reported_amount, reported_currency, debit_account, credit_account, event_id,
+        dispute_id
     FROM conflicts
     WHERE id = :id
 ),
@@ -160,11 +166,11 @@ latest AS (
 ),
 booked AS (
     INSERT INTO transfers (
-        namespace, movement, payment_id, debit_account, credit_account, amount, currency, event_id
+        namespace, movement, payment_id, debit_account, credit_account, amount, currency, event_id, dispute_id
     )
     SELECT
         namespace, 'undone:' || id, payment_id, latest.credit_account, latest.debit_account, amount, currency,
-        event_id
+        event_id, dispute_id
     FROM reported
     CROSS JOIN latest
     UNION ALL
@@ -172,7 +178,7 @@ booked AS (
         namespace, CASE WHEN amount IS NULL THEN movement ELSE 'decided:' || id END, payment_id,
         CASE WHEN currency = reported_currency THEN latest.debit_account ELSE reported.debit_account END,
         CASE WHEN currency = reported_currency THEN latest.credit_account ELSE reported.credit_account END,
-        reported_amount, reported_currency, event_id
+        reported_amount, reported_currency, event_id, dispute_id
     FROM reported
     LEFT JOIN latest ON true
     RETURNING namespace, movement
@@ -200,7 +206,7 @@ WITH released AS (
     WHERE namespace = :namespace AND payment_id = :payment_id AND reason = 'conflict' AND released_at IS NULL
     RETURNING *
 )
-SELECT event_id, kind, object, amount, currency, movement, debit_account, credit_account
+SELECT event_id, kind, object, amount, currency, movement, debit_account, credit_account, dispute_id
 FROM released
 ORDER BY held_at, event_id, kind, object;
 

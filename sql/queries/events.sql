@@ -14,16 +14,36 @@ FROM (
 -- name: claim_events :many
 -- Claims the events that nobody has applied. This transaction, and no other, applies the entries that are returned. An
 -- entry that was dead-lettered meanwhile is skipped: its worker was paused, or could not ack.
-INSERT INTO events (namespace, event_id, source, provider, entry_id, type, resource, signed, occurred_at, received_at)
-SELECT namespace, event_id, source, provider, entry_id, type, resource, signed, occurred_at, received_at
+INSERT INTO events (
+    namespace, event_id, source, provider, entry_id, type, resource, signed, occurred_at, received_at, mode, account
+)
+SELECT
+    namespace, event_id, source, provider, entry_id, type, resource, signed, occurred_at, received_at, mode, account
 FROM unnest(
     :namespace::text[], :event_id::text[], :source::text[], :provider::text[], :entry_id::text[], :type::text[],
-    :resource::text[], :signed::text[], :occurred_at::timestamptz[], :received_at::timestamptz[]
-) AS batch (namespace, event_id, source, provider, entry_id, type, resource, signed, occurred_at, received_at)
+    :resource::text[], :signed::text[], :occurred_at::timestamptz[], :received_at::timestamptz[], :mode::text[],
+    :account::text[]
+) AS batch (
+    namespace, event_id, source, provider, entry_id, type, resource, signed, occurred_at, received_at, mode, account
+)
 WHERE NOT EXISTS (SELECT FROM dead_letters WHERE dead_letters.entry_id = batch.entry_id)
 ORDER BY namespace, event_id
 ON CONFLICT (namespace, event_id) DO NOTHING
 RETURNING entry_id;
+
+-- name: record_other_mode :exec
+-- Records events just claimed that are of the other mode than their source's: they move no money.
+INSERT INTO events_of_other_mode (namespace, event_id, source, mode)
+SELECT namespace, event_id, source, mode
+FROM unnest(:namespace::text[], :event_id::text[], :source::text[], :mode::text[])
+    AS batch (namespace, event_id, source, mode);
+
+-- name: count_other_mode :many
+-- Counts the events of the other mode, by source and the mode that they have.
+SELECT source, mode, count(*) AS events, max(recorded_at) AS last_recorded_at
+FROM events_of_other_mode
+GROUP BY source, mode
+ORDER BY source, mode;
 
 -- name: insert_payloads :exec
 -- Keeps the signed bytes of the events just claimed.
@@ -65,8 +85,8 @@ SELECT ensure_payload_partitions(:months_ahead::integer);
 -- name: find_applied_events :many
 -- Returns applied events with their signed bytes, which are null if their partition was dropped.
 SELECT
-    source, namespace, provider, event_id, type, resource, occurred_at, received_at, signed, payloads.body,
-    payloads.headers
+    source, namespace, provider, event_id, type, resource, occurred_at, received_at, signed, mode, account,
+    payloads.body, payloads.headers
 FROM unnest(:namespace::text[], :event_id::text[]) AS batch (namespace, event_id)
 JOIN events USING (namespace, event_id)
 LEFT JOIN payloads USING (namespace, event_id, received_at);

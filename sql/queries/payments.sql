@@ -4,34 +4,37 @@
 -- Merges facts into their payments and books their transfers, each once, whichever event reported it first. A transfer
 -- is not booked if its payment is stopped by a conflict, or has another currency. Returns the transfers that were
 -- booked now, as `<namespace>:<key>`, and whether a payment has been reported in two currencies. `adds_to` names the
--- payment's total that a transfer changes.
+-- payment's total that a transfer changes. `of_dispute`: the currency is a dispute's, which need not be its payment's.
 WITH reported AS (
     SELECT *
     FROM unnest(
         :namespace::text[], :payment_id::text[], :provider::text[], :event_id::text[], :occurred_at::timestamptz[],
         :currency::text[], :amount::bigint[], :refunds_total::bigint[], :authorized::boolean[], :succeeded::boolean[],
         :failed::boolean[], :canceled::boolean[], :capture_failed::boolean[], :transfer_key::text[],
-        :transfer_amount::bigint[], :adds_to::text[], :debit_account::text[], :credit_account::text[]
+        :transfer_amount::bigint[], :adds_to::text[], :debit_account::text[], :credit_account::text[],
+        :dispute_id::text[], :of_dispute::boolean[], :captured_outside::bigint[], :account::text[]
     ) AS fact (
         namespace, payment_id, provider, event_id, occurred_at, currency, amount, refunds_total, authorized, succeeded,
-        failed, canceled, capture_failed, movement, transfer_amount, adds_to, debit_account, credit_account
+        failed, canceled, capture_failed, movement, transfer_amount, adds_to, debit_account, credit_account,
+        dispute_id, of_dispute, captured_outside, account
     )
 ),
 booked AS (
     INSERT INTO transfers (
-        namespace, movement, payment_id, debit_account, credit_account, amount, currency, event_id
+        namespace, movement, payment_id, debit_account, credit_account, amount, currency, event_id, dispute_id
     )
-    SELECT namespace, movement, payment_id, debit_account, credit_account, transfer_amount, currency, event_id
+    SELECT
+        namespace, movement, payment_id, debit_account, credit_account, transfer_amount, currency, event_id, dispute_id
     FROM reported
     WHERE movement IS NOT NULL
       AND NOT EXISTS (
           SELECT FROM conflicts
           WHERE conflicts.kept IS NULL
             AND conflicts.namespace = reported.namespace AND conflicts.payment_id = reported.payment_id)
-      AND NOT EXISTS (
+      AND (of_dispute OR NOT EXISTS (
           SELECT FROM payments
           WHERE payments.namespace = reported.namespace AND payments.payment_id = reported.payment_id
-            AND payments.currency <> reported.currency)
+            AND payments.currency <> reported.currency AND NOT payments.currency_assumed))
     ON CONFLICT (namespace, movement) DO NOTHING
     RETURNING namespace, movement
 ),
@@ -43,25 +46,35 @@ counted AS (
 merged AS (
     INSERT INTO payments AS known (
         namespace, payment_id, provider, currency, amount, captured, refunds_total, refunds_made, refunds_failed,
-        authorized, succeeded, failed, canceled, capture_failed, contradicted, first_occurred_at, last_occurred_at
+        authorized, succeeded, failed, canceled, capture_failed, contradicted, first_occurred_at, last_occurred_at,
+        captured_outside, account, currency_assumed
     )
     SELECT
-        namespace, payment_id, min(provider), min(currency), max(amount),
+        namespace, payment_id, min(provider),
+        coalesce(min(currency) FILTER (WHERE NOT of_dispute), min(currency)),
+        max(amount),
         coalesce(sum(
-            CASE counts_in WHEN 'captured' THEN transfer_amount WHEN 'captures_failed' THEN -transfer_amount END), 0),
+            CASE counts_in WHEN 'captured' THEN transfer_amount WHEN 'captures_failed' THEN -transfer_amount END), 0)
+            + max(captured_outside),
         max(refunds_total),
         coalesce(sum(transfer_amount) FILTER (WHERE counts_in = 'refunds_made'), 0),
         coalesce(sum(transfer_amount) FILTER (WHERE counts_in = 'refunds_failed'), 0),
         bool_or(authorized), bool_or(succeeded), bool_or(failed), bool_or(canceled), bool_or(capture_failed),
-        min(currency) <> max(currency), min(occurred_at), max(occurred_at)
+        coalesce(
+            min(currency) FILTER (WHERE NOT of_dispute) <> max(currency) FILTER (WHERE NOT of_dispute), false),
+        min(occurred_at), max(occurred_at), max(captured_outside), max(account), bool_and(of_dispute)
     FROM counted
     GROUP BY namespace, payment_id
     ORDER BY namespace, payment_id
     ON CONFLICT (namespace, payment_id) DO UPDATE SET
         provider          = least(known.provider, excluded.provider),
-        currency          = least(known.currency, excluded.currency),
+        currency          = CASE
+            WHEN known.currency_assumed = excluded.currency_assumed THEN least(known.currency, excluded.currency)
+            WHEN known.currency_assumed THEN excluded.currency
+            ELSE known.currency END,
         amount            = greatest(known.amount, excluded.amount),
-        captured          = known.captured + excluded.captured,
+        captured          = known.captured + excluded.captured
+                            - least(known.captured_outside, excluded.captured_outside),
         refunds_total     = greatest(known.refunds_total, excluded.refunds_total),
         refunds_made      = known.refunds_made + excluded.refunds_made,
         refunds_failed    = known.refunds_failed + excluded.refunds_failed,
@@ -70,9 +83,13 @@ merged AS (
         failed            = known.failed OR excluded.failed,
         canceled          = known.canceled OR excluded.canceled,
         capture_failed    = known.capture_failed OR excluded.capture_failed,
-        contradicted      = known.contradicted OR excluded.contradicted OR known.currency <> excluded.currency,
+        contradicted      = known.contradicted OR excluded.contradicted OR (
+            known.currency <> excluded.currency AND NOT known.currency_assumed AND NOT excluded.currency_assumed),
         first_occurred_at = least(known.first_occurred_at, excluded.first_occurred_at),
-        last_occurred_at  = greatest(known.last_occurred_at, excluded.last_occurred_at)
+        last_occurred_at  = greatest(known.last_occurred_at, excluded.last_occurred_at),
+        captured_outside  = greatest(known.captured_outside, excluded.captured_outside),
+        account           = greatest(known.account, excluded.account),
+        currency_assumed  = known.currency_assumed AND excluded.currency_assumed
     RETURNING contradicted
 )
 SELECT
@@ -89,6 +106,43 @@ CROSS JOIN LATERAL (
 ) AS known (state, is_known)
 WHERE is_known;
 
+-- name: find_captures_to_undo :many
+-- Returns the captures of these payments that were implied by an authorization, do not count, and are not undone yet. An
+-- implied capture is named after its payment or, if the authorization was adjusted, `<payment>/<adjustment>`. None counts
+-- if the payment was canceled or a capture of its own was reported; else only the newest counts.
+WITH reported AS (
+    SELECT *
+    FROM reported_transfers(:namespace::text[], :payment_id::text[])
+    WHERE split_part(movement, ':', 1) IN ('capture', 'capture_failed')
+),
+captures AS (
+    SELECT DISTINCT ON (namespace, payment_id, movement)
+        *, substr(movement, length('capture:') + 1) AS object,
+        movement = 'capture:' || payment_id AS is_original,
+        movement = 'capture:' || payment_id OR starts_with(movement, 'capture:' || payment_id || '/') AS is_implied
+    FROM reported
+    WHERE starts_with(movement, 'capture:')
+    ORDER BY namespace, payment_id, movement, amount DESC
+),
+ranked AS (
+    SELECT
+        captures.*,
+        bool_or(NOT is_implied) OVER (PARTITION BY namespace, payment_id) AS has_own_capture,
+        row_number() OVER (
+            PARTITION BY namespace, payment_id, is_implied ORDER BY is_original, occurred_at DESC NULLS LAST, movement DESC
+        ) AS rank
+    FROM captures
+    LEFT JOIN events USING (namespace, event_id)
+)
+SELECT namespace, payment_id, object, ranked.amount, ranked.currency, debit_account, credit_account
+FROM ranked
+JOIN payments USING (namespace, payment_id)
+WHERE is_implied AND (payments.canceled OR has_own_capture OR rank > 1) AND NOT EXISTS (
+    SELECT FROM reported
+    WHERE reported.namespace = ranked.namespace AND reported.movement = 'capture_failed:' || ranked.object
+)
+ORDER BY namespace, payment_id, object;
+
 -- name: recompute_payments :exec
 -- Recomputes the totals of payments that have conflicts, so that their rows do not depend on which of two events was
 -- first: the larger amount of a transfer counts until a person decides, and transfers on hold count too.
@@ -96,29 +150,9 @@ WITH touched AS (
     SELECT DISTINCT namespace, payment_id
     FROM unnest(:namespace::text[], :payment_id::text[]) AS batch (namespace, payment_id)
 ),
-amounts AS (
-    SELECT namespace, payment_id, movement, coalesce((
-        SELECT reported_amount FROM conflicts
-        WHERE kept = 'reported'
-          AND conflicts.namespace = transfers.namespace AND conflicts.movement = transfers.movement
-        ORDER BY decided_at DESC, id DESC LIMIT 1
-    ), amount) AS amount
-    FROM transfers
-    JOIN touched USING (namespace, payment_id)
-    UNION ALL
-    SELECT namespace, payment_id, movement, reported_amount
-    FROM conflicts
-    JOIN touched USING (namespace, payment_id)
-    WHERE kept IS NULL
-    UNION ALL
-    SELECT namespace, payment_id, movement, amount
-    FROM held_back
-    JOIN touched USING (namespace, payment_id)
-    WHERE reason = 'conflict' AND released_at IS NULL
-),
 counted AS (
     SELECT namespace, payment_id, split_part(movement, ':', 1) AS kind, max(amount) AS amount
-    FROM amounts
+    FROM reported_transfers(:namespace, :payment_id)
     GROUP BY namespace, payment_id, movement
 ),
 sums AS (
@@ -133,6 +167,6 @@ sums AS (
     GROUP BY namespace, payment_id
 )
 UPDATE payments
-SET captured = sums.captured, refunds_made = sums.refunds_made, refunds_failed = sums.refunds_failed
+SET captured = sums.captured + captured_outside, refunds_made = sums.refunds_made, refunds_failed = sums.refunds_failed
 FROM sums
 WHERE payments.namespace = sums.namespace AND payments.payment_id = sums.payment_id;

@@ -67,7 +67,7 @@ async def test_an_entry_applied_by_another_worker_is_not_dead_lettered(workers: 
             entry = read_entry(entry_id.encode(), 2, fields[entry_id])
             assert isinstance(entry, Entry)
             async with connection.transaction():
-                await store.claim(connection, [entry])
+                await store.claim(connection, [entry], Handlers().is_of_other_mode)
                 await store.keep_payloads(connection, [entry])
                 await elsewhere.apply(connection, [entry.event], 5, lambda: None)
 

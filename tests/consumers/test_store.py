@@ -5,6 +5,7 @@ import pytest
 
 from consumers import store
 from consumers.entry import Entry, Unreadable
+from consumers.handlers import Handlers
 from consumers.settings import Settings
 from contract.event import EnvelopeError, Event
 from sql.partitions import MONTHS_AHEAD, ensure_payload_partitions
@@ -25,7 +26,7 @@ def entry_of(event: Event, entry_id: str = "1-1", attempt: int = 1) -> Entry:
 async def apply(connection: asyncpg.Connection, *entries: Entry) -> list[Entry]:
     async with connection.transaction():
         await store.exclude_others(connection, entries)
-        claimed = await store.claim(connection, entries)
+        claimed = await store.claim(connection, entries, Handlers().is_of_other_mode)
         await store.keep_payloads(connection, claimed)
         await store.record_duplicates(connection, [entry for entry in entries if entry not in claimed])
     return claimed

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.money import BIGINT_MAX, MoneyError, format_amount, major_units, minor_units
+from contract.money import (
+    AMOUNT_MAX,
+    BIGINT_MAX,
+    CURRENCIES,
+    MoneyError,
+    check_bookable,
+    format_amount,
+    major_units,
+    minor_units,
+)
 
 
 @pytest.mark.parametrize(
@@ -23,7 +32,7 @@ from contract.money import BIGINT_MAX, MoneyError, format_amount, major_units, m
         ("1200.0", "JPY", 1200),
         ("1.234", "KWD", 1234),
         ("1.2345", "CLF", 12_345),
-        ("92233720368547758.07", "EUR", BIGINT_MAX),
+        ("1E+15", "EUR", AMOUNT_MAX),
         ("999999999999999.99", "EUR", 99_999_999_999_999_999),
         ("0." + "0" * 50, "EUR", 0),
     ],
@@ -42,7 +51,7 @@ def test_an_amount_in_minor_units(amount: str, currency: str, minor: int) -> Non
         ("1E-999999", "EUR"),
         ("-0.01", "EUR"),
         ("-1", "JPY"),
-        ("92233720368547758.08", "EUR"),
+        ("1000000000000000.01", "EUR"),
         ("1E+400", "EUR"),
         ("0E+999999", "EUR"),
         ("9" * 1000, "EUR"),
@@ -53,6 +62,9 @@ def test_an_amount_in_minor_units(amount: str, currency: str, minor: int) -> Non
         ("1", "eur"),
         ("1", ""),
         ("1", "ZZZ"),
+        ("1", "NAN"),
+        ("1", "XXX"),
+        ("1", "XTS"),
     ],
 )
 def test_an_amount_that_cannot_be_booked_is_refused(amount: str, currency: str) -> None:
@@ -67,7 +79,7 @@ def test_an_amount_is_exact_or_refused(amount: Decimal, currency: str) -> None:
         minor = minor_units(amount, currency)
     except MoneyError:
         return
-    assert 0 <= minor <= BIGINT_MAX
+    assert 0 <= minor <= AMOUNT_MAX
     assert Decimal(minor).scaleb(-exponent) == amount
 
 
@@ -81,3 +93,25 @@ def test_an_amount_is_exact_or_refused(amount: Decimal, currency: str) -> None:
 def test_an_amount_as_people_write_it(minor: int, currency: str, text: str) -> None:
     assert format_amount(minor, currency) == text
     assert major_units(minor, currency) == (None if currency == "XYZ" else text.removesuffix(f" {currency}"))
+
+
+@pytest.mark.parametrize(("amount", "currency"), [(0, "EUR"), (AMOUNT_MAX, "KWD"), (1, "BGN")])
+def test_an_amount_within_the_limits_is_bookable(amount: int, currency: str) -> None:
+    check_bookable(amount, currency)
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency"), [(-1, "EUR"), (AMOUNT_MAX + 1, "EUR"), (1, "NAN"), (1, "ZZZ"), (1, ""), (1, "eur")]
+)
+def test_what_sums_cannot_hold_is_refused_with_a_sentence(amount: int, currency: str) -> None:
+    with pytest.raises(MoneyError, match=r"is not (between 0 and 100000000000000000|a currency code of ISO 4217)"):
+        check_bookable(amount, currency)
+
+
+def test_sums_of_a_payment_hold_the_largest_amount_many_times() -> None:
+    assert AMOUNT_MAX * 90 < BIGINT_MAX
+
+
+def test_no_code_is_a_placeholder_for_something_else() -> None:
+    assert CURRENCIES.isdisjoint({"NAN", "XXX", "XTS", "XAU", "XAG", "NUL"})
+    assert all(len(code) == 3 and code.isascii() and code.isupper() for code in CURRENCIES)

@@ -21,6 +21,7 @@ from contract.event import Event
 from contract.facts import KINDS
 from sql import load
 from tests.support import ledger_model as model
+from tests.support.books import empty_books
 from tests.support.consuming import Workers
 from tests.support.ledger_model import Life, Rows
 from tests.support.stories import adyen, paypal, stripe
@@ -197,9 +198,7 @@ async def test_rows_equal_the_model_with_two_workers(workers: Workers, make: Mak
         await assert_model(workers.connection, history)
         await workers.assert_all_acked()
     finally:
-        await workers.connection.execute(
-            "TRUNCATE events, duplicates, payloads, payments, transfers, disputes, conflicts, held_back"
-        )
+        await empty_books(workers.connection)
         await workers.redis.delete(workers.keys.events, workers.keys.epoch)
 
 

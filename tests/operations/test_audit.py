@@ -5,6 +5,7 @@ import pytest
 
 from consumers import store
 from consumers.entry import Entry
+from consumers.handlers import Handlers
 from consumers.settings import Settings
 from contract.keys import GROUP
 from operations.cli.command import EXIT_UNREACHABLE, EXIT_WRONG
@@ -16,7 +17,7 @@ NOWHERE = "127.0.0.1:1"
 
 
 async def commit(connection: asyncpg.Connection, entries: list[Entry]) -> None:
-    claimed = await store.claim(connection, entries)
+    claimed = await store.claim(connection, entries, Handlers().is_of_other_mode)
     await store.keep_payloads(connection, claimed)
     await store.record_duplicates(connection, [entry for entry in entries if entry not in claimed])
 

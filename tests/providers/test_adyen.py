@@ -44,7 +44,7 @@ def signed_item(key: str = KEY, **changes: Any) -> dict[str, Any]:
 
 def batch(*items: Any, **beside: Any) -> Signed:
     wrapped = [{"NotificationRequestItem": each} for each in items]
-    return Signed([], json.dumps({"live": "false", **beside, "notificationItems": wrapped}).encode())
+    return Signed([], json.dumps({"live": "true", **beside, "notificationItems": wrapped}).encode())
 
 
 async def test_adyens_published_example_passes() -> None:
@@ -60,7 +60,7 @@ async def test_an_event_is_its_item_and_is_about_its_payment() -> None:
     assert (event.event_id, event.type) == ("CAPTURE:8515131751004933:true", "CAPTURE")
     assert event.resource == "7914073381342284"
     assert event.occurred_at == datetime(2026, 9, 17, 11, 59, 58, tzinfo=UTC)
-    assert event.headers == {"live": "false"}
+    assert event.headers == {"live": "true"}
     assert json.loads(event.body)["NotificationRequestItem"]["pspReference"] == "8515131751004933"
 
 
@@ -278,3 +278,21 @@ async def test_adyens_library_agrees_on_one_item(text: str, key: str, name: str,
     except (TypeError, ValueError):
         theirs = False
     assert (await outcome_of(CASE, batch(made)) == "genuine") is bool(theirs)
+
+
+@pytest.mark.parametrize(
+    ("live", "mode"),
+    [("true", "live"), ("false", "test"), (True, "live"), (False, "test"), (None, None), ("yes", None)],
+)
+async def test_the_batch_says_the_mode_and_each_item_its_account(live: object, mode: str | None) -> None:
+    for event in await events_of(CASE, batch(signed_item(), signed_item(pspReference="P2"), live=live)):
+        assert (event.mode, event.account) == (mode, item()["merchantAccountCode"])
+
+
+@pytest.mark.parametrize(
+    "reference", [{"pspReference": "test_AUTHORISATION_1"}, {"originalReference": "test_AUTHORISATION_1"}]
+)
+async def test_a_made_up_item_is_a_test_in_a_live_batch_too(reference: dict[str, str]) -> None:
+    """Adyen sends samples with amounts of its own to a live endpoint, signed with its key."""
+    events = await events_of(CASE, batch(signed_item(**reference), signed_item(), live="true"))
+    assert [event.mode for event in events] == ["test", "live"]

@@ -11,7 +11,7 @@ from contract.event import Event
 from contract.facts import Fact
 from contract.money import BIGINT_MAX
 from providers.adyen import facts as adyen
-from providers.facts import UnreadableError
+from providers.facts import IncompleteError, UnreadableError
 from tests.support.cases.base import NOW
 
 
@@ -53,15 +53,20 @@ def test_each_request_is_a_capture_or_refund_of_its_own() -> None:
 
 
 def test_a_second_chargeback_takes_the_money_again() -> None:
-    """All events of a dispute have one reference, and each transfer is booked once."""
+    """All events of a dispute have one reference, and each transfer is booked once, under a name of its own."""
     first, again, second = read("CHARGEBACK"), read("CHARGEBACK_REVERSED"), read("SECOND_CHARGEBACK")
-    assert [(fact.kind, fact.object) for fact in (*first, *again, *second)] == [
-        ("dispute_opened", "PSP1"),
-        ("funds_withdrawn", "PSP1"),
-        ("funds_reinstated", "PSP1"),
-        ("dispute_lost", "PSP1:2"),
-        ("funds_withdrawn", "PSP1:2"),
+    assert [*first, *again, *second] == [
+        Fact("dispute_opened", 1000, "EUR", "PSP1"),
+        Fact("funds_withdrawn", 1000, "EUR", "PSP1"),
+        Fact("funds_reinstated", 1000, "EUR", "PSP1"),
+        Fact("dispute_lost", 1000, "EUR", "PSP1"),
+        Fact("funds_withdrawn", 1000, "EUR", "PSP1:2", dispute="PSP1"),
     ]
+
+
+def test_an_adjustment_is_an_authorization_with_a_name_of_its_own() -> None:
+    assert list(read("AUTHORISATION")) == [Fact("authorized", 1000, "EUR")]
+    assert list(read("AUTHORISATION_ADJUSTMENT", 1500, psp="ADJ1")) == [Fact("authorized", 1500, "EUR", "ADJ1")]
 
 
 @pytest.mark.parametrize(
@@ -95,13 +100,11 @@ def test_an_amount_that_has_no_such_minor_units_is_refused(currency: str, value:
         {"value": "1000"},
         {"value": 1.0},
         {"value": True},
-        {"value": None},
         {"currency": ""},
         {"success": True},
         {"success": "TRUE"},
         {"psp": ""},
         {"psp": "x" * 254},
-        {"amount": None},
     ],
 )
 def test_fields_of_another_kind_are_refused(changes: dict[str, Any]) -> None:
@@ -109,9 +112,16 @@ def test_fields_of_another_kind_are_refused(changes: dict[str, Any]) -> None:
         read("CAPTURE", **changes)
 
 
+@pytest.mark.parametrize("amount", [None, [], {}, {"value": 1000}, {"value": 1000, "currency": None}, "EUR 1000"])
+@pytest.mark.parametrize("code", adyen.TYPES)
+def test_an_item_without_an_amount_is_incomplete(code: str, amount: object) -> None:
+    with pytest.raises(IncompleteError):
+        read(code, amount=amount)
+
+
 @pytest.mark.parametrize("additional", [None, {}, {"modification.action": None}, {"modification.action": "other"}])
 def test_a_reversal_must_say_whether_it_canceled_or_refunded(additional: object) -> None:
-    with pytest.raises(UnreadableError, match="canceled or refunded"):
+    with pytest.raises(IncompleteError, match="canceled or refunded"):
         read("CANCEL_OR_REFUND", additionalData=additional)
 
 

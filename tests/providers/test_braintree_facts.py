@@ -13,7 +13,7 @@ from contract.event import Event
 from contract.facts import Fact
 from contract.money import MoneyError
 from providers.braintree.facts import TYPES, extract_facts
-from providers.facts import UnreadableError
+from providers.facts import IncompleteError, UnreadableError
 from tests.support.cases.base import NOW
 from tests.support.cases.braintree import SDK, xml
 from tests.support.recorded import recordings
@@ -73,14 +73,52 @@ def test_an_unknown_or_missing_status_gives_no_facts() -> None:
         assert facts_of("local_payment_funded", {"local-payment-funded": {"transaction": {**SALE, **status}}}) == []
 
 
-@pytest.mark.parametrize("kind", ["dispute_opened", "dispute_expired", "dispute_won"])
+DISPUTE = {"id": "d1", "amount": "9.00", "currency-iso-code": "EUR"}
+DISPUTES = [kind for kind in TYPES if kind.startswith("dispute_")]
+
+
+@pytest.mark.parametrize("kind", DISPUTES)
 def test_a_retrieval_is_not_a_dispute(kind: str) -> None:
-    dispute = {"id": "d1", "amount": "9.00", "currency-iso-code": "EUR"}
-    assert facts_of(kind, {"dispute": {**dispute, "kind": "retrieval"}}) == []
-    (fact,) = facts_of(kind, {"dispute": {**dispute, "kind": "pre_arbitration"}})
-    assert (fact.amount, fact.object) == (900, "d1")
-    (fact,) = facts_of(kind, {"dispute": {**dispute, "amount-disputed": "4.00"}})
-    assert fact.amount == 400
+    assert facts_of(kind, {"dispute": {**DISPUTE, "kind": "retrieval"}}) == []
+
+
+@pytest.mark.parametrize("kind", DISPUTES)
+@pytest.mark.parametrize("of", ["chargeback", "pre_arbitration"])
+def test_every_notification_of_a_dispute_says_that_its_amount_was_debited(kind: str, of: str) -> None:
+    state, *transfers = facts_of(kind, {"dispute": {**DISPUTE, "kind": of, "amount-disputed": "4.00"}})
+    assert state.kind.startswith("dispute_")
+    assert transfers[0] == Fact("funds_withdrawn", 400, "EUR", "d1")
+    assert transfers[1:] == ([Fact("funds_reinstated", 400, "EUR", "d1")] if kind == "dispute_won" else [])
+
+
+@pytest.mark.parametrize(("won", "amount"), [("9.00", 900), ("8.50", 850), ("0.00", 0)])
+def test_a_win_brings_back_the_amount_that_was_won(won: str, amount: int) -> None:
+    assert facts_of("dispute_won", {"dispute": {**DISPUTE, "amount-won": won}}) == [
+        Fact("dispute_won", 900, "EUR", "d1"),
+        Fact("funds_withdrawn", 900, "EUR", "d1"),
+        Fact("funds_reinstated", amount, "EUR", "d1"),
+    ]
+    assert {fact.kind for fact in facts_of("dispute_lost", {"dispute": {**DISPUTE, "amount-won": won}})} == {
+        "dispute_lost",
+        "funds_withdrawn",
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject"),
+    [
+        ("local_payment_completed", {"local-payment": {"payment-id": "p1", "payment-method-nonce": "n1"}}),
+        ("local_payment_completed", {"local-payment": {"transaction": {"id": "t1", "amount": "10.00"}}}),
+        ("subscription_charged_successfully", {"subscription": {"id": "s1"}}),
+        ("transaction_settled", {"transaction": {"id": "t1", "currency-iso-code": "EUR"}}),
+        ("transaction_settled", {"transaction": {**SALE, "amount": ""}}),
+        ("dispute_lost", {"dispute": {"id": "d1", "currency-iso-code": "EUR"}}),
+        ("dispute_lost", {}),
+    ],
+)
+def test_a_notification_without_a_transaction_an_amount_or_a_currency_is_incomplete(kind: str, subject: Any) -> None:
+    with pytest.raises(IncompleteError):
+        facts_of(kind, {"x": "y", **subject})
 
 
 KINDS = [getattr(SDK.WebhookNotification.Kind, each) for each in dir(SDK.WebhookNotification.Kind) if each[0] != "_"]
@@ -103,7 +141,7 @@ def test_a_sample_of_braintrees_own_code_is_read_or_refused(kind: str) -> None:
     config = SDK.Configuration(SDK.Environment.Development, "m", "public_key", "private_key")
     sample = SDK.BraintreeGateway(config).webhook_testing.sample_notification(kind, "id_1")
     if kind in WITHOUT_CURRENCY:
-        with pytest.raises(ValidationError, match="currency-iso-code"):
+        with pytest.raises(IncompleteError, match="currency-iso-code"):
             facts_of_body(kind, sample["bt_payload"])
     else:
         assert bool(facts_of_body(kind, sample["bt_payload"])) == (kind in TYPES)

@@ -39,9 +39,10 @@ class Order(Model):
     ],
 )
 def test_an_absent_part_is_named(body: object, absent: str) -> None:
-    for read in (lambda: read_complete(Order, body), lambda: read_complete_json(Order, json.dumps(body).encode())):
-        with pytest.raises(IncompleteError, match=f"^the body has no {absent}$"):
-            read()
+    with pytest.raises(IncompleteError, match=f"^the body has no {absent}$"):
+        read_complete(Order, body)
+    with pytest.raises(IncompleteError, match=f"^the body has no {absent}$"):
+        read_complete_json(Order, json.dumps(body).encode())
 
 
 @pytest.mark.parametrize(

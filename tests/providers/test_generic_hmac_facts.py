@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from contract.event import Event
 from contract.facts import Fact
 from contract.money import MoneyError
-from providers.facts import UnreadableError
+from providers.facts import IncompleteError, UnreadableError
 from providers.generic_hmac.facts import extract_facts
 from tests.support.cases.base import NOW
 
@@ -45,10 +45,15 @@ def test_an_amount_that_cannot_be_booked_is_refused(written: str, currency: str)
         amount_of(written, currency)
 
 
-@pytest.mark.parametrize("body", [{}, {"amount": None, "currency": "EUR"}, {"amount": True, "currency": "EUR"}, [], 5])
-def test_another_body_is_refused(body: Any) -> None:
-    with pytest.raises(ValidationError):
+@pytest.mark.parametrize("body", [{}, {"amount": None, "currency": "EUR"}, {"currency": "EUR"}, [], 5])
+def test_a_body_without_an_amount_is_incomplete(body: Any) -> None:
+    with pytest.raises(IncompleteError):
         facts_of(json.dumps(body).encode())
+
+
+def test_an_amount_of_another_kind_is_refused() -> None:
+    with pytest.raises(ValidationError):
+        facts_of(b'{"amount": true, "currency": "EUR"}')
 
 
 def test_a_body_that_is_not_json_is_refused() -> None:

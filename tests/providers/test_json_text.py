@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from contract.event import Event
 from providers import FACT_EXTRACTORS
 from providers.base import PayloadError, SignatureError
+from providers.facts import IncompleteError
 from providers.json_text import ConstantError, refuse_constants, without_lone_surrogates
 from tests.support.cases.base import Case, Signed
 from tests.support.conformance import every_provider_of_json, verify
@@ -55,6 +56,10 @@ async def test_a_constant_is_refused_by_each_provider_that_reads_the_body(case: 
 @every_recording_of_json
 def test_a_lone_surrogate_that_nobody_reads_changes_no_fact(recording: Recording) -> None:
     event, lone = recording.event(), rb'"gift \ud83c"'
+    if "incomplete" in recording.content:
+        with pytest.raises(IncompleteError):
+            FACT_EXTRACTORS[recording.provider](odd(event, lone))
+        return
     facts = FACT_EXTRACTORS[recording.provider](odd(event, lone))
     assert [[fact.kind, fact.amount, fact.currency, fact.object] for fact in facts] == recording.content["facts"]
 

@@ -107,8 +107,43 @@ async def test_an_absent_part_is_left_out_of_the_manifest() -> None:
     assert await outcome_of(CASE, signed(request_id=None)) == "mismatch"
     assert await outcome_of(CASE, signed(query="type=payment")) == "mismatch"
     event = await event_of(CASE, signed(signature(SECRET, MS, data_id=None), query="type=payment"))
-    assert event.event_id == event.resource == f"request-id:{REQUEST_ID};ts:{MS};"
+    assert (event.event_id, event.resource) == (f"request-id:{REQUEST_ID};ts:{MS};", DATA_ID)
     assert event.headers == {}
+
+
+@pytest.mark.parametrize(
+    ("body", "type_", "resource"),
+    [
+        ({"resource": "900000000001", "topic": "payment"}, "payment", "900000000001"),
+        ({"resource": 900000000001, "topic": "payment"}, "payment", "900000000001"),
+        ({"resource": "https://api.mercadopago.com/v1/payments/ORD1", "topic": "payment"}, "payment", "ord1"),
+        (
+            {"action": "payment.created", "type": "payment", "data": {"id": "900000000001"}},
+            "payment.created",
+            "900000000001",
+        ),
+        ({"action": None, "type": "payment", "data": []}, "payment", None),
+        ({"resource": "a;b", "topic": None}, "unknown", None),
+        ({"resource": {"id": 1}, "topic": "payment"}, "payment", None),
+    ],
+)
+async def test_without_an_id_in_the_query_the_body_names_the_resource(
+    body: dict[str, Any], type_: str, resource: str | None
+) -> None:
+    """Both shapes of a notification about one payment share its resource. No money is read for an unsigned id."""
+    request = signed(signature(SECRET, MS, data_id=None), query="id=900000000001&topic=payment")
+    event = await event_of(CASE, request.with_body(json.dumps(body).encode()))
+    assert (event.type, event.resource) == (type_, resource or event.event_id)
+    assert event.headers == {}
+
+
+@pytest.mark.parametrize(
+    ("live_mode", "mode"), [(True, "live"), (False, "test"), ("true", "live"), (None, None), (1, None), ([], None)]
+)
+async def test_live_mode_and_the_account_are_read(live_mode: object, mode: str | None) -> None:
+    body = {**CASE.event("x"), "live_mode": live_mode, "user_id": 724484980}
+    event = await event_of(CASE, CASE.deliver(json.dumps(body)))
+    assert (event.mode, event.account) == (mode, "724484980")
 
 
 async def test_an_id_in_upper_case_may_be_signed_in_either() -> None:

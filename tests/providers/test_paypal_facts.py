@@ -31,13 +31,13 @@ def of(recording: Recording) -> tuple[str, list[Fact]]:
 
 
 @pytest.mark.parametrize(
-    ("number", "cents"), [("10", 1000), ("10.10", 1010), ("0.29", 29), ("9007199254740993.01", None)]
+    ("number", "cents"), [("10", 1000), ("10.10", 1010), ("0.29", 29), ("90071992547409.93", 9007199254740993)]
 )
-def test_an_amount_may_also_be_a_number_and_is_never_rounded(number: str, cents: int | None) -> None:
+def test_an_amount_may_also_be_a_number_and_is_never_rounded(number: str, cents: int) -> None:
     body = '{"id": "WH", "event_type": "PAYMENT.CAPTURE.COMPLETED", "resource": {"id": "C1", "status": "COMPLETED", '
     body += f'"amount": {{"currency_code": "USD", "value": {number}}}}}}}'
     event = Event("a", "a", "paypal", "t_1", "PAYMENT.CAPTURE.COMPLETED", "C1", NOW, NOW, "weak", body.encode())
-    assert extract_facts(event) == [Fact("captured", cents or 900719925474099301, "USD", "C1")]
+    assert extract_facts(event) == [Fact("captured", cents, "USD", "C1")]
 
 
 def test_an_order_and_its_capture_report_one_transfer() -> None:

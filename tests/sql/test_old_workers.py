@@ -18,7 +18,7 @@ OLD_CONFLICT = ("stripe", "pi_1", "capture:pi_1", 700, "EUR", 800, "EUR", "provi
 NEW_CONFLICT = {
     "namespace": "stripe", "payment_id": "pi_1", "transfer_key": "capture:pi_1", "booked_amount": 700,
     "booked_currency": "EUR", "reported_amount": 800, "reported_currency": "EUR", "debit_account": "provider:stripe",
-    "credit_account": "merchant", "event_id": "evt_800",
+    "credit_account": "merchant", "event_id": "evt_800", "dispute_id": None,
 }  # fmt: skip
 TRANSFER = """
     INSERT INTO transfers (namespace, movement, payment_id, debit_account, credit_account, amount, currency, event_id)
@@ -131,6 +131,7 @@ async def test_an_old_worker_books_facts_next_to_a_new_one(connection: asyncpg.C
         "currency": "EUR", "amount": 700, "refunds_total": 0, "authorized": False, "succeeded": True, "failed": False,
         "canceled": False, "capture_failed": False, "transfer_key": "capture:pi_1", "transfer_amount": 700,
         "adds_to": "captured", "debit_account": "provider:stripe", "credit_account": "merchant",
+        "dispute_id": None, "of_dispute": False, "captured_outside": 0, "account": "",
     }  # fmt: skip
     booked, _ = await connection.fetchrow(
         *PAYMENTS.bind("book_facts", **{name: [value] for name, value in update.items()})

@@ -11,7 +11,8 @@ from ledger.transfers import TRANSFER_RULES
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "payments.md").read_text()
-CASE = re.search(r"status text .*?CASE(.*?)END", (ROOT / "sql" / "schema.sql").read_text(), re.DOTALL)
+PAYMENTS = (ROOT / "sql" / "schema.sql").read_text().partition("CREATE TABLE payments (")[2]
+CASE = re.search(r"status text .*?CASE(.*?)END", PAYMENTS, re.DOTALL)
 
 
 def table(first_column: str) -> list[list[str]]:

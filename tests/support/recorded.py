@@ -4,7 +4,8 @@ Each file in `tests/providers/recorded/<provider>/` holds one request. Its keys:
 `source` (where the shape is documented), `headers` and `target` (path and query) and `settings` (of the source) where
 a parser needs them, one of `body` (JSON), `text` (not JSON) and `xml` (in the form that signs it), `item` (the index of
 the event in the request, 0 where absent), `event` (event_id, type, resource and occurred_at of the row in `events`),
-`facts` (kind, amount, currency, object), `payment` (columns of the row in `payments`; null for no row) and `transfers`
+`facts` (kind, amount, currency, object), or `incomplete` (a part that it leaves out, so that nothing is booked),
+`payment` (columns of the row in `payments`; null for no row) and `transfers`
 (movement, debit, credit, amount, currency).
 """
 

@@ -63,7 +63,7 @@ class AdyenCase(Case):
             "success": "true",
             "eventDate": "2026-09-17T13:59:58+02:00",
         }
-        return {"live": "false", "notificationItems": [{"NotificationRequestItem": item}]}
+        return {"live": "true", "notificationItems": [{"NotificationRequestItem": item}]}
 
     def kept(self, body: bytes) -> bytes:
         return array_items(self.deliver_bytes(body).sent()[1], "notificationItems")[0]

@@ -38,4 +38,4 @@ class MercadoPagoCase(Case):
 
     def event(self, text: str) -> dict[str, Any]:
         event = {"id": 123456, "type": "payment", "action": "payment.updated", "data": {"id": DATA_ID}}
-        return {**event, "date_created": "2026-09-17T11:59:58Z", "live_mode": False, "note": text}
+        return {**event, "date_created": "2026-09-17T11:59:58Z", "live_mode": True, "note": text}
