@@ -30,6 +30,7 @@ DECLARE
         "disputes": "SELECT, INSERT, UPDATE",
         "duplicates": "SELECT, INSERT",
         "events": "SELECT, INSERT",
+        "events_of_other_mode": "SELECT, INSERT",
         "held_back": "SELECT, INSERT, UPDATE",
         "payloads": "SELECT, INSERT",
         "payments": "SELECT, INSERT, UPDATE",

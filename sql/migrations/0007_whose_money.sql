@@ -1,5 +1,5 @@
 -- Test money and accounts; disputes by what was withdrawn and came back; sums without a limit; books that stay
--- depends: 0004_reported
+-- depends: 0006_restores
 
 -- migrate: apply
 
