@@ -15,12 +15,10 @@ from pydantic import AfterValidator, BeforeValidator
 from providers.base import ParsedEvent, PayloadError, Request
 from providers.json_text import refuse_constant
 from providers.payload import digest_id, first_id, first_timestamp, get_path, header_text
+from providers.unsigned_types import TYPE_UNKNOWN
 
 PATHS_MAX = 10
 """The most alternative paths of one part of an event."""
-
-TYPE_UNKNOWN = "unknown"
-"""The type of an event that has none at its paths: it is recorded, not refused."""
 
 _INDEX = re.compile(r"0|[1-9][0-9]{0,5}")
 _UNIX = re.compile(r"[0-9]{9,13}")
@@ -59,20 +57,25 @@ class EventPaths:
     type: Sequence[str]
     resource: Sequence[str]
     occurred_at: Sequence[str]
+    unsigned_types: frozenset[str] | None = None
+    """The types that a header may name the event with; None: no header names it."""
 
     def parse(self, request: Request) -> ParsedEvent:
         """Return the one event. Raise PayloadError where there is no value at any path of the id.
 
         A header is not signed: with an id from a header, a captured request could be applied again under another one.
-        Such an event is identified by its body instead, and by its type, if that is from a header too.
+        Such an event is identified by its body instead, and by its type as well where a header names a listed one.
         """
         document = self._document(request.body)
         type_, type_is_signed = _find(self.type, document, request)
+        if not type_is_signed and self.unsigned_types is not None and type_ not in self.unsigned_types:
+            type_ = None
         event_id, id_is_signed = _find(self.event_id, document, request)
         if self.event_id and event_id is None:
             raise PayloadError("the event's id is at none of its paths")
         if event_id is None or not id_is_signed:
-            event_id = ("" if type_is_signed else f"{type_}:") + digest_id(request.body)
+            names_it = not type_is_signed and self.unsigned_types is not None
+            event_id = (f"{type_ or TYPE_UNKNOWN}:" if names_it else "") + digest_id(request.body)
         resource, _ = _find(self.resource, document, request)
         times = (_number(_value(document, request, path)) for path in self.occurred_at)
         return ParsedEvent(

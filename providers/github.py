@@ -6,7 +6,8 @@ accepted instead. The event's name and the delivery's id are in headers, which a
 * The event's id is made of the name and a digest of the body. A captured delivery is not applied again under a new
   `X-GitHub-Delivery`; a redelivery has the same body.
 * The id has the name, because two events of different names may have the same body. So a captured delivery can be
-  replayed under another name; the `action`, which is in the body, cannot be changed.
+  replayed once under each other name: of `types`, the events you subscribe to, or of those that GitHub documents. Any
+  other name is `unknown`. The `action`, which is in the body, cannot be changed.
 
 A body is JSON, or a form with `payload=<JSON>`, depending on the webhook's settings. An unreadable body is accepted;
 the event is then about itself.
@@ -16,15 +17,16 @@ import json
 from typing import Any, ClassVar
 from urllib.parse import parse_qs
 
-from providers.base import ParsedEvent, Request
+from providers.base import ParsedEvent, Request, SourceSettings
+from providers.github_events import EVENTS
 from providers.models import Model
 from providers.payload import digest_id, first_id, get_path, header_text
 from providers.raw_body import RawBody, Scheme
+from providers.unsigned_types import TYPE_UNKNOWN, TypesSettings, listed_type
 
 DELIVERY = "X-GitHub-Delivery"
 NAME = "X-GitHub-Event"
 
-NAME_UNKNOWN = "unknown"
 FORM = b"payload="
 
 
@@ -39,21 +41,27 @@ class GitHub(RawBody):
     """GitHub's events, one per request."""
 
     name: ClassVar[str] = "github"
+    Source: ClassVar[type[SourceSettings]] = TypesSettings
     scheme: ClassVar[Scheme] = Scheme(header="X-Hub-Signature-256", prefix=b"sha256=")
+
+    def __init__(self, settings: TypesSettings) -> None:
+        super().__init__(settings)
+        self._names = EVENTS if settings.types is None else frozenset(settings.types)
 
     def parse(self, request: Request) -> list[ParsedEvent]:
         """Return the one event. It has no time."""
         event = _read(request.body)
-        name = header_text(request, NAME) or NAME_UNKNOWN
+        name = listed_type(request, (NAME,), self._names)
         event_id = f"{name}:{digest_id(request.body)}"
-        delivery = header_text(request, DELIVERY)
+        kept = (DELIVERY, NAME) if name == TYPE_UNKNOWN else (DELIVERY,)
+        headers = {each.lower(): header_text(request, each) for each in kept}
         return [
             ParsedEvent(
                 event_id=event_id,
                 type=f"{name}.{event.action}" if isinstance(event.action, str) and event.action else name,
                 resource=_resource(event) or event_id,
                 occurred_at=None,
-                headers={DELIVERY.lower(): delivery} if delivery else {},
+                headers={each: text for each, text in headers.items() if text},
             )
         ]
 

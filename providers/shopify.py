@@ -7,22 +7,25 @@ another secret. The topic and the ids are in headers, which are not signed:
 * The event's id is made of the topic and a digest of the body. A captured delivery is not applied again under a new
   `X-Shopify-Webhook-Id`. A retry has the same body, and so have the deliveries of two subscriptions to a topic.
 * The id has the topic, because one change of an order is sent under several topics with the same body. So a captured
-  delivery can be replayed once under each other topic; read the state from the body, which is signed.
+  delivery can be replayed once under each other topic: of `types`, the topics you subscribe to, or of those that
+  Shopify documents. Any other topic is `unknown`. Read the state from the body, which is signed.
 """
 
 from typing import Any, ClassVar
 
 from providers import signing
-from providers.base import ParsedEvent, Proof, Request
+from providers.base import ParsedEvent, Proof, Request, SourceSettings
 from providers.models import Model
 from providers.payload import digest_id, first_id, first_timestamp, get_path, header_text, read_json
 from providers.raw_body import RawBody, Scheme
+from providers.shopify_topics import TOPICS
+from providers.unsigned_types import TYPE_UNKNOWN, TypesSettings, listed_type
 
 NEWER = "Shopify-Hmac-Sha256"
 KEPT = ("Webhook-Id", "Event-Id", "Shop-Domain", "API-Version")
 """Headers kept with the event for its readers; none of them is signed."""
 
-TOPIC_UNKNOWN = "unknown"
+TOPIC = ("X-Shopify-Topic", "Shopify-Topic")
 
 
 class _Event(Model):
@@ -40,7 +43,12 @@ class Shopify(RawBody):
     """Shopify's events, one per request."""
 
     name: ClassVar[str] = "shopify"
+    Source: ClassVar[type[SourceSettings]] = TypesSettings
     scheme: ClassVar[Scheme] = Scheme(header="X-Shopify-Hmac-SHA256", encodings=(signing.padded_base64,))
+
+    def __init__(self, settings: TypesSettings) -> None:
+        super().__init__(settings)
+        self._topics = TOPICS if settings.types is None else frozenset(settings.types)
 
     async def authenticate(self, request: Request) -> Proof:
         """Accept any value of the header, under its older or newer name. Raise SignatureError."""
@@ -50,10 +58,11 @@ class Shopify(RawBody):
     def parse(self, request: Request) -> list[ParsedEvent]:
         """Return the one event. Raise PayloadError."""
         event = read_json(_Event, request.body)
-        topic = _header(request, "Topic") or TOPIC_UNKNOWN
+        topic = listed_type(request, TOPIC, self._topics)
         event_id = f"{topic}:{digest_id(request.body)}"
         order = first_id(event.order_id, get_path(event.order_edit, "order_id"))
-        kept = {f"x-shopify-{name.lower()}": _header(request, name) for name in KEPT}
+        names = (*KEPT, "Topic") if topic == TYPE_UNKNOWN else KEPT
+        kept = {f"x-shopify-{name.lower()}": _header(request, name) for name in names}
         return [
             ParsedEvent(
                 event_id=event_id,

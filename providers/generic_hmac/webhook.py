@@ -20,6 +20,7 @@ from providers.generic_hmac.models import Event
 from providers.payload import read_decimal_json, time_from_iso, time_from_unix
 from providers.raw_body import Scheme
 from providers.secret import Secret
+from providers.unsigned_types import Types
 
 HEADER = "X-Signature"
 
@@ -53,8 +54,16 @@ class HmacSettings(SourceSettings):
     key_encoding: Literal["utf8", "hex", "base64"] = "utf8"
     event_id: FieldPaths | None = None
     type: FieldPaths | None = None
+    types: Types | None = None
     resource: FieldPaths | None = None
     occurred_at: FieldPaths | None = None
+
+    @field_validator("types")
+    @classmethod
+    def _are_from_a_header(cls, types: tuple[str, ...] | None, info: ValidationInfo) -> tuple[str, ...] | None:
+        if types is not None and all(path.startswith("/") for path in info.data.get("type") or ()):
+            raise ValueError("they are for a type that is in a header, and `type` names none")
+        return types
 
     @field_validator("key_encoding")
     @classmethod
@@ -83,8 +92,9 @@ class GenericHmac(Provider):
             encodings=ENCODINGS[settings.encoding],
             first_only=settings.values == "first",
         )
-        paths = (settings.event_id, settings.type, settings.resource, settings.occurred_at)
-        self._paths = EventPaths(*(each or () for each in paths)) if any(paths) else None
+        paths = (settings.event_id or (), settings.type or (), settings.resource or (), settings.occurred_at or ())
+        types = None if settings.types is None else frozenset(settings.types)
+        self._paths = EventPaths(*paths, types) if any(paths) else None
 
     async def authenticate(self, request: Request) -> Proof:
         """Accept any value of the header, in lower or in upper case, made with any of the secrets."""

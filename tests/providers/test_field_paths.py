@@ -144,12 +144,36 @@ async def test_an_id_from_a_header_is_not_used() -> None:
     assert (first.headers, second.headers) == ({"x-id": "1"}, {"x-id": "2"})
 
 
-async def test_a_type_from_a_header_is_part_of_a_digest_id() -> None:
+async def test_a_listed_type_from_a_header_is_part_of_a_digest_id() -> None:
     """Two events of different types may have the same body."""
-    request = signed(BODY, (b"x-event", b"order.paid"))
-    event = await event_of(request, type="X-Event")
+    request, types = signed(BODY, (b"x-event", b"order.paid")), ["order.paid", "order.created"]
+    event = await event_of(request, type="X-Event", types=types)
     assert (event.event_id, event.type) == (f"order.paid:{digest(request)}", "order.paid")
-    assert (await event_of(request, type="X-Event", event_id="/data/id")).event_id == "7"
+    assert (await event_of(request, type="X-Event", types=types, event_id="/data/id")).event_id == "7"
+
+
+async def test_a_type_from_a_header_names_no_event_unless_it_is_listed() -> None:
+    """Nobody signs it: a captured request under invented types must not be one event more for each of them."""
+    requests = [signed(BODY, (b"x-event", b"invented.%d" % number)) for number in range(20)]
+    without = [await event_of(request, type="X-Event") for request in requests]
+    assert {event.event_id for event in without} == {digest(requests[0])}
+    assert [event.type for event in without] == [f"invented.{number}" for number in range(20)]
+    others = [await event_of(request, type="X-Event", types=["order.paid"]) for request in requests]
+    assert {(event.event_id, event.type) for event in others} == {(f"unknown:{digest(requests[0])}", "unknown")}
+
+
+async def test_a_signed_type_needs_no_list() -> None:
+    request = signed(BODY, (b"x-event", b"invented"))
+    event = await event_of(request, type=["/kind", "X-Event"], types=["order.paid"])
+    assert (event.event_id, event.type) == (digest(request), "paid")
+
+
+@pytest.mark.parametrize(
+    "settings", [{"types": ["a"]}, {"type": "/kind", "types": ["a"]}, {"type": "X-Event", "types": []}]
+)
+def test_a_list_of_types_is_for_a_type_in_a_header(settings: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        source(**settings)
 
 
 async def test_without_paths_into_the_body_it_may_be_anything() -> None:
