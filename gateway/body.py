@@ -7,7 +7,7 @@ from aiohttp import web
 
 from gateway.connection import CONTINUE, Connection
 from gateway.settings import Settings
-from providers.base import Headers
+from providers.base import Headers, Provider
 
 BROKEN_BODY = (400, "broken_body", "The body is incomplete, or wrongly framed.")
 
@@ -31,7 +31,15 @@ def check_encoding(headers: Headers) -> None:
             raise RefusedError(415, "content_encoding", detail, {"Accept-Encoding": "identity"})
 
 
-def body_received(request: web.Request, settings: Settings) -> bytes | None:
+def largest_body_bytes(provider: Provider, settings: Settings) -> int:
+    """Return the limit of one source: its own, else what the operator set for all, else what its provider needs."""
+    own = provider.settings.body_bytes_max
+    if own is not None:
+        return own
+    return settings.body_bytes_max if "body_bytes_max" in settings.model_fields_set else provider.body_bytes_max
+
+
+def body_received(request: web.Request, bytes_max: int) -> bytes | None:
     """Return the body where all of it came with the headers, as nearly all do; else None. Raise RefusedError."""
     if not request.content.is_eof():
         return None
@@ -39,16 +47,16 @@ def body_received(request: web.Request, settings: Settings) -> bytes | None:
         body = request.content.read_nowait()
     except web.RequestPayloadError:
         raise RefusedError(*BROKEN_BODY) from None
-    _check_size(len(body), settings)
+    _check_size(len(body), bytes_max)
     return body
 
 
-async def read_body(request: web.Request, headers: Headers, settings: Settings) -> bytes:
+async def read_body(request: web.Request, headers: Headers, settings: Settings, bytes_max: int) -> bytes:
     """Return the exact bytes of the body. Raise RefusedError, before more than the limit is held in memory."""
-    _check_size(request.content_length or 0, settings)
+    _check_size(request.content_length or 0, bytes_max)
     try:
         async with asyncio.timeout(settings.body_timeout_s):
-            return await _read_chunks(request, headers, settings)
+            return await _read_chunks(request, headers, bytes_max)
     except TimeoutError:
         detail = f"The body did not arrive within {settings.body_timeout_s:g} s."
         raise RefusedError(408, "slow_body", detail) from None
@@ -56,7 +64,7 @@ async def read_body(request: web.Request, headers: Headers, settings: Settings) 
         raise RefusedError(*BROKEN_BODY) from None
 
 
-async def _read_chunks(request: web.Request, headers: Headers, settings: Settings) -> bytes:
+async def _read_chunks(request: web.Request, headers: Headers, bytes_max: int) -> bytes:
     connection = Connection.of(request)
     if connection is None or connection.is_half_closed:
         raise ConnectionError("the client has ended its side in the middle of the body")
@@ -65,12 +73,12 @@ async def _read_chunks(request: web.Request, headers: Headers, settings: Setting
         connection.write(CONTINUE)
     chunks = bytearray()
     async for chunk in request.content.iter_any():
-        _check_size(len(chunks) + len(chunk), settings)
+        _check_size(len(chunks) + len(chunk), bytes_max)
         chunks += chunk
     connection.awaits_body = False
     return bytes(chunks)
 
 
-def _check_size(size_bytes: int, settings: Settings) -> None:
-    if size_bytes > settings.body_bytes_max:
-        raise RefusedError(413, "too_large", f"The body is larger than {settings.body_bytes_max} bytes.")
+def _check_size(size_bytes: int, bytes_max: int) -> None:
+    if size_bytes > bytes_max:
+        raise RefusedError(413, "too_large", f"The body is larger than {bytes_max} bytes.")

@@ -9,6 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
+from gateway.body import largest_body_bytes
 from gateway.problem import JSON, PROBLEM_JSON, answer
 from gateway.settings import Settings
 from providers.base import Provider
@@ -127,7 +128,7 @@ def _challenge(provider: Provider, operation: str) -> Json:
 
 
 def _webhook(provider: Provider, settings: Settings, operation: str) -> Json:
-    source = provider.settings.source
+    source, body_bytes_max = provider.settings.source, largest_body_bytes(provider, settings)
     return {
         "operationId": operation,
         "summary": f"Webhooks of {source} (provider {provider.name})",
@@ -144,7 +145,7 @@ def _webhook(provider: Provider, settings: Settings, operation: str) -> Json:
         ],
         "requestBody": {
             "required": True,
-            "description": f"The bytes that the provider signed, at most {settings.body_bytes_max}, not compressed.",
+            "description": f"The bytes that the provider signed, at most {body_bytes_max}, not compressed.",
             "content": {"*/*": {"schema": {}}},
         },
         "responses": _answers(provider),

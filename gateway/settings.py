@@ -76,7 +76,7 @@ class Settings(ProgramSettings):
     """Deliveries of one process that may wait for Redis; above it the answer is 503."""
 
     body_bytes_max: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
-    """The largest body; a larger one is answered 413."""
+    """The largest body of every source; a larger one is answered 413. Unset: what each provider needs."""
 
     body_timeout_s: Annotated[float, Field(gt=0)] = 10.0
     """How long a body may take to arrive; a slower one is answered 408."""

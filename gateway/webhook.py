@@ -11,7 +11,7 @@ from aiohttp import web
 from pydantic_core import to_json
 
 from contract.keys import Keys
-from gateway.body import RefusedError, body_received, check_encoding, read_body
+from gateway.body import RefusedError, body_received, check_encoding, largest_body_bytes, read_body
 from gateway.commit_waiter import CommitWaiter, requested_wait_s
 from gateway.lifecycle import Lifecycle
 from gateway.metrics import Metrics
@@ -49,6 +49,7 @@ class Webhook:
         self._provider = provider
         self._source = provider.settings.source
         self._settings = settings
+        self._body_bytes_max = largest_body_bytes(provider, settings)
         self._keys = keys
         self._publisher = publisher
         self._commits = commits
@@ -65,9 +66,9 @@ class Webhook:
         try:
             headers = Headers.parsed(request.headers)
             check_encoding(headers)
-            body = body_received(request, self._settings)
+            body = body_received(request, self._body_bytes_max)
             if body is None:
-                body = await read_body(request, headers, self._settings)
+                body = await read_body(request, headers, self._settings, self._body_bytes_max)
             traceparent = _traceparent(headers)
             received = Request(request.method, request.raw_path, headers, body, self._clock(), traceparent)
             deliveries = await self._provider.verify(received)

@@ -19,6 +19,15 @@ TOLERANCE_S_DEFAULT = 300
 
 TOLERANCE_S_MAX = 86_400
 
+BODY_BYTES_DEFAULT = 1024 * 1024
+"""The largest body of a provider that is not known to send larger ones."""
+
+BODY_BYTES_LARGE = 8 * 1024 * 1024
+"""The largest body of a provider that sends more than a mebibyte, and publishes no limit, or one above this."""
+
+BODY_BYTES_MIN, BODY_BYTES_MAX = 1024, 64 * 1024 * 1024
+"""What a limit may be set to."""
+
 SignatureReason = Literal["missing", "malformed", "mismatch", "stale", "future"]
 
 
@@ -144,6 +153,9 @@ class SourceSettings(BaseModel):
     namespace: Annotated[str, Field(pattern=f"^{NAMESPACE_PATTERN.pattern}$")]
     secrets: tuple[Secret, ...]
 
+    body_bytes_max: Annotated[int, Field(strict=True, ge=BODY_BYTES_MIN, le=BODY_BYTES_MAX)] | None = None
+    """The largest body of this source. None: BODY_BYTES_MAX where an operator set it, else what its provider needs."""
+
     mode: Mode = "live"
     """Whether its events are about real money. An event that says otherwise is recorded, and moves nothing."""
 
@@ -192,6 +204,9 @@ class Provider(ABC):
 
     Source: ClassVar[type[SourceSettings]] = SourceSettings
     """The model of its table in sources.toml."""
+
+    body_bytes_max: ClassVar[int] = BODY_BYTES_DEFAULT
+    """The largest body, unless a source or an operator sets another limit."""
 
     accepted: ClassVar[Answer | None] = None
     """The answer that this sender requires when every event is durable; None for the ordinary answer."""

@@ -17,7 +17,7 @@ import json
 from typing import Any, ClassVar
 from urllib.parse import parse_qs
 
-from providers.base import ParsedEvent, Request, SourceSettings
+from providers.base import BODY_BYTES_LARGE, ParsedEvent, Request, SourceSettings
 from providers.github_events import EVENTS
 from providers.models import Model
 from providers.payload import digest_id, first_id, get_path, header_text
@@ -41,6 +41,7 @@ class GitHub(RawBody):
     """GitHub's events, one per request."""
 
     name: ClassVar[str] = "github"
+    body_bytes_max: ClassVar[int] = BODY_BYTES_LARGE
     Source: ClassVar[type[SourceSettings]] = TypesSettings
     scheme: ClassVar[Scheme] = Scheme(header="X-Hub-Signature-256", prefix=b"sha256=")
 

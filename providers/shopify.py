@@ -14,7 +14,7 @@ another secret. The topic and the ids are in headers, which are not signed:
 from typing import Any, ClassVar
 
 from providers import signing
-from providers.base import ParsedEvent, Proof, Request, SourceSettings
+from providers.base import BODY_BYTES_LARGE, ParsedEvent, Proof, Request, SourceSettings
 from providers.models import Model
 from providers.payload import digest_id, first_id, first_timestamp, get_path, header_text, read_json
 from providers.raw_body import RawBody, Scheme
@@ -43,6 +43,7 @@ class Shopify(RawBody):
     """Shopify's events, one per request."""
 
     name: ClassVar[str] = "shopify"
+    body_bytes_max: ClassVar[int] = BODY_BYTES_LARGE
     Source: ClassVar[type[SourceSettings]] = TypesSettings
     scheme: ClassVar[Scheme] = Scheme(header="X-Shopify-Hmac-SHA256", encodings=(signing.padded_base64,))
 

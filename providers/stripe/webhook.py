@@ -9,7 +9,16 @@
 from typing import ClassVar
 
 from providers import signing
-from providers.base import ParsedEvent, Proof, Provider, Request, SignatureError, SourceSettings, TimedSettings
+from providers.base import (
+    BODY_BYTES_LARGE,
+    ParsedEvent,
+    Proof,
+    Provider,
+    Request,
+    SignatureError,
+    SourceSettings,
+    TimedSettings,
+)
 from providers.payload import read_json, time_from_iso, time_from_unix
 from providers.stripe.models import AnyEvent
 
@@ -20,6 +29,7 @@ class Stripe(Provider):
     """Stripe's events, one per request."""
 
     name: ClassVar[str] = "stripe"
+    body_bytes_max: ClassVar[int] = BODY_BYTES_LARGE
     Source: ClassVar[type[SourceSettings]] = TimedSettings
 
     def __init__(self, settings: TimedSettings) -> None:
