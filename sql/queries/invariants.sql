@@ -29,12 +29,16 @@ GROUP BY namespace, event_id
 HAVING count(*) > 1;
 
 -- name: payment_without_event :many
--- Every payment has an event that reported it.
+-- Every payment has an event that reported it; or a dispute, whose event may be about several payments.
 SELECT payments.namespace, payments.payment_id
 FROM payments
 WHERE NOT EXISTS (
     SELECT FROM events
     WHERE events.namespace = payments.namespace AND events.resource = payments.payment_id
+)
+  AND NOT EXISTS (
+    SELECT FROM disputes
+    WHERE disputes.namespace = payments.namespace AND disputes.payment_id = payments.payment_id
 );
 
 -- name: conflict_without_decision :many
@@ -61,8 +65,8 @@ WHERE least(amount, captured, refunded, disputed) < 0
    OR (succeeded AND refunded > greatest(captured, amount));
 
 -- name: payment_unlike_its_transfers :many
--- A payment's captured and refunded totals are the sums of its transfers, after decisions; a payment with an open
--- conflict is excepted.
+-- A payment's captured and refunded totals are the sums of its transfers, after decisions, and what was captured
+-- outside the provider; a payment with an open conflict is excepted.
 SELECT
     namespace, payment_id, captured, refunds_made, refunds_failed, captures_booked, refunds_booked,
     failed_refunds_booked
@@ -88,13 +92,101 @@ LEFT JOIN (
     ) AS current_amounts
     GROUP BY namespace, payment_id
 ) AS booked USING (namespace, payment_id)
-WHERE (captured, refunds_made, refunds_failed)
+WHERE (captured - captured_outside, refunds_made, refunds_failed)
       <> (coalesce(captures_booked, 0), coalesce(refunds_booked, 0), coalesce(failed_refunds_booked, 0))
   AND NOT EXISTS (
       SELECT FROM conflicts
       WHERE kept IS NULL
         AND conflicts.namespace = payments.namespace AND conflicts.payment_id = payments.payment_id
   );
+
+-- name: dispute_unlike_its_transfers :many
+-- What a dispute withdrew and gave back are the sums of its transfers, after decisions. Payments with an open conflict
+-- are excepted, and disputes with transfers of an earlier release, which did not keep these sums.
+SELECT
+    disputes.namespace, disputes.dispute_id, disputes.payment_id, withdrawn_amount, reinstated_amount, money_currency,
+    withdrawals_booked, reinstatements_booked
+FROM disputes
+LEFT JOIN (
+    SELECT
+        namespace, dispute_id, currency,
+        sum(amount) FILTER (WHERE split_part(movement, ':', 1) = 'dispute') AS withdrawals_booked,
+        sum(amount) FILTER (WHERE split_part(movement, ':', 1) = 'dispute_reinstated') AS reinstatements_booked
+    FROM (
+        SELECT
+            transfers.namespace, transfers.movement, transfers.dispute_id,
+            coalesce(decided.reported_amount, transfers.amount) AS amount,
+            coalesce(decided.reported_currency, transfers.currency) AS currency
+        FROM transfers
+        LEFT JOIN (
+            SELECT DISTINCT ON (namespace, movement) namespace, movement, reported_amount, reported_currency
+            FROM conflicts
+            WHERE kept = 'reported'
+            ORDER BY namespace, movement, decided_at DESC, id DESC
+        ) AS decided USING (namespace, movement)
+        WHERE transfers.dispute_id IS NOT NULL AND split_part(movement, ':', 1) LIKE 'dispute%'
+    ) AS current_amounts
+    GROUP BY namespace, dispute_id, currency
+) AS booked
+    ON booked.namespace = disputes.namespace AND booked.dispute_id = disputes.dispute_id
+   AND booked.currency = money_currency
+WHERE (withdrawn_amount, reinstated_amount)
+      <> (coalesce(withdrawals_booked, 0), coalesce(reinstatements_booked, 0))
+  AND NOT EXISTS (
+      SELECT FROM conflicts
+      WHERE kept IS NULL
+        AND conflicts.namespace = disputes.namespace AND conflicts.payment_id = disputes.payment_id
+  )
+  AND NOT EXISTS (
+      SELECT FROM transfers
+      WHERE transfers.namespace = disputes.namespace AND transfers.dispute_id IS NULL
+        AND transfers.movement IN ('dispute:' || disputes.dispute_id, 'dispute_reinstated:' || disputes.dispute_id)
+  );
+
+-- name: transfer_for_no_dispute :many
+-- Money that was withdrawn or came back for a dispute has a row of that dispute.
+SELECT namespace, movement, payment_id, dispute_id
+FROM transfers
+WHERE dispute_id IS NOT NULL AND NOT EXISTS (
+    SELECT FROM disputes
+    WHERE disputes.namespace = transfers.namespace AND disputes.dispute_id = transfers.dispute_id
+);
+
+-- name: payment_unlike_its_disputes :many
+-- What is disputed of a payment is the sum of its disputes, in one currency (as `recompute_disputed` sums it up).
+WITH each AS (
+    SELECT
+        namespace, payment_id, disputed_currency, max(disputed) AS disputed,
+        bool_or(disputed > 0 AND status IN ('lost', 'partly_lost')) AS is_lost
+    FROM disputes
+    GROUP BY namespace, payment_id, disputed_currency, regexp_replace(dispute_id, ':2$', '')
+),
+sums AS (
+    SELECT
+        namespace, payment_id, disputed_currency, sum(disputed) AS disputed,
+        bool_or(bool_or(is_lost)) OVER (PARTITION BY namespace, payment_id) AS charged_back
+    FROM each
+    GROUP BY namespace, payment_id, disputed_currency
+),
+expected AS (
+    SELECT DISTINCT ON (namespace, payment_id) *
+    FROM sums
+    ORDER BY namespace, payment_id, (disputed > 0) DESC, disputed_currency
+)
+SELECT
+    namespace, payment_id, payments.disputed, payments.disputed_currency, payments.charged_back,
+    expected.disputed AS expected_disputed, expected.charged_back AS expected_charged_back
+FROM payments
+JOIN expected USING (namespace, payment_id)
+WHERE payments.disputed_currency IS NOT NULL
+  AND (payments.disputed, payments.disputed_currency, payments.charged_back)
+      <> (expected.disputed, expected.disputed_currency, expected.charged_back);
+
+-- name: transfer_of_the_other_mode :many
+-- No event of the other mode than its source's moved money: test money is not booked as live.
+SELECT transfers.namespace, transfers.movement, transfers.event_id, events_of_other_mode.source
+FROM events_of_other_mode
+JOIN transfers USING (namespace, event_id);
 
 -- name: decision_that_is_not_booked :many
 -- If a person decided that the reported amount is right, it is booked: under the transfer's key, or as a correction.

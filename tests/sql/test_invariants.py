@@ -46,6 +46,21 @@ INSERT INTO events
 SELECT namespace, payment, source, provider, '7-' || n, type, payment, signed, NULL, received_at
 FROM events, unnest(ARRAY['pi_2', 'pi_3']) WITH ORDINALITY AS more (payment, n)
 """
+DISPUTE = """
+INSERT INTO disputes (
+    namespace, dispute_id, payment_id, currency, amount, opened, won, lost, withdrawn, reinstated, withdrawn_amount,
+    money_currency
+)
+VALUES ('stripe', 'dp_1', 'pi_1', 'EUR', 9, true, false, true, true, false, {}, 'EUR')
+"""
+WITHDRAWAL = """
+INSERT INTO transfers (
+    namespace, movement, payment_id, debit_account, credit_account, amount, currency, event_id, dispute_id
+)
+VALUES ('stripe', 'dispute:txn_1', 'pi_1', 'disputes', 'provider', {}, 'EUR', 'evt_1', 'dp_1')
+"""
+DISPUTED = "UPDATE payments SET disputed = {}, disputed_currency = 'EUR', charged_back = true"
+OTHER_MODE = "INSERT INTO events_of_other_mode VALUES ('stripe', 'evt_1', 'stripe', 'test')"
 PAYLOAD = "INSERT INTO payloads VALUES ('stripe', '{}', '{}', '{{}}', '')"
 
 
@@ -83,6 +98,12 @@ BROKEN = {
         ),
         rows=2,
     ),
+    "dispute_unlike_its_transfers": Broken((WITHDRAWAL.format(9), DISPUTE.format(8))),
+    "transfer_for_no_dispute": Broken((WITHDRAWAL.format(9),)),
+    "payment_unlike_its_disputes": Broken(
+        (WITHDRAWAL.format(9), DISPUTE.format(9), PAYMENT.format("pi_1", 9, 9, 0, "false"), DISPUTED.format(8))
+    ),
+    "transfer_of_the_other_mode": Broken((OTHER_MODE, TRANSFER.format("capture:pi_1", "evt_1"))),
     "open_dead_letter_of_applied_event": Broken((DEAD.format("0-1", "evt_1"),)),
 }
 
@@ -104,6 +125,10 @@ def test_every_invariant_has_its_broken_database() -> None:
 async def test_a_sound_database_has_no_finding(sound: asyncpg.Connection) -> None:
     await sound.execute(PAYMENT.format("pi_1", 5, 5, 5, "false"))
     await sound.execute(DEAD.format("3-0", "evt_unapplied"))
+    await sound.execute(WITHDRAWAL.format(9))
+    await sound.execute(DISPUTE.format(9))
+    await sound.execute(DISPUTED.format(9))
+    await sound.execute("UPDATE payments SET captured = captured + 7, captured_outside = 7")
     assert await audit(sound) == []
 
 
