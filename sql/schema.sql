@@ -284,12 +284,16 @@ END) STORED NOT NULL,
     status text GENERATED ALWAYS AS (
 CASE
     WHEN ((reinstated_amount > 0) AND (reinstated_amount >= withdrawn_amount)) THEN 'won'::text
-    WHEN ((reinstated_amount > 0) AND (won OR lost)) THEN
+    WHEN ((reinstated_amount > 0) AND (money_currency = currency) AND ((withdrawn_amount - reinstated_amount) >= amount)) THEN
     CASE
-        WHEN ((money_currency = currency) AND ((withdrawn_amount - reinstated_amount) >= amount)) THEN 'lost'::text
-        ELSE 'partly_lost'::text
+        WHEN lost THEN 'lost'::text
+        ELSE 'open'::text
     END
-    WHEN (reinstated_amount > 0) THEN 'open'::text
+    WHEN (reinstated_amount > 0) THEN
+    CASE
+        WHEN (won OR lost) THEN 'partly_lost'::text
+        ELSE 'open'::text
+    END
     WHEN (won AND (NOT (lost AND COALESCE((lost_at >= won_at), true)))) THEN 'won'::text
     WHEN lost THEN 'lost'::text
     ELSE 'open'::text

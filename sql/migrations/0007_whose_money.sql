@@ -72,11 +72,9 @@ ALTER TABLE disputes
     ADD COLUMN status text NOT NULL GENERATED ALWAYS AS (
         CASE
             WHEN reinstated_amount > 0 AND reinstated_amount >= withdrawn_amount THEN 'won'
-            WHEN reinstated_amount > 0 AND (won OR lost)
-                THEN CASE
-                    WHEN money_currency = currency AND withdrawn_amount - reinstated_amount >= amount THEN 'lost'
-                    ELSE 'partly_lost' END
-            WHEN reinstated_amount > 0 THEN 'open'
+            WHEN reinstated_amount > 0 AND money_currency = currency AND withdrawn_amount - reinstated_amount >= amount
+                THEN CASE WHEN lost THEN 'lost' ELSE 'open' END
+            WHEN reinstated_amount > 0 THEN CASE WHEN won OR lost THEN 'partly_lost' ELSE 'open' END
             WHEN won AND NOT (lost AND coalesce(lost_at >= won_at, true)) THEN 'won'
             WHEN lost THEN 'lost'
             ELSE 'open'
