@@ -19,6 +19,11 @@ from consumers.retry import quarantine_after
 from consumers.settings import Settings
 from consumers.stream import Reclaimed, Stream
 
+STRANDED = (
+    "entries had been read, and no worker had them: somebody ran XGROUP DELCONSUMER, SETID, DESTROY or XACK; they are "
+    "applied now"
+)
+
 log = structlog.get_logger()
 
 DIED = "{} died or was stopped while it worked on this event"
@@ -131,6 +136,9 @@ class Fetcher:
         room = self._room(0)
         if room <= 0 or not self.is_reclaim_due:
             return []
+        consumer, idle_ms = self._lease.consumer, self._settings.claim_idle_ms
+        if stranded := await self._stream.requeue_stranded(consumer, idle_ms):
+            log.warning(STRANDED, entries=stranded)
         with self._noting_lost_replies():
             reclaimed = await self._stream.reclaim(
                 self._lease.consumer,

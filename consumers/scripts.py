@@ -73,6 +73,15 @@ class Scripts:
         keys = [self._keys.events, self._keys.begun]
         return cast("int", await self._call("keep_left_attempts", keys, GROUP, consumer))
 
+    async def requeue_stranded(
+        self, consumer: str, *, idle_ms: int, cursor: str, page: int
+    ) -> tuple[str, bool, int]:  # fmt: skip
+        """Return the next cursor, whether the stream's numbers show stranded entries, and how many were put back."""
+        cursor_next, shown, put_back = await self._call(
+            "requeue_stranded", [self._keys.events], GROUP, consumer, idle_ms, cursor, page
+        )
+        return cursor_next.decode(), shown == 1, put_back
+
     async def count_attempt(self, consumer: str, attempts: Sequence[tuple[str, int]]) -> list[bool]:
         """Return for each entry whether it may be tried, because no other consumer has it."""
         flat = [value for pair in attempts for value in pair]

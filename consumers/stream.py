@@ -57,6 +57,7 @@ class Stream:
         self._scripts = scripts
         self._keys = keys
         self._cursor = "-"
+        self._stranded_cursor = "-"
         # Entries are decoded from the plain reply: the dicts that redis-py builds would only cost time.
         reader.set_response_callback("XREADGROUP", _plain)  # type: ignore[arg-type] # any callable will do
 
@@ -105,6 +106,21 @@ class Stream:
                     reclaimed.entries.append(read_entry(entry_id, past.failed + 1, _pairs(fields), past))
                 return reclaimed
         return Reclaimed([], [])
+
+    async def requeue_stranded(self, consumer: str, idle_ms: int) -> int:
+        """Put entries that were read, and that nobody has, back into the pending list. Return how many.
+
+        Cheap: the stream's numbers show whether there are any. Where they cannot, one page is looked through.
+        """
+        put_back = 0
+        for _ in range(WALK_PAGES_MAX):
+            self._stranded_cursor, shown, found = await self._scripts.requeue_stranded(
+                consumer, idle_ms=idle_ms, cursor=self._stranded_cursor, page=ENTRIES_READ_AT_ONCE
+            )
+            put_back += found
+            if not shown or self._stranded_cursor == "-":
+                break
+        return put_back
 
     async def count_attempt(self, consumer: str, entries: Sequence[Entry]) -> list[Entry]:
         """Count one more delivery of each entry, and return those that no other consumer has reclaimed."""

@@ -10,7 +10,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from contract.keys import GROUP, Keys
+from contract.keys import GROUP, Keys, entry_number
 
 log = structlog.get_logger()
 
@@ -59,6 +59,20 @@ class StreamStats:
     def age_ms(self, entry_id: str) -> int:
         """Return how long ago the entry was added, by the server's clock."""
         return max(0, self.now_ms - int(entry_id.partition("-")[0]))
+
+    @property
+    def stranded(self) -> int:
+        """Entries that were read and that nobody has, as far as the numbers show them; 1 may stand for more."""
+        stream, group = self.stream, self.group
+        if not stream or not group or not stream.oldest_id:
+            return 0
+        delivered = entry_number(group.last_delivered_id)
+        if stream.last_id == group.last_delivered_id or not group.lag_is_estimated:
+            unread = 0 if stream.last_id == group.last_delivered_id else group.lag
+            return max(0, stream.length - unread - group.pending)
+        oldest = entry_number(stream.oldest_id)
+        is_pending = group.oldest_pending_id and entry_number(group.oldest_pending_id) <= oldest
+        return int(oldest <= delivered and not is_pending)
 
     @property
     def oldest_age_ms(self) -> int:

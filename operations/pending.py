@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, cast
 
 from pydantic import ValidationError
@@ -13,6 +14,11 @@ from consumers.stream_stats import StreamStats, read_stream_stats
 from contract.keys import GROUP, Keys
 from operations.group_consumers import read_slot_leases
 from operations.pending_reason import PendingEntry, RecordedFailure, WorkerLimits, pending_reason
+
+_FIND_STRANDED = (Path(__file__).parent / "lua" / "find_stranded.lua").read_text()
+
+STRANDED_PAGE = 100
+"""Entries per script call. Redis is blocked during each call."""
 
 ENTRIES_READ_AT_ONCE = 20
 """Entries fetched in one round trip. Each may be as large as the gateway's body limit."""
@@ -29,10 +35,14 @@ class ExplainedEntry:
 
 @dataclass(frozen=True, slots=True)
 class PendingPage:
-    """The oldest pending entries, and the stream's state when they were read."""
+    """The oldest pending entries, and the stream's state when they were read.
+
+    `stranded`: entries that were read, and that are in nobody's pending list.
+    """
 
     stats: StreamStats
     entries: list[ExplainedEntry]
+    stranded: list[str]
 
 
 async def list_pending(redis: Redis, keys: Keys, limits: WorkerLimits, *, limit: int) -> PendingPage:
@@ -40,7 +50,7 @@ async def list_pending(redis: Redis, keys: Keys, limits: WorkerLimits, *, limit:
     stats = await read_stream_stats(redis, keys)
     entries: list[ExplainedEntry] = []
     if stats.group is None:
-        return PendingPage(stats, entries)
+        return PendingPage(stats, entries, [])
     now = datetime.fromtimestamp(stats.now_ms / 1000, UTC)
     after = "-"
     while len(entries) < limit:
@@ -53,7 +63,26 @@ async def list_pending(redis: Redis, keys: Keys, limits: WorkerLimits, *, limit:
         if len(rows) < count:
             break
         after = "(" + entries[-1].pending.entry_id
-    return PendingPage(stats, entries)
+    return PendingPage(stats, entries, await find_stranded(redis, keys, stats, limit=limit))
+
+
+async def find_stranded(redis: Redis, keys: Keys, stats: StreamStats, *, limit: int) -> list[str]:
+    """Return up to `limit` entries that were read, and that nobody has, the oldest first.
+
+    Walks the entries that were read, as many as the workers hold, unless the stream's numbers show that there are none.
+    """
+    stream, group = stats.stream, stats.group
+    if not stream or not group or (not group.lag_is_estimated and not stats.stranded):
+        return []
+    script, start, found = redis.register_script(_FIND_STRANDED), "-", list[str]()
+    while len(found) < limit:
+        reply = await script(keys=[keys.events], args=[GROUP, start, group.last_delivered_id, STRANDED_PAGE])
+        last, *ids = [each.decode() for each in cast("list[bytes]", reply)]
+        found += ids
+        if not last:
+            break
+        start = f"({last}"
+    return found[:limit]
 
 
 async def find_pending(redis: Redis, keys: Keys, entry_ids: Sequence[str]) -> dict[str, PendingEntry]:

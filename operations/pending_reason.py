@@ -10,6 +10,12 @@ from consumers.entry import Entry, Unreadable
 from consumers.settings import Settings
 from operations.units import duration, printable
 
+STRANDED = (
+    "it was read, and no worker has it: somebody ran XGROUP DELCONSUMER, SETID, DESTROY or XACK; a worker takes it "
+    "when it looks next, if one runs"
+)
+"""Why an entry waits that is in the stream, was read, and is in nobody's pending list."""
+
 REASON_CHARS_SHOWN = 300
 """Characters shown of an exception's text."""
 

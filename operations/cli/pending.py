@@ -8,7 +8,7 @@ from rich.table import Table
 from consumers.entry import Entry
 from operations.cli.command import Command, Subcommand, add_limit
 from operations.pending import ExplainedEntry, PendingPage, list_pending
-from operations.pending_reason import WorkerLimits
+from operations.pending_reason import STRANDED, WorkerLimits
 from operations.units import duration
 
 
@@ -37,10 +37,13 @@ def pending_json(page: PendingPage) -> dict[str, Any]:
         "pending": group.pending if group else 0,
         "unread": group.lag if group else stream.length if stream else 0,
         "entries": [_entry_json(entry) for entry in page.entries],
+        "stranded": [{"entry_id": entry_id, "why": STRANDED} for entry_id in page.stranded],
     }
 
 
 def _print_entries(command: Command, page: PendingPage) -> None:
+    for entry_id in page.stranded:
+        command.console.print(f"{entry_id}: {STRANDED}", style="red")
     if not page.entries:
         command.console.print("Nothing is pending.")
         return

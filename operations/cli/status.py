@@ -52,6 +52,7 @@ def redis_json(status: RedisStatus | str) -> dict[str, Any]:
             "lag": group.lag if group else stream.length if stream else 0,
             "lag_is_estimated": group.lag_is_estimated if group else False,
             "pending": group.pending if group else 0,
+            "stranded": status.stats.stranded,
             "oldest_pending_idle_ms": group.oldest_pending_idle_ms if group else 0,
         },
         "consumers": [asdict(consumer) for consumer in status.consumers],
@@ -99,6 +100,8 @@ def _stream_table(stats: StreamStats) -> Table:
     table.add_row("not read yet", f"{'about ' if group.lag_is_estimated else ''}{group.lag}")
     idle = f", the oldest idle for {duration(group.oldest_pending_idle_ms)}" if group.pending else ""
     table.add_row("pending", f"{group.pending}{idle}")
+    if stats.stranded:
+        table.add_row("read, held by nobody", f"{stats.stranded} or more (make pending)", style="bold red")
     return table
 
 

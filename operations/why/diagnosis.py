@@ -7,7 +7,7 @@ from typing import Literal
 
 from contract.keys import is_committed
 from contract.money import format_amount
-from operations.pending_reason import REASON_CHARS_SHOWN, WorkerLimits, pending_reason
+from operations.pending_reason import REASON_CHARS_SHOWN, STRANDED, WorkerLimits, pending_reason
 from operations.units import printable
 from operations.why.model import (
     ConflictRecord,
@@ -108,8 +108,10 @@ def _in_stream(entry: StreamEntry, result: SearchResult, limits: WorkerLimits, n
         needs_workers = entry.pending.consumer_lives is False and not result.workers
         step = "no worker runs: make consumers N=2" if needs_workers else None
         return Diagnosis("waiting", pending_reason(entry.pending, limits, now) + _postgres_is_down(result), step)
-    if entry.is_delivered:
+    if entry.has_left:
         return Diagnosis("waiting", "it was read and has just been acked", "ask again")
+    if entry.is_delivered:
+        return Diagnosis("waiting", STRANDED, None if result.workers else "no worker runs: make consumers N=2")
     unread, outage = f"in the stream, and not read by any worker yet ({result.unread} such entries)", result.outage
     if outage and outage.retry_at and outage.retry_at > now:
         since = f" since {outage.since:%Y-%m-%d %H:%M:%S} UTC" if outage.since else ""

@@ -80,12 +80,13 @@ class DeadLetterRecord:
 
 @dataclass(frozen=True, slots=True)
 class StreamEntry:
-    """An entry that is in the stream now. `pending` is None if no worker has it."""
+    """An entry that is in the stream now. `pending` is None if no worker has it; `has_left`: it has just been acked."""
 
     entry_id: str
     entry: Entry | Unreadable
     pending: PendingEntry | None
     is_delivered: bool
+    has_left: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,12 @@ class RedisSource:
             subject = _subject(entry)
             if subject in self._result.events:
                 is_delivered = entry_number(entry_id) <= delivered
-                in_stream = StreamEntry(entry_id, entry, pending.get(entry_id), is_delivered)
+                has_left = (
+                    is_delivered
+                    and entry_id not in pending
+                    and not await redis.xrange(self._keys.events, entry_id, entry_id)
+                )
+                in_stream = StreamEntry(entry_id, entry, pending.get(entry_id), is_delivered, has_left)
                 self._result.events[subject].in_stream.append(in_stream)
 
     async def _find_outage(self, redis: Redis, limits: WorkerLimits) -> None:

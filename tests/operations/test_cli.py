@@ -39,7 +39,7 @@ async def test_status_shows_the_stream_the_workers_and_the_dead_letters(
     document = (await say(settings, "status", "--json")).json
     assert document["redis"]["stream"] | {"oldest_age_ms": 0, "oldest_pending_idle_ms": 0} == {
         "exists": True, "backlog": 3, "entries_added": 4, "oldest_age_ms": 0, "group_exists": True, "lag": 2,
-        "lag_is_estimated": False, "pending": 1, "oldest_pending_idle_ms": 0,
+        "lag_is_estimated": False, "pending": 1, "stranded": 0, "oldest_pending_idle_ms": 0,
     }  # fmt: skip
     assert document["redis"]["consumers"][0]["lives"] is True
     assert document["redis"]["server"]["appendfsync"] == "always"
@@ -126,7 +126,7 @@ async def test_pending_says_that_nothing_is_pending_and_how_many_entries_are_unr
     assert said.code == 0
     assert "Nothing is pending." in said.text
     assert "1 entries in the stream were not read" in said.text
-    assert (await say(settings, "pending", "--json")).json == {"pending": 0, "unread": 1, "entries": []}
+    assert (await say(settings, "pending", "--json")).json == {"pending": 0, "unread": 1, "entries": [], "stranded": []}
 
 
 async def test_pending_shows_the_oldest_first_and_why(settings: Settings, stream: Stream) -> None:
