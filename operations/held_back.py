@@ -20,6 +20,7 @@ from sql import load
 from sql.connect import Connection
 
 CONFLICTS = load("conflicts")
+EVENTS = load("events")
 
 EVENTS_AT_ONCE = 50
 """Events of one page of a release. Each may have a body as large as the gateway's body limit."""
@@ -32,6 +33,16 @@ class HeldBackCount:
     source: str
     reason: str
     facts: int
+
+
+@dataclass(frozen=True, slots=True)
+class OtherModeCount:
+    """Events of one source that are of the other mode, such as test events of a live source: they moved no money."""
+
+    source: str
+    mode: str
+    events: int
+    last_recorded_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +90,11 @@ class UntrustedSourceError(Exception):
 async def count_held_back(connection: Connection) -> list[HeldBackCount]:
     """Return the number of facts on hold, by source and reason."""
     return [HeldBackCount(**row) for row in await connection.fetch(CONFLICTS["count_held_back"])]
+
+
+async def count_other_mode(connection: Connection) -> list[OtherModeCount]:
+    """Return the number of events of the other mode than their source's, by source."""
+    return [OtherModeCount(**row) for row in await connection.fetch(EVENTS["count_other_mode"])]
 
 
 async def release_source(servers: Servers, posting: Posting, source: str) -> Release:

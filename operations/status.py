@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 from consumers.stream_stats import StreamStats, read_stream_stats
 from contract.keys import Keys
 from operations.group_consumers import GroupConsumer, list_consumers
+from operations.held_back import count_other_mode
 from operations.redis_server import RedisServer, read_redis_server
 from operations.servers import Servers
 from sql import load
@@ -39,6 +40,8 @@ class PostgresStatus:
     conflicts_open: int
     held_back: dict[str, int]
     """Facts on hold, by reason."""
+    other_mode: dict[str, int]
+    """Events that moved no money, because they are of the other mode than their source; by source."""
     rows: dict[str, int | None]
     """Estimated rows by table; None before the first ANALYZE."""
 
@@ -85,6 +88,7 @@ async def read_postgres_status(connection: "Connection") -> PostgresStatus:
         dead_letters_open=await connection.fetchval(DEAD_LETTERS["count_open_dead_letters"]),
         conflicts_open=await connection.fetchval(CONFLICTS["count_open_conflicts"]),
         held_back=await _count_held_back(connection),
+        other_mode={each.source: each.events for each in await count_other_mode(connection)},
         rows={row["table_name"]: row["rows"] for row in rows},
     )
 

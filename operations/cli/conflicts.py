@@ -9,7 +9,7 @@ from rich.table import Table
 from contract.money import format_amount
 from operations.cli.command import Command, Subcommand, add_limit
 from operations.conflicts import ConflictSummary, list_conflicts
-from operations.held_back import HeldBackCount, count_held_back
+from operations.held_back import HeldBackCount, OtherModeCount, count_held_back, count_other_mode
 
 NEXT_STEP = {
     "conflict": "waits for a decision about its payment: resolve ID --keep booked|reported (make resolve ID=… KEEP=…)",
@@ -20,16 +20,19 @@ NEXT_STEP = {
 
 
 async def show_conflicts(command: Command) -> int:
-    """Show the open conflicts, the oldest first, and how many facts are on hold."""
+    """Show the open conflicts, the oldest first, how many facts are on hold, and how many events are of the other mode."""
     async with command.servers.postgres() as connection:
         total, conflicts = await list_conflicts(connection, limit=command.arguments.limit)
         held_back = await count_held_back(connection)
+        other_mode = await count_other_mode(connection)
     if command.arguments.json:
         listed, held = [_conflict_json(each) for each in conflicts], [asdict(each) for each in held_back]
-        command.print_json({"open": total, "conflicts": listed, "held_back": held})
+        others = [asdict(each) | {"last_recorded_at": each.last_recorded_at.isoformat()} for each in other_mode]
+        command.print_json({"open": total, "conflicts": listed, "held_back": held, "other_mode": others})
     else:
         _print_conflicts(command, conflicts, total)
         _print_held_back(command, held_back)
+        _print_other_mode(command, other_mode)
     return 0
 
 
@@ -84,3 +87,13 @@ def _print_held_back(command: Command, held_back: Sequence[HeldBackCount]) -> No
     for each in held_back:
         table.add_row(each.source, each.reason, str(each.facts), NEXT_STEP[each.reason])
     command.console.print(table)
+
+
+def _print_other_mode(command: Command, counts: Sequence[OtherModeCount]) -> None:
+    for each in counts:
+        command.console.print(
+            f"{each.source}: {each.events} {each.mode} events were recorded and moved no money, because the source is "
+            f"of the other mode; the last at {each.last_recorded_at:%Y-%m-%d %H:%M:%S}. If the source is meant for "
+            f'them: mode = "{each.mode}" in its settings.',
+            style="yellow",
+        )

@@ -82,6 +82,8 @@ def _print_postgres(console: Console, status: PostgresStatus) -> None:
         table.add_row(name, str(count), style="bold red" if count else "")
     for reason, facts in status.held_back.items():
         table.add_row(f"on hold, {reason}", f"{facts} facts", style="yellow" if facts else "")
+    for source, events in status.other_mode.items():
+        table.add_row(f"of the other mode, {source}", f"{events} events moved no money", style="yellow")
     console.print(table)
 
 

@@ -61,6 +61,9 @@ def _event_json(event: EventDetails, explanation: Explanation) -> dict[str, Any]
         "resource": payment.id if payment else None,
         "occurred_at": _iso(getattr(described_by, "occurred_at", None)),
         "received_at": _iso(getattr(described_by, "received_at", None)),
+        "mode": getattr(described_by, "mode", None),
+        "account": getattr(described_by, "account", "") or None,
+        "is_of_other_mode": applied.is_of_other_mode if applied else False,
         "entry_id": applied.entry_id if applied else None,
         "committed_at": _iso(applied.committed_at) if applied else None,
         "marker": _marker_json(event.marker),
@@ -117,8 +120,9 @@ def _payment_json(payment: PaymentDetails) -> dict[str, Any]:
 
 def _state_json(state: PaymentState) -> dict[str, Any]:
     document = _plain(state)
-    for name in ("amount", "captured", "refunded", "disputed"):
-        document |= {name: major_units(document[name], state.currency), f"{name}_minor": document[name]}
+    currencies = dict.fromkeys(("amount", "captured", "captured_outside", "refunded"), state.currency)
+    for name, currency in (currencies | {"disputed": state.disputed_currency or state.currency}).items():
+        document |= {name: major_units(document[name], currency), f"{name}_minor": document[name]}
     return document
 
 

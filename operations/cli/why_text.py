@@ -30,12 +30,14 @@ def print_explanation(console: Console, explanation: Explanation) -> None:
 def _print_states(console: Console, explanation: Explanation) -> None:
     """Print the state of each event. Applied events are only counted if there are several."""
     events, diagnoses = list(explanation.result.events.values()), explanation.diagnoses
-    applied = [event for event in events if diagnoses[event.subject].state == "applied"]
+    applied = [event for event in events if diagnoses[event.subject].sentence == "applied"]
     if len(applied) > 1:
         console.print(f"{len(applied)} events were applied.")
         events = [event for event in events if event not in applied]
     for event in events:
         console.print(f"{event.subject}: {_type_and_payment(event)}{diagnoses[event.subject].sentence}.")
+        if event.applied and (step := diagnoses[event.subject].next):
+            console.print(f"  next step: {step}")
 
 
 def _type_and_payment(event: EventDetails) -> str:
@@ -52,6 +54,7 @@ def _payments_table(payments: Sequence[PaymentDetails]) -> Table:
     for payment in payments:
         disputes = "\n".join(
             f"{each.dispute_id} {format_amount(each.amount, each.currency)}: {', '.join(_dispute_states(each))}"
+            f"{_dispute_money(each)}"
             for each in payment.disputes
         )
         table.add_row(str(payment.subject), *_state_cells(payment.state), disputes)
@@ -61,10 +64,20 @@ def _payments_table(payments: Sequence[PaymentDetails]) -> Table:
 def _state_cells(state: PaymentState | None) -> list[str]:
     if state is None:
         return ["none yet", "", "", "", ""]
-    amounts = (state.amount, state.captured, state.refunded, state.disputed)
+    amounts = (state.amount, state.captured, state.refunded)
     status = f"{state.status}, contradicted" if state.contradicted else state.status
-    return [status, *(format_amount(amount, state.currency) for amount in amounts)]
+    disputed = format_amount(state.disputed, state.disputed_currency or state.currency)
+    return [status, *(format_amount(amount, state.currency) for amount in amounts), disputed]
 
 
 def _dispute_states(dispute: DisputeRecord) -> list[str]:
     return [name for name in ("opened", "won", "lost", "withdrawn", "reinstated") if getattr(dispute, name)]
+
+
+def _dispute_money(dispute: DisputeRecord) -> str:
+    """Return what was withdrawn and what came back, where any money moved."""
+    if dispute.money_currency is None:
+        return ""
+    withdrawn = format_amount(dispute.withdrawn_amount, dispute.money_currency)
+    back = format_amount(dispute.reinstated_amount, dispute.money_currency)
+    return f"; {withdrawn} withdrawn, {back} came back"

@@ -100,6 +100,14 @@ def _applied(event: EventDetails) -> Diagnosis:
             "unacknowledged",
             "applied; its entry is still in the stream, and will be read again and skipped",
         )
+    if event.applied and event.applied.is_of_other_mode:
+        mode, source = event.applied.mode, event.applied.source
+        return Diagnosis(
+            "applied",
+            f"recorded only: it is a {mode} event, and source {source} is not of that mode: it moved no money, and no "
+            "handler was called",
+            f'if the source is meant for them: mode = "{mode}" below [{source}] in sources.toml, for later events',
+        )
     return Diagnosis("applied", "applied")
 
 

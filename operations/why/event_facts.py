@@ -15,6 +15,7 @@ from providers.facts import UnreadableError
 
 NOT_READ = "events of this provider are recorded, and move no money"
 NOT_KEPT = "its bytes are not kept any more"
+OTHER_MODE = "it is of the other mode than its source, and moved no money"
 
 
 def read_event_facts(event: Event, rules: Mapping[str, PostingRules]) -> tuple[Sequence[Fact], str | None]:

@@ -50,6 +50,10 @@ class AppliedEvent:
     occurred_at: datetime | None
     received_at: datetime
     committed_at: datetime
+    mode: str | None
+    account: str
+    is_of_other_mode: bool
+    """It is a test event of a live source, or a live one of a test source: it moved no money."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,7 @@ class BookedTransfer:
     amount: int
     currency: str
     event_id: str
+    dispute_id: str | None
     booked_at: datetime
 
 
@@ -145,6 +150,12 @@ class DisputeRecord:
     lost: bool
     withdrawn: bool
     reinstated: bool
+    status: str
+    disputed: int
+    disputed_currency: str
+    withdrawn_amount: int
+    reinstated_amount: int
+    money_currency: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +166,11 @@ class PaymentState:
     currency: str
     amount: int
     captured: int
+    captured_outside: int
     refunded: int
     disputed: int
+    disputed_currency: str | None
+    account: str
     contradicted: bool
     first_occurred_at: datetime | None
     last_occurred_at: datetime | None

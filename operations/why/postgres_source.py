@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from contract.accounts import PostingRules
 from contract.event import Event
-from operations.why.event_facts import NOT_KEPT, read_event_facts
+from operations.why.event_facts import NOT_KEPT, OTHER_MODE, read_event_facts
 from operations.why.model import (
     AppliedEvent,
     BookedTransfer,
@@ -98,7 +98,7 @@ class PostgresSource:
         async for row in self._connection.cursor(*query, prefetch=PREFETCH_ROWS):
             event = self._result.event(Subject(row["namespace"], row["event_id"]))
             event.applied = _made(AppliedEvent, row)
-            event.facts, event.facts_problem = self._facts(row)
+            event.facts, event.facts_problem = ((), OTHER_MODE) if row["is_of_other_mode"] else self._facts(row)
 
     def _facts(self, row: "asyncpg.Record[Any]") -> tuple[Sequence[Any], str | None]:
         if row["body"] is None:

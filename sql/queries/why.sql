@@ -98,6 +98,10 @@ SELECT min(committed_at) AS committed_at FROM events WHERE ctid >= :first_page A
 -- Returns events with their signed bytes, which are null if their partition was dropped.
 SELECT
     source, namespace, provider, event_id, entry_id, type, resource, signed, occurred_at, received_at, committed_at,
+    mode, account, EXISTS (
+        SELECT FROM events_of_other_mode AS other
+        WHERE other.namespace = events.namespace AND other.event_id = events.event_id
+    ) AS is_of_other_mode,
     body, headers
 FROM unnest(:namespace::text[], :event_id::text[]) AS batch (namespace, event_id)
 JOIN events USING (namespace, event_id)
@@ -115,14 +119,15 @@ ORDER BY id;
 -- name: read_payments :many
 -- Returns payments.
 SELECT
-    namespace, payment_id, provider, status, currency, amount, captured, refunded, disputed, contradicted,
-    first_occurred_at, last_occurred_at
+    namespace, payment_id, provider, account, status, currency, amount, captured, captured_outside, refunded, disputed,
+    disputed_currency, contradicted, first_occurred_at, last_occurred_at
 FROM payments
 JOIN unnest(:namespace::text[], :payment_id::text[]) AS batch (namespace, payment_id) USING (namespace, payment_id);
 
 -- name: read_transfers :many
 -- Returns the transfers of payments.
-SELECT namespace, payment_id, movement, debit_account, credit_account, amount, currency, event_id, booked_at
+SELECT
+    namespace, payment_id, movement, debit_account, credit_account, amount, currency, event_id, dispute_id, booked_at
 FROM transfers
 JOIN unnest(:namespace::text[], :payment_id::text[]) AS batch (namespace, payment_id) USING (namespace, payment_id)
 ORDER BY booked_at, movement
@@ -149,7 +154,9 @@ LIMIT :limit;
 
 -- name: read_disputes :many
 -- Returns the disputes of payments.
-SELECT namespace, dispute_id, payment_id, currency, amount, opened, won, lost, withdrawn, reinstated
+SELECT
+    namespace, dispute_id, payment_id, currency, amount, opened, won, lost, withdrawn, reinstated, status, disputed,
+    disputed_currency, withdrawn_amount, reinstated_amount, money_currency
 FROM disputes
 JOIN unnest(:namespace::text[], :payment_id::text[]) AS batch (namespace, payment_id) USING (namespace, payment_id)
 ORDER BY dispute_id

@@ -26,10 +26,12 @@ async def test_an_event_that_was_applied(workers: Workers) -> None:
     assert payment["state"] | {"first_occurred_at": 0, "last_occurred_at": 0} == {
         "status": "succeeded", "currency": "EUR", "amount": "19.99", "amount_minor": 1999, "captured": "19.99",
         "captured_minor": 1999, "refunded": "0.00", "refunded_minor": 0, "disputed": "0.00", "disputed_minor": 0,
-        "contradicted": False, "first_occurred_at": 0, "last_occurred_at": 0,
+        "contradicted": False, "first_occurred_at": 0, "last_occurred_at": 0, "account": "", "disputed_currency": None,
+        "captured_outside": "0.00", "captured_outside_minor": 0,
     }  # fmt: skip
     (transfer,) = payment["transfers"]
     assert transfer | {"booked_at": 0} == {
+        "dispute_id": None,
         "movement": "capture:pi_1", "debit_account": "provider:stripe", "credit_account": "merchant", "amount": "19.99",
         "amount_minor": 1999, "currency": "EUR", "event_id": "evt_1", "booked_at": 0,
     }  # fmt: skip
