@@ -20,7 +20,7 @@ NEXT_STEP = {
 
 
 async def show_conflicts(command: Command) -> int:
-    """Show the open conflicts, the oldest first, how many facts are on hold, and how many events are of the other mode."""
+    """Show the open conflicts, the oldest first, the facts on hold, and the events of the other mode."""
     async with command.servers.postgres() as connection:
         total, conflicts = await list_conflicts(connection, limit=command.arguments.limit)
         held_back = await count_held_back(connection)
