@@ -1,8 +1,12 @@
 """Public keys that a sender publishes: fetched over https from its own host, within limits, and cached.
 
-The address comes from the request, which anyone can write. It is checked against the pinned domain before anything is
-fetched. Whether the fetched key is the sender's is for the provider to check. A failed fetch says nothing about the
-request, so the answer is 503 and the sender retries.
+The address comes from the request, which anyone can write. It is checked against the sender's own pattern before
+anything is fetched. Whether the fetched key is the sender's is for the provider to check. A failed fetch says nothing
+about the request, so the answer is 503 and the sender retries.
+
+What strangers invent must not keep out what is genuine. Keys that were fetched once are kept apart from failures, which
+cannot evict or replace them, and their addresses are always fetched again at once. All other addresses share a few
+places and a rate: one that waits for a place gets that of the longest fetch, once this had its time.
 """
 
 import asyncio
@@ -12,11 +16,13 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Generic, TypeVar
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar
 
 from providers.base import SignatureError, UnavailableError
+from providers.fetch_places import Places
 
 FETCH_TIMEOUT_S = 3.0
 """How long a whole fetch may take. The sender waits for its answer meanwhile; the strictest one waits 5 s."""
@@ -24,11 +30,11 @@ FETCH_TIMEOUT_S = 3.0
 FETCH_BYTES_MAX = 65_536
 """The largest document. A certificate chain has about 10,000 bytes."""
 
-FETCHES_MAX = 4
-"""Concurrent fetches of one source. It bounds the work that requests with invented addresses can cause."""
-
 DOCUMENTS_MAX = 64
 """Cached documents of one source; the least recently used one is dropped first."""
+
+FAILURES_MAX = 256
+"""Failed addresses of one source that are remembered; the oldest is dropped first."""
 
 KEPT_S = 86_400.0
 """How long a document is cached."""
@@ -55,14 +61,21 @@ def pinned_url(text: bytes, domain: str) -> str:
 
 def https_fetch(tls: ssl.SSLContext | None = None, timeout_s: float = FETCH_TIMEOUT_S) -> Fetch:
     """Return a fetch that follows no redirect and is limited in time and size. `tls` replaces the system's roots."""
+    context = tls or _system_tls()
 
     async def fetch(url: str) -> bytes:
         try:
-            return await _get(url, tls or ssl.create_default_context(), timeout_s)
+            return await _get(url, context, timeout_s)
         except (ClientError, OSError, TimeoutError) as error:
             raise UnavailableError(f"{url} could not be fetched ({type(error).__name__})") from error
 
     return fetch
+
+
+@cache
+def _system_tls() -> ssl.SSLContext:
+    """Return the one context of this process. Reading the system's roots takes 30 ms, so it is done at the start."""
+    return ssl.create_default_context()
 
 
 async def _get(url: str, tls: ssl.SSLContext, timeout_s: float) -> bytes:
@@ -87,16 +100,27 @@ async def _get(url: str, tls: ssl.SSLContext, timeout_s: float) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class _Cached(Generic[KeysT]):
-    """The result of the last fetch of an address: its keys, or the failure."""
+class _Keys(Generic[KeysT]):
+    """The keys of an address, and when they were fetched."""
 
+    keys: KeysT
     at: datetime
-    keys: KeysT | None
-    failure: str = ""
 
-    def is_fresh(self, now: datetime, age_s_max: float) -> bool:
-        """Return whether it may be used without a fetch. After the clock was set back it may not."""
-        return 0 <= (now - self.at).total_seconds() <= (FAILURE_KEPT_S if self.keys is None else age_s_max)
+    def are_younger(self, now: datetime, age_s_max: float) -> bool:
+        """Return whether they were fetched at most so long ago. After the clock was set back they were not."""
+        return 0 <= (now - self.at).total_seconds() <= age_s_max
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """Why an address gave no keys, and when."""
+
+    why: str
+    at: datetime
+
+    def holds(self, now: datetime) -> bool:
+        """Return whether the address is not fetched again yet."""
+        return 0 <= (now - self.at).total_seconds() <= FAILURE_KEPT_S
 
 
 class Keyring(Generic[KeysT]):
@@ -108,41 +132,64 @@ class Keyring(Generic[KeysT]):
     def __init__(self, read: Callable[[bytes], KeysT], fetch: Fetch | None = None) -> None:
         self.fetch = fetch or https_fetch()
         self._read = read
-        self._cache: OrderedDict[str, _Cached[KeysT]] = OrderedDict()
-        self._fetches: dict[str, asyncio.Task[_Cached[KeysT]]] = {}
+        self._good: OrderedDict[str, _Keys[KeysT]] = OrderedDict()
+        self._failed: OrderedDict[str, _Failure] = OrderedDict()
+        self._fetches: dict[str, asyncio.Task[_Keys[KeysT] | _Failure]] = {}
+        self._places = Places()
 
-    async def get(self, url: str, now: datetime, age_s_max: float = KEPT_S) -> KeysT:
-        """Return the keys at a pinned address, fetched at most `age_s_max` ago. Raise UnavailableError."""
-        cached = self._cache.get(url)
-        if cached is None or not cached.is_fresh(now, age_s_max):
-            cached = await self._shared_fetch(url, now)
-        if url in self._cache:
-            self._cache.move_to_end(url)
-        if cached.keys is None:
-            raise UnavailableError(f"{cached.failure}; what is signed with its keys cannot be verified now")
-        return cached.keys
+    async def get(self, url: str, now: datetime, age_s_max: float = KEPT_S, grace_s: float = 0.0) -> KeysT:
+        """Return the keys at a pinned address, fetched at most `age_s_max` ago. Raise UnavailableError.
 
-    async def _shared_fetch(self, url: str, now: datetime) -> _Cached[KeysT]:
+        Where fetching them again fails, keys that are up to `grace_s` older are returned.
+        """
+        good = self._good.get(url)
+        if good is None or not good.are_younger(now, age_s_max):
+            failed = self._failed.get(url)
+            fetched = failed if failed and failed.holds(now) else await self._shared_fetch(url, now)
+            if isinstance(fetched, _Keys):
+                good = fetched
+            elif good is None or not good.are_younger(now, age_s_max + grace_s):
+                raise UnavailableError(f"{fetched.why}; what is signed with its keys cannot be verified now")
+        if url in self._good:
+            self._good.move_to_end(url)
+        return good.keys
+
+    async def _shared_fetch(self, url: str, now: datetime) -> _Keys[KeysT] | _Failure:
         """Join the running fetch of this address, or start one. Cancelling a caller does not cancel the fetch."""
         task = self._fetches.get(url)
         if task is None:
-            if len(self._fetches) >= FETCHES_MAX:
-                raise UnavailableError(f"{FETCHES_MAX} keys are being fetched already")
+            if url not in self._good:
+                self._places.check()
             task = self._fetches[url] = asyncio.create_task(self._fetch(url, now), name="keyring")
             task.add_done_callback(lambda _: self._fetches.pop(url, None))
         return await asyncio.shield(task)
 
-    async def _fetch(self, url: str, now: datetime) -> _Cached[KeysT]:
+    async def _fetch(self, url: str, now: datetime) -> _Keys[KeysT] | _Failure:
+        gave_way = False
         try:
             async with asyncio.timeout(FETCH_TIMEOUT_S):
-                cached = _Cached(now, self._read(await self.fetch(url)))
+                if url in self._good:
+                    return self._found(url, _Keys(self._read(await self.fetch(url)), now))
+                async with self._places.one() as place:
+                    try:
+                        return self._found(url, _Keys(self._read(await self.fetch(url)), now))
+                    finally:
+                        gave_way = place.gave_way
         except UnavailableError as error:
-            cached = _Cached(now, None, str(error))
+            failure = _Failure(str(error), now)
         except TimeoutError:
-            cached = _Cached(now, None, f"{url} did not answer within {FETCH_TIMEOUT_S:g} s")
+            failure = _Failure(f"{url} did not answer within {FETCH_TIMEOUT_S:g} s", now)
         except ValueError:
-            cached = _Cached(now, None, f"{url} does not contain keys")
-        self._cache[url] = cached
-        while len(self._cache) > DOCUMENTS_MAX:
-            self._cache.popitem(last=False)
-        return cached
+            failure = _Failure(f"{url} does not contain keys", now)
+        if not gave_way:
+            self._failed[url] = failure
+            while len(self._failed) > FAILURES_MAX:
+                self._failed.popitem(last=False)
+        return failure
+
+    def _found(self, url: str, keys: _Keys[KeysT]) -> _Keys[KeysT]:
+        self._good[url] = keys
+        self._failed.pop(url, None)
+        while len(self._good) > DOCUMENTS_MAX:
+            self._good.popitem(last=False)
+        return keys

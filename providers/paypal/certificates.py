@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.x509.verification import Store
 
@@ -23,12 +24,28 @@ def trusted_roots(own: str | None) -> Store:
     return anchors(None if own is None else read_certificates(own.encode()), "paypal/paypal.pem")
 
 
-def issued_key(certificate: x509.Certificate) -> RSAPublicKey:
-    """Return the key of a certificate that is issued for signing PayPal's messages. Raise SignatureError."""
-    key = certificate.public_key()
-    if not _ISSUED_TO.fullmatch(common_name(certificate)) or not isinstance(key, RSAPublicKey):
-        raise SignatureError("mismatch", "the certificate is not issued to what signs PayPal's messages")
-    return key
+class Chain:
+    """The certificates at one address: the signer's, and those up to a root. The key is read once, not per request."""
+
+    def __init__(self, certificates: Sequence[x509.Certificate]) -> None:
+        self.certificates = certificates
+        key = certificates[0].public_key()
+        is_issued = _ISSUED_TO.fullmatch(common_name(certificates[0])) is not None
+        self._key = key if is_issued and isinstance(key, RSAPublicKey) else None
+
+    def key(self) -> RSAPublicKey:
+        """Return the signer's key. Raise SignatureError where it is not issued for signing PayPal's messages."""
+        if self._key is None:
+            raise SignatureError("mismatch", "the certificate is not issued to what signs PayPal's messages")
+        return self._key
+
+
+def read_chain(pem: bytes) -> Chain:
+    """Return the certificates of a PEM text. Raise ValueError."""
+    try:
+        return Chain(read_certificates(pem))
+    except UnsupportedAlgorithm:
+        raise ValueError("a certificate has a key of an unknown kind") from None
 
 
 def check_trusted(chain: Sequence[x509.Certificate], at: datetime, roots: Store) -> None:

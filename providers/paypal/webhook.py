@@ -3,8 +3,8 @@
 Source: developer.paypal.com/api/rest/webhooks, and Event.validateReceivedEvent of PayPal-Java-SDK. The signature is
 RSA with SHA-256, by the certificate at `PAYPAL-CERT-URL`. The webhook's id is not in the request; it is a setting.
 
-* Anyone can write any address into that header. So it must be https at paypal.com, the certificate must be issued to
-  messageverificationcerts[.<environment>].paypal.com, and it must lead to a trusted root.
+* Anyone can write any address into that header. So it must be one of PayPal's API, as in its documentation, the
+  certificate must be issued to messageverificationcerts[.<environment>].paypal.com, and it must lead to a trusted root.
 * Only the CRC-32 of the body is signed, and anyone can write another body with the same one. So events are marked
   `signed = weak`: who has one genuine delivery, or a log of it, can change what it says. Fetch the resource from
   PayPal's API before money moves.
@@ -28,7 +28,7 @@ from providers.certificates import read_certificates
 from providers.keyring import Fetch, Keyring, pinned_url
 from providers.off_loop import OffLoop
 from providers.payload import first_id, first_timestamp, get_path, header_text, read_json, time_from_iso
-from providers.paypal.certificates import check_trusted, issued_key, trusted_roots
+from providers.paypal.certificates import check_trusted, read_chain, trusted_roots
 from providers.paypal.models import AnyEvent, AnyResource
 from providers.public_keys import (
     OneOrMore,
@@ -48,6 +48,12 @@ ALGORITHM = "PAYPAL-AUTH-ALGO"
 DOMAIN = "paypal.com"
 ALGORITHM_KNOWN = b"SHA256withRSA"
 SIMULATOR = "WEBHOOK_ID"
+
+CERTIFICATE_GRACE_S = 7 * 86_400.0
+"""How long a certificate is used on where it cannot be fetched again. Its own validity is checked for each request."""
+
+_CERTIFICATE_URL = re.compile(r"https://api(-m)?(\.sandbox)?\.paypal\.com/v1/notifications/[A-Za-z0-9_/-]{1,200}")
+"""As in https://api.paypal.com/v1/notifications/certs/CERT-360caa42-fca2a594-1d93a270."""
 
 _WEBHOOK_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
@@ -88,7 +94,7 @@ class PayPal(Provider):
 
     def __init__(self, settings: PayPalSettings, fetch: Fetch | None = None) -> None:
         super().__init__(settings)
-        self.keyring = Keyring(read_certificates, fetch)
+        self.keyring = Keyring(read_chain, fetch)
         self._webhook_ids = [each.encode() for each in with_secrets(settings.webhook_id, settings.secrets)]
         self._roots = trusted_roots(settings.trusted_certificates)
         self._tolerance_s = settings.tolerance_s
@@ -109,10 +115,10 @@ class PayPal(Provider):
             raise SignatureError("malformed", "a | in a header blurs the borders between the signed parts")
         checksum = crc32(request.body)
         messages = [b"%b|%b|%b|%d" % (transmission_id, time, each, checksum) for each in self._webhook_ids]
-        url = pinned_url(_one(request, CERTIFICATE), DOMAIN)
-        chain = await self.keyring.get(url, request.received_at)
-        number = await rsa_sha256_key([issued_key(chain[0])], messages, signatures, self._off_loop)
-        check_trusted(chain, request.received_at, self._roots)
+        url = _certificate_url(_one(request, CERTIFICATE))
+        chain = await self.keyring.get(url, request.received_at, grace_s=CERTIFICATE_GRACE_S)
+        number = await rsa_sha256_key([chain.key()], messages, signatures, self._off_loop)
+        check_trusted(chain.certificates, request.received_at, self._roots)
         self._check_clock(request, time)
         return Proof(secret_number=number, signed="weak")
 
@@ -138,6 +144,14 @@ class PayPal(Provider):
                 occurred_at=first_timestamp(event.create_time, header_text(request, TIME)),
             )
         ]
+
+
+def _certificate_url(text: bytes) -> str:
+    """Return the address of a certificate. Raise SignatureError for one that PayPal does not document."""
+    url = pinned_url(text, DOMAIN)
+    if not _CERTIFICATE_URL.fullmatch(url):
+        raise SignatureError("malformed", "the address of the key is not one of PayPal's API")
+    return url
 
 
 def _one(request: Request, name: str) -> bytes:

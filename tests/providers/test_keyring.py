@@ -19,7 +19,6 @@ from providers.keyring import (
     DOCUMENTS_MAX,
     FAILURE_KEPT_S,
     FETCH_BYTES_MAX,
-    FETCHES_MAX,
     KEPT_S,
     Keyring,
     https_fetch,
@@ -198,15 +197,27 @@ async def test_callers_of_one_address_share_one_fetch(source: Source) -> None:
     assert source.asked == [URL]
 
 
-async def test_invented_addresses_cause_a_limited_number_of_fetches(source: Source) -> None:
-    keys = keyring(source)
-    source.going.clear()
-    waiting = [asyncio.create_task(keys.get(f"{URL}/{number}", NOW)) for number in range(FETCHES_MAX)]
-    await until(lambda: len(source.asked) == FETCHES_MAX, what="all are asked")
-    with pytest.raises(UnavailableError, match="being fetched already"):
-        await keys.get(f"{URL}/more", NOW)
-    source.going.set()
-    assert await asyncio.gather(*waiting) == [1] * FETCHES_MAX
+async def test_keys_that_cannot_be_fetched_again_may_be_used_for_a_grace() -> None:
+    slow = Source()
+    keys = keyring(slow)
+    assert await keys.get(URL, NOW) == 1
+    slow.document = None
+    assert await keys.get(URL, NOW + after(KEPT_S + 1), grace_s=60) == 1
+    assert len(slow.asked) == 2
+    assert await keys.get(URL, NOW + after(KEPT_S + 2), grace_s=60) == 1
+    assert len(slow.asked) == 2
+    for grace_s in (0, 60):
+        with pytest.raises(UnavailableError):
+            await keys.get(URL, NOW + after(KEPT_S + 62), grace_s=grace_s)
+
+
+def test_there_is_one_tls_context_for_all_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    https_fetch()
+    made: list[object] = []
+    monkeypatch.setattr(ssl, "create_default_context", lambda: made.append(1))
+    Keyring(int)
+    https_fetch()
+    assert made == []
 
 
 async def test_the_number_of_cached_documents_is_limited(source: Source) -> None:
