@@ -11,7 +11,6 @@ redis.call('XRANGE', KEYS[1], '-', '-')
 redis.call('GET', KEYS[3])
 redis.call('HGET', KEYS[4], 'restores')
 redis.call('SET', KEYS[3], '', 'XX')
-redis.call('DEL', KEYS[3])
 -- No entry may have the id 0-0, so that an allowed XADD fails by that, after the rights and before anything is added.
 local added = redis.pcall('XADD', KEYS[1], 'NOMKSTREAM', '0-0', 'v', '')
 if string.find(added.err, '^ERR The ID') then

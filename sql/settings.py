@@ -14,8 +14,7 @@ class Settings(ProgramSettings):
     """Your own PostgreSQL: postgresql://; unset: the stack starts one."""
 
     migrate_database_url: PostgresUrl | None = None
-    """The same database as the owner of its tables, for `migrate`; unset: DATABASE_URL. The role in DATABASE_URL, which
-    the workers use, is made where it is missing, and gets the rights in sql/grants.sql and no others."""
+    """The same database, as the owner of its tables, for `migrate`; it grants the role in DATABASE_URL its rights."""
 
     database_connect_timeout_s: Annotated[float, Field(gt=0)] = 10
     """How long one attempt to connect may take."""

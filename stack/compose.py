@@ -14,6 +14,7 @@ from stack import dotenv_file, ready, state
 from stack.base import Running, Stack, StackError
 from stack.containers import INSPECT, Container, output, read_container
 from stack.ports import HOST
+from stack.postgres import DATABASE, SUPERUSER, WORKERS_ROLE
 from stack.settings import Settings
 from stack.state import State
 
@@ -135,13 +136,16 @@ class Compose(Stack):
     @override
     def environment(self) -> Mapping[str, str]:
         redis_password = quote(self._settings.redis_password.get_secret_value(), safe="")
-        postgres_password = quote(self._settings.postgres_password.get_secret_value(), safe="")
+        address = f"{HOST}:{self._ports.postgres}/{DATABASE}"
+        owner_password = quote(self._settings.postgres_password.get_secret_value(), safe="")
+        workers_password = quote(self._settings.workers_postgres_password.get_secret_value(), safe="")
         return {
             **self._environ,
             "DATA_DIR": str(self._data_dir),
             "GATEWAY_URL": self.gateway_url,
             "REDIS_URL": f"redis://:{redis_password}@{HOST}:{self._ports.redis}/0",
-            "DATABASE_URL": f"postgresql://payments:{postgres_password}@{HOST}:{self._ports.postgres}/payments",
+            "DATABASE_URL": f"postgresql://{WORKERS_ROLE}:{workers_password}@{address}",
+            "MIGRATE_DATABASE_URL": f"postgresql://{SUPERUSER}:{owner_password}@{address}",
         }
 
     @property
@@ -155,9 +159,7 @@ class Compose(Stack):
         self._write_names()
         try:
             self._run("up", "--detach", "--build", f"--scale=consumers={consumers}", timeout_s=BUILD_TIMEOUT_S)
-            environment = self.environment
-            names = ("GATEWAY_URL", "REDIS_URL", "DATABASE_URL")
-            state.write_environment(self._data_dir, *(environment[name] for name in names))
+            state.write_environment(self._data_dir, self.environment)
             waiter = ready.Waiter(time.monotonic() + self._settings.up_timeout_s)
             waiter.until("gateway", partial(ready.gateway_answers, self.gateway_url), None, int)
             self._wait_for_consumers(consumers)

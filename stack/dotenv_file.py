@@ -30,7 +30,10 @@ SECRETS: Mapping[str, Callable[[], str]] = {
     "STANDARD_WEBHOOKS_SECRET": _standard_webhooks,
     "WEBHOOK_SECRET": _hex,
     "REDIS_PASSWORD": _hex,
+    "GATEWAY_REDIS_PASSWORD": _hex,
+    "WORKERS_REDIS_PASSWORD": _hex,
     "POSTGRES_PASSWORD": _hex,
+    "WORKERS_POSTGRES_PASSWORD": _hex,
 }
 """The secrets that `.env` must hold, and how to make each. None needs quoting in a shell or a URL."""
 

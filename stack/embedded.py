@@ -186,8 +186,10 @@ class Embedded(Stack):
             if server in names:
                 self._control.start(server)
         self._wait(waiter, "valkey", partial(ready.redis_answers, chosen.redis_url))
-        self._wait(waiter, "postgres", partial(ready.postgres_answers, chosen.database_url))
-        state.write_environment(self._data_dir, chosen.gateway_url, chosen.redis_url, chosen.database_url)
+        self._wait(
+            waiter, "postgres", partial(ready.postgres_answers, chosen.owner_database_url or chosen.database_url)
+        )
+        state.write_environment(self._data_dir, chosen.environment)
         self._migrate(chosen)
         self._control.start("consumers")
         self._control.start("gateway")

@@ -14,6 +14,7 @@ from stack.base import StackError
 from stack.ports import HOST
 
 SUPERUSER = "payments"
+WORKERS_ROLE = "payments_worker"
 DATABASE = "payments"
 
 LOCKS_PER_TRANSACTION = "256"
@@ -86,9 +87,13 @@ class Postgres:
         drop = self._drop()
         return drop.command(argv, death_signal) if drop else argv
 
-    def url(self, database: str = DATABASE) -> str:
-        """Return the address for clients, by loopback and so without TLS. Contains the password: never log it."""
-        address = f"{SUPERUSER}:{quote(self.password, safe='')}@{HOST}:{self.port}"
+    def url(self, database: str = DATABASE, *, role: str = SUPERUSER, password: str | None = None) -> str:
+        """Return the address for a role's clients, by loopback and so without TLS.
+
+        Contains the password: never log it.
+        """
+        secret = quote(self.password if password is None else password, safe="")
+        address = f"{role}:{secret}@{HOST}:{self.port}"
         return f"postgresql://{address}/{quote(database, safe='')}?sslmode=disable"
 
     @property

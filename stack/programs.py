@@ -10,8 +10,9 @@ from typing import Literal
 
 from pydantic import SecretStr
 
+from runtime.redis_rights import GATEWAY, WORKERS, rules
 from stack.ports import HOST
-from stack.postgres import Postgres
+from stack.postgres import WORKERS_ROLE, Postgres
 from stack.settings import Settings
 from stack.state import Ports
 from stack.valkey import Valkey
@@ -25,6 +26,9 @@ ORDER: tuple[Name, ...] = ("valkey", "postgres", "consumers", "gateway")
 
 SERVER_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
 """The variables that the servers inherit; the providers' secrets are not among them."""
+
+OF_THE_OWNER = frozenset({"MIGRATE_DATABASE_URL", "POSTGRES_PASSWORD", "REDIS_PASSWORD"})
+"""The variables that gateway and workers do not get."""
 
 SERVER_STOP_TIMEOUT_S = 120
 """How long a server may take to write its data before it is killed."""
@@ -55,13 +59,18 @@ class Plan:
 
     @property
     def redis_url(self) -> str:
-        """The address of Redis. Contains the password."""
+        """The address of Redis, for operators. Contains the password."""
         return self.valkey.url() if self.valkey else _given(self.settings.redis_url)
 
     @property
     def database_url(self) -> str:
-        """The address of Postgres. Contains the password."""
-        return self.postgres.url() if self.postgres else _given(self.settings.database_url)
+        """The address of Postgres, for workers and operators. Contains the password."""
+        return _workers_url(self.settings, self.postgres) if self.postgres else _given(self.settings.database_url)
+
+    @property
+    def owner_database_url(self) -> str:
+        """The address of Postgres, for the owner of the tables. Contains the password; empty where it is not ours."""
+        return self.postgres.url() if self.postgres else ""
 
     @property
     def gateway_url(self) -> str:
@@ -78,6 +87,7 @@ class Plan:
             "DATA_DIR": str(self.settings.data_dir),
             "REDIS_URL": self.redis_url,
             "DATABASE_URL": self.database_url,
+            **({"MIGRATE_DATABASE_URL": self.owner_database_url} if self.postgres else {}),
             "GATEWAY_URL": self.gateway_url,
             "GATEWAY_HOST": self.settings.gateway_host,
             "GATEWAY_PORT": str(self.ports.gateway),
@@ -96,7 +106,13 @@ class Plan:
         return [*found, self._part("consumers", self.settings.consumers), self._part("gateway", 1)]
 
     def _part(self, name: Name, processes: int) -> Program:
-        environment = self.environment
+        environment = {key: value for key, value in self.environment.items() if key not in OF_THE_OWNER}
+        if self.valkey:
+            password = (
+                self.settings.gateway_redis_password if name == "gateway" else self.settings.workers_redis_password
+            )
+            user = "gateway" if name == "gateway" else "workers"
+            environment["REDIS_URL"] = self.valkey.url(user=user, password=password.get_secret_value())
         if name == "consumers":
             environment["PROMETHEUS_MULTIPROC_DIR"] = str(metrics_dir(self.settings.data_dir))
         return Program(
@@ -112,11 +128,15 @@ class Plan:
 def plan(settings: Settings, ports: Ports, environ: Mapping[str, str]) -> Plan:
     """Return the plan of one stack. A server that a setting names is used, and none is started in its place."""
     data_dir = settings.data_dir
-    valkey = Valkey(data_dir / "valkey", ports.redis, settings.redis_password.get_secret_value())
+    users = {
+        "gateway": rules(GATEWAY, settings.key_prefix, settings.gateway_redis_password.get_secret_value()),
+        "workers": rules(WORKERS, settings.key_prefix, settings.workers_redis_password.get_secret_value()),
+    }
+    valkey = Valkey(data_dir / "valkey", ports.redis, settings.redis_password.get_secret_value(), users=users)
     postgres = Postgres(data_dir / "postgres", ports.postgres, settings.postgres_password.get_secret_value())
     # The setting may be the URL of our own server, if somebody exported stack.env.
     valkey_ours = _given(settings.redis_url) in ("", valkey.url())
-    postgres_ours = _given(settings.database_url) in ("", postgres.url())
+    postgres_ours = _given(settings.database_url) in ("", _workers_url(settings, postgres))
     return Plan(settings, ports, environ, valkey if valkey_ours else None, postgres if postgres_ours else None)
 
 
@@ -134,6 +154,10 @@ def log_file(data_dir: Path, name: str) -> Path:
 def metrics_dir(data_dir: Path) -> Path:
     """Return the folder through which the workers share their metrics."""
     return data_dir / "metrics" / "consumers"
+
+
+def _workers_url(settings: Settings, postgres: Postgres) -> str:
+    return postgres.url(role=WORKERS_ROLE, password=settings.workers_postgres_password.get_secret_value())
 
 
 def _given(url: SecretStr | None) -> str:

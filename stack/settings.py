@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
-from runtime.settings import ENV_FILE, PostgresUrl, ProgramSettings, RedisUrl
+from contract.keys import PREFIX_DEFAULT
+from runtime.settings import ENV_FILE, KeyPrefix, PostgresUrl, ProgramSettings, RedisUrl
 from stack import state
 
 CONSUMERS_MAX = 256
@@ -57,6 +58,9 @@ class Settings(ProgramSettings):
     handlers_folder: Path = Path("docs/examples")
     """The folder that has this module, searched after everything installed. In Compose, the workers see this folder."""
 
+    key_prefix: KeyPrefix = PREFIX_DEFAULT
+    """The first part of every name in Redis, so that installations can share a server."""
+
     redis_url: RedisUrl | None = None
     """Your own Redis or Valkey: redis://, rediss:// or unix://; unset: the stack starts one."""
 
@@ -66,8 +70,17 @@ class Settings(ProgramSettings):
     redis_password: SecretStr = SecretStr("")
     """The password of the Redis that the stack starts; `make up` makes one at random."""
 
+    gateway_redis_password: SecretStr = SecretStr("")
+    """The password there of the user `gateway`, who may publish; `make up` makes one at random."""
+
+    workers_redis_password: SecretStr = SecretStr("")
+    """The password there of the user `workers`, who may read and acknowledge; `make up` makes one at random."""
+
     postgres_password: SecretStr = SecretStr("")
-    """The password of the PostgreSQL that the stack starts; `make up` makes one at random."""
+    """The password of the owner in the PostgreSQL that the stack starts; `make up` makes one at random."""
+
+    workers_postgres_password: SecretStr = SecretStr("")
+    """The password there of the role `payments_worker`, which owns nothing; `make up` makes one at random."""
 
     @property
     def digest(self) -> str:

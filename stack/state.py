@@ -79,10 +79,14 @@ def settings_digest(files: Iterable[Path], values: Iterable[str] = ()) -> str:
     return digest.hexdigest()
 
 
-def write_environment(data_dir: Path, gateway_url: str, redis_url: str, database_url: str) -> None:
+ADDRESSES = ("GATEWAY_URL", "REDIS_URL", "DATABASE_URL", "MIGRATE_DATABASE_URL")
+"""The names in stack.env. The last is the owner's address of the database; it is there only if the stack started it."""
+
+
+def write_environment(data_dir: Path, environment: Mapping[str, str]) -> None:
     """Write `stack.env`: all addresses, with passwords, readable by its owner only."""
-    values = {"GATEWAY_URL": gateway_url, "REDIS_URL": redis_url, "DATABASE_URL": database_url}
-    _replace(data_dir / "stack.env", "".join(f"{name}={_dotenv_quoted(value)}\n" for name, value in values.items()))
+    lines = [f"{name}={_dotenv_quoted(environment[name])}\n" for name in ADDRESSES if name in environment]
+    _replace(data_dir / "stack.env", "".join(lines))
 
 
 def _dotenv_quoted(value: str) -> str:

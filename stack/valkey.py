@@ -2,7 +2,7 @@
 
 import importlib.util
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
@@ -33,6 +33,8 @@ class Valkey:
     password: str = field(repr=False)
     binary: Path | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+    users: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
+    """Users other than the default one, who may do everything, and their ACL rules."""
 
     def command(self) -> list[str]:
         """Write the configuration and return the command line, in the foreground. SIGTERM stops it cleanly.
@@ -43,11 +45,17 @@ class Valkey:
         path = self.data_dir / "valkey.conf"
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             file.writelines(f"{name} {_quoted(value)}\n" for name, value in self._directives().items())
+            for user, rules in self.users.items():
+                file.write(" ".join(["user", user, *map(_quoted, rules)]) + "\n")
         return [str(self.binary or embedded_binary()), str(path)]
 
-    def url(self, db: int = 0) -> str:
-        """Return the address for clients. Contains the password: never log it."""
-        return f"redis://:{quote(self.password, safe='')}@{HOST}:{self.port}/{db}"
+    def url(self, db: int = 0, *, user: str = "", password: str | None = None) -> str:
+        """Return the address for a user's clients, by default for the one who may do everything.
+
+        Contains the password: never log it.
+        """
+        secret = quote(self.password if password is None else password, safe="")
+        return f"redis://{user}:{secret}@{HOST}:{self.port}/{db}"
 
     def _directives(self) -> dict[str, str]:
         return {

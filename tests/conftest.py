@@ -20,7 +20,7 @@ from sql.roles import grant_rights
 from tests.support.consuming import Workers
 from tests.support.database import CONNECT_TIMEOUT_S, LOCK_WAIT_S, as_worker, fresh_database, make_template
 from tests.support.processes import Programs
-from tests.support.servers import POSTGRES_IN_HASTE, PostgresServer, Server, ValkeyServer, in_memory
+from tests.support.servers import POSTGRES_IN_HASTE, PostgresServer, Server, ValkeyServer, as_user, in_memory
 from tests.support.stream_states import Stream, settings_for
 
 AnyServer = TypeVar("AnyServer", bound=Server)
@@ -138,7 +138,7 @@ def stream(redis: Redis, keys: Keys) -> Stream:
 @pytest.fixture
 def settings(valkey: ValkeyServer, database_url: str, key_prefix: str) -> Settings:
     """Both servers at hand, with the rights that workers have, and no metrics port."""
-    return settings_for(valkey.url, as_worker(database_url), key_prefix)
+    return settings_for(as_user("workers", valkey.url), as_worker(database_url), key_prefix)
 
 
 @pytest.fixture

@@ -44,16 +44,16 @@ async def test_the_gateway_follows_redis_to_another_server(
 
 
 async def forbid_scripts(redis: Redis, _keys: Keys) -> None:
-    await redis.execute_command("ACL", "SETUSER", "default", "-@scripting")  # type: ignore[no-untyped-call]
+    await redis.execute_command("ACL", "SETUSER", "gateway", "-@scripting")  # type: ignore[no-untyped-call]
 
 
 async def forbid_adding(redis: Redis, _keys: Keys) -> None:
-    await redis.execute_command("ACL", "SETUSER", "default", "-xadd")  # type: ignore[no-untyped-call]
+    await redis.execute_command("ACL", "SETUSER", "gateway", "-xadd")  # type: ignore[no-untyped-call]
 
 
 async def forbid_markers(redis: Redis, keys: Keys) -> None:
-    rule = ("resetkeys", f"~{keys.events}", f"~{keys.epoch}")
-    await redis.execute_command("ACL", "SETUSER", "default", *rule)  # type: ignore[no-untyped-call]
+    rule = ("resetkeys", f"~{keys.events}", f"~{keys.epoch}", f"~{keys.account}")
+    await redis.execute_command("ACL", "SETUSER", "gateway", *rule)  # type: ignore[no-untyped-call]
 
 
 async def make_the_stream_a_text(redis: Redis, keys: Keys) -> None:
@@ -61,7 +61,7 @@ async def make_the_stream_a_text(redis: Redis, keys: Keys) -> None:
 
 
 async def allow_everything(redis: Redis, keys: Keys) -> None:
-    await redis.execute_command("ACL", "SETUSER", "default", "~*", "+@all")  # type: ignore[no-untyped-call]
+    await redis.execute_command("ACL", "SETUSER", "gateway", "~*", "+@all")  # type: ignore[no-untyped-call]
     if await redis.type(keys.events) == b"string":
         await redis.delete(keys.events)
 

@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,12 @@ from stack.state import Ports
 
 PORTS = Ports(redis=1, postgres=2, gateway=3, consumers_metrics=4)
 SECRET = "whsec_provider"
+PASSWORDS = ("redis", "gateway_redis", "workers_redis", "postgres", "workers_postgres")
 
 
 def planned(tmp_path: Path, **given: str) -> Plan:
     values: dict[str, Any] = {name: SecretStr(value) for name, value in given.items()}
-    values |= {"redis_password": SecretStr("r"), "postgres_password": SecretStr("p")}
+    values |= {f"{name}_password": SecretStr(f"of-{name}") for name in PASSWORDS}
     settings = Settings.model_construct(data_dir=tmp_path, **values)
     return plan(settings, PORTS, {"STRIPE_WEBHOOK_SECRET": SECRET, "PATH": "/bin"})
 
@@ -41,6 +43,20 @@ def test_the_servers_do_not_get_the_providers_secrets(tmp_path: Path) -> None:
     for program in planned(tmp_path).programs():
         assert (SECRET in program.environment.values()) == program.waits_for_servers
         assert SECRET not in repr(program)
+
+
+def test_each_program_gets_the_least_rights(tmp_path: Path) -> None:
+    environment = {"POSTGRES_PASSWORD": "of-postgres", "REDIS_PASSWORD": "of-redis"}
+    given = dataclasses.replace(planned(tmp_path), environ=environment)
+    programs = {program.name: program.environment for program in given.programs()}
+    assert "gateway:of-gateway_redis@" in programs["gateway"]["REDIS_URL"]
+    assert "workers:of-workers_redis@" in programs["consumers"]["REDIS_URL"]
+    assert "payments_worker:of-workers_postgres@" in programs["consumers"]["DATABASE_URL"]
+    for name in ("gateway", "consumers"):
+        shown = str(programs[name])
+        assert "of-postgres" not in shown
+        assert ":of-redis" not in shown
+    assert "payments:of-postgres@" in given.environment["MIGRATE_DATABASE_URL"]
 
 
 def test_the_programs_get_all_addresses(tmp_path: Path) -> None:

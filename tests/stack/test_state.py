@@ -23,13 +23,14 @@ def test_stored_choices_are_read_back(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("url", URLS)
 def test_stack_env_is_read_back_unchanged(tmp_path: Path, url: str) -> None:
-    state.write_environment(tmp_path, "http://127.0.0.1:8080", url, url)
+    addresses = {"GATEWAY_URL": "http://127.0.0.1:8080", "REDIS_URL": url, "DATABASE_URL": url}
+    state.write_environment(tmp_path, {**addresses, "PATH": "/bin"})
     read = dotenv_file.read(tmp_path / "stack.env")
-    assert read == {"GATEWAY_URL": "http://127.0.0.1:8080", "REDIS_URL": url, "DATABASE_URL": url}
+    assert read == addresses
 
 
 def test_a_shell_can_read_stack_env(tmp_path: Path) -> None:
-    state.write_environment(tmp_path, "http://127.0.0.1:8080", "redis://:p@127.0.0.1:1/0", URLS[0])
+    state.write_environment(tmp_path, {"DATABASE_URL": URLS[0]})
     shown = subprocess.run(
         ["sh", "-c", '. ./stack.env; printf %s "$DATABASE_URL"'], cwd=tmp_path, capture_output=True, check=True
     )
@@ -37,7 +38,7 @@ def test_a_shell_can_read_stack_env(tmp_path: Path) -> None:
 
 
 def test_only_the_owner_can_read_the_passwords(tmp_path: Path) -> None:
-    state.write_environment(tmp_path, *URLS)
+    state.write_environment(tmp_path, {"DATABASE_URL": URLS[0]})
     assert stat.S_IMODE((tmp_path / "stack.env").stat().st_mode) == 0o600
 
 

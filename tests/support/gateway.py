@@ -20,6 +20,7 @@ from providers import PROVIDERS
 from providers.base import Provider
 from stack.ports import HOST
 from tests.support.events import HMAC_SECRET, STRIPE_SECRET, Signed, hmac_event, signed_hmac
+from tests.support.servers import as_user
 from tests.support.wait import TIMEOUT_S
 
 
@@ -142,7 +143,7 @@ async def running(
     **settings: Any,
 ) -> AsyncIterator[Running]:
     """Serve a gateway for the length of a block."""
-    values = {"redis_url": redis_url, "key_prefix": key_prefix, **settings}
+    values = {"redis_url": as_user("gateway", redis_url), "key_prefix": key_prefix, **settings}
     metrics = Metrics(multiprocess=False)
     gateway = Gateway(Settings(_env_file=None, **values), providers or sources(), metrics, clock)  # type: ignore[call-arg]
     with socket.socket() as listening:

@@ -19,7 +19,7 @@ from tests.support.history import History
 from tests.support.load import Load
 from tests.support.processes import Gateway, Programs
 from tests.support.proxy import TcpProxy
-from tests.support.servers import PostgresServer, ValkeyServer
+from tests.support.servers import PostgresServer, ValkeyServer, as_user
 
 PREFIX = "harness"
 CONNECT_TIMEOUT_S = 10.0
@@ -114,7 +114,7 @@ class Harness:
     def servers_env(self) -> dict[str, str]:
         """Where a worker finds its servers: through the wires."""
         return {
-            "REDIS_URL": self.worker_to_redis.url(self.valkey.url),
+            "REDIS_URL": self.worker_to_redis.url(as_user("workers", self.valkey.url)),
             "DATABASE_URL": self.worker_to_postgres.url(as_worker(self.database_url)),
             "KEY_PREFIX": self.prefix,
             "CONSUMERS_METRICS_PORT": "0",

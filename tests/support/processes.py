@@ -15,6 +15,7 @@ from contract.keys import Keys
 from stack.ports import HOST, free_port
 from tests.support.child import Child, dying_with_parent
 from tests.support.events import SOURCES_TOML
+from tests.support.servers import as_user
 from tests.support.wait import until
 
 ROOT = Path(__file__).parents[2]
@@ -111,7 +112,7 @@ class Programs:
         sources = self.folder / f"{gateway.name}.toml"
         sources.write_text(sources_toml)
         settings = {
-            "REDIS_URL": redis_url,
+            "REDIS_URL": as_user("gateway", redis_url),
             "KEY_PREFIX": key_prefix,
             "GATEWAY_HOST": HOST,
             "GATEWAY_PORT": str(gateway.port),
@@ -127,7 +128,7 @@ class Programs:
     ) -> list[Child]:
         """`n` more workers, once each has leased its slot."""
         settings = {
-            "REDIS_URL": redis_url,
+            "REDIS_URL": as_user("workers", redis_url),
             "DATABASE_URL": database_url,
             "KEY_PREFIX": key_prefix,
             "CONSUMERS_METRICS_PORT": "0",

@@ -1,6 +1,7 @@
 """Real servers for tests: Valkey (or Redis) and PostgreSQL, in folders of their own and on free ports."""
 
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from runtime.redis_rights import GATEWAY, WORKERS, rules
 from stack.ports import HOST, free_port
 from stack.postgres import SUPERUSER, Postgres
 from stack.valkey import Valkey
@@ -130,6 +132,16 @@ class Server(ABC):
             return False
 
 
+PROGRAMS_PASSWORD = "of-a-program"
+USERS = {name: rules(rights, "*", PROGRAMS_PASSWORD) for name, rights in (("gateway", GATEWAY), ("workers", WORKERS))}
+"""The users of the programs, with the least rights that documentation promises to suffice."""
+
+
+def as_user(name: str, redis_url: str) -> str:
+    """The url for the program of this name; an url that names no password of ours stays as it is."""
+    return re.sub(r"^redis://:[0-9a-f]{16}@", f"redis://{name}:{PROGRAMS_PASSWORD}@", redis_url)
+
+
 class ValkeyServer(Server):
     """Valkey as production has it: appendonly, appendfsync always, noeviction. `options` win over that."""
 
@@ -138,7 +150,7 @@ class ValkeyServer(Server):
         self.options = dict(options or {})
         binary = Path(REDIS_SERVER) if REDIS_SERVER else None
         password = password or secrets.token_hex(8)
-        self._valkey = Valkey(folder / "data", self.port, password, binary, self.options)
+        self._valkey = Valkey(folder / "data", self.port, password, binary, self.options, USERS)
         self.url = self._valkey.url()
         self.password = self._valkey.password
 
