@@ -3,6 +3,7 @@
 import json
 import re
 from decimal import Decimal, InvalidOperation
+from math import inf
 from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import (
@@ -95,12 +96,20 @@ MajorUnits = Annotated[Decimal, BeforeValidator(_decimal)]
 def loads_decimal(body: bytes) -> object:
     """Return the JSON value with every number as a Decimal; pydantic's own JSON reader goes through floats.
 
-    Raise UnreadableError.
+    A number that is too large for any Decimal (1e99999999999999999999) becomes a float, which no model takes for an
+    amount: pydantic's reader accepts it, so that the gateway has published the event. Raise UnreadableError.
     """
     try:
         text = without_lone_surrogates(body).decode()
-        return json.loads(text, parse_float=Decimal, parse_int=Decimal, parse_constant=refuse_constant)
+        return json.loads(text, parse_float=_decimal_or_inf, parse_int=Decimal, parse_constant=refuse_constant)
     except ConstantError as error:
         raise UnreadableError(f"the body is not the JSON its provider documents: {error}") from None
-    except (ValueError, InvalidOperation, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise UnreadableError(f"the body is not the JSON its provider documents: {type(error).__name__}") from error
+
+
+def _decimal_or_inf(number: str) -> Decimal | float:
+    try:
+        return Decimal(number)
+    except InvalidOperation:
+        return inf

@@ -6,9 +6,11 @@ It changes during the checkout, so only a billed, attempted or finished transact
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from contract.event import Event
 from contract.facts import Fact, Kind
+from providers.complete import read_complete_json
 from providers.facts import ExtractFacts
 from providers.paddle.models import Adjustment, AdjustmentEvent, TransactionEvent
 
@@ -23,9 +25,9 @@ def _transaction(kind: Kind) -> ExtractFacts:
     """Return the amount. A transaction is captured once and in full, so its capture is named after it."""
 
     def extract(event: Event) -> Sequence[Fact]:
-        data = TransactionEvent.model_validate_json(event.body).data
+        data = read_complete_json(TransactionEvent, event.body).data
         object_ = data.id if kind == "captured" else ""
-        return [Fact(kind, data.details.totals.grand_total, data.currency_code, object_)]
+        return [Fact(kind, data.details.totals.due, data.currency_code, object_)]
 
     return extract
 
@@ -35,16 +37,21 @@ def _adjustment(event: Event) -> Sequence[Fact]:
 
     A credit lowers what is due, or goes to the customer's balance at Paddle; the seller's money does not move.
     """
-    adjustment = AdjustmentEvent.model_validate_json(event.body).data
-    action, status = adjustment.action, adjustment.status
-    if (action, status) in _REFUNDS:
-        return _facts(adjustment, adjustment.id, _REFUNDS[action, status])
-    suffix, kinds = _CHARGEBACKS.get((action, status), ("", ()))
-    return _facts(adjustment, adjustment.transaction_id + suffix, *kinds)
+    adjustment = read_complete_json(AdjustmentEvent, event.body).data
+    refund = _REFUNDS.get((adjustment.action, adjustment.status))
+    if refund:
+        return [_fact(refund, adjustment, adjustment.id)]
+    states, transfer = _CHARGEBACKS.get((adjustment.action, adjustment.status), ((), None))
+    warning = "/warning" if adjustment.action.startswith("chargeback_warning") else ""
+    dispute = adjustment.transaction_id + warning
+    facts = [_fact(state, adjustment, dispute) for state in states]
+    if transfer:
+        facts.append(replace(_fact(transfer, adjustment, adjustment.id), dispute=dispute))
+    return facts
 
 
-def _facts(adjustment: Adjustment, object_: str, *kinds: Kind) -> list[Fact]:
-    return [Fact(kind, adjustment.totals.total, adjustment.currency_code, object_) for kind in kinds]
+def _fact(kind: Kind, adjustment: Adjustment, object_: str) -> Fact:
+    return Fact(kind, adjustment.totals.total, adjustment.currency_code, object_)
 
 
 _REFUNDS: dict[tuple[str, str], Kind] = {
@@ -53,25 +60,28 @@ _REFUNDS: dict[tuple[str, str], Kind] = {
 }
 """By action and status."""
 
-_TAKEN: tuple[Kind, ...] = ("dispute_opened", "funds_withdrawn")
-_RETURNED: tuple[Kind, ...] = ("dispute_won", "funds_reinstated")
+_TAKEN: tuple[tuple[Kind, ...], Kind] = (("dispute_opened",), "funds_withdrawn")
+_RETURNED: tuple[tuple[Kind, ...], Kind] = (("dispute_won",), "funds_reinstated")
+_REVERSED: tuple[tuple[Kind, ...], None] = (("dispute_won",), None)
 
-_CHARGEBACKS: dict[tuple[str, str], tuple[str, tuple[Kind, ...]]] = {
-    ("chargeback", "approved"): ("", _TAKEN),
-    ("chargeback", "reversed"): ("", _RETURNED),
-    ("chargeback_reverse", "approved"): ("", _RETURNED),
-    ("chargeback_warning", "approved"): ("/warning", _TAKEN),
-    ("chargeback_warning", "reversed"): ("/warning", _RETURNED),
-    ("chargeback_warning_reverse", "approved"): ("/warning", _RETURNED),
+_CHARGEBACKS: dict[tuple[str, str], tuple[tuple[Kind, ...], Kind | None]] = {
+    ("chargeback", "approved"): _TAKEN,
+    ("chargeback", "reversed"): _REVERSED,
+    ("chargeback_reverse", "approved"): _RETURNED,
+    ("chargeback_warning", "approved"): _TAKEN,
+    ("chargeback_warning", "reversed"): _REVERSED,
+    ("chargeback_warning_reverse", "approved"): _RETURNED,
 }
-"""By action and status: the dispute's suffix, and the facts.
+"""By action and status: the dispute's states, and its transfer.
 
-A dispute is named after its transaction: the reversal of a chargeback is an adjustment with an id of its own, which
-names the transaction but not the chargeback.
+A bank may present a chargeback again that was reversed. Each is an adjustment with an id of its own, and so is each
+reversal, which names the transaction but not the chargeback. So a transaction has one dispute, with a transfer for each
+adjustment. A chargeback becomes `reversed` "when a chargeback_reversal […] is created for this adjustment" (Paddle's
+API reference, adjustment status): the reversal's own event reports that money, and the chargeback's does not again.
 
 Paddle takes a chargeback from the seller's balance at once, and gives it back if it contests it successfully. On a
 warning, Paddle refunds the customer to prevent a chargeback (paddle.com/help, "Understanding chargebacks with Paddle").
-That is another amount of money than a chargeback that comes nevertheless, so it has a suffix.
+That is another amount of money than a chargeback that comes nevertheless, so it is a dispute of its own.
 """
 
 TYPES: dict[str, ExtractFacts] = {
@@ -84,4 +94,4 @@ TYPES: dict[str, ExtractFacts] = {
     "adjustment.created": _adjustment,
     "adjustment.updated": _adjustment,
 }
-"""The types that report money. All others are recorded, and move nothing."""
+"""The types that report money. docs/providers/paddle.md says why each of the others is recorded only."""

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BeforeValidator, StringConstraints
 
+from providers.facts import IncompleteError
 from providers.models import Currency, Id, Lenient, MinorUnits, Model
 
 EntityT = TypeVar("EntityT")
@@ -52,16 +53,27 @@ class PaddleEvent(Model, Generic[EntityT]):
     data: EntityT
 
 
-class GrandTotal(Model):
-    """What the customer pays: the total less credits."""
+class TransactionTotals(Model):
+    """The totals of a transaction. `grand_total` is null until it is calculated (paddle-python-sdk)."""
 
-    grand_total: Amount
+    grand_total: Amount | None = None
+    total: Amount | None = None
+    credit: Amount | None = None
+
+    @property
+    def due(self) -> int:
+        """What the customer pays: the total less credits. Raise IncompleteError where that is unknown."""
+        if self.grand_total is not None:
+            return self.grand_total
+        if self.total is None:
+            raise IncompleteError("the transaction has neither a grand total nor a total")
+        return max(0, self.total - (self.credit or 0))
 
 
 class Details(Model):
     """The calculated totals of a transaction."""
 
-    totals: GrandTotal
+    totals: TransactionTotals
 
 
 class Transaction(Model):

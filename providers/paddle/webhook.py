@@ -36,6 +36,10 @@ TOLERANCE_S_PADDLE = 5
 
 ADJUSTMENT = "adjustment."
 
+SIMULATED = "ntfsimevt_"
+"""The ids of events that Paddle's webhook simulator makes up. A live destination may get them too. Nothing in an event
+says whether it is of the sandbox, which is another account with secrets of its own."""
+
 
 class PaddleSettings(TimedSettings):
     """Paddle's table in sources.toml."""
@@ -71,6 +75,7 @@ class Paddle(Provider):
                 type=event.event_type,
                 resource=_resource(event),
                 occurred_at=time_from_iso(event.occurred_at),
+                mode="test" if event.event_id.startswith(SIMULATED) else None,
             )
         ]
 

@@ -10,13 +10,16 @@ in ISO 4217's minor units, where HUF and TWD have two digits (developer.paypal.c
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from contract.event import Event
 from contract.facts import Fact, Kind
 from contract.money import minor_units
+from providers.complete import read_complete
 from providers.facts import ExtractFacts
 from providers.models import loads_decimal
 from providers.paypal.models import (
+    Dispute,
     DisputeEvent,
     Money,
     OrderEvent,
@@ -36,7 +39,7 @@ def extract_facts(event: Event) -> Sequence[Fact]:
 
 def _resource(event: Event, model: type[PayPalEvent[ResourceT]]) -> ResourceT:
     """Return the event's object. An amount may also be a JSON number, which no float rounds on its way."""
-    return model.model_validate(loads_decimal(event.body), strict=False).resource
+    return read_complete(model, loads_decimal(event.body)).resource
 
 
 def _fact(kind: Kind, money: Money, object_: str = "") -> Fact:
@@ -114,7 +117,27 @@ def _dispute(event: Event) -> Sequence[Fact]:
     dispute = _resource(event, DisputeEvent)
     resolved = event.type == "CUSTOMER.DISPUTE.RESOLVED" or dispute.status == "RESOLVED"
     kind = _RESOLVED.get(dispute.dispute_outcome.outcome_code) if resolved else "dispute_opened"
-    return [_fact(kind, dispute.dispute_amount, dispute.dispute_id)] if kind else []
+    return _of_each_payment(event, dispute, kind) if kind else []
+
+
+def _of_each_payment(event: Event, dispute: Dispute, kind: Kind) -> list[Fact]:
+    """Return the fact of each disputed transaction. Of several, each is claimed in full, up to what is disputed in all.
+
+    The event's own payment is the first of them, and keeps the dispute's id.
+    """
+    payments = {each.seller_transaction_id: each.gross_amount for each in dispute.disputed_transactions}
+    whole = _fact(kind, dispute.dispute_amount, dispute.dispute_id)
+    if len(payments) < 2:
+        return [whole]
+    facts, left = [], whole.amount
+    for payment, gross in payments.items():
+        claimed = min(left, _fact(kind, gross).amount) if gross and gross.currency == whole.currency else left
+        left -= claimed
+        if payment == event.resource:
+            facts.append(replace(whole, amount=claimed))
+        elif payment:
+            facts.append(replace(whole, amount=claimed, object=f"{dispute.dispute_id}/{payment}", payment=payment))
+    return facts
 
 
 TYPES: Mapping[str, ExtractFacts] = {
@@ -139,4 +162,4 @@ TYPES: Mapping[str, ExtractFacts] = {
     "CUSTOMER.DISPUTE.UPDATED": _dispute,
     "CUSTOMER.DISPUTE.RESOLVED": _dispute,
 }
-"""The types that report money. All others are recorded, and move nothing."""
+"""The types that report money. docs/providers/paypal.md says why each of the others is recorded only."""

@@ -32,6 +32,7 @@ class AnyEvent(Model):
     event_type: str
     resource_type: Any = None
     create_time: Any = None
+    links: Any = None
     resource: Lenient[AnyResource] = None
 
 
@@ -93,7 +94,7 @@ class Refund(Model):
 class Payments(Model):
     """The payments of one unit of an order."""
 
-    captures: tuple[Payment, ...] = ()
+    captures: Annotated[tuple[Payment, ...], Field(strict=False)] = ()
 
 
 class PurchaseUnit(Model):
@@ -105,7 +106,7 @@ class PurchaseUnit(Model):
 class Order(Model):
     """An order."""
 
-    purchase_units: tuple[PurchaseUnit, ...]
+    purchase_units: Annotated[tuple[PurchaseUnit, ...], Field(strict=False)] = ()
 
     @property
     def captures(self) -> list[Payment]:
@@ -114,16 +115,25 @@ class Order(Model):
 
 
 class Outcome(Model):
-    """How a dispute ended."""
+    """How a dispute ended. `amount_refunded` is what the customer gets back of what is disputed."""
 
     outcome_code: str = ""
+    amount_refunded: Money | None = None
+
+
+class DisputedTransaction(Model):
+    """A capture or sale that is disputed."""
+
+    seller_transaction_id: Lenient[Id] = None
+    gross_amount: Money | None = None
 
 
 class Dispute(Model):
-    """A dispute about a capture or sale."""
+    """A dispute about a capture or sale, or about several."""
 
     dispute_id: Id
     dispute_amount: Money
+    disputed_transactions: Annotated[tuple[DisputedTransaction, ...], Field(strict=False)] = ()
     status: str = ""
     dispute_outcome: Outcome = Outcome()
 

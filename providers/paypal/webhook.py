@@ -22,6 +22,7 @@ from typing import ClassVar
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from contract.event import Mode
 from providers import signing
 from providers.base import ParsedEvent, PayloadError, Proof, Provider, Request, SignatureError, SourceSettings
 from providers.certificates import read_certificates
@@ -54,6 +55,9 @@ CERTIFICATE_GRACE_S = 7 * 86_400.0
 
 _CERTIFICATE_URL = re.compile(r"https://api(-m)?(\.sandbox)?\.paypal\.com/v1/notifications/[A-Za-z0-9_/-]{1,200}")
 """As in https://api.paypal.com/v1/notifications/certs/CERT-360caa42-fca2a594-1d93a270."""
+
+LIVE_HOSTS = frozenset({"api.paypal.com", "api-m.paypal.com"})
+"""The API's hosts. Those of the sandbox have `sandbox` in their names (developer.paypal.com/api/rest/sandbox)."""
 
 _WEBHOOK_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
@@ -142,6 +146,7 @@ class PayPal(Provider):
                 type=event.event_type,
                 resource=_resource(event),
                 occurred_at=first_timestamp(event.create_time, header_text(request, TIME)),
+                mode=_mode(request, event),
             )
         ]
 
@@ -162,6 +167,20 @@ def _one(request: Request, name: str) -> bytes:
     if len(values) > 1:
         raise SignatureError("malformed", f"the {name} header is there more than once")
     return values[0]
+
+
+def _mode(request: Request, event: AnyEvent) -> Mode | None:
+    """Return the environment whose addresses the event links to, or else whose certificate signed it."""
+    links = [*_items(event.links), *_items(event.resource.links if event.resource else None)]
+    addresses = [get_path(link, "href") for link in links]
+    hosts = [_host(address) for address in (*addresses, header_text(request, CERTIFICATE))]
+    if any(".sandbox." in f".{host}." for host in hosts):
+        return "test"
+    return "live" if any(host in LIVE_HOSTS for host in hosts) else None
+
+
+def _host(address: object) -> str:
+    return address.partition("://")[2].partition("/")[0].lower() if isinstance(address, str) else ""
 
 
 def _resource(event: AnyEvent) -> str:

@@ -1,8 +1,8 @@
-"""Paystack: charges, refunds and disputes.
+"""Paystack: charges, preauthorizations, refunds and disputes.
 
-Sources: paystack.com/docs/payments/webhooks with its samples in PaystackOSS/doc-code-snippets, "Refunds", and "Manage
-disputes". Amounts are in hundredths in every currency, as in Paystack's own plugin (PaystackOSS/woo-paystack). That
-includes XOF and RWF, which have no minor unit in ISO 4217.
+Sources: paystack.com/docs/payments/webhooks with its samples in PaystackOSS/doc-code-snippets, "Preauthorization",
+"Refunds", and "Manage disputes". Amounts are in hundredths in every currency, as in Paystack's own plugin
+(PaystackOSS/woo-paystack). That includes XOF and RWF, which have no minor unit in ISO 4217.
 """
 
 from collections.abc import Sequence
@@ -11,8 +11,9 @@ from decimal import Decimal
 from contract.event import Event
 from contract.facts import Fact, Kind
 from contract.money import minor_units
-from providers.facts import ExtractFacts, UnreadableError
-from providers.paystack.models import ChargeEvent, Dispute, DisputeEvent, RefundEvent
+from providers.complete import read_complete_json
+from providers.facts import ExtractFacts, IncompleteError
+from providers.paystack.models import ChargeEvent, Dispute, DisputedTransaction, DisputeEvent, HoldEvent, RefundEvent
 
 
 def extract_facts(event: Event) -> Sequence[Fact]:
@@ -27,7 +28,7 @@ def _fact(kind: Kind, hundredths: int, currency: str, object_: str = "") -> Fact
 
 def _charge(event: Event) -> Sequence[Fact]:
     """Return the capture, named by the unique reference of its transaction, which succeeds only once."""
-    charge = ChargeEvent.model_validate_json(event.body).data
+    charge = read_complete_json(ChargeEvent, event.body).data
     captured = _fact("captured", charge.amount, charge.currency, charge.reference)
     requested = charge.requested_amount
     if requested is None or requested <= charge.amount:
@@ -35,31 +36,59 @@ def _charge(event: Event) -> Sequence[Fact]:
     return [_fact("authorized", requested, charge.currency), captured]
 
 
-def _refund(kind: Kind) -> ExtractFacts:
+def _hold(kind: Kind) -> ExtractFacts:
+    """Return the state of a preauthorization. A capture or a release that failed leaves the amount held."""
+
     def extract(event: Event) -> Sequence[Fact]:
-        refund = RefundEvent.model_validate_json(event.body).data
-        return [_fact(kind, refund.amount, refund.currency, refund.refund_reference)]
+        hold = read_complete_json(HoldEvent, event.body).data
+        return [_fact(kind, hold.amount, hold.currency)]
 
     return extract
 
 
+def _hold_captured(event: Event) -> Sequence[Fact]:
+    """Return the capture, of all or a part. Its transaction may have a `charge.success` too, with the same name."""
+    hold = read_complete_json(HoldEvent, event.body).data
+    captured = hold.amount if hold.captured_amount is None else hold.captured_amount
+    return [
+        _fact("authorized", hold.amount, hold.currency),
+        _fact("captured", captured, hold.currency, hold.capture_id),
+    ]
+
+
+def _refund_processed(event: Event) -> Sequence[Fact]:
+    refund = read_complete_json(RefundEvent, event.body).data
+    if refund.refund_reference is None:
+        raise IncompleteError("the refund was processed and has no reference, by which it is booked only once")
+    return [_fact("refunded", refund.amount, refund.currency, refund.refund_reference)]
+
+
+def _refund_failed(event: Event) -> Sequence[Fact]:
+    """Return nothing for a refund without a reference: it was never processed, so that no money comes back."""
+    refund = read_complete_json(RefundEvent, event.body).data
+    if refund.refund_reference is None:
+        return []
+    return [_fact("refund_failed", refund.amount, refund.currency, refund.refund_reference)]
+
+
 def _dispute_opened(event: Event) -> Sequence[Fact]:
-    return [_dispute_fact("dispute_opened", DisputeEvent.model_validate_json(event.body).data)]
+    return [_dispute_fact("dispute_opened", read_complete_json(DisputeEvent, event.body).data)]
 
 
 def _dispute_resolved(event: Event) -> Sequence[Fact]:
     """Return the outcome only. An accepted dispute is paid by a refund, which has events of its own."""
-    dispute = DisputeEvent.model_validate_json(event.body).data
+    dispute = read_complete_json(DisputeEvent, event.body).data
     kind = _RESOLUTIONS.get(dispute.resolution or "")
     return [_dispute_fact(kind, dispute)] if kind else []
 
 
 def _dispute_fact(kind: Kind, dispute: Dispute) -> Fact:
     """Return a fact about the claimed amount, or about the whole transaction where no amount is claimed yet."""
-    amount = dispute.transaction.amount if dispute.refund_amount is None else dispute.refund_amount
-    currency = dispute.currency or dispute.transaction.currency
+    transaction = dispute.transaction or DisputedTransaction()
+    amount = transaction.amount if dispute.refund_amount is None else dispute.refund_amount
+    currency = dispute.currency or transaction.currency
     if amount is None or currency is None:
-        raise UnreadableError("neither the dispute nor its transaction has an amount and a currency")
+        raise IncompleteError("neither the dispute nor its transaction has an amount and a currency")
     return _fact(kind, amount, currency, dispute.id)
 
 
@@ -71,15 +100,14 @@ _RESOLUTIONS: dict[str, Kind] = {
 
 TYPES: dict[str, ExtractFacts] = {
     "charge.success": _charge,
-    "refund.processed": _refund("refunded"),
-    "refund.failed": _refund("refund_failed"),
+    "preauthorization.reserve.success": _hold("authorized"),
+    "preauthorization.capture.success": _hold_captured,
+    "preauthorization.capture.failed": _hold("authorized"),
+    "preauthorization.release.success": _hold("canceled"),
+    "preauthorization.release.failed": _hold("authorized"),
+    "refund.processed": _refund_processed,
+    "refund.failed": _refund_failed,
     "charge.dispute.create": _dispute_opened,
     "charge.dispute.resolve": _dispute_resolved,
 }
-"""The types that report received money. All others are recorded, and move nothing.
-
-* A refund that is pending, processing or needs attention has not been paid.
-* A reminder of a dispute reports nothing new.
-* Money received by an invoice or a payment request has a charge, which reports it.
-* Transfers are payouts.
-"""
+"""The types that report money. docs/providers/paystack.md says why each of the others is recorded only."""

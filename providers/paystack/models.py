@@ -9,7 +9,8 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BeforeValidator, Field
 
-from providers.models import Currency, Id, MinorUnits, Model
+from contract.event import Mode
+from providers.models import Currency, Id, Lenient, MinorUnits, Model
 
 DataT = TypeVar("DataT")
 
@@ -34,9 +35,10 @@ IdOrNumber = Annotated[Id, BeforeValidator(_text)]
 
 
 class AnyData(Model):
-    """A transaction, dispute, refund, transfer or other object."""
+    """A transaction, dispute, refund, transfer or other object. `domain` is its mode."""
 
     id: Any = None
+    domain: Lenient[Mode] = None
     reference: Any = None
     transaction: Any = None
     transaction_reference: Any = None
@@ -49,7 +51,8 @@ class AnyEvent(Model):
     """An event of any type."""
 
     event: str
-    data: AnyData
+    data: Annotated[AnyData | list[Any] | None, Field(union_mode="left_to_right")] = None
+    """The data of `subscription.expiring_cards` is an array of subscriptions."""
 
 
 class PaystackEvent(Model, Generic[DataT]):
@@ -68,10 +71,33 @@ class Charge(Model):
     """The amount that was asked for; a partial debit brings less."""
 
 
+class CapturedTransaction(Model):
+    """The transaction within a captured preauthorization."""
+
+    reference: IdOrNumber
+
+
+class Hold(Model):
+    """A preauthorization: an amount that is held, then captured or released."""
+
+    reference: IdOrNumber
+    amount: Hundredths
+    currency: Currency
+    captured_amount: Hundredths | None = None
+    """Null unless a capture was attempted, and written as text."""
+    transaction: Lenient[CapturedTransaction] = None
+    """The transaction that captured it. Absent until then."""
+
+    @property
+    def capture_id(self) -> str:
+        """The name of the capture: that of the transaction, which may be reported by `charge.success` too."""
+        return self.transaction.reference if self.transaction else self.reference
+
+
 class Refund(Model):
     """A refund of a transaction."""
 
-    refund_reference: IdOrNumber
+    refund_reference: IdOrNumber | None
     """Null until the refund is processed. It distinguishes the refunds of one transaction."""
     amount: Hundredths
     currency: Currency
@@ -91,10 +117,11 @@ class Dispute(Model):
     refund_amount: Hundredths | None = None
     currency: Currency | None = None
     resolution: str | None = None
-    transaction: DisputedTransaction = DisputedTransaction()
+    transaction: Lenient[DisputedTransaction] = None
 
 
 # Named once, because pydantic looks a parametrised model up whenever it is written with brackets.
 ChargeEvent = PaystackEvent[Charge]
 DisputeEvent = PaystackEvent[Dispute]
+HoldEvent = PaystackEvent[Hold]
 RefundEvent = PaystackEvent[Refund]

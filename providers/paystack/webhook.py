@@ -12,7 +12,7 @@ from typing import ClassVar
 from providers import signing
 from providers.base import ParsedEvent, Request
 from providers.payload import digest_id, first_id, first_timestamp, get_path, read_json
-from providers.paystack.models import AnyEvent
+from providers.paystack.models import AnyData, AnyEvent
 from providers.raw_body import RawBody, Scheme
 
 
@@ -25,7 +25,7 @@ class Paystack(RawBody):
     def parse(self, request: Request) -> list[ParsedEvent]:
         """Return the one event. Raise PayloadError."""
         event = read_json(AnyEvent, request.body)
-        data = event.data
+        data = event.data if isinstance(event.data, AnyData) else AnyData()
         about = first_id(data.id)
         event_id = f"{event.event}:{about}" if about else digest_id(request.body)
         # Disputes and refunds name the reference of their transaction, which the transaction's own events have too, so
@@ -37,5 +37,6 @@ class Paystack(RawBody):
                 type=event.event,
                 resource=payment or about or event_id,
                 occurred_at=first_timestamp(data.paid_at, data.created_at, data.created_at_too),
+                mode=data.domain,
             )
         ]

@@ -6,20 +6,22 @@
 * The payment's `amount_refunded` is not reported as a total: it includes pending refunds, which may fail.
 * Refunds of a payment that was never captured, which Razorpay makes by itself, are no refunds by the merchant: they
   end the payment (docs/webhooks/refunds, "Identify Auto-Refunds").
-* A dispute takes `amount_deducted` when it is lost, and nothing before (docs/api/disputes/entity).
+* A dispute takes `amount_deducted`: of most accounts when it is lost (docs/api/disputes/entity), of others when it is
+  raised (docs/payments/disputes/chargeback-fees-and-penalties, "Deduct at Onset"). So the amount decides, not the type.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 
 from contract.event import Event
 from contract.facts import Fact, Kind
-from providers.razorpay.models import Dispute, MoneyEvent, Payload
+from providers.complete import read_complete_json
+from providers.razorpay.models import MoneyEvent, Payload
 
 
 def extract_facts(event: Event) -> Sequence[Fact]:
     """Return the facts that the event reports, by its type."""
     extract = TYPES.get(event.type)
-    return extract(MoneyEvent.model_validate_json(event.body).payload) if extract else ()
+    return extract(read_complete_json(MoneyEvent, event.body).payload) if extract else ()
 
 
 _Extract = Callable[[Payload], Sequence[Fact]]
@@ -63,25 +65,26 @@ def _refund(status: str) -> _Extract:
 
 
 def _dispute(kind: Kind) -> _Extract:
-    return lambda payload: [_dispute_fact(kind, payload.required_dispute)]
+    """Return the dispute's state, and what was deducted so far. A win gives back what was deducted at its onset."""
 
+    def extract(payload: Payload) -> list[Fact]:
+        dispute = payload.required_dispute
+        facts = [Fact(kind, dispute.amount, dispute.currency, dispute.id)]
+        transfers: tuple[Kind, ...] = ("funds_withdrawn", "funds_reinstated")
+        if dispute.amount_deducted:
+            facts.extend(
+                Fact(each, dispute.amount_deducted, dispute.currency, dispute.id)
+                for each in transfers[: 2 if kind == "dispute_won" else 1]
+            )
+        return facts
 
-def _dispute_lost(payload: Payload) -> list[Fact]:
-    dispute = payload.required_dispute
-    lost = [_dispute_fact("dispute_lost", dispute)]
-    if dispute.amount_deducted:
-        lost.append(Fact("funds_withdrawn", dispute.amount_deducted, dispute.currency, dispute.id))
-    return lost
+    return extract
 
 
 def _dispute_closed(payload: Payload) -> Sequence[Fact]:
     """Return a win unless the status says lost: closed without money taken means all was explained, or refunded."""
     lost = payload.required_dispute.status == "lost"
-    return _dispute_lost(payload) if lost else _dispute("dispute_won")(payload)
-
-
-def _dispute_fact(kind: Kind, dispute: Dispute) -> Fact:
-    return Fact(kind, dispute.amount, dispute.currency, dispute.id)
+    return _dispute("dispute_lost" if lost else "dispute_won")(payload)
 
 
 _REFUND_STATUSES: Mapping[str, Kind] = {"processed": "refunded", "failed": "refund_failed"}
@@ -107,7 +110,7 @@ TYPES: Mapping[str, _Extract] = {
     "payment.dispute.under_review": _dispute("dispute_opened"),
     "payment.dispute.action_required": _dispute("dispute_opened"),
     "payment.dispute.won": _dispute("dispute_won"),
-    "payment.dispute.lost": _dispute_lost,
+    "payment.dispute.lost": _dispute("dispute_lost"),
     "payment.dispute.closed": _dispute_closed,
 }
-"""The types that report money. All others are recorded, and move nothing."""
+"""The types that report money. docs/providers/razorpay.md says why each of the others is recorded only."""

@@ -6,20 +6,35 @@ amounts to their types.
 
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from providers.facts import UnreadableError
-from providers.models import Currency, Id, MinorUnits, Model
+from providers.facts import IncompleteError
+from providers.models import Currency, Id, Lenient, MinorUnits, Model
 
 EntityT = TypeVar("EntityT")
+
+
+def _name(event: object) -> object:
+    """Accept the name, or an object that has it, as `token.service_provider.failed` is documented."""
+    return event.get("name") if isinstance(event, dict) else event
+
+
+def _none_if_empty(value: object) -> object:
+    """Return None for an empty array, which is how an empty object is written (`"notes": []`)."""
+    return None if value == [] else value
+
+
+EmptyAsNone = Annotated[EntityT | None, BeforeValidator(_none_if_empty)]
+"""A member that may be absent, null or empty."""
 
 
 class AnyEvent(Model):
     """An event of any type. `contains` names the members of `payload`, such as refund and payment."""
 
-    event: str
-    contains: tuple[str, ...] = ()
+    event: Annotated[str, BeforeValidator(_name)]
+    contains: Lenient[Annotated[tuple[str, ...], Field(strict=False)]] = ()
     payload: Any = None
+    account_id: Any = None
     created_at: Any = None
 
 
@@ -56,15 +71,15 @@ class Dispute(Model):
     amount: MinorUnits
     currency: Currency
     status: str | None = None
-    amount_deducted: MinorUnits = 0
+    amount_deducted: MinorUnits | None = None
 
 
 class Payload(Model):
-    """The entities of an event. The `required_` properties raise UnreadableError where one is missing."""
+    """The entities of an event. The `required_` properties raise IncompleteError where one is missing."""
 
-    payment: Member[Payment] | None = None
-    refund: Member[Refund] | None = None
-    dispute: Member[Dispute] | None = None
+    payment: EmptyAsNone[Member[Payment]] = None
+    refund: EmptyAsNone[Member[Refund]] = None
+    dispute: EmptyAsNone[Member[Dispute]] = None
 
     @property
     def required_payment(self) -> Payment:
@@ -84,7 +99,7 @@ class Payload(Model):
 
 def _entity(member: Member[EntityT] | None, name: str) -> EntityT:
     if member is None:
-        raise UnreadableError(f"there is no {name} in the payload")
+        raise IncompleteError(f"there is no {name} in the payload")
     return member.entity
 
 

@@ -8,6 +8,7 @@ the id is a digest of the body: a captured request is not applied again under a 
 from collections.abc import Iterator
 from typing import ClassVar
 
+from providers.account import first_account
 from providers.base import ParsedEvent, Request
 from providers.payload import digest_id, first_id, first_timestamp, get_path, header_text, read_json
 from providers.raw_body import RawBody, Scheme
@@ -34,6 +35,7 @@ class Razorpay(RawBody):
                 resource=first_id(*_resources(event)) or event_id,
                 occurred_at=first_timestamp(event.created_at),
                 headers={EVENT_ID: given_id} if given_id else {},
+                account=first_account(event.account_id),
             )
         ]
 
@@ -45,7 +47,8 @@ def _resources(event: AnyEvent) -> Iterator[object]:
     together.
     """
     yield get_path(event.payload, "payment", "entity", "id")
-    for name in event.contains:
+    members = event.contains or ()
+    for name in members:
         yield get_path(event.payload, name, "entity", "payment_id")
-    for name in event.contains:
+    for name in members:
         yield get_path(event.payload, name, "entity", "id")

@@ -4,10 +4,11 @@ The gateway reads `AnyEvent`, which accepts every type of event. The facts are r
 and the like, which hold amounts to their types.
 """
 
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, BeforeValidator, Field
 
+from providers.facts import IncompleteError
 from providers.models import Currency, Id, MinorUnits, Model
 
 ObjectT = TypeVar("ObjectT")
@@ -37,8 +38,9 @@ class AnyEvent(Model):
 
     event_id: str
     type: str
-    created_at: str
-    data: AnyData = AnyData()
+    created_at: Any = None
+    merchant_id: Any = None
+    data: AnyData | None = None
 
 
 class Money(Model):
@@ -48,25 +50,42 @@ class Money(Model):
     currency: Currency
 
 
+def _none_without_amount(money: object) -> object:
+    is_complete = not isinstance(money, dict) or all(money.get(name) is not None for name in ("amount", "currency"))
+    return money if is_complete else None
+
+
+MaybeMoney = Annotated[Money | None, BeforeValidator(_none_without_amount)]
+"""Money, or None where it has no amount or no currency: Square documents both as optional."""
+
+OUTSIDE = frozenset({"CASH", "EXTERNAL"})
+"""Means of payment that Square records only; it moves no funds (docs/payments-api/take-payments)."""
+
+
 class Payment(Model):
     """A payment."""
 
     status: str
-    amount_money: Money
-    total_money: Money | None = None
-    refunded_money: Money | None = None
+    source_type: str | None = None
+    amount_money: MaybeMoney = None
+    total_money: MaybeMoney = None
+    refunded_money: MaybeMoney = None
 
     @property
     def total(self) -> Money:
-        """What is paid, with the tip."""
-        return self.total_money or self.amount_money
+        """What is paid, with the tip. Raise IncompleteError where the payment has no amount."""
+        total = self.total_money or self.amount_money
+        if total is None:
+            raise IncompleteError("the payment has no amount")
+        return total
 
 
 class Refund(Model):
-    """A refund of a payment."""
+    """A refund of a payment, or one that is linked to none."""
 
     id: Id
     status: str | None = None
+    destination_type: str | None = None
     amount_money: Money
 
 

@@ -13,8 +13,9 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from providers import signing
+from providers.account import first_account
 from providers.base import ParsedEvent, Proof, Provider, Request, SignatureError, SourceSettings
-from providers.payload import first_id, get_path, read_json, time_from_iso
+from providers.payload import first_id, first_timestamp, get_path, read_json
 from providers.square.models import AnyData, AnyEvent
 
 HEADER = "x-square-hmacsha256-signature"
@@ -54,8 +55,9 @@ class Square(Provider):
             ParsedEvent(
                 event_id=event.event_id,
                 type=event.type,
-                resource=_resource(event.data) or event.event_id,
-                occurred_at=time_from_iso(event.created_at),
+                resource=_resource(event.data or AnyData()) or event.event_id,
+                occurred_at=first_timestamp(event.created_at),
+                account=first_account(event.merchant_id),
             )
         ]
 

@@ -3,18 +3,34 @@
 * A payment intent has one charge that succeeds. Both report the same capture, so it is named after the payment.
 * Where a payment may be captured several times (https://docs.stripe.com/payments/multicapture), only
   `payment_intent.succeeded` reports the capture, with the sum. What a charge reports before is a running total.
+* A payment intent that is canceled after a part was captured keeps that part (`amount_received`).
+* A dispute moves what its `balance_transactions` say, in the currency of the account's balance. What comes back may be
+  a part (https://support.stripe.com/questions/dispute-for-full-charge-amount-after-a-partial-refund-was-issued). A late
+  failure of a bank debit is a dispute too (https://docs.stripe.com/payments/ach-direct-debit).
 * Releasing what was authorized and not captured is a "refund" at Stripe, but moves no money. It is counted in the
   charge's `amount_refunded`, and is a refund without a `balance_transaction` ("the impact on your account balance").
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from contract.event import Event
-from contract.facts import Fact, Kind
+from contract.facts import DISPUTE_STATES, Fact, Kind
 from contract.money import minor_units
+from providers.complete import read_complete_json
 from providers.facts import ExtractFacts
-from providers.stripe.models import Charge, ChargeEvent, DisputeEvent, Money, PaymentIntentEvent, Refund, RefundEvent
+from providers.stripe.models import (
+    Charge,
+    ChargeEvent,
+    Dispute,
+    DisputeEvent,
+    Money,
+    PaymentIntentEvent,
+    Refund,
+    RefundEvent,
+)
 
 _EXPONENTS = {"ISK": 2, "UGX": 2, "MGA": 0}
 """Decimals of Stripe's amounts that differ from ISO 4217 (https://docs.stripe.com/currencies#special-cases)."""
@@ -36,20 +52,38 @@ def extract_facts(event: Event) -> Sequence[Fact]:
 
 
 def _intent(kind: Kind) -> ExtractFacts:
-    return lambda event: [_fact(kind, PaymentIntentEvent.model_validate_json(event.body).data.object)]
+    return lambda event: [_fact(kind, read_complete_json(PaymentIntentEvent, event.body).data.object)]
 
 
 def _intent_succeeded(event: Event) -> Sequence[Fact]:
-    intent = PaymentIntentEvent.model_validate_json(event.body).data.object
+    intent = read_complete_json(PaymentIntentEvent, event.body).data.object
     return [_fact("authorized", intent), _fact("captured", intent, event.resource, intent.amount_received)]
 
 
+def _intent_canceled(event: Event) -> Sequence[Fact]:
+    """Return the capture too, of an intent that was captured in part before the rest was canceled."""
+    intent = read_complete_json(PaymentIntentEvent, event.body).data.object
+    facts = [_fact("canceled", intent)]
+    if intent.amount_received:
+        facts.append(_fact("captured", intent, event.resource, intent.amount_received))
+    return facts
+
+
 def _charge(kind: Kind) -> ExtractFacts:
-    return lambda event: [_fact(kind, ChargeEvent.model_validate_json(event.body).data.object)]
+    return lambda event: [_fact(kind, read_complete_json(ChargeEvent, event.body).data.object)]
+
+
+def _charge_expired(event: Event) -> Sequence[Fact]:
+    """Return the capture too, of a charge that was captured in part before the rest expired."""
+    charge = read_complete_json(ChargeEvent, event.body).data.object
+    facts = [_fact("canceled", charge)]
+    if charge.captured and charge.amount_captured:
+        facts.append(_fact("captured", charge, event.resource, charge.amount_captured))
+    return facts
 
 
 def _charge_succeeded(event: Event) -> Sequence[Fact]:
-    return _captured(event.resource, ChargeEvent.model_validate_json(event.body).data.object)
+    return _captured(event.resource, read_complete_json(ChargeEvent, event.body).data.object)
 
 
 def _captured(payment: str, charge: Charge) -> list[Fact]:
@@ -60,7 +94,7 @@ def _captured(payment: str, charge: Charge) -> list[Fact]:
 
 
 def _charge_refunded(event: Event) -> Sequence[Fact]:
-    charge = ChargeEvent.model_validate_json(event.body).data.object
+    charge = read_complete_json(ChargeEvent, event.body).data.object
     if not charge.captured:  # the authorization was released: there was no money to refund
         return [_fact("authorized", charge), _fact("canceled", charge)]
     refunds = charge.refunds.data if charge.refunds else ()
@@ -72,7 +106,7 @@ def _charge_refunded(event: Event) -> Sequence[Fact]:
 
 
 def _refund(event: Event) -> Sequence[Fact]:
-    return _refunded(RefundEvent.model_validate_json(event.body).data.object)
+    return _refunded(read_complete_json(RefundEvent, event.body).data.object)
 
 
 def _refunded(refund: Refund) -> list[Fact]:
@@ -84,17 +118,39 @@ def _refunded(refund: Refund) -> list[Fact]:
     return [_fact("refunded", refund, refund.id)]
 
 
-def _dispute(*kinds: Kind) -> ExtractFacts:
-    """Return an extractor of these facts, and of the dispute's outcome where its status is final."""
+def _dispute(kind: Kind | None = None) -> ExtractFacts:
+    """Return an extractor of the dispute's state, its outcome where its status is final, and what moved so far."""
 
     def extract(event: Event) -> Sequence[Fact]:
-        dispute = DisputeEvent.model_validate_json(event.body).data.object
+        dispute = read_complete_json(DisputeEvent, event.body).data.object
         outcome = _OUTCOMES.get(dispute.status or "")
-        return [_fact(kind, dispute, dispute.id) for kind in (*kinds, *([outcome] if outcome else []))]
+        states = [each for each in (kind if kind in DISPUTE_STATES else None, outcome) if each]
+        moved = _moved(dispute) if dispute.moved else _assumed(kind, dispute)
+        return [*(_fact(each, dispute, dispute.id) for each in states), *moved]
 
     return extract
 
 
+def _moved(dispute: Dispute) -> Iterator[Fact]:
+    """Yield a fact for each balance transaction. The first of each kind is named after the dispute."""
+    numbers: Counter[Kind] = Counter()
+    for each in dispute.moved:
+        kind: Kind = "funds_withdrawn" if each.amount < 0 else "funds_reinstated"
+        numbers[kind] += 1
+        fact = _fact(kind, Money(amount=abs(each.amount), currency=each.currency), dispute.id)
+        number = numbers[kind]
+        yield fact if number == 1 else replace(fact, object=f"{dispute.id}:{number}", dispute=dispute.id)
+
+
+def _assumed(kind: Kind | None, dispute: Dispute) -> list[Fact]:
+    """Return what the type says, where the dispute does not list what moved: the claimed amount."""
+    return [_fact(each, dispute, dispute.id) for each in _ASSUMED.get(kind, ())]
+
+
+_ASSUMED: dict[Kind | None, tuple[Kind, ...]] = {
+    "funds_withdrawn": ("funds_withdrawn",),
+    "funds_reinstated": ("funds_withdrawn", "funds_reinstated"),
+}
 _OUTCOMES: dict[str, Kind] = {
     "won": "dispute_won",
     "lost": "dispute_lost",
@@ -111,11 +167,11 @@ TYPES: dict[str, ExtractFacts] = {
     "payment_intent.partially_funded": _intent("pending"),  # a bank transfer; it is captured once it is funded in full
     "payment_intent.amount_capturable_updated": _intent("authorized"),
     "payment_intent.payment_failed": _intent("failed"),
-    "payment_intent.canceled": _intent("canceled"),
+    "payment_intent.canceled": _intent_canceled,
     "payment_intent.succeeded": _intent_succeeded,
     "charge.pending": _charge("pending"),
     "charge.failed": _charge("failed"),
-    "charge.expired": _charge("canceled"),
+    "charge.expired": _charge_expired,
     "charge.succeeded": _charge_succeeded,
     "charge.captured": _charge_succeeded,
     "charge.refunded": _charge_refunded,
@@ -129,4 +185,4 @@ TYPES: dict[str, ExtractFacts] = {
     "charge.dispute.funds_withdrawn": _dispute("funds_withdrawn"),
     "charge.dispute.funds_reinstated": _dispute("funds_reinstated"),
 }
-"""The types that report money. All others are recorded, and move nothing."""
+"""The types that report money. docs/providers/stripe.md says why each of the others is recorded only."""

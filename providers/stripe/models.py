@@ -8,6 +8,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import Field
 
+from contract.money import BIGINT_MAX
 from providers.models import Currency, Id, MinorUnits, Model
 
 ObjectT = TypeVar("ObjectT")
@@ -33,10 +34,10 @@ class AnyObject(Model):
     charge: Any = None
 
 
-class AnyData(Data[AnyObject]):
+class AnyData(Model):
     """Data whose object may be absent."""
 
-    object: AnyObject = AnyObject()
+    object: AnyObject | None = None
 
 
 class RelatedObject(Model):
@@ -45,14 +46,19 @@ class RelatedObject(Model):
     id: Any = None
 
 
-class AnyEvent(StripeEvent[AnyObject]):
+class AnyEvent(Model):
     """An event of API v1, or a thin one of v2, which has no data, and a `created` in ISO 8601."""
 
     id: str
     type: str
     created: int | str
-    data: AnyData = AnyData()
+    data: AnyData | None = None
     related_object: RelatedObject | None = None
+    livemode: Any = None
+    account: Any = None
+    """The connected account that the event is about (https://docs.stripe.com/connect/webhooks)."""
+    context: Any = None
+    """The account, in a thin event."""
 
 
 class Money(Model):
@@ -130,11 +136,36 @@ class Charge(Money):
         return bool(card and card.multicapture and card.multicapture.status == "available")
 
 
+class BalanceTransaction(Model):
+    """One movement of the account's balance, in the account's own currency. `amount` is without Stripe's fee.
+
+    Negative: taken for the dispute. Positive: given back.
+    """
+
+    amount: Annotated[int, Field(ge=-BIGINT_MAX, le=BIGINT_MAX)]
+    currency: Currency
+    created: int = 0
+    reporting_category: str | None = None
+
+    @property
+    def is_of_a_dispute(self) -> bool:
+        """Whether it moves what is disputed: fees are not booked."""
+        return self.reporting_category in (None, "dispute", "dispute_reversal")
+
+
 class Dispute(Money):
-    """A dispute about a charge."""
+    """A dispute about a charge. Its amount is what the customer claims."""
 
     id: Id
     status: str | None = None
+    balance_transactions: Annotated[tuple[BalanceTransaction, ...], Field(strict=False)] | None = None
+    """What moved so far; absent in old API versions."""
+
+    @property
+    def moved(self) -> list[BalanceTransaction]:
+        """What moved so far, the oldest first."""
+        moved = [each for each in self.balance_transactions or () if each.is_of_a_dispute and each.amount]
+        return sorted(moved, key=lambda each: each.created)
 
 
 # Named once, because pydantic looks a parametrised model up whenever it is written with brackets.

@@ -4,11 +4,14 @@
 * While a secret is being rolled, Stripe signs with both, so there are several v1.
 * Spaces after the commas are accepted, as by Stripe's library for Ruby; its other libraries refuse them.
 * Every retry is signed anew, so the tolerance holds for retries too.
+* A live endpoint for connected accounts gets test events too, which only `livemode` tells from live ones
+  (https://docs.stripe.com/connect/webhooks).
 """
 
 from typing import ClassVar
 
 from providers import signing
+from providers.account import first_account, mode_of_flag
 from providers.base import (
     BODY_BYTES_LARGE,
     ParsedEvent,
@@ -20,7 +23,7 @@ from providers.base import (
     TimedSettings,
 )
 from providers.payload import read_json, time_from_iso, time_from_unix
-from providers.stripe.models import AnyEvent
+from providers.stripe.models import AnyEvent, AnyObject
 
 HEADER = "Stripe-Signature"
 
@@ -50,7 +53,8 @@ class Stripe(Provider):
         event = read_json(AnyEvent, request.body)
         created = event.created
         occurred_at = time_from_iso(created) if isinstance(created, str) else time_from_unix(created)
-        return [ParsedEvent(event.id, event.type, _resource(event), occurred_at)]
+        mode, account = mode_of_flag(event.livemode), first_account(event.account, event.context)
+        return [ParsedEvent(event.id, event.type, _resource(event), occurred_at, mode=mode, account=account)]
 
 
 def _read_header(values: list[bytes]) -> tuple[bytes, list[bytes]]:
@@ -71,7 +75,7 @@ def _resource(event: AnyEvent) -> str:
     Charges, refunds and disputes name their payment intent, so all events of a payment are processed together. An old
     refund or dispute may name only its charge; where that is expanded, it names the payment intent.
     """
-    about, related = event.data.object, event.related_object
+    about, related = (event.data and event.data.object) or AnyObject(), event.related_object
     charge = about.charge
     expanded = charge.get("payment_intent") if isinstance(charge, dict) else None
     for reference in (about.payment_intent, expanded, charge, about.id, related.id if related else None):

@@ -20,7 +20,7 @@ _INTENT: dict[str, Any] = {
     "customer": "cus_QXg1o8vlGmoR32",
     "description": "Order 10027391 of 3 articles, paid by card",
     "latest_charge": "ch_3PgafmB7WZ01zgkW1NpAAOXh",
-    "livemode": False,
+    "livemode": True,
     "metadata": {"order_id": "10027391", "cart": "a37c9f3e-4c7f-4e07-9f5f-0c2f6b9b6f6a"},
     "payment_method": "pm_1PgafmB7WZ01zgkW6dKueIc5",
     "payment_method_options": {"card": {"request_three_d_secure": "automatic"}},

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from contract.event import Event
 from contract.facts import Fact
 from contract.money import MoneyError
+from providers.facts import IncompleteError
 from providers.paypal.facts import TYPES, extract_facts
 from tests.support.cases.base import NOW
 from tests.support.recorded import Recording, recordings
@@ -126,10 +127,65 @@ def test_the_outcome_of_a_dispute(outcome: str | None, kind: str | None) -> None
     assert facts_of("CUSTOMER.DISPUTE.UPDATED", open_) == [Fact("dispute_opened", 100, "USD", "D1")]
 
 
-@pytest.mark.parametrize("amount", [usd("-1.00"), usd("1,00"), usd("1e2"), usd("--1"), {"value": "1.00"}, "1.00", None])
+@pytest.mark.parametrize("amount", [usd("-1.00"), usd("1,00"), usd("1e2"), usd("--1")])
 def test_what_is_not_an_amount_is_refused(amount: object) -> None:
     with pytest.raises(ValidationError):
         facts_of("PAYMENT.CAPTURE.COMPLETED", {"id": "C1", "amount": amount})
+
+
+@pytest.mark.parametrize("resource", [None, [], {}, {"id": "C1"}, {"id": "C1", "amount": {"value": "1.00"}}])
+@pytest.mark.parametrize("type_", [each for each in TYPES if each != "CHECKOUT.ORDER.COMPLETED"])
+def test_what_leaves_out_an_amount_is_incomplete(type_: str, resource: object) -> None:
+    with pytest.raises(IncompleteError):
+        facts_of(type_, resource)
+
+
+def test_an_order_without_units_reports_nothing() -> None:
+    assert facts_of("CHECKOUT.ORDER.COMPLETED", {"id": "O1", "status": "COMPLETED"}, "O1") == []
+
+
+def several(*transactions: tuple[str, str | None], total: str) -> dict[str, Any]:
+    """Return a dispute of several transactions, each with its gross amount."""
+    disputed = [
+        {"seller_transaction_id": id_} | ({"gross_amount": usd(gross)} if gross else {}) for id_, gross in transactions
+    ]
+    return {"dispute_id": "D1", "dispute_amount": usd(total), "status": "OPEN", "disputed_transactions": disputed}
+
+
+@pytest.mark.parametrize(
+    ("dispute", "amounts"),
+    [
+        (several(("C1", "7.00"), ("C2", "3.00"), total="10.00"), [700, 300]),
+        (several(("C1", "7.00"), ("C2", "3.00"), total="8.00"), [700, 100]),
+        (several(("C1", None), ("C2", "3.00"), total="8.00"), [800, 0]),
+        (several(("C1", "7.00"), ("C2", "3.00"), ("C2", "3.00"), total="10.00"), [700, 300]),
+    ],
+)
+def test_a_dispute_of_several_transactions_is_about_each_of_their_payments(
+    dispute: dict[str, Any], amounts: list[int]
+) -> None:
+    own, other = facts_of("CUSTOMER.DISPUTE.CREATED", dispute)
+    assert own == Fact("dispute_opened", amounts[0], "USD", "D1")
+    assert other == Fact("dispute_opened", amounts[1], "USD", "D1/C2", payment="C2")
+
+
+@pytest.mark.parametrize("dispute", [several(total="8.00"), several(("C1", "20.00"), total="8.00")])
+def test_a_dispute_of_one_transaction_is_about_what_is_disputed(dispute: dict[str, Any]) -> None:
+    assert facts_of("CUSTOMER.DISPUTE.CREATED", dispute) == [Fact("dispute_opened", 800, "USD", "D1")]
+
+
+@pytest.mark.parametrize("number", ["1e99999999999999999999", "-1e99999999999999999999", "1" * 400])
+def test_a_number_beyond_all_bounds_is_refused_only_where_it_is_an_amount(number: str) -> None:
+    """The gateway's reader accepts it, so that the event was published."""
+    body = '{"event_type": "PAYMENT.CAPTURE.COMPLETED", "resource": {"id": "C1", "odd": %s, "amount": %s}}'
+    for amount, is_read in (('{"currency_code": "USD", "value": "1.00"}', True), (number, False)):
+        event = Event("a", "a", "paypal", "t_1", "PAYMENT.CAPTURE.COMPLETED", "C1", NOW, NOW, "weak",
+                      (body % (number, amount)).encode())  # fmt: skip
+        if is_read:
+            assert extract_facts(event) == [Fact("captured", 100, "USD", "C1")]
+        else:
+            with pytest.raises((ValidationError, IncompleteError)):
+                extract_facts(event)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from contract.event import Event
 from contract.facts import Fact
-from providers.facts import UnreadableError
+from providers.facts import IncompleteError
 from providers.razorpay import facts as razorpay
 from tests.support.cases.base import NOW
 
@@ -74,8 +74,25 @@ def test_a_lost_dispute_takes_what_was_deducted(type_: str, deducted: int) -> No
     assert list(facts) == [Fact("dispute_lost", 1000, "INR", "disp_1"), *withdrawn]
 
 
+@pytest.mark.parametrize("type_", [each for each in razorpay.TYPES if "dispute" in each])
+def test_a_dispute_takes_what_is_deducted_already_when_it_is_raised(type_: str) -> None:
+    """razorpay.com/docs/payments/disputes/chargeback-fees-and-penalties, "Deduct at Onset"."""
+    state, *transfers = read(type_, dispute={**DISPUTE, "amount_deducted": 1000})
+    assert (state.kind.startswith("dispute_"), state.amount) == (True, 1000)
+    assert transfers[0] == Fact("funds_withdrawn", 1000, "INR", "disp_1")
+    is_won = state.kind == "dispute_won"
+    assert transfers[1:] == ([Fact("funds_reinstated", 1000, "INR", "disp_1")] if is_won else [])
+    assert list(read(type_, dispute={**DISPUTE, "amount_deducted": None})) == [state]
+
+
 @pytest.mark.parametrize("type_", razorpay.TYPES)
-def test_a_payload_without_its_member_is_refused(type_: str) -> None:
-    if type_ not in PAID:
-        with pytest.raises(UnreadableError, match="in the payload"):
-            read(type_, order={})
+@pytest.mark.parametrize("payload", [None, {}, [], {"payment": [], "refund": [], "dispute": []}, {"payment": None}])
+def test_a_payload_without_its_member_is_incomplete(type_: str, payload: object) -> None:
+    """An empty object may be written as an empty array, as in `"notes": []`."""
+    body = json.dumps({"event": type_, "payload": payload}).encode()
+    event = Event("r", "r", "razorpay", "e", type_, "pay_1", NOW, NOW, "body", body)
+    if type_ in PAID and isinstance(payload, dict):
+        assert list(razorpay.extract_facts(event)) == []
+        return
+    with pytest.raises(IncompleteError):
+        razorpay.extract_facts(event)

@@ -91,7 +91,7 @@ async def test_refunds_and_disputes_are_about_their_payment(data: dict[str, Any]
     assert (event.event_id, event.type, event.resource) == ("evt_1", "payment.updated", resource)
 
 
-@pytest.mark.parametrize("name", ["event_id", "type", "created_at"])
+@pytest.mark.parametrize("name", ["event_id", "type"])
 @pytest.mark.parametrize("value", [None, "", 5, "a\x00"])
 async def test_an_undocumented_body_is_a_bad_payload(name: str, value: object) -> None:
     with pytest.raises(PayloadError):

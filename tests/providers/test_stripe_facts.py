@@ -9,6 +9,7 @@ import pytest
 from contract.event import Event
 from contract.facts import Fact
 from contract.money import BIGINT_MAX, MoneyError
+from providers.facts import IncompleteError
 from providers.stripe.facts import TYPES, extract_facts
 from tests.support.recorded import recordings
 
@@ -115,10 +116,77 @@ def test_the_status_of_a_dispute_is_its_outcome(status: str | None, outcome: str
         ("created", ["dispute_opened"]),
         ("updated", ["dispute_opened"]),
         ("closed", []),
-        ("funds_withdrawn", ["funds_withdrawn"]),
-        ("funds_reinstated", ["funds_reinstated"]),
+        ("funds_withdrawn", []),
+        ("funds_reinstated", []),
     ):
-        assert kinds(facts_of("charge_dispute_created", f"charge.dispute.{type_}", status=status)) == first + ended
+        facts = facts_of("charge_dispute_created", f"charge.dispute.{type_}", status=status)
+        assert kinds(facts) == [*first, *ended, "funds_withdrawn"]
+
+
+@pytest.mark.parametrize("listed", [None, [], [{"amount": -1500, "currency": "eur", "reporting_category": "fee"}]])
+@pytest.mark.parametrize(
+    ("type_", "assumed"),
+    [
+        ("created", []),
+        ("closed", []),
+        ("funds_withdrawn", ["funds_withdrawn"]),
+        ("funds_reinstated", ["funds_withdrawn", "funds_reinstated"]),
+    ],
+)
+def test_a_dispute_that_lists_nothing_moved_what_is_claimed(type_: str, assumed: list[str], listed: object) -> None:
+    facts = facts_of("charge_dispute_created", f"charge.dispute.{type_}", balance_transactions=listed)
+    moved = [fact for fact in facts if fact.kind.startswith("funds_")]
+    assert kinds(moved) == assumed
+    assert {(fact.amount, fact.currency, fact.object) for fact in moved} <= {(4590, "EUR", "dp_1Lindenbaum3Dd")}
+
+
+def balance(amount: int, created: int, currency: str = "eur", category: str | None = "dispute") -> dict[str, Any]:
+    return {"amount": amount, "created": created, "currency": currency, "reporting_category": category}
+
+
+@pytest.mark.parametrize("type_", ["created", "updated", "closed", "funds_withdrawn", "funds_reinstated"])
+def test_a_dispute_moves_what_its_balance_transactions_say(type_: str) -> None:
+    """Each event of a dispute reports all that moved so far, so that a missing one does no harm."""
+    listed = [balance(4000, 3), balance(-500, 5), balance(-10000, 1), balance(0, 2), balance(200, 7, "isk")]
+    facts = facts_of("charge_dispute_created", f"charge.dispute.{type_}", balance_transactions=listed, currency="usd")
+    assert [fact for fact in facts if fact.kind.startswith("funds_")] == [
+        Fact("funds_withdrawn", 10000, "EUR", "dp_1Lindenbaum3Dd"),
+        Fact("funds_reinstated", 4000, "EUR", "dp_1Lindenbaum3Dd"),
+        Fact("funds_withdrawn", 500, "EUR", "dp_1Lindenbaum3Dd:2", dispute="dp_1Lindenbaum3Dd"),
+        Fact("funds_reinstated", 2, "ISK", "dp_1Lindenbaum3Dd:2", dispute="dp_1Lindenbaum3Dd"),
+    ]
+
+
+def test_the_name_of_a_transfer_of_a_dispute_stays_when_more_follow() -> None:
+    listed = [balance(-10000, 1), balance(4000, 2), balance(-4000, 3)]
+    seen = [
+        set(facts_of("charge_dispute_created", balance_transactions=listed[:count]))
+        for count in range(1, len(listed) + 1)
+    ]
+    assert seen[0] < seen[1] < seen[2]
+
+
+@pytest.mark.parametrize(("received", "captured"), [(None, []), (0, []), (300, [300])])
+def test_an_intent_that_is_canceled_keeps_what_was_captured(received: int | None, captured: list[int]) -> None:
+    canceled, *rest = facts_of("payment_intent_canceled", amount_received=received)
+    assert canceled.kind == "canceled"
+    assert [(fact.kind, fact.amount) for fact in rest] == [("captured", amount) for amount in captured]
+
+
+@pytest.mark.parametrize(("is_captured", "taken"), [(False, 0), (False, 12000), (True, 0), (True, None), (True, 12000)])
+def test_a_hold_that_expires_keeps_what_was_captured(is_captured: bool, taken: int | None) -> None:
+    expired = facts_of("charge_captured_of_several", "charge.expired", captured=is_captured, amount_captured=taken)
+    assert kinds(expired) == (["canceled", "captured"] if is_captured and taken else ["canceled"])
+
+
+@pytest.mark.parametrize("type_", sorted(TYPES))
+@pytest.mark.parametrize(
+    "body", [{}, {"data": None}, {"data": {"object": None}}, {"data": {"object": {}}}, {"data": []}]
+)
+def test_an_event_without_its_object_is_incomplete(type_: str, body: object) -> None:
+    event = RECORDED["charge_succeeded"].event()
+    with pytest.raises(IncompleteError):
+        extract_facts(replace(event, type=type_, body=json.dumps(body).encode()))
 
 
 @pytest.mark.parametrize(
@@ -138,8 +206,8 @@ def test_a_fraction_of_a_minor_unit_is_refused(currency: str, written: int) -> N
 
 def test_every_type_is_recorded_or_like_a_recorded_one() -> None:
     recorded = {recording.content["event"]["type"] for recording in RECORDED.values()}
-    alike = {"payment_intent.processing", "payment_intent.requires_action", "refund.updated"}
-    charges = {"charge.pending", "charge.failed", "charge.expired"}
+    alike = {"payment_intent.processing", "payment_intent.requires_action"}
+    charges = {"charge.pending", "charge.failed"}
     assert set(TYPES) - recorded == alike | charges
-    for type_, kind in (("pending", "pending"), ("failed", "failed"), ("expired", "canceled")):
+    for type_, kind in (("pending", "pending"), ("failed", "failed")):
         assert kinds(facts_of("charge_succeeded", f"charge.{type_}")) == [kind]
