@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
+import asyncpg
 import structlog
 
 from consumers.handlers import Connection, Handlers, Outcome, Reject
@@ -43,7 +44,10 @@ class Payments:
                 batch.extend(by_payment(event, extracted))
         await lock_payments(connection, batch, events)
         trusted = [each for each in batch if self._is_trusted(each[0])]
-        outcome = await post(connection, trusted, self._rules, wanted) if trusted else Outcome()
+        try:
+            outcome = await post(connection, trusted, self._rules, wanted) if trusted else Outcome()
+        except asyncpg.NumericValueOutOfRangeError as error:
+            raise Reject("the payment's sum would be larger than a 64-bit integer of minor units") from error
         for event, facts in batch:
             if not self._is_trusted(event):
                 await hold_back_unsigned(connection, event, facts, outcome)
