@@ -20,10 +20,10 @@ override WITH_ARGS := $(PY) -c 'import os, shlex, sys; \
 # If it were set, every start of a program would compile all of our files again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help up down consumers status logs pending why dead replay discard conflicts resolve release audit check demo test lint bench prove schema lock image
+.PHONY: help up down consumers status logs pending why dead replay discard conflicts resolve release audit acknowledge check demo test lint bench prove schema lock image
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 up: .venv/runtime ## set up and start everything, wait until it answers, print the address (STACK=compose|embedded)
 	@$(PY) -m stack up
@@ -73,6 +73,10 @@ release: .venv/runtime ## SOURCE=…: book the facts on hold as unsigned, once t
 
 audit: .venv/runtime ## check the invariants on the live system; exit 1 if one is broken (JSON=1)
 	@$(PY) -m operations audit $${JSON:+--json}
+
+acknowledge: .venv/runtime ## REASON=…: what the audit misses is understood; it shows later losses only (ACTOR=…)
+	@test -n "$$REASON" || { echo "Why? make acknowledge REASON='sent again by Stripe'; \`make audit\` shows what is missing"; exit 2; }; \
+	$(PY) -m operations acknowledge --reason="$$REASON" $${JSON:+--json}
 
 check: .venv/runtime ## check all settings, start nothing; SOURCE=… FILE=…: why a recorded request does not verify
 	@if test -n "$$SOURCE"; then $(PY) -m gateway check --file="$${FILE:--}" -- "$$SOURCE"; \

@@ -3,6 +3,8 @@
 `operations/cli/main.py` has the commands and the exit codes.
 """
 
+import getpass
+import os
 import sys
 
 from consumers.settings import Settings
@@ -19,6 +21,8 @@ def main(argv: list[str]) -> int:
         settings = load_settings(Settings, warn=_warn if arguments.command == "status" else None)
     except SettingsError as error:
         return fail(f"{error}", SETTINGS_EXIT_CODE)
+    if arguments.command == "acknowledge":
+        arguments.actor = arguments.actor or os.environ.get("ACTOR") or getpass.getuser()
     return cli.main(arguments, settings)
 
 

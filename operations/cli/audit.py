@@ -40,7 +40,8 @@ def _entries_sentence(entries: EntryCounts | None) -> str:
     if entries is None:
         return "There is no stream to account for."
     sign = "=" if entries.balanced else "is not"
+    acknowledged = f" + {entries.acknowledged} missing, as acknowledged" if entries.acknowledged else ""
     return (
         f"{entries.added} entries were added to this stream, which {sign} {entries.recorded} recorded in Postgres + "
-        f"{entries.waiting} waiting."
+        f"{entries.waiting} waiting{acknowledged}."
     )

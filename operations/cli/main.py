@@ -11,7 +11,7 @@ import shutil
 from rich.console import Console
 
 from consumers.settings import Settings
-from operations.cli import audit, conflicts, dead, discard, pending, release, replay, resolve, status, why
+from operations.cli import acknowledge, audit, conflicts, dead, discard, pending, release, replay, resolve, status, why
 from operations.cli.command import EXIT_UNREACHABLE, Command
 from runtime.command_line import fail, make_parser
 from sql.connect import UnreachableError
@@ -30,6 +30,7 @@ COMMANDS = {
     "resolve": resolve.COMMAND,
     "release": release.COMMAND,
     "audit": audit.COMMAND,
+    "acknowledge": acknowledge.COMMAND,
 }
 
 

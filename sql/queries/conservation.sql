@@ -31,3 +31,41 @@ WHERE NOT EXISTS (SELECT FROM events WHERE events.entry_id = waiting.entry_id)
   AND NOT EXISTS (SELECT FROM duplicates WHERE duplicates.entry_id = waiting.entry_id)
   AND NOT EXISTS (SELECT FROM dead_letters WHERE dead_letters.entry_id = waiting.entry_id)
 ORDER BY waiting.entry_id;
+
+-- name: find_recorded_beyond :many
+-- Returns recorded entries after the last one of the stream, with their event where it is known.
+SELECT entry_id, namespace, event_id, count(*) OVER () AS total
+FROM (
+    SELECT entry_id, namespace, event_id FROM events
+    UNION ALL
+    SELECT entry_id, namespace, event_id FROM duplicates
+    UNION ALL
+    SELECT entry_id, namespace, event_id FROM dead_letters
+) AS recorded
+WHERE string_to_array(entry_id, '-')::bigint[] > string_to_array(:last_id, '-')::bigint[]
+ORDER BY string_to_array(entry_id, '-')::bigint[]
+LIMIT :limit;
+
+-- name: find_lost_events :many
+-- Returns those of these events that are neither applied nor a dead letter, and whose loss nobody has acknowledged.
+-- `entry_id` is null for an event that was committed, as Redis says.
+SELECT marked.namespace, marked.event_id, marked.entry_id
+FROM unnest(:namespace::text[], :event_id::text[], :entry_id::text[]) AS marked (namespace, event_id, entry_id)
+WHERE NOT EXISTS (
+    SELECT FROM events WHERE events.namespace = marked.namespace AND events.event_id = marked.event_id
+)
+AND NOT EXISTS (
+    SELECT FROM dead_letters
+    WHERE dead_letters.namespace = marked.namespace AND dead_letters.event_id = marked.event_id
+      AND (dead_letters.entry_id = marked.entry_id OR dead_letters.state = 'open')
+)
+AND NOT EXISTS (
+    SELECT
+    FROM acknowledgements
+    CROSS JOIN LATERAL jsonb_array_elements(findings) AS finding
+    CROSS JOIN LATERAL jsonb_array_elements(finding -> 'rows') AS lost
+    WHERE finding ->> 'name' = 'lost_event'
+      AND lost ->> 'namespace' = marked.namespace AND lost ->> 'event_id' = marked.event_id
+      AND lost ->> 'entry_id' IS NOT DISTINCT FROM marked.entry_id
+)
+ORDER BY marked.namespace, marked.event_id;

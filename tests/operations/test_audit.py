@@ -41,7 +41,7 @@ async def test_the_audit_of_a_sound_system(settings: Settings, stream: Stream, c
     assert said.code == 0
     document = (await say(settings, "audit", "--json")).json
     assert document["ok"] is True
-    assert document["account"] == {"added": 6, "recorded": 4, "waiting": 2}
+    assert document["account"] == {"added": 6, "recorded": 4, "waiting": 2, "acknowledged": 0}
 
 
 async def broken(settings: Settings) -> dict[str, int]:
@@ -55,7 +55,7 @@ async def test_the_audit_finds_an_entry_that_vanished(settings: Settings, stream
         await stream.publish(contract_event(name))
     await stream.read("worker-1", 1)
     await stream.redis.xdel(stream.keys.events, *stream.ids)
-    assert await broken(settings) == {"pending_but_gone": 1, "entries_do_not_add_up": 2}
+    assert await broken(settings) == {"pending_but_gone": 1, "entries_do_not_add_up": 2, "lost_event": 2}
     assert "is not" in (await say(settings, "audit")).text
 
 
@@ -101,7 +101,12 @@ async def test_entries_of_an_earlier_stream_are_not_counted(
     await commit(connection, await read(stream))
     await stream.redis.delete(stream.keys.events, stream.keys.epoch)
     await stream.publish(contract_event("evt_b"))
-    assert (await say(settings, "audit", "--json")).json["account"] == {"added": 1, "recorded": 0, "waiting": 1}
+    assert (await say(settings, "audit", "--json")).json["account"] == {
+        "added": 1,
+        "recorded": 0,
+        "waiting": 1,
+        "acknowledged": 0,
+    }
 
 
 async def test_the_audit_checks_postgres_even_without_redis(

@@ -1,0 +1,45 @@
+"""A person acknowledges what the account of the stream found, so that only later losses are shown."""
+
+import json
+from dataclasses import asdict, dataclass
+
+from operations.lost_events import NAMED_MAX
+from operations.servers import LONG_TIMEOUT_S, Servers
+from operations.stream_accounting import RESTORES, read_account
+from sql.audit import Finding
+
+ACKNOWLEDGED = frozenset({"entries_do_not_add_up", "restore_not_acknowledged", "lost_event"})
+"""Findings that stay as they are. The others end when a worker, or a person, has done something about them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """What was acknowledged, under which number; None if there was nothing. `left`: findings that it does not end."""
+
+    id: int | None
+    acknowledged: list[Finding]
+    left: list[Finding]
+
+
+async def acknowledge(servers: Servers, *, actor: str, reason: str) -> Acknowledgement:
+    """Record who acknowledges the present differences, and why, with the names of what was lost."""
+    prefix = servers.keys.prefix
+    async with servers.redis() as redis, servers.postgres(LONG_TIMEOUT_S) as connection:
+        account = await read_account(
+            redis, servers.keys, connection, timeout_s=LONG_TIMEOUT_S, rows_max=NAMED_MAX
+        )  # fmt: skip
+        taken = [finding for finding in account.findings if finding.name in ACKNOWLEDGED]
+        left = [finding for finding in account.findings if finding.name not in ACKNOWLEDGED]
+        if not taken:
+            return Acknowledgement(None, [], left)
+        async with connection.transaction():
+            number = await connection.fetchval(
+                *RESTORES.bind(
+                    "acknowledge", actor=actor, reason=reason, key_prefix=prefix, epoch=account.epoch,
+                    difference=account.counts.difference if account.counts else 0,
+                    findings=json.dumps([asdict(finding) for finding in taken], default=str),
+                )
+            )  # fmt: skip
+            restores = [row["id"] for f in taken if f.name == "restore_not_acknowledged" for row in f.rows]
+            await connection.execute(*RESTORES.bind("close_restores", acknowledgement=number, ids=restores))
+    return Acknowledgement(number, taken, left)

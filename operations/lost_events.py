@@ -1,0 +1,67 @@
+"""The names of lost events: the duplicate markers in Redis whose event is neither waiting nor recorded."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from redis.asyncio import Redis
+
+from contract.keys import Keys, is_committed
+from sql import columns, load
+
+if TYPE_CHECKING:
+    from sql.connect import Connection
+
+MARKERS_AT_ONCE = 1000
+"""Markers read in one round trip."""
+
+NAMED_MAX = 10_000
+"""Lost events that are named; the sum counts further ones."""
+
+CONSERVATION = load("conservation")
+
+
+class LostEvent(NamedTuple):
+    """An event that was accepted, and is neither in the stream nor recorded. `entry_id`: None if it was committed."""
+
+    namespace: str
+    event_id: str
+    entry_id: str | None
+
+
+async def find_lost_events(redis: Redis, keys: Keys, connection: "Connection", *, timeout_s: float) -> list[LostEvent]:
+    """Return up to NAMED_MAX lost events, as far as Redis has their markers. Reads all markers, without blocking Redis.
+
+    The order of the reads matters: marker, stream, Postgres. An event committed meanwhile is recorded before it leaves
+    the stream.
+    """
+    lost: list[LostEvent] = []
+    async for page in _pages(redis, keys):
+        gone = await _without_entry(redis, keys, page)
+        query = CONSERVATION.bind("find_lost_events", **columns(gone, "namespace", "event_id", "entry_id"))
+        lost += [LostEvent(**row) for row in (await connection.fetch(*query, timeout=timeout_s) if gone else [])]
+        if len(lost) >= NAMED_MAX:
+            break
+    return lost[:NAMED_MAX]
+
+
+async def _pages(redis: Redis, keys: Keys) -> AsyncIterator[list[LostEvent]]:
+    start, cursor = keys.seen("", "").removesuffix(":"), -1
+    while cursor != 0:
+        cursor, names = await redis.scan(max(cursor, 0), match=f"{start}*", count=MARKERS_AT_ONCE)
+        values = cast("list[bytes | None]", await redis.mget(names)) if names else []
+        page = []
+        for name, value in zip(names, values, strict=True):
+            namespace, _, event_id = cast("bytes", name).decode().removeprefix(start).partition(":")
+            if value is not None:
+                page.append(LostEvent(namespace, event_id, None if is_committed(value) else value.decode()))
+        yield page
+
+
+async def _without_entry(redis: Redis, keys: Keys, page: Sequence[LostEvent]) -> list[LostEvent]:
+    waiting = [event for event in page if event.entry_id]
+    async with redis.pipeline(transaction=False) as pipeline:
+        for event in waiting:
+            pipeline.xrange(keys.events, event.entry_id or "", event.entry_id or "")
+        found = await pipeline.execute(raise_on_error=False) if waiting else []
+    in_stream = {event for event, entries in zip(waiting, found, strict=True) if isinstance(entries, list) and entries}
+    return [event for event in page if event not in in_stream]
