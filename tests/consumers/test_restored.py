@@ -1,6 +1,7 @@
 """A worker notices that Redis or Postgres was restored from an older copy, once, and what follows from it."""
 
 from collections.abc import Callable
+from typing import cast
 
 import pytest
 from redis.asyncio import Redis
@@ -30,8 +31,7 @@ async def lose_commits(workers: Workers, *event_ids: str) -> None:
 
 
 async def marker(workers: Workers, event_id: str) -> bytes | None:
-    value: bytes | None = await workers.redis.get(workers.keys.seen("stripe", event_id))
-    return value
+    return cast("bytes | None", await workers.redis.get(workers.keys.seen("stripe", event_id)))
 
 
 async def restored(workers: Workers, n: int = 1) -> None:

@@ -131,9 +131,9 @@ async def test_the_audit_notices_an_entry_that_was_deleted_by_hand(
     async with harness.redis() as redis:
         await redis.xdel(harness.keys.events, entry_ids[1])
     code, said = await command(harness, "audit")
-    assert (code, [broken["name"] for broken in said["broken"]]) == (1, ["entries_do_not_add_up"])
-    assert said["account"] == {"added": 3, "recorded": 0, "waiting": 2}
+    assert (code, [broken["name"] for broken in said["broken"]]) == (1, ["entries_do_not_add_up", "lost_event"])
+    assert said["account"] == {"added": 3, "recorded": 0, "waiting": 2, "acknowledged": 0}
     await harness.add_workers(1)
     await harness.drained()
     code, said = await command(harness, "audit")
-    assert (code, said["account"]) == (1, {"added": 3, "recorded": 2, "waiting": 0})
+    assert (code, said["account"]) == (1, {"added": 3, "recorded": 2, "waiting": 0, "acknowledged": 0})

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
@@ -17,7 +17,7 @@ MARKED = "tx_1:COMPLETED"
 
 
 async def delete_all(redis: Redis, name: str) -> None:
-    rows: list[Any] = await redis.xrange(name)
+    rows = cast("list[Any]", await redis.xrange(name))
     await redis.xdel(name, *[entry_id for entry_id, _ in rows])
 
 
