@@ -1,12 +1,16 @@
 """docs/providers/<name>.md: the table of a provider's types and its extractor of facts agree."""
 
 import importlib
+import pkgutil
 import re
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import pytest
+import square.types
+import stripe
+from paddle_billing.Entities.Events import EventTypeName
 
 from providers import FACT_EXTRACTORS
 from tests.support.recorded import recordings
@@ -93,3 +97,43 @@ def test_each_type_that_books_has_a_recording_that_moves_money(provider: str) ->
 def test_no_recording_of_another_type_moves_money(provider: str) -> None:
     kinds = recorded_kinds(provider)
     assert {type_ for type_ in doing(provider, "shows", "records") if kinds.get(type_, set()) & TRANSFERS} == set()
+
+
+def types_in_the_library_of_stripe() -> set[str]:
+    return set(get_args(stripe.Event.__annotations__["type"]))
+
+
+def types_in_the_library_of_paddle() -> set[str]:
+    return {str(value) for name, value in vars(EventTypeName).items() if name[0].isupper()}
+
+
+def types_in_the_library_of_square() -> set[str]:
+    """Return them as its modules are named: of the type `payment.created` it is payment_created_event."""
+    names = (module.name for module in pkgutil.iter_modules(square.types.__path__))
+    return {name.removesuffix("_event") for name in names if name.endswith("_event")}
+
+
+MONEY = {
+    "stripe": ("charge.", "payment_intent.", "refund.", "checkout.session.", "transfer.", "application_fee.", "payout.",
+               "topup.", "reserve.hold.", "reserve.release.", "credit_note.", "review.", "radar."),
+    "paddle": ("transaction.", "adjustment.", "subscription.", "invoice.", "payout.", "payment_method."),
+    "square": ("payment_", "refund_", "dispute_", "payout_", "terminal_checkout_", "terminal_refund_",
+               "gift_card_activity_", "order_created", "order_updated", "invoice_payment", "invoice_refund"),
+}  # fmt: skip
+"""How the types begin that are about money."""
+
+LIBRARIES = {
+    "stripe": types_in_the_library_of_stripe,
+    "paddle": types_in_the_library_of_paddle,
+    "square": types_in_the_library_of_square,
+}
+
+
+@pytest.mark.parametrize("provider", LIBRARIES)
+def test_every_type_about_money_in_the_providers_library_is_in_the_table(provider: str) -> None:
+    known = {type_ for type_ in LIBRARIES[provider]() if type_.startswith(MONEY[provider])}
+    listed = {each.type for each in documented(provider)}
+    if provider == "square":
+        listed = {type_.replace(".", "_") for type_ in listed}
+    assert known
+    assert known - listed == set()
