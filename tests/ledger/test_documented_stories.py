@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from consumers.handlers.payments import builtin
-from contract.accounts import PostingRules
+from contract.accounts import ACCOUNTS, PostingRules
 from contract.event import Event
 from sql.audit import audit
 from tests.support.consuming import Workers
@@ -102,3 +102,19 @@ async def test_workers_give_every_story_its_rows_and_test_money_moves_nothing(wo
     for namespace, story in expected.items():
         await assert_rows(workers.connection, story, namespace)
     assert await audit(workers.connection) == []
+
+
+async def test_each_connected_account_has_the_money_that_is_its_own(workers: Workers) -> None:
+    rules = {"stripe": PostingRules(accounts={**ACCOUNTS, "merchant": "merchant:{account}"})}
+    for account in ("acct_A", "acct_B", None):
+        intent = {"id": f"pi_{account}", "amount": 700, "amount_received": 700, "currency": "eur"}
+        await workers.stream.publish(
+            published("stripe", {"id": f"evt_{account}", "type": "payment_intent.succeeded", "created": 1,
+                                 "livemode": True, "account": account, "data": {"object": intent}})
+        )  # fmt: skip
+    async with workers.working(builtin(rules)):
+        await workers.drained()
+    assert await workers.rows(BALANCES + " ORDER BY account", "stripe") == [
+        ("merchant:acct_A", "EUR", 700), ("merchant:acct_B", "EUR", 700), ("merchant:own", "EUR", 700)
+    ]  # fmt: skip
+    assert await workers.rows("SELECT account FROM events ORDER BY account") == [("",), ("acct_A",), ("acct_B",)]
