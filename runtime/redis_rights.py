@@ -19,7 +19,7 @@ WORKERS = (
     "+xreadgroup", "+xgroup|create", "+xgroup|delconsumer", "+xclaim", "+xpending", "+xack", "+xdel",
     "+xinfo|stream", "+xinfo|groups", "+xinfo|consumers", "+xadd", "+xlen", "+xrange", "+xrevrange", "+xsetid",
     "+get", "+mget", "+set", "+del", "+exists", "+expire", "+pexpire", "+pttl",
-    "+hget", "+hmget", "+hgetall", "+hset", "+hdel", "+hlen",
+    "+hget", "+hmget", "+hgetall", "+hset", "+hdel", "+hlen", "+hsetnx", "+hincrby", "+hexists",
 )  # fmt: skip
 """Of workers, and of the commands of operators."""
 

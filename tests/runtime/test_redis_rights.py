@@ -1,12 +1,14 @@
 """The programs' users in Redis: all other tests work with these rights; here is what they must not be able to do."""
 
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
-from runtime.redis_rights import GATEWAY, WORKERS
+from runtime.redis_rights import GATEWAY, WORKERS, rules
 from tests.support.servers import ValkeyServer, as_user
 
 ROOT = Path(__file__).parents[2]
@@ -57,3 +59,30 @@ def test_the_page_and_the_compose_file_have_the_same_rights(page: str, user: str
     rights = list(RIGHTS[user])
     starts = [at for at in range(len(words)) if words[at : at + len(rights)] == rights]
     assert starts, f"{page} has other rights for {user} than runtime/redis_rights.py"
+
+
+_CALL = re.compile(r"redis\.p?call\('([A-Z]+)'(?:, '([A-Z]+)')?")
+_CONTAINERS = {"XGROUP", "XINFO"}
+"""Commands whose rights are given by subcommand."""
+
+
+@pytest.mark.parametrize(("room", "rights"), [("gateway", GATEWAY), ("consumers", WORKERS), ("operations", WORKERS)])
+def test_every_command_of_a_script_is_a_right(room: str, rights: tuple[str, ...]) -> None:
+    scripts = list((ROOT / room).rglob("*.lua"))
+    calls = [call for script in scripts for call in _CALL.findall(script.read_text())]
+    assert calls
+    needed = {f"+{name}|{sub}" if name in _CONTAINERS else f"+{name}" for name, sub in calls}
+    assert {right.lower() for right in needed} - set(rights) == set()
+
+
+def test_the_shell_of_the_container_passes_the_rights_on_unchanged() -> None:
+    [command] = re.findall(r"exec valkey-server ((?:.*\n)+?)    ports", (ROOT / "compose.yaml").read_text())
+    shown = subprocess.run(
+        ["sh", "-c", "printf '%s\\n' " + " ".join(command.replace("$$", "$").split())],
+        env={"REDIS_PASSWORD": "r", "GATEWAY_REDIS_PASSWORD": "g", "WORKERS_REDIS_PASSWORD": "w", "KEY_PREFIX": "a"},
+        capture_output=True, text=True, check=True,
+    ).stdout.split("\n")  # fmt: skip
+    for user, rights in RIGHTS.items():
+        at = shown.index(user) + 1
+        expected = rules(rights, "a", user[0])
+        assert shown[at : at + len(expected)] == expected

@@ -20,7 +20,7 @@ from tests.support.wait import until
 
 ROOT = Path(__file__).parents[2]
 
-READY_TIMEOUT_S = 30.0
+READY_TIMEOUT_S = 60.0
 """A program is ready within a second or two; on a machine with other work it takes longer."""
 
 PROBE_TIMEOUT_S = 2.0
@@ -137,7 +137,11 @@ class Programs:
         async with Redis.from_url(redis_url, protocol=3) as redis:
             before = await _leased(redis, keys)
             started = [self.start("consumers", settings) for _ in range(n)]
-            await until(lambda: self._are_ready(redis, keys, started, before + n), what=f"{n} more workers have slots")
+            await until(
+                lambda: self._are_ready(redis, keys, started, before + n),
+                timeout_s=READY_TIMEOUT_S,
+                what=f"{n} more workers have slots",
+            )
         return started
 
     async def run(self, module: str, env: Mapping[str, str], *arguments: str) -> tuple[int, str, str]:
