@@ -7,6 +7,8 @@ from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Literal, cast, get_args
 
+from contract.text import has_refused_character
+
 ENVELOPE_VERSION = "1"
 
 NAME_CHARS_MAX = 64
@@ -44,8 +46,8 @@ class Event:
 
     Never changed, but not frozen: a frozen dataclass sets each field by a call, which is measurable where events pass.
 
-    Raise EnvelopeError for values that Postgres or Redis cannot store unchanged: an empty or over-long name, a NUL, a
-    lone surrogate, a time without a zone.
+    Raise EnvelopeError for an empty or over-long name, a control character or a lone surrogate in one (see
+    `contract.text`), and a time without a zone.
     """
 
     source: str
@@ -79,7 +81,10 @@ class Event:
             raise EnvelopeError("a time has no zone")
 
     def _has_valid_texts(self) -> bool:
-        """Return whether every text is valid, in one expression, because each event is checked twice."""
+        """Return whether every text is valid, in one expression, because each event is checked twice.
+
+        It is False for characters that are rare in ids as well, such as a no-break space: each text is then looked at.
+        """
         return (
             0 < len(self.source) <= NAME_CHARS_MAX
             and 0 < len(self.namespace) <= NAME_CHARS_MAX
@@ -188,5 +193,5 @@ _iso_cached = lru_cache(maxsize=TIMES_CACHED)(_iso)
 def _check_text(name: str, text: str, chars_max: int) -> None:
     if not 0 < len(text) <= chars_max:
         raise EnvelopeError(f"{name} has {len(text)} characters, not 1 to {chars_max}")
-    if not text.isprintable():
-        raise EnvelopeError(f"{name} has a character that cannot be printed")
+    if has_refused_character(text):
+        raise EnvelopeError(f"{name} has a control character or a lone surrogate")

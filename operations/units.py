@@ -4,6 +4,9 @@ Written here because `humanize` gives other texts: it rounds durations to one un
 ("3 days and 4 hours"), where a table cell needs `3 d 4 h`.
 """
 
+from contract.text import escaped, has_refused_character
+
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _STEPS = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1000, "s"))
 _BYTES = ("B", "KiB", "MiB", "GiB", "TiB")
 
@@ -32,5 +35,12 @@ def size(count: float) -> str:
 
 
 def printable(text: str) -> str:
-    """Replace control characters, which a terminal would obey, in text from outside. Line breaks stay."""
-    return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)
+    """Return text from outside with nothing in it that a terminal would obey. Line breaks stay.
+
+    Control characters are replaced; other characters that cannot be seen are written as escapes.
+    """
+    return escaped("".join(char if char == "\n" or not _is_control(char) else _REPLACEMENT for char in text))
+
+
+def _is_control(char: str) -> bool:
+    return not char.isprintable() and has_refused_character(char)

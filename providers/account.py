@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from contract.event import TEXT_CHARS_MAX, Mode
+from contract.text import has_refused_character
 from providers.payload import first_id
 
 
@@ -10,7 +11,7 @@ def first_account(*candidates: object) -> str:
     """Return the first candidate that can name an account, "" for none. An account is never a reason to refuse."""
     for candidate in candidates:
         name = first_id(candidate)
-        if name and len(name) <= TEXT_CHARS_MAX and name.isprintable():
+        if name and len(name) <= TEXT_CHARS_MAX and not has_refused_character(name):
             return name
     return ""
 

@@ -20,6 +20,7 @@ from pydantic import (
 
 from contract.event import TEXT_CHARS_MAX
 from contract.money import BIGINT_MAX
+from contract.text import has_refused_character
 from providers.facts import UnreadableError
 from providers.json_text import ConstantError, refuse_constant, refuse_constants, without_lone_surrogates
 
@@ -63,18 +64,19 @@ Lenient = Annotated[ValueT | None, WrapValidator(_none_on_error)]
 MinorUnits = Annotated[int, Field(ge=0, le=BIGINT_MAX)]
 """An amount that the provider writes as an integer of minor units."""
 
+
 Currency = Annotated[str, StringConstraints(to_upper=True, pattern="^[A-Za-z]{3}$")]
-"""A code of ISO 4217 in either case, read as upper case."""
+"""A code of three letters in either case, read as upper case. Which ones can be booked is for `contract.money`."""
 
 
-def _printable(text: str) -> str:
-    """Accept what Postgres can store as it is: no NUL, no lone surrogate."""
-    if not text.isprintable():
-        raise ValueError("has a character that cannot be printed")
+def _storable(text: str) -> str:
+    """Accept what an event's own id may hold: no control character, no lone surrogate."""
+    if has_refused_character(text):
+        raise ValueError("has a control character or a lone surrogate")
     return text
 
 
-Id = Annotated[str, StringConstraints(min_length=1, max_length=TEXT_CHARS_MAX), AfterValidator(_printable)]
+Id = Annotated[str, StringConstraints(min_length=1, max_length=TEXT_CHARS_MAX), AfterValidator(_storable)]
 """A provider's id of a capture, a refund or a dispute, within the limits of an event's own id."""
 
 _DECIMAL = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?")

@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+from contract.text import escaped
 from runtime.version import DISTRIBUTION, version
 
 
@@ -21,5 +22,5 @@ def make_parser(program: str, description: str) -> argparse.ArgumentParser:
 
 def fail(sentence: str, code: int) -> int:
     """Write why a program ends to standard error, and return its exit code."""
-    sys.stderr.write(f"{sentence}\n")
+    sys.stderr.write(f"{escaped(sentence)}\n")  # it may quote an id, which may hold any character
     return code

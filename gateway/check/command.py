@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from contract.text import escaped
 from gateway.check.diagnostics import (
     Hypothesis,
     body_variants,
@@ -59,7 +60,7 @@ def run(asked: argparse.Namespace, sources: Mapping[str, Provider]) -> int:
     except (OSError, RecordingError) as error:
         return _not_checked(f"{asked.file} cannot be read as an HTTP request: {error}.")
     code, lines = asyncio.run(check(sources, asked.source, recording))
-    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.write(escaped("\n".join(lines)) + "\n")
     return code
 
 

@@ -14,6 +14,7 @@ from consumers.settings import Settings
 from operations.cli import acknowledge, audit, conflicts, dead, discard, pending, release, replay, resolve, status, why
 from operations.cli.command import EXIT_UNREACHABLE, Command
 from runtime.command_line import fail, make_parser
+from runtime.terminal import EscapingOutput
 from sql.connect import UnreachableError
 
 WIDTH_OF_A_PIPE = 160
@@ -62,4 +63,4 @@ async def run(arguments: argparse.Namespace, settings: Settings, console: Consol
 def _console() -> Console:
     # The texts come from outside, so that rich must not read them as markup or emoji.
     width = shutil.get_terminal_size((WIDTH_OF_A_PIPE, 0)).columns  # COLUMNS, else the terminal's, else this
-    return Console(width=width, markup=False, highlight=False, emoji=False)
+    return Console(file=EscapingOutput(), width=width, markup=False, highlight=False, emoji=False)

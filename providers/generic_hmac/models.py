@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
+from contract.money import CURRENCIES
 from providers.models import Currency, MajorUnits, Model
 
 AMOUNT_WHOLE_DIGITS_MAX = 15
@@ -22,6 +23,13 @@ def _within_limits(amount: Decimal) -> Decimal:
     return amount
 
 
+def _known(currency: str) -> str:
+    """Accept what can be booked: NAN, three letters as well, is what a broken sender makes of a missing currency."""
+    if currency not in CURRENCIES:
+        raise ValueError("not a currency code of ISO 4217")
+    return currency
+
+
 class Money(Model):
     """The amount. A source that has field paths of its own may send it without the rest of an `Event`."""
 
@@ -35,5 +43,6 @@ class Event(Money):
     transaction_id: str
     status: Literal["COMPLETED", "FAILED", "PENDING"]
     amount: Annotated[MajorUnits, AfterValidator(_within_limits)]
+    currency: Annotated[Currency, AfterValidator(_known)]
     timestamp: Decimal | str | None = None
     event_id: str | None = None

@@ -36,7 +36,7 @@ EVENT = Event(
 )
 
 unhurried = settings(deadline=None)
-PRINTABLE = st.characters(codec="utf-8").filter(str.isprintable)
+PRINTABLE = st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"])
 NAMES = st.text(PRINTABLE, min_size=1, max_size=NAME_CHARS_MAX)
 TEXTS = st.text(PRINTABLE, min_size=1, max_size=TEXT_CHARS_MAX)
 ZONES = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
@@ -154,7 +154,7 @@ def test_no_entry_causes_any_other_error(data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("name", ["source", "namespace", "provider", "event_id", "type", "resource"])
-@pytest.mark.parametrize("text", ["", "a\x00b", "a\nb", "\ud800", "a\u202eb", "x" * 256])
+@pytest.mark.parametrize("text", ["", "a\x00b", "a\nb", "\ud800", "a\x9bb", "x" * 256])
 def test_an_event_that_redis_or_postgres_cannot_store_is_refused(name: str, text: str) -> None:
     change: dict[str, Any] = {name: text}
     with pytest.raises(EnvelopeError, match=name):

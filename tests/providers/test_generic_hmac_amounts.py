@@ -8,9 +8,11 @@ from pydantic import ValidationError
 from contract.event import Event
 from contract.facts import Fact
 from contract.money import MoneyError
+from providers.base import PayloadError
 from providers.facts import UnreadableError
 from providers.generic_hmac.facts import extract_facts
 from tests.support.events import contract_event, hmac_event
+from tests.support.provider_cases import CASES
 
 
 def in_house(body: bytes, status: str = "pending") -> Event:
@@ -69,3 +71,11 @@ def test_an_in_house_amount_that_cannot_be_booked_is_refused(amount: str, curren
 def test_a_body_that_is_not_an_in_house_event_is_refused(body: bytes) -> None:
     with pytest.raises((UnreadableError, MoneyError, ValidationError)):
         extract_facts(in_house(body))
+
+
+@pytest.mark.parametrize("currency", ["NAN", "nan", "INF", "NUL", "ZZZ", "XTS"])
+async def test_a_code_that_is_no_currency_is_a_bad_payload(currency: str) -> None:
+    case = CASES["hmac"]
+    body = json.dumps(hmac_event("t", currency=currency))
+    with pytest.raises(PayloadError, match="currency"):
+        await case.source().verify(case.deliver(body).request())

@@ -82,7 +82,7 @@ async def test_a_body_that_is_no_event_is_a_bad_payload(body: object) -> None:
         await event_of(body)
 
 
-@pytest.mark.parametrize("event_id", ["x" * 256, "a\x00", "a\u200b"])
+@pytest.mark.parametrize("event_id", ["x" * 256, "a\x00", "a\u0085"])
 async def test_an_id_that_cannot_be_carried_is_a_bad_payload(event_id: str) -> None:
     with pytest.raises(PayloadError):
         await event_of({}, event_id)
