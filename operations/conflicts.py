@@ -167,7 +167,7 @@ async def _decide_in_transaction(
     if not decision.decided:
         return
     _require_one_answer(payment_id, decision.decided, keep)
-    happened = await _store_and_book(connection, namespace, decision, keep)
+    happened = await _store_and_book(connection, namespace, payment_id, decision, keep)
     if not await _list_still_open(connection, namespace, payment_id):
         happened += await _book_waiting(connection, namespace, payment_id, decision)
     decision.open = await _list_still_open(connection, namespace, payment_id)
@@ -189,7 +189,44 @@ def _require_one_answer(payment_id: str, conflicts: Sequence[OpenConflict], keep
         raise AmbiguousError(f"several amounts were reported for {', '.join(sorted(several))}")
 
 
-async def _store_and_book(connection: Connection, namespace: str, decision: Decision, keep: Keep) -> list[EventFact]:
+async def _correct_reversal(
+    connection: Connection, namespace: str, payment_id: str, conflict: OpenConflict
+) -> str | None:  # fmt: skip
+    """Correct the booked reversal of a transfer that was just decided, by a decided conflict of its own.
+
+    Return its key, or None where there is none.
+    """
+    found = await connection.fetchrow(
+        *CONFLICTS.bind("find_reversal_to_correct", namespace=namespace, payment_id=payment_id, id=conflict.id)
+    )
+    if found is None:
+        return None
+    number = await connection.fetchval(
+        *CONFLICTS.bind(
+            "open_conflict",
+            namespace=namespace,
+            payment_id=payment_id,
+            transfer_key=found["movement"],
+            booked_amount=found["amount"],
+            booked_currency=found["currency"],
+            reported_amount=found["right_amount"],
+            reported_currency=found["right_currency"],
+            debit_account=found["debit_account"],
+            credit_account=found["credit_account"],
+            event_id=found["event_id"],
+            dispute_id=None,
+        )
+    )
+    if number is None:
+        return None
+    await connection.execute(*CONFLICTS.bind("book_reported", id=number))
+    await connection.execute(*CONFLICTS.bind("decide_conflict", id=number, decision="reported"))
+    return str(found["movement"])
+
+
+async def _store_and_book(
+    connection: Connection, namespace: str, payment_id: str, decision: Decision, keep: Keep
+) -> list[EventFact]:  # fmt: skip
     """Book what is right and store the decision. Return the facts booked for the first time."""
     first: list[OpenConflict] = []
     for conflict in decision.decided:
@@ -198,6 +235,8 @@ async def _store_and_book(connection: Connection, namespace: str, decision: Deci
             (decision.booked if is_first else decision.corrected).append(conflict.movement)
             first += [conflict] if is_first else []
         await connection.execute(*CONFLICTS.bind("decide_conflict", id=conflict.id, decision=keep))
+        if reversal := await _correct_reversal(connection, namespace, payment_id, conflict):
+            decision.corrected.append(reversal)
     kept = await read_applied_events(connection, [(namespace, conflict.event_id) for conflict in first])
     return [(kept[namespace, conflict.event_id], conflict.fact) for conflict in first]
 

@@ -185,6 +185,30 @@ booked AS (
 )
 SELECT EXISTS (SELECT FROM reported JOIN booked USING (namespace, movement)) AS is_booked_first;
 
+-- name: find_reversal_to_correct :one
+-- Returns the booked transfer that reverses the one that this decided conflict is about, if their amounts differ now: it
+-- has to follow. No row while one of the two is in conflict, because a person decides first.
+WITH booked AS (
+    SELECT reported.*
+    FROM reported_transfers(ARRAY[:namespace], ARRAY[:payment_id]) AS reported
+    JOIN transfers USING (namespace, movement)
+    WHERE NOT EXISTS (
+        SELECT FROM conflicts
+        WHERE kept IS NULL AND conflicts.namespace = reported.namespace AND conflicts.movement = reported.movement
+    )
+)
+SELECT
+    reversal.movement, reversal.amount, reversal.currency, reversal.debit_account, reversal.credit_account,
+    reversed.amount AS right_amount, reversed.currency AS right_currency, conflicts.event_id
+FROM conflicts
+JOIN booked AS reversed ON reversed.movement = conflicts.movement
+JOIN booked AS reversal
+    ON reversal.movement = split_part(reversed.movement, ':', 1) || '_failed'
+                           || substr(reversed.movement, strpos(reversed.movement, ':'))
+WHERE id = :id AND split_part(conflicts.movement, ':', 1) IN ('capture', 'refund')
+  AND (reversal.amount, reversal.currency) <> (reversed.amount, reversed.currency)
+LIMIT 1;
+
 -- name: decide_conflict :exec
 -- Writes the decision. If the reported amount is right, it becomes the booked amount of the transfer's other open
 -- conflicts. `decided_at` is the clock's time and not the transaction's start, so that decisions have an order.
@@ -200,14 +224,24 @@ WHERE decided.kept = 'reported' AND conflicts.kept IS NULL AND conflicts.id <> :
   AND conflicts.namespace = decided.namespace AND conflicts.movement = decided.movement;
 
 -- name: release_waiting :many
--- Releases the transfers of one payment that waited for a decision, in the order in which they were put on hold.
+-- Releases the transfers of one payment that waited for a decision, in the order in which they were put on hold. What
+-- reverses a booked transfer is as large as that transfer is after the decision.
 WITH released AS (
     UPDATE held_back SET released_at = now()
     WHERE namespace = :namespace AND payment_id = :payment_id AND reason = 'conflict' AND released_at IS NULL
     RETURNING *
 )
-SELECT event_id, kind, object, amount, currency, movement, debit_account, credit_account, dispute_id
+SELECT
+    released.event_id, kind, object, coalesce(reversed.amount, released.amount) AS amount, released.currency,
+    released.movement, released.debit_account, released.credit_account, released.dispute_id
 FROM released
+LEFT JOIN reported_transfers(ARRAY[:namespace], ARRAY[:payment_id]) AS reversed
+    ON released.kind IN ('capture_failed', 'refund_failed') AND reversed.currency = released.currency
+   AND reversed.movement = replace(split_part(released.movement, ':', 1), '_failed', '') || ':' || released.object
+   AND EXISTS (
+       SELECT FROM transfers
+       WHERE transfers.namespace = reversed.namespace AND transfers.movement = reversed.movement
+   )
 ORDER BY held_at, event_id, kind, object;
 
 -- name: list_unsigned :many

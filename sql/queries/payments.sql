@@ -145,15 +145,24 @@ ORDER BY namespace, payment_id, object;
 
 -- name: recompute_payments :exec
 -- Recomputes the totals of payments that have conflicts, so that their rows do not depend on which of two events was
--- first: the larger amount of a transfer counts until a person decides, and transfers on hold count too.
+-- first: the larger amount of a transfer counts until a person decides, and transfers on hold count too. A reversal is
+-- as large as what it reverses.
 WITH touched AS (
     SELECT DISTINCT namespace, payment_id
     FROM unnest(:namespace::text[], :payment_id::text[]) AS batch (namespace, payment_id)
 ),
-counted AS (
-    SELECT namespace, payment_id, split_part(movement, ':', 1) AS kind, max(amount) AS amount
+reported AS (
+    SELECT namespace, payment_id, movement, split_part(movement, ':', 1) AS kind, max(amount) AS amount
     FROM reported_transfers(:namespace, :payment_id)
     GROUP BY namespace, payment_id, movement
+),
+counted AS (
+    SELECT reported.namespace, reported.payment_id, reported.kind, greatest(reported.amount, reversed.amount) AS amount
+    FROM reported
+    LEFT JOIN reported AS reversed
+        ON reversed.namespace = reported.namespace AND reversed.payment_id = reported.payment_id
+       AND reported.kind IN ('capture_failed', 'refund_failed')
+       AND reversed.movement = replace(reported.kind, '_failed', '') || substr(reported.movement, length(reported.kind) + 1)
 ),
 sums AS (
     SELECT

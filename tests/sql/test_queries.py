@@ -99,3 +99,25 @@ async def test_finding_conflicts_uses_the_primary_key_of_a_small_table_too(conne
     text = await plan(connection, "conflicts", "find_differing_transfers", **arrays)
     assert "using transfers_pkey" in text
     assert "Seq Scan on transfers" not in text
+
+
+FILL_TRANSFERS = """
+INSERT INTO transfers (namespace, movement, payment_id, debit_account, credit_account, amount, currency, event_id)
+SELECT 'stripe', 'capture:pi_' || n, 'pi_' || n, 'provider', 'merchant', 700, 'EUR', 'evt_' || n
+FROM generate_series(1, 20000) AS n
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [("payments", "recompute_payments"), ("payments", "find_captures_to_undo"), ("disputes", "recompute_disputes")],
+)
+async def test_what_is_read_again_of_a_payment_is_found_by_its_index(
+    filled: asyncpg.Connection, file: str, name: str
+) -> None:
+    await filled.execute(FILL_TRANSFERS)
+    await filled.execute("ANALYZE transfers")
+    text = await plan(filled, file, name, namespace=["stripe"], payment_id=["pi_7"])
+    assert "transfers_of_payment" in text
+    assert "Seq Scan on transfers" not in text
+    assert "Seq Scan on events" not in text
