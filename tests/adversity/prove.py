@@ -17,7 +17,10 @@ from pathlib import Path
 
 from sql.connect import connect
 from sql.migrate import migrate
+from sql.roles import grant_rights
+from tests.adversity.failovers import FAILOVERS
 from tests.adversity.faults import FAULTS
+from tests.support.database import as_worker
 from tests.support.harness import CONNECT_TIMEOUT_S, Harness
 from tests.support.history import History, read
 from tests.support.load import Load
@@ -42,6 +45,8 @@ WORKER_ENV = {"MAX_ATTEMPTS": "100"}
 
 LOCK_WAIT_S = 30.0
 
+BREAKS = FAULTS | FAILOVERS
+
 
 @asynccontextmanager
 async def whole_system(folder: Path) -> AsyncIterator[Harness]:
@@ -53,6 +58,7 @@ async def whole_system(folder: Path) -> AsyncIterator[Harness]:
             stack.callback(server.kill)
         async with connect(postgres.url, timeout_s=CONNECT_TIMEOUT_S) as connection:
             await migrate(connection, lock_wait_s=LOCK_WAIT_S)
+            await grant_rights(connection, as_worker(postgres.url))
         programs = stack.enter_context(Programs(folder / "programs", shows_logs=False))
         history = stack.enter_context(History(folder / "history.jsonl"))
         harness = Harness(valkey, postgres, postgres.url, programs, history, worker_env=WORKER_ENV)
@@ -68,7 +74,7 @@ async def break_things(harness: Harness, rng: random.Random, until_s: float, sen
         async with AsyncExitStack() as stack:
             for name in _next_faults(rng):
                 harness.history.fault(name)
-                await stack.enter_async_context(FAULTS[name](harness, rng))
+                await stack.enter_async_context(BREAKS[name](harness, rng))
             await _last(sending, rng.uniform(*FAULT_S))
         harness.history.fault("healed")
         history = harness.history
@@ -81,7 +87,7 @@ async def break_things(harness: Harness, rng: random.Random, until_s: float, sen
 
 def _next_faults(rng: random.Random) -> list[str]:
     """One or two, of different things."""
-    first, second = rng.choice(list(FAULTS)), rng.choice(list(FAULTS))
+    first, second = rng.choice(list(BREAKS)), rng.choice(list(BREAKS))
     both = _thing(first) != _thing(second) and rng.random() < TWO_AT_ONCE
     return [first, second] if both else [first]
 

@@ -51,7 +51,9 @@ async def moving_redis(old: ValkeyServer, folder: Path) -> AsyncIterator[MovingR
 
 
 async def replicate(replica: ValkeyServer, primary: ValkeyServer) -> None:
-    """Make a server the replica of another, and wait until it has its data."""
+    """Make a server the replica of another, and wait until it has its data. Each may become the other's replica."""
+    async with Redis.from_url(primary.url, protocol=2) as redis:
+        await redis.config_set("masterauth", replica.password)
     async with Redis.from_url(replica.url, protocol=2) as redis:
         await redis.config_set("masterauth", primary.password)
         await redis.execute_command("REPLICAOF", HOST, str(primary.port))  # type: ignore[no-untyped-call]

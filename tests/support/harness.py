@@ -19,7 +19,7 @@ from tests.support.history import History
 from tests.support.load import Load
 from tests.support.processes import Gateway, Programs
 from tests.support.proxy import TcpProxy
-from tests.support.servers import PostgresServer, ValkeyServer, as_user
+from tests.support.servers import PostgresServer, Server, ValkeyServer, as_user
 
 PREFIX = "harness"
 CONNECT_TIMEOUT_S = 10.0
@@ -68,6 +68,8 @@ class Harness:
     worker_env: Mapping[str, str] = field(default_factory=dict)
     gateways: list[Gateway] = field(default_factory=list)
     workers: list[Child] = field(default_factory=list)
+    standbys: list[Server] = field(default_factory=list)
+    """Servers that a failover has started."""
     gateway_to_redis: TcpProxy = field(init=False)
     worker_to_redis: TcpProxy = field(init=False)
     worker_to_postgres: TcpProxy = field(init=False)
@@ -213,6 +215,8 @@ class Harness:
     async def __aexit__(self, *_: object) -> None:
         for child in [*self.gateways, *self.workers]:
             child.kill()
+        for standby in self.standbys:
+            standby.kill()
         await self._wires.aclose()
 
     @property
