@@ -10,7 +10,7 @@
 --          4  the cursor: '-' to begin, then what the last call returned
 --          5  the entries of one page
 -- Returns  {the next cursor, '-' at the end,
---           1 where the stream's numbers show that there are some, 0 where they do not show it, -1 where there are none,
+--           1 where the numbers of the stream show some, 0 where they do not say, -1 where they show that it has none,
 --           the number of entries put back}.
 
 local function pairs_of(flat)

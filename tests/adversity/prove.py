@@ -1,8 +1,9 @@
 """`python -m tests.adversity.prove --seed N --minutes M`: faults at random under constant load, then the checker.
 
 One or two faults at a time, by a schedule that the seed decides. Every request and answer of the senders is written to
-a file. At the end everything is healed and drained, and the checker reads that file. The exit code is 1 if a promise
-was broken.
+a file. At the end everything is healed and drained, and the checker reads that file. In the last third of the time
+operators delete entries and restore servers too; then the senders send everything again before the checker looks. The
+exit code is 1 if a promise was broken.
 """
 
 import argparse
@@ -11,7 +12,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from sql.connect import connect
 from sql.migrate import migrate
 from sql.roles import grant_rights
 from tests.adversity.failovers import FAILOVERS
-from tests.adversity.faults import FAULTS
+from tests.adversity.faults import FAULTS, Fault
+from tests.adversity.operators import ACTS, check_after_losses
 from tests.support.database import as_worker
 from tests.support.harness import CONNECT_TIMEOUT_S, Harness
 from tests.support.history import History, read
@@ -42,6 +44,9 @@ TWO_AT_ONCE = 0.3
 
 WORKER_ENV = {"MAX_ATTEMPTS": "100"}
 """Workers are killed here a thousand times more often than anywhere: no good event may be given up for it."""
+
+OPERATORS_SHARE = 1 / 3
+"""The share of the time in which operators lose events too."""
 
 LOCK_WAIT_S = 30.0
 
@@ -68,13 +73,15 @@ async def whole_system(folder: Path) -> AsyncIterator[Harness]:
         yield harness
 
 
-async def break_things(harness: Harness, rng: random.Random, until_s: float, sending: "asyncio.Task[None]") -> None:
+async def break_things(
+    harness: Harness, faults: Mapping[str, Fault], rng: random.Random, until_s: float, sending: "asyncio.Task[None]"
+) -> None:
     """Fault after fault until the time is over. `sending` ends early only by failing: then all this ends too."""
     while time.monotonic() < until_s:
         async with AsyncExitStack() as stack:
-            for name in _next_faults(rng):
+            for name in _next_faults(faults, rng):
                 harness.history.fault(name)
-                await stack.enter_async_context(BREAKS[name](harness, rng))
+                await stack.enter_async_context(faults[name](harness, rng))
             await _last(sending, rng.uniform(*FAULT_S))
         harness.history.fault("healed")
         history = harness.history
@@ -85,10 +92,10 @@ async def break_things(harness: Harness, rng: random.Random, until_s: float, sen
         await _last(sending, rng.uniform(*QUIET_S))
 
 
-def _next_faults(rng: random.Random) -> list[str]:
-    """One or two, of different things."""
-    first, second = rng.choice(list(BREAKS)), rng.choice(list(BREAKS))
-    both = _thing(first) != _thing(second) and rng.random() < TWO_AT_ONCE
+def _next_faults(faults: Mapping[str, Fault], rng: random.Random) -> list[str]:
+    """One or two, of different things. An operator acts alone: nobody restores a server that is being killed."""
+    first, second = rng.choice(list(faults)), rng.choice(list(faults))
+    both = _thing(first) != _thing(second) and not {first, second} & ACTS.keys() and rng.random() < TWO_AT_ONCE
     return [first, second] if both else [first]
 
 
@@ -106,22 +113,33 @@ async def prove(seed: int, minutes: float, folder: Path) -> list[str]:
     """The broken promises."""
     rng = random.Random(seed)
     async with whole_system(folder) as harness:
-        load = Load(lambda: harness.urls, harness.history, seed=seed, senders=SENDERS)
-        sending = asyncio.create_task(load.run())
-        try:
-            await break_things(harness, rng, time.monotonic() + minutes * 60, sending)
-            _say("Everything is healed; what was sent is delivered until it is promised, then the stream drains.")
-            load.finish()
-            await sending
-        finally:
-            sending.cancel()
-            await asyncio.wait([sending])
+        await _under_load(harness, BREAKS, rng, minutes * (1 - OPERATORS_SHARE), "pi")
+        broken = await harness.check_promises()
+        _say(f"{len(broken)} promises broken by faults; now operators lose events too.")
+        load = await _under_load(harness, BREAKS | ACTS, rng, minutes * OPERATORS_SHARE, "op")
         harness.history.close()
         harness.history = read(folder / "history.jsonl")
-        broken = await harness.check_promises()
+        broken += await check_after_losses(harness, load)
         _say(f"{len(harness.history.faults)} faults and healings, {harness.history.promised} events promised, "
              f"answers {dict(sorted(harness.history.statuses.items()))}.")  # fmt: skip
         return broken
+
+
+async def _under_load(
+    harness: Harness, faults: Mapping[str, Fault], rng: random.Random, minutes: float, prefix: str
+) -> Load:
+    """Break things for some minutes, then heal everything and send until all is promised."""
+    load = Load(lambda: harness.urls, harness.history, seed=rng.randrange(2**32), senders=SENDERS, prefix=prefix)
+    sending = asyncio.create_task(load.run())
+    try:
+        await break_things(harness, faults, rng, time.monotonic() + minutes * 60, sending)
+        _say("Everything is healed; what was sent is delivered until it is promised, then the stream drains.")
+        load.finish()
+        await sending
+    finally:
+        sending.cancel()
+        await asyncio.wait([sending])
+    return load
 
 
 def main() -> int:
