@@ -18,7 +18,7 @@ WORKERS = (
     *_EVERYBODY, "+script|load", "+time",
     "+xreadgroup", "+xgroup|create", "+xgroup|delconsumer", "+xclaim", "+xpending", "+xack", "+xdel",
     "+xinfo|stream", "+xinfo|groups", "+xinfo|consumers", "+xadd", "+xlen", "+xrange", "+xrevrange", "+xsetid",
-    "+get", "+mget", "+set", "+del", "+exists", "+expire", "+pexpire", "+pttl",
+    "+get", "+mget", "+set", "+del", "+exists", "+expire", "+pexpire", "+pttl", "+scan",
     "+hget", "+hmget", "+hgetall", "+hset", "+hdel", "+hlen", "+hsetnx", "+hincrby", "+hexists",
 )  # fmt: skip
 """Of workers, and of the commands of operators."""
