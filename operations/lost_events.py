@@ -1,7 +1,8 @@
 """The names of lost events: the duplicate markers in Redis whose event is neither waiting nor recorded."""
 
 from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
 from redis.asyncio import Redis
 
@@ -20,7 +21,8 @@ NAMED_MAX = 10_000
 CONSERVATION = load("conservation")
 
 
-class LostEvent(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class LostEvent:
     """An event that was accepted, and is neither in the stream nor recorded. `entry_id`: None if it was committed."""
 
     namespace: str

@@ -141,7 +141,7 @@ async def _name_lost_events(
 ) -> list[Finding]:
     lost = await find_lost_events(redis, keys, connection, timeout_s=timeout_s)
     why = "An event that Redis knows is waiting, applied or a dead letter; have its provider send it again."
-    return [Finding("lost_event", why, len(lost), [event._asdict() for event in lost[:rows_max]])] if lost else []
+    return [Finding("lost_event", why, len(lost), [asdict(event) for event in lost[:rows_max]])] if lost else []
 
 
 async def _count(
