@@ -3,7 +3,7 @@
 Postgres must have the events whose commits were acknowledged in Redis, one for each worker. A worker looks for them
 regularly, and before it acknowledges its first commit in a server that was started anew: such an ack replaces the
 proof. Redis must have the beat that Postgres keeps, and the marker of the event that a worker acknowledged last.
-docs/decisions/0016-restored-servers.md
+docs/decisions/0018-restored-servers.md
 """
 
 import time

@@ -31,7 +31,7 @@ class Keys:
 
     @property
     def account(self) -> str:
-        """A hash: what Redis itself knows of the account of its entries (docs/decisions/0016-restored-servers.md).
+        """A hash: what Redis itself knows of the account of its entries (docs/decisions/0018-restored-servers.md).
 
         `restores`: how often Postgres was restored; markers of commits before the last time do not count.
         """
