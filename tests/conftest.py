@@ -9,6 +9,7 @@ from typing import TypeVar
 import asyncpg
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from redis.asyncio import Redis
 
@@ -25,7 +26,11 @@ from tests.support.stream_states import Stream, settings_for
 
 AnyServer = TypeVar("AnyServer", bound=Server)
 
-hypothesis_settings.register_profile("prove", max_examples=1500)
+hypothesis_settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("tests")
+"""How long an example takes on a busy machine says nothing about the code."""
+
+hypothesis_settings.register_profile("prove", hypothesis_settings.get_profile("tests"), max_examples=1500)
 """`--hypothesis-profile=prove`, as `make prove` asks for: 15 times as many histories."""
 
 _prefix_number = itertools.count(1)
