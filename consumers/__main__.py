@@ -16,9 +16,11 @@ import uvloop
 
 from consumers.handlers import Handlers, HandlersError, load
 from consumers.handlers.payments import builtin
+from consumers.handlers.watch import CallWatch
 from consumers.health import Progress, serve
 from consumers.hooks import Hooks, no_hooks
 from consumers.lease import LeasesExhaustedError
+from consumers.loop_watch import LoopWatch
 from consumers.metrics import Metrics
 from consumers.service import Service
 from consumers.settings import Settings
@@ -54,12 +56,14 @@ def main(argv: list[str], hooks: Hooks = no_hooks) -> int:
 async def work(settings: Settings, handlers: Handlers, hooks: Hooks = no_hooks) -> None:
     """Run one worker until SIGTERM or SIGINT."""
     metrics, progress = Metrics(metrics_folder()), Progress()
-    service = Service(settings, handlers, metrics, progress, hooks)
+    loop_watch = LoopWatch(settings, CallWatch.of(settings), metrics)
+    service = Service(settings, handlers, metrics, progress, hooks, loop_watch)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, service.stop)
     tune_gc()
     async with serve(settings, metrics, progress):
-        await service.run()
+        with loop_watch:
+            await service.run()
 
 
 def metrics_folder() -> Path | None:

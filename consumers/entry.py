@@ -19,6 +19,10 @@ class Entry:
     event: Event
     fields: Mapping[bytes, bytes] = field(repr=False)
     past: Past = NO_PAST
+    alone: str = ""
+    """Why it is tried alone, in the side lane; '' for most."""
+    waits: int = 0
+    """How often in a row an attempt ended without counting: the delays grow with it."""
 
     @property
     def resource_key(self) -> tuple[str, str]:

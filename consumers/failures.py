@@ -65,7 +65,9 @@ class Failures:
             return
         if decision.counts:
             trace = "".join(traceback.format_exception(error))
-            entry = replace(entry, past=entry.past.with_error(entry.attempt, decision.reason, trace))
+            entry = replace(entry, past=entry.past.with_error(entry.attempt, decision.reason, trace), waits=0)
+        elif decision.kind == "conflict":  # another session may hold a lock for long: it must hold back no batch
+            entry = replace(entry, alone=entry.alone or decision.reason, waits=entry.waits + 1)
         self._in_flight.delay([entry], decision.wait_s, attempt_counts=decision.counts)
         self._metrics.retried(entry.event.source, decision.kind)
         log.warning("an event failed; it is tried again", event_id=entry.event.event_id, attempt=entry.attempt,
@@ -73,6 +75,14 @@ class Failures:
                     )  # fmt: skip
         kind: WaitingKind = "retry" if decision.counts else "infrastructure"
         await self._record([entry], kind, decision.reason, decision.wait_s, since=None)
+
+    async def begin_again(self, entry: Entry) -> bool:
+        """Count one more attempt of a delayed entry. Return whether this worker may make it. Raises RedisError."""
+        return bool(await self._stream.count_attempt(self._lease.consumer, [entry]))
+
+    async def record_running(self, entry: Entry, reason: str, running_s: float) -> None:
+        """Record what an entry's present attempt has been doing for so long, for `make pending`. Raises RedisError."""
+        await self._stream.record_running(self._lease.consumer, entry, reason, running_s)
 
     async def _dead_letter(self, entry: Entry | Unreadable, decision: DeadLetter, error: Exception | None) -> None:
         """Write an entry to the dead letters, then acknowledge it. If its event was applied meanwhile, only ack it."""

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -26,6 +26,9 @@ STRANDED = (
 
 log = structlog.get_logger()
 
+SMALL_BATCH = 50
+"""The entries that a batch may always have, however often one must be done again."""
+
 DIED = "{} died or was stopped while it worked on this event"
 """Why an attempt failed whose worker left it without an outcome."""
 
@@ -40,6 +43,8 @@ class Fetcher:
         self._settings = settings
         self._metrics = metrics
         self._reclaim_at_s = 0.0
+        self.batch_size = BatchSize(settings.batch_size, SMALL_BATCH)
+        """The entries of one batch: fewer while batches must be done again because of slow handlers."""
         self._reply_size = BatchSize(settings.batch_size)
         self._reply_lost = False
 
@@ -86,10 +91,9 @@ class Fetcher:
 
     def _room(self, taken: int) -> int:
         """Return how many entries may be added to a batch of `taken`."""
-        delayed = self._in_flight.delayed
-        if delayed.size_bytes >= self._settings.parked_bytes_max:
+        if self._in_flight.waiting_bytes >= self._settings.parked_bytes_max:
             return 0
-        return min(self._settings.batch_size - taken, self._settings.parked_max - len(delayed))
+        return min(self.batch_size.now - taken, self._settings.parked_max - self._in_flight.waiting)
 
     async def _read_new(self, room: int, bytes_max: int, block_ms: int | None) -> list[Entry | Unreadable]:
         with self._noting_lost_replies():
@@ -148,9 +152,12 @@ class Fetcher:
                 self._settings.batch_bytes_max,
             )
         self._reply_size.passed(len(reclaimed.entries))
-        entries = [entry for entry in reclaimed.entries if entry.entry_id not in self._in_flight.delayed]
+        entries = [entry for entry in reclaimed.entries if not self._in_flight.is_waiting(entry.entry_id)]
+        for alone, wait_s in reclaimed.alone:
+            if not self._in_flight.is_waiting(alone.entry_id):
+                self._in_flight.delay([alone], wait_s)
         self._in_flight.add(entries)
-        await self._record_deaths(entries, reclaimed)
+        await self._record_deaths([*entries, *(alone for alone, _ in reclaimed.alone)], reclaimed)
         if reclaimed.gone:
             self._metrics.gone(len(reclaimed.gone))
             log.critical("entries were pending but are gone from the stream: somebody trimmed or deleted them; "
@@ -163,7 +170,7 @@ class Fetcher:
             self._reclaim_at_s = time.monotonic() + pause_s
         return entries
 
-    async def _record_deaths(self, entries: list[Entry | Unreadable], reclaimed: Reclaimed) -> None:
+    async def _record_deaths(self, entries: Sequence[Entry | Unreadable], reclaimed: Reclaimed) -> None:
         """Record the attempts that ended with their worker, for `make pending` and the next owner."""
         by_consumer: dict[str, list[Entry]] = {}
         for entry in entries:

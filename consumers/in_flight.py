@@ -12,6 +12,10 @@ class InFlight:
 
     def __init__(self) -> None:
         self.delayed = DelayQueue()
+        self.slow = DelayQueue()
+        """Entries that wait for the side lane."""
+        self.alone: dict[str, Entry] = {}
+        """Entries that are in work in the side lane, by their ids."""
         self._batch: dict[str, Entry] = {}
 
     @property
@@ -21,8 +25,22 @@ class InFlight:
 
     @property
     def entry_ids(self) -> list[str]:
-        """The ids of all entries, in the batch or delayed."""
-        return [*self._batch, *self.delayed.entry_ids]
+        """The ids of all entries: in the batch, delayed, or in the side lane."""
+        return [*self._batch, *self.alone, *self.delayed.entry_ids, *self.slow.entry_ids]
+
+    @property
+    def waiting(self) -> int:
+        """The number of entries that are delayed, or wait for the side lane."""
+        return len(self.delayed) + len(self.slow)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """The memory that these take."""
+        return self.delayed.size_bytes + self.slow.size_bytes
+
+    def is_waiting(self, entry_id: str) -> bool:
+        """Return whether it is delayed already, or in the side lane."""
+        return entry_id in self.delayed or entry_id in self.slow or entry_id in self.alone
 
     @property
     def resources(self) -> set[tuple[str, str]]:
@@ -39,9 +57,11 @@ class InFlight:
             self._batch.pop(entry.entry_id, None)
 
     def delay(self, entries: Sequence[Entry], wait_s: float, *, attempt_counts: bool = False) -> None:
-        """Move entries from the batch to the delay queue, due in `wait_s`."""
+        """Move entries from the batch to the delay queue, or to that of the side lane, due in `wait_s`."""
         self.remove(entries)
-        self.delayed.add(entries, time.monotonic() + wait_s, attempt_counts=attempt_counts)
+        due_s = time.monotonic() + wait_s
+        self.delayed.add([entry for entry in entries if not entry.alone], due_s, attempt_counts=attempt_counts)
+        self.slow.add([entry for entry in entries if entry.alone], due_s, attempt_counts=attempt_counts)
 
 
 def without(entries: Iterable[Entry], others: Iterable[Entry]) -> list[Entry]:

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Self
 
 import structlog
@@ -62,7 +62,7 @@ class Lease:
                 return self
         raise LeasesExhaustedError(f"all {LEASES_MAX} worker names have a living owner; this worker cannot start")
 
-    async def keep_alive(self, locks: Locks, entry_ids: Callable[[], Iterable[str]]) -> None:
+    async def keep_alive(self, locks: Sequence[Locks], entry_ids: Callable[[], Iterable[str]]) -> None:
         """Renew the lease, the locks and the entries in flight until cancelled, or until the lease is lost."""
         while not self.lost.is_set():
             await asyncio.sleep(self._settings.heartbeat_s)
@@ -73,7 +73,7 @@ class Lease:
                     self.token,
                     slot_ttl_ms=self._settings.slot_ttl_ms,
                     lock_ttl_ms=self._settings.lock_ttl_ms,
-                    locks=sorted(locks.held),
+                    locks=sorted(name for lane in locks for name in lane.held),
                     entry_ids=list(entry_ids()),
                 )
             except (RedisError, OSError) as error:

@@ -1,6 +1,6 @@
 """The resource locks in Redis. They keep workers from waiting for each other; Postgres keeps the results right."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 import structlog
@@ -28,6 +28,25 @@ class Locks:
         self.held: frozenset[str] = frozenset()
 
     @asynccontextmanager
+    async def hold_one(self, entry: Entry, begun: Iterable[Entry]) -> AsyncIterator[bool]:
+        """Acquire one entry's lock, yield whether that worked, and release it. Others may be held meanwhile.
+
+        `begun`: all entries whose attempts are under way in this lane, this one too.
+        """
+        name = self._keys.lock(*entry.resource_key)
+        begins = (self._consumer, [" ".join(f"{each.entry_id}={each.attempt}" for each in begun)])
+        (is_ours,) = await self._scripts.acquire_locks([name], self.token, self._ttl_ms, begins)
+        if not is_ours or name in self.held:  # the lock is this lane's already, for another event of the same payment
+            yield False
+            return
+        self.held |= {name}
+        try:
+            yield True
+        finally:
+            self.held -= {name}
+            await self._release([name])
+
+    @asynccontextmanager
     async def hold(self, entries: Iterable[Entry]) -> AsyncIterator[set[tuple[str, str]]]:
         """Acquire the entries' locks in one step, yield the resources that could be locked, and release them.
 
@@ -45,15 +64,14 @@ class Locks:
         try:
             yield {pair for pair, is_ours in zip(wanted, acquired, strict=True) if is_ours}
         finally:
-            await self._release()
+            await self._release(self.hand_over())
 
     def hand_over(self) -> list[str]:
         """Return the names of the locks held, for the ack that releases them. They are not renewed any more."""
         names, self.held = sorted(self.held), frozenset()
         return names
 
-    async def _release(self) -> None:
-        names = self.hand_over()
+    async def _release(self, names: Sequence[str]) -> None:
         try:
             if names:
                 await self._scripts.release_locks(names, self.token)

@@ -38,7 +38,7 @@ class Metrics:
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = MetricsFolder(folder) if folder else None
         self._registry = registry = CollectorRegistry()
-        self._sources, self._kinds = _Labels(), _Labels()
+        self._sources, self._kinds, self._handlers = _Labels(), _Labels(), _Labels()
 
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(f"webhook_consumer_{name}", text, labels, registry=registry)
@@ -72,6 +72,12 @@ class Metrics:
             self._infrastructure = counter("infrastructure_failures", "Failures of Redis or Postgres, by kind", "kind")
             self._group_recreated = counter("group_recreated", "INCIDENT: the consumer group was gone and made again")
             self._restored = counter("restores", "INCIDENT: a server was restored from an older copy", "server")
+            self._handler_slow = counter(
+                "handler_slow", "Events that left their batch because a handler was slow", "handler"
+            )
+            self._handler_blocked = counter(
+                "handler_blocked", "INCIDENT: a handler blocked the event loop of its worker", "handler"
+            )
             self._batch_size = Histogram(
                 "webhook_consumer_batch_size", "Entries of one batch", buckets=_BATCH_SIZES, registry=registry
             )
@@ -144,6 +150,14 @@ class Metrics:
     def gone(self, count: int = 1) -> None:
         """Count pending entries that were no longer in the stream."""
         self._gone.inc(count)
+
+    def handler_slow(self, handler: str) -> None:
+        """Count an event that left its batch because this handler was slow."""
+        self._handler_slow.labels(self._handlers.bounded(handler)).inc()
+
+    def handler_blocked(self, handler: str) -> None:
+        """Count a handler that blocked the event loop."""
+        self._handler_blocked.labels(self._handlers.bounded(handler)).inc()
 
     def infrastructure(self, kind: str) -> None:
         """Count a failure of Redis or Postgres."""

@@ -8,8 +8,9 @@ from typing import Any, Literal
 TRACEBACK_CHARS_MAX = 4000
 """How much of a traceback a note keeps: its end, where the error is."""
 
-WaitingKind = Literal["retry", "infrastructure"]
-"""Why an entry waits: its own failure, which counts as an attempt, or an outage or conflict, which does not."""
+WaitingKind = Literal["retry", "infrastructure", "running"]
+"""Why an entry waits: its own failure, which counts as an attempt; an outage or conflict, which does not; or an attempt
+that takes long, with a reason that goes on with `for 12 s`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +39,35 @@ class Past:
 NO_PAST = Past()
 
 
-def write_note(past: Past, attempt: int, kind: WaitingKind, reason: str, wait_s: float, since: datetime | None) -> str:
-    """Return a note in JSON. `attempt`: the one it is about. `since`: the start of an outage."""
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a reclaimed entry's note says to its next owner: its past, why it is tried alone, and not before when."""
+
+    past: Past = NO_PAST
+    alone: str = ""
+    retry_at: datetime | None = None
+
+    @property
+    def wait_s(self) -> float:
+        """The time until the next attempt is due."""
+        return max(0.0, (self.retry_at - datetime.now(UTC)).total_seconds()) if self.retry_at else 0.0
+
+
+def write_note(
+    past: Past, attempt: int, kind: WaitingKind, reason: str, wait_s: float | None, since: datetime | None,
+    alone: str = "",
+) -> str:  # fmt: skip
+    """Return a note in JSON. `attempt`: the one it is about. `wait_s`: until the next one; None while it runs.
+
+    `since`: the start of an outage, or of a running attempt. `alone`: why it is tried alone.
+    """
     now = datetime.now(UTC)
     return json.dumps(
         {
             "kind": kind,
             "reason": _sound(reason),
             "at": now.isoformat(),
-            "retry_at": (now + timedelta(seconds=wait_s)).isoformat(),
+            "retry_at": None if wait_s is None else (now + timedelta(seconds=wait_s)).isoformat(),
             "since": since.isoformat() if since else None,
             "attempt": attempt,
             "failed": past.failed,
@@ -54,6 +75,7 @@ def write_note(past: Past, attempt: int, kind: WaitingKind, reason: str, wait_s:
             "died_last": past.died_last,
             "error": _sound(past.error),
             "traceback": _sound(past.traceback),
+            "alone": _sound(alone),
         }
     )
 
@@ -76,6 +98,17 @@ def read_past(note: bytes) -> Past:
         )
     except (ValueError, TypeError, KeyError, AttributeError):
         return NO_PAST
+
+
+def read_note(note: bytes) -> Note:
+    """Return what a note says. Never raises: an unreadable one says nothing."""
+    past = read_past(note)
+    try:
+        read: dict[str, Any] = json.loads(note)
+        alone = str(read.get("alone", ""))
+        return Note(past, alone, datetime.fromisoformat(read["retry_at"]) if alone and read["retry_at"] else None)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return Note(past)
 
 
 def _sound(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from consumers.handlers.watch import CallWatch
 from consumers.health import Progress
 from consumers.hooks import Hooks, no_hooks
 from consumers.metrics import Metrics
@@ -9,8 +10,9 @@ from consumers.metrics import Metrics
 
 @dataclass(frozen=True, slots=True)
 class Observers:
-    """A worker's counters, its record of progress, and the tests' hooks."""
+    """A worker's counters, its record of progress, the calls of its handlers, and the tests' hooks."""
 
     metrics: Metrics
     progress: Progress
+    calls: CallWatch
     hooks: Hooks = no_hooks

@@ -2,7 +2,7 @@
 
 import random
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import asyncpg
 from pydantic import ValidationError
@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 
 from consumers.entry import Entry, Unreadable
 from consumers.handlers import HandlerFailed, Reject, Retry
+from consumers.handlers.exceptions import HandlerBlockedError
 from consumers.notes import Past
 from consumers.settings import Settings
 
@@ -26,6 +27,11 @@ take healthy ones to the dead letters."""
 ATTEMPTS_MIN = 2
 """The attempts every entry gets, even where one is allowed: the first may have ended because of another entry in the
 same batch."""
+
+BLOCKED_DELAY_FACTOR = 10
+"""The retry of an event whose handler blocked a worker waits this many times as long as the worker was blocked."""
+
+SomeError = TypeVar("SomeError", bound=BaseException)
 
 FailureKind = Literal["outage", "conflict", "permanent", "failed"]
 """`outage`: nothing can be applied now. `conflict`: only this transaction failed, e.g. by a deadlock. Neither counts as
@@ -92,8 +98,11 @@ class Failure:
     after_s: float | None = None
 
 
-def decide(error: Exception, attempt: int, batch_size: int, settings: Settings) -> Decision:
-    """Decide what to do about `batch_size` entries whose transaction failed. `attempt` is that of a single entry."""
+def decide(error: Exception, attempt: int, batch_size: int, settings: Settings, waits: int = 0) -> Decision:
+    """Decide what to do about `batch_size` entries whose transaction failed. `attempt` is that of a single entry.
+
+    `waits`: how often in a row an attempt of it has ended without counting.
+    """
     failure = classify(error)
     if failure.kind == "outage":
         return WaitOut(failure.reason)
@@ -106,7 +115,7 @@ def decide(error: Exception, attempt: int, batch_size: int, settings: Settings) 
         return DeadLetter(f"attempt {attempt} of {settings.max_attempts} failed: {failure.reason}")
     wait_s = failure.after_s
     if wait_s is None:
-        wait_s = delay_s(attempt, settings.retry_delay_ms, settings.retry_delay_max_ms)
+        wait_s = delay_s(attempt + waits, settings.retry_delay_ms, settings.retry_delay_max_ms)
     return RetryLater(wait_s, counts, failure.kind, failure.reason)
 
 
@@ -153,11 +162,29 @@ def classify(error: Exception) -> Failure:
         if isinstance(cause, INFRASTRUCTURE) and not error.is_user_handler:  # raised by the built-in projection
             return classify(cause)
         return _classify_handler_failure(error)
+    if isinstance(error, HandlerBlockedError):
+        return Failure("failed", str(error), error.blocked_s * BLOCKED_DELAY_FACTOR)
     if isinstance(error, asyncpg.PostgresError):
         return Failure(_kind_of(error), describe(error))
     # Everything else: connection errors and timeouts are outages; any other exception is a bug that this event
     # triggered, so only this event fails.
     return Failure("outage" if isinstance(error, INFRASTRUCTURE) else "failed", describe(error))
+
+
+def cause_of_type(error: BaseException, kind: type[SomeError]) -> SomeError | None:
+    """Return the first such error among an error, its causes and its contexts.
+
+    A lost connection hides what happened before it: leaving the transaction raises, too.
+    """
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, kind):
+        found = found.__cause__ or found.__context__
+    return found
+
+
+def is_conflict(error: Exception) -> bool:
+    """Return whether only the transaction failed, e.g. because another session holds a lock."""
+    return classify(error).kind == "conflict"
 
 
 def _classify_handler_failure(failure: HandlerFailed) -> Failure:
@@ -167,12 +194,10 @@ def _classify_handler_failure(failure: HandlerFailed) -> Failure:
             return Failure("permanent", str(cause))
         case Retry():
             return Failure("failed", str(cause), cause.after_s)
-        case ValidationError():
+        case ValidationError() | asyncpg.DataError():
             return Failure("permanent", describe(cause))
         case asyncpg.PostgresError() if _is_server_only(cause.sqlstate or ""):
             return Failure(_kind_of(cause), describe(cause))
-        case asyncpg.DataError():
-            return Failure("permanent", describe(cause))
         case RedisError():
             return Failure("outage", describe(cause))
     if failure.connection_lost:

@@ -11,10 +11,12 @@ from redis.exceptions import RedisError
 
 from consumers.address_watch import AddressWatch, postgres_identity, redis_identity
 from consumers.handlers import Handlers
+from consumers.handlers.watch import CallWatch
 from consumers.health import Progress
 from consumers.hooks import Hooks, no_hooks
 from consumers.lease import Lease
 from consumers.locks import Locks
+from consumers.loop_watch import InHand, LoopWatch
 from consumers.metrics import Metrics
 from consumers.observers import Observers
 from consumers.retry import delay_s, describe
@@ -24,7 +26,7 @@ from consumers.store import open_pool
 from consumers.stream import GROUP_WAS_GONE, Stream
 from consumers.worker import Worker
 from contract.keys import Keys
-from runtime.redis_connection import client
+from runtime.redis_connection import POOL_CONNECTIONS_MAX, client
 from runtime.tasks import end
 
 CLIENT_NAME = "payments-consumer"
@@ -37,11 +39,13 @@ class Service:
     """The work of a worker process, from start to `stop()`."""
 
     def __init__(
-        self, settings: Settings, handlers: Handlers, metrics: Metrics, progress: Progress, hooks: Hooks = no_hooks
-    ) -> None:
+        self, settings: Settings, handlers: Handlers, metrics: Metrics, progress: Progress, hooks: Hooks = no_hooks,
+        loop_watch: LoopWatch | None = None,
+    ) -> None:  # fmt: skip
         self._settings = settings
         self._handlers = handlers
-        self._observers = Observers(metrics, progress, hooks)
+        self._loop_watch = loop_watch or LoopWatch(settings, CallWatch.of(settings), metrics)
+        self._observers = Observers(metrics, progress, self._loop_watch.calls, hooks)
         self._had_group = False
         self._stopping = asyncio.Event()
         self._on_stop: Callable[[], None] = lambda: None
@@ -54,7 +58,12 @@ class Service:
     async def run(self) -> None:
         """Work until stopped. Returns when no batch is in flight, or when the time to drain is over."""
         url, timeout_s = self._settings.redis_url, self._settings.redis_timeout_s
-        redis = client(url, timeout_s=timeout_s, name=CLIENT_NAME)
+        redis = client(
+            url,
+            timeout_s=timeout_s,
+            name=CLIENT_NAME,
+            connections_max=POOL_CONNECTIONS_MAX + 2 * self._settings.side_lane_max,
+        )
         reader = client(url, timeout_s=timeout_s, name=CLIENT_NAME, blocks_ms=self._settings.block_ms)
 
         async def leave_old_redis() -> None:
@@ -79,15 +88,19 @@ class Service:
         if not await self._begin(lease, stream):
             return
         log.info("working", consumer=lease.consumer)
-        locks = Locks(scripts, keys, lease.consumer, lease.token, self._settings.lock_ttl_ms)
+        ttl_ms = self._settings.lock_ttl_ms
+        locks = Locks(scripts, keys, lease.consumer, lease.token, ttl_ms)
+        side_locks = Locks(scripts, keys, f"{lease.consumer}/side", f"{lease.token}/side", ttl_ms)
         async with await open_pool(self._settings, lease.consumer) as pool:
-            worker = Worker(stream, locks, lease, pool, self._handlers, self._settings, self._observers)
-            heartbeat = asyncio.create_task(lease.keep_alive(locks, worker.entries_held))
+            worker = Worker(stream, locks, side_locks, lease, pool, self._handlers, self._settings, self._observers)
+            self._loop_watch.in_hand = InHand(lease, (locks, side_locks), worker.in_flight)
+            heartbeat = asyncio.create_task(lease.keep_alive([locks, side_locks], worker.entries_held))
             watch = AddressWatch("Postgres", partial(postgres_identity, self._settings), pool.expire_connections)
             watching = asyncio.create_task(watch.run(), name="address of Postgres")
             try:
                 await self._drive(worker)
             finally:
+                self._loop_watch.in_hand = None
                 await end(watching)
                 await end(heartbeat)
         if lease.lost.is_set():

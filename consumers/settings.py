@@ -98,13 +98,25 @@ class Settings(ProgramSettings):
     """The limit for one Postgres statement, on both sides."""
 
     row_lock_timeout_s: Annotated[float, Field(gt=0)] = 5
-    """The limit for waiting for a lock inside Postgres, such as a resource's."""
+    """The limit for waiting for a lock inside Postgres, of an event that is tried alone."""
 
     transaction_idle_s: Annotated[float, Field(gt=0)] = 15
     """The idle time after which Postgres ends the transaction of a stopped worker."""
 
+    batch_lock_timeout_ms: Annotated[int, Field(ge=10)] = 250
+    """How long a batch may wait for a lock inside Postgres; past it, the event that meets it is tried alone."""
+
     handler_timeout_s: Annotated[float, Field(gt=0)] = 10
     """The limit for one call of a handler."""
+
+    handler_slow_ms: Annotated[int, Field(ge=2)] = 20
+    """How long a handler may keep its batch waiting, 20 times this for Postgres; past it, its event is tried alone."""
+
+    handler_blocked_s: Annotated[float, Field(gt=0)] = 1
+    """How long a handler may block its worker's event loop; past it, it is named in log, metric and `make pending`."""
+
+    side_lane_max: Annotated[int, Field(ge=1, le=64)] = 4
+    """Events that a worker tries alone at a time, each on a Postgres connection of its own."""
 
     drain_timeout_s: Annotated[float, Field(gt=0)] = 20
     """The limit for finishing the entries in flight after SIGTERM."""

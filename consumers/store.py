@@ -16,13 +16,16 @@ from sql import columns, load
 
 EVENTS = load("events")
 DEAD_LETTERS = load("dead_letters")
+LOCKS = load("locks")
 
 _EVENT_COLUMNS = (
     "namespace", "event_id", "source", "provider", "type", "resource", "signed", "occurred_at", "received_at",
     "mode", "account",
 )  # fmt: skip
 
-CONNECTIONS_MAX = 2
+MAIN_CONNECTIONS = 2
+"""The connections of a worker, without those of its side lane."""
+
 DEAD_LETTER_REASON_CHARS_MAX = 2000
 TRACEBACK_CHARS_MAX = 50_000
 """How much of a reason is kept, and of a traceback: its end, where the error is."""
@@ -33,7 +36,7 @@ async def open_pool(settings: Settings, consumer: str) -> "asyncpg.Pool[Any]":
     return await asyncpg.create_pool(
         settings.database_url.get_secret_value(),
         min_size=0,
-        max_size=CONNECTIONS_MAX,
+        max_size=MAIN_CONNECTIONS + settings.side_lane_max,
         timeout=settings.acquire_timeout_s,
         command_timeout=settings.statement_timeout_s + settings.row_lock_timeout_s,
         server_settings={
@@ -41,7 +44,7 @@ async def open_pool(settings: Settings, consumer: str) -> "asyncpg.Pool[Any]":
             "timezone": "UTC",
             "synchronous_commit": "on",
             "statement_timeout": f"{settings.statement_timeout_s:.3f}s",
-            "lock_timeout": f"{settings.row_lock_timeout_s:.3f}s",
+            "lock_timeout": f"{settings.batch_lock_timeout_ms}ms",
             "idle_in_transaction_session_timeout": f"{settings.transaction_idle_s:.3f}s",
             "tcp_keepalives_idle": "10",
             "tcp_keepalives_interval": "5",
@@ -52,16 +55,22 @@ async def open_pool(settings: Settings, consumer: str) -> "asyncpg.Pool[Any]":
 
 @asynccontextmanager
 async def exclusive_transaction(
-    pool: "asyncpg.Pool[Any]", entries: Sequence[Entry], acquire_timeout_s: float
-) -> AsyncIterator[tuple[Connection, datetime]]:
+    pool: "asyncpg.Pool[Any]", entries: Sequence[Entry], acquire_timeout_s: float, lock_timeout_s: float | None = None,
+    began_in: Callable[[int], None] = lambda _: None,
+) -> AsyncIterator[tuple[Connection, datetime]]:  # fmt: skip
     """Open a transaction that excludes all others on the entries' resources, even if their Redis locks have expired.
 
     Yields the connection and the server that is behind it: when it started.
+    `lock_timeout_s`: how long it may wait for a lock of others; BATCH_LOCK_TIMEOUT_MS unless given.
+    `began_in` is called with the id of the server's process, before anything can wait.
     """
     async with (
         pool.acquire(timeout=acquire_timeout_s) as connection,
         connection.transaction(isolation="read_committed"),
     ):
+        began_in(connection.get_server_pid())
+        if lock_timeout_s is not None:
+            await connection.execute(*LOCKS.bind("wait_for_locks", limit=f"{lock_timeout_s:.3f}s"))
         yield connection, await exclude_others(connection, entries)
 
 
@@ -75,6 +84,18 @@ async def exclude_others(connection: Connection, entries: Sequence[Entry]) -> da
         *EVENTS.bind("lock_resources", **columns(events, "namespace", "resource"))
     )
     return started_at
+
+
+async def find_lock_holder(pool: "asyncpg.Pool[Any]", server_pid: int, acquire_timeout_s: float) -> str | None:
+    """Return which session holds a lock that this server process waits for, as words; None if it waits for none."""
+    async with pool.acquire(timeout=acquire_timeout_s) as connection:
+        row = await connection.fetchrow(*LOCKS.bind("find_lock_holder", pid=server_pid))
+    if row is None:
+        return None
+    if row["state"] is None:  # only a role with pg_read_all_stats sees other roles' sessions
+        return f"process {row['pid']} of Postgres"
+    program = f"{row['application_name']}, " if row["application_name"] else ""
+    return f"process {row['pid']} of Postgres ({program}{row['state']} for {row['state_s']} s)"
 
 
 async def claim(

@@ -1,8 +1,8 @@
 """The only module that reads, reclaims and acknowledges stream entries."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from consumers.entry import Entry, Unreadable, read_entry
-from consumers.notes import WaitingKind, read_past, write_note
+from consumers.notes import WaitingKind, read_note, write_note
 from consumers.restored import AccountState
 from consumers.scripts import Scripts
 from contract.event import Event
@@ -42,6 +42,8 @@ class Reclaimed:
     entries: list[Entry | Unreadable]
     gone: list[str]
     left_by: dict[str, str] = field(default_factory=dict)
+    alone: list[tuple[Entry, float]] = field(default_factory=list)
+    """Entries that are tried alone, in the side lane, and the seconds until then."""
 
 
 class Stream:
@@ -99,11 +101,16 @@ class Stream:
             if taken or gone or self._cursor == "-":
                 reclaimed = Reclaimed([], [entry_id.decode() for entry_id in gone])
                 for entry_id, consumer_before, begun, fields, note in taken:
-                    past = read_past(note)
+                    said = read_note(note)
+                    past = said.past
                     if begun > past.failed:
                         past = past.with_death(begun)
                         reclaimed.left_by[entry_id.decode()] = consumer_before.decode()
-                    reclaimed.entries.append(read_entry(entry_id, past.failed + 1, _pairs(fields), past))
+                    entry = read_entry(entry_id, past.failed + 1, _pairs(fields), past)
+                    if said.alone and isinstance(entry, Entry):
+                        reclaimed.alone.append((replace(entry, alone=said.alone), said.wait_s))
+                    else:
+                        reclaimed.entries.append(entry)
                 return reclaimed
         return Reclaimed([], [])
 
@@ -167,9 +174,16 @@ class Stream:
     ) -> None:  # fmt: skip
         """Record why the consumer's entries wait and, in an outage, since when, for `make pending`."""
         failures = {
-            entry.entry_id: write_note(entry.past, entry.attempt, kind, reason, delay_s, since) for entry in entries
+            entry.entry_id: write_note(entry.past, entry.attempt, kind, reason, delay_s, since, entry.alone)
+            for entry in entries
         }
         await self._scripts.record_failure(consumer, failures)
+
+    async def record_running(self, consumer: str, entry: Entry, reason: str, running_s: float) -> None:
+        """Record what an entry's present attempt has been doing for `running_s`, for `make pending`."""
+        since = datetime.now(UTC) - timedelta(seconds=running_s)
+        note = write_note(entry.past, entry.attempt, "running", reason, None, since, entry.alone)
+        await self._scripts.record_failure(consumer, {entry.entry_id: note})
 
     async def ping(self) -> None:
         """Return if Redis answers a request whose reply is small."""

@@ -3,8 +3,9 @@
 import asyncio
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
@@ -17,26 +18,35 @@ from consumers.entry import Entry
 from consumers.failures import OUTAGES, Failures, Outage
 from consumers.fetcher import Fetcher
 from consumers.handlers import Handlers, Outcome
+from consumers.handlers.exceptions import HandlerBlockedError, SlowCallsError
 from consumers.in_flight import InFlight, without
 from consumers.lease import Lease
 from consumers.locks import Locks
 from consumers.observers import Observers
 from consumers.pipeline import AckPipeline
 from consumers.restore_watch import RestoreWatch
-from consumers.retry import SplitBatch, WaitOut, decide, describe
+from consumers.retry import SplitBatch, WaitOut, cause_of_type, decide, describe, is_conflict
 from consumers.settings import DAY_S, Settings
+from consumers.side_lane import SideLane
 from consumers.stream import Stream
 from sql.partitions import ensure_payload_partitions
 
 log = structlog.get_logger()
+
+SPLIT_INTO = 8
+"""The parts of a batch that failed: each is tried, and split again if it fails."""
+
+CONFLICTS_IN_A_ROW_MAX = 8
+"""Conflicts after which they are waited out like an outage: a whole table may be locked. One locked row makes four, in
+a full batch that is split down to it."""
 
 
 class Worker:
     """One worker under one lease. Every entry it has read is in flight until it is acknowledged or dead-lettered."""
 
     def __init__(
-        self, stream: Stream, locks: Locks, lease: Lease, pool: "asyncpg.Pool[Any]", handlers: Handlers,
-        settings: Settings, observers: Observers,
+        self, stream: Stream, locks: Locks, side_locks: Locks, lease: Lease, pool: "asyncpg.Pool[Any]",
+        handlers: Handlers, settings: Settings, observers: Observers,
     ) -> None:  # fmt: skip
         self._stream = stream
         self._locks = locks
@@ -47,12 +57,18 @@ class Worker:
         self._metrics = observers.metrics
         self._progress = observers.progress
         self._hooks = observers.hooks
-        self._in_flight = InFlight()
-        self._fetcher = Fetcher(stream, lease, self._in_flight, settings, observers.metrics)
+        self._calls = observers.calls
+        self.in_flight = InFlight()
+        """Every entry that it has read and that has no outcome."""
+        self._fetcher = Fetcher(stream, lease, self.in_flight, settings, observers.metrics)
         self._watch = RestoreWatch(stream, pool, lease, settings, observers.metrics)
-        acks = Acks(stream, locks, self._in_flight, settings, observers, self._watch)
+        acks = Acks(stream, locks, self.in_flight, settings, observers, self._watch)
         self._pipeline = AckPipeline(self._fetcher.prefetch, acks.ack_committed)
-        self._failures = Failures(stream, lease, pool, self._in_flight, acks, settings, observers)
+        self._failures = Failures(stream, lease, pool, self.in_flight, acks, settings, observers)
+        self._side_lane = SideLane(
+            side_locks, pool, self.in_flight, acks, self._failures, settings, observers.calls, self._commit_alone
+        )  # fmt: skip
+        self._conflicts_in_a_row = 0
         self._stopping = asyncio.Event()
         self._partitions_due_s = 0.0
 
@@ -62,11 +78,12 @@ class Worker:
 
     def entries_held(self) -> list[str]:
         """Return the ids of all entries in flight, in the present batch or delayed."""
-        return self._in_flight.entry_ids
+        return self.in_flight.entry_ids
 
     async def run(self) -> None:
         """Process batches until stopped or until the lease is lost, and wait out every outage."""
         while not self._is_done:
+            self._side_lane.start_due()
             try:
                 await self._process_batch()
                 self._failures.end_outage()
@@ -74,9 +91,9 @@ class Worker:
                 await self._pipeline.finish()
                 await self._pause(await self._failures.handle_outage(error))
             except asyncio.CancelledError:
-                await self._leave()
+                await self._leave(at_once=True)
                 raise
-        await self._leave()
+        await self._leave(at_once=self._lease.lost.is_set())
 
     @property
     def _is_done(self) -> bool:
@@ -96,12 +113,12 @@ class Worker:
             return
         self._hooks("read")
         await self._failures.dead_letter_untriable(entries)
-        if not entries or self._pipeline.is_acking(self._in_flight.resources):
+        if not entries or self._pipeline.is_acking(self.in_flight.resources):
             await self._pipeline.wait_for_ack()
-        async with self._locks.hold(self._in_flight.batch) as held:
+        async with self._locks.hold(self.in_flight.batch) as held:
             ready = self._delay_busy(held)
             self._hooks("locked")
-            if len(ready) >= self._settings.batch_size and not self._stopping.is_set():
+            if len(ready) >= self._fetcher.batch_size.now and not self._stopping.is_set():
                 self._pipeline.start_prefetch()
             if ready:
                 began_s = time.monotonic()
@@ -114,37 +131,83 @@ class Worker:
 
         `holds_all_locks`: these are all entries of the locked batch, so that their ack releases the locks too.
         """
-        try:
-            committed = await self._commit(entries)
-        except Exception as error:
-            decision = decide(error, entries[0].attempt, len(entries), self._settings)
-            if isinstance(decision, WaitOut):
-                raise Outage(decision.reason) from error
-            if not isinstance(decision, SplitBatch):
-                await self._failures.carry_out(decision, entries[0], error)
+        while entries:
+            try:
+                committed = await self._commit(entries)
+            except SlowCallsError as slow:
+                entries = self._leave_to_side_lane(entries, slow)
+            except Exception as error:  # noqa: BLE001 - each becomes a decision
+                entries = await self._handle_failure(entries, error)
+            else:
+                self._conflicts_in_a_row = 0
+                await self._pipeline.wait_for_ack()
+                self.in_flight.remove([*committed.applied, *committed.duplicates])
+                self._pipeline.start_ack(committed, self._locks.hand_over() if holds_all_locks else [])
+                self._fetcher.batch_size.passed(len(entries))
                 return
-            log.info("a batch failed; its entries are tried one by one", entries=len(entries), reason=decision.reason)
-            for entry in entries:
-                await self._apply([entry])
-        else:
-            await self._pipeline.wait_for_ack()
-            self._in_flight.remove([*committed.applied, *committed.duplicates])
-            self._pipeline.start_ack(committed, self._locks.hand_over() if holds_all_locks else [])
 
-    async def _commit(self, entries: Sequence[Entry]) -> CommitResult:
-        """Claim the events that nobody has applied and apply them, in one transaction."""
+    async def _handle_failure(self, entries: Sequence[Entry], error: Exception) -> Sequence[Entry]:
+        """Carry out the decision about entries whose transaction failed. Return those to be tried again at once."""
+        if blocked := cause_of_type(error, HandlerBlockedError):  # no other event has to be tried alone to find it
+            guilty = next(entry for entry in entries if entry.event is blocked.event)
+            decision = decide(blocked, guilty.attempt, 1, self._settings)
+            await self._failures.carry_out(decision, replace(guilty, alone=str(blocked)), error)  # type: ignore[arg-type]
+            return without(entries, [guilty])
+        decision = decide(error, entries[0].attempt, len(entries), self._settings, waits=entries[0].waits)
+        if isinstance(decision, WaitOut):
+            raise Outage(decision.reason) from error
+        self._conflicts_in_a_row += is_conflict(error)
+        if self._conflicts_in_a_row > CONFLICTS_IN_A_ROW_MAX:
+            raise Outage(f"{self._conflicts_in_a_row} conflicts in a row: {describe(error)}") from error
+        if not isinstance(decision, SplitBatch):
+            await self._failures.carry_out(decision, entries[0], error)
+            return []
+        log.info("a batch failed; its entries are tried in smaller batches", entries=len(entries),
+                 reason=decision.reason)  # fmt: skip
+        size = -(-len(entries) // SPLIT_INTO)
+        for first in range(0, len(entries), size):
+            await self._apply(entries[first : first + size])
+        return []
+
+    def _leave_to_side_lane(self, entries: Sequence[Entry], slow: SlowCallsError) -> list[Entry]:
+        """Move entries with slow handlers from the batch to the side lane, at no attempt; return the others."""
+        leaving = [
+            replace(entry, alone=f"handler {slow.handlers[id(entry.event)]} is slow")
+            for entry in entries
+            if id(entry.event) in slow.handlers
+        ]
+        for handler in slow.handlers.values():
+            self._metrics.handler_slow(handler)
+        log.info("handlers are slow; their events are tried alone, and the batch goes on without them",
+                 events=len(leaving), handlers=sorted(set(slow.handlers.values())))  # fmt: skip
+        self.in_flight.delay(leaving, 0)
+        self._fetcher.batch_size.shrink()
+        return without(entries, leaving)
+
+    async def _commit_alone(self, entry: Entry, began_in: Callable[[int], None]) -> CommitResult:
+        """Apply one entry, in the side lane. `began_in` is called with the id of the server's process."""
+        return await self._commit([entry], began_in)
+
+    async def _commit(self, entries: Sequence[Entry], began_in: Callable[[int], None] | None = None) -> CommitResult:
+        """Claim the events that nobody has applied and apply them, in one transaction.
+
+        Raise SlowCallsError if some must leave the batch, unless the entry is alone: then `began_in` is called first.
+        """
         dead: set[str] = set()
         outcome = Outcome()
-        timeout_s = self._settings.acquire_timeout_s
-        async with store.exclusive_transaction(self._pool, entries, timeout_s) as (connection, server):
+        lock_timeout_s = self._settings.row_lock_timeout_s if began_in else None
+        async with store.exclusive_transaction(
+            self._pool, entries, self._settings.acquire_timeout_s, lock_timeout_s, began_in or _ignore
+        ) as (connection, server):
             claimed = await store.claim(connection, entries, self._handlers.is_of_other_mode)
             self._hooks("claimed")
             if claimed:
                 await store.keep_payloads(connection, claimed)
                 events = [entry.event for entry in claimed]
                 outcome = await self._handlers.apply(
-                    connection, events, self._settings.handler_timeout_s, self._handler_done
-                )
+                    connection, events, self._settings.handler_timeout_s, self._handler_done, self._calls,
+                    is_alone=began_in is not None,
+                )  # fmt: skip
             others = without(entries, claimed)
             if others:
                 await store.record_duplicates(connection, others)
@@ -159,11 +222,11 @@ class Worker:
 
     def _delay_busy(self, held: set[tuple[str, str]]) -> list[Entry]:
         """Delay entries whose resource another worker has locked, at no attempt; return the others."""
-        batch = self._in_flight.batch
+        batch = self.in_flight.batch
         ready = [entry for entry in batch if entry.resource_key in held]
         if busy := without(batch, ready):
             self._metrics.busy(len(busy))
-            self._in_flight.delay(busy, self._settings.busy_delay_ms / 1000 * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+            self.in_flight.delay(busy, self._settings.busy_delay_ms / 1000 * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
         return ready
 
     async def _keep_house(self) -> None:
@@ -175,13 +238,17 @@ class Worker:
                 await ensure_payload_partitions(connection)
             self._partitions_due_s = time.monotonic() + DAY_S
 
-    async def _leave(self) -> None:
-        """Finish the background work, and release entries that were not tried, so that others can take them at once."""
+    async def _leave(self, *, at_once: bool) -> None:
+        """Finish the background work, and release entries that were not tried, so that others can take them at once.
+
+        `at_once`: attempts in the side lane are ended and rolled back.
+        """
         await self._pipeline.finish()
+        await self._side_lane.close(at_once=at_once)
         if self._lease.lost.is_set():
             return
-        self._in_flight.delay(self._in_flight.batch, 0)
-        untried, _counted = self._in_flight.delayed.take_all()
+        self.in_flight.delay(self.in_flight.batch, 0)
+        untried = [entry for queue in (self.in_flight.delayed, self.in_flight.slow) for entry in queue.take_all()[0]]
         try:
             await self._stream.release_entries(self._lease.consumer, untried, self._settings.claim_idle_ms)
         except RedisError as error:
@@ -192,3 +259,7 @@ class Worker:
         """Wait, but not longer than until `stop()`."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), wait_s)
+
+
+def _ignore(_: int) -> None:
+    """Ignore which process of the server a batch is in."""

@@ -23,13 +23,13 @@ REASON_CHARS_SHOWN = 300
 class RecordedFailure(BaseModel):
     """The note that a worker leaves in Redis when an entry could not be applied yet."""
 
-    kind: Literal["retry", "infrastructure"]
+    kind: Literal["retry", "infrastructure", "running"]
     reason: str
     at: datetime
     attempt: int
     retry_at: datetime | None
     since: datetime | None = None
-    """Start of the outage of Redis or Postgres; None for other failures."""
+    """Start of the outage of Redis or Postgres, or of the attempt that runs; None for other failures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,9 @@ def pending_reason(pending: PendingEntry, limits: WorkerLimits, now: datetime) -
         wait = duration((failure.retry_at - now).total_seconds() * 1000)
         return _failure_sentence(failure, limits, f"tried again in {wait}")
     state = _abandoned(pending, limits) if pending.consumer_lives is False else _in_flight(pending, limits)
+    if failure and failure.kind == "running":
+        running = duration((now - (failure.since or failure.at)).total_seconds() * 1000)
+        return f"{state}; {printable(failure.reason)[:REASON_CHARS_SHOWN]} for {running}"
     return f"{state}; {_failure_sentence(failure, limits, 'due now')}" if failure else state
 
 

@@ -97,7 +97,9 @@ _OWN_CLASSES: dict[type[AbstractConnection], type[AbstractConnection]] = {
 }
 
 
-def client(url: SecretStr, *, timeout_s: float, name: str, blocks_ms: int = 0) -> Redis:
+def client(
+    url: SecretStr, *, timeout_s: float, name: str, blocks_ms: int = 0, connections_max: int = POOL_CONNECTIONS_MAX
+) -> Redis:
     """Return a client that connects when it is first used.
 
     `timeout_s` limits a connect and a command; `blocks_ms` is how much longer its commands may block in the server.
@@ -106,7 +108,7 @@ def client(url: SecretStr, *, timeout_s: float, name: str, blocks_ms: int = 0) -
     return Redis.from_pool(
         _pool(
             url,
-            max_connections=POOL_CONNECTIONS_MAX,
+            max_connections=connections_max,
             socket_connect_timeout=timeout_s,
             socket_timeout=timeout_s + blocks_ms / 1000,
             client_name=name,

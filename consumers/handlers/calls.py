@@ -3,72 +3,194 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
 
-from consumers.handlers.connection import check_usable, commit_guard, ended_error, was_ended
-from consumers.handlers.exceptions import HandlerCancelledError
+from consumers.handlers.connection import HandlerConnection, check_usable, commit_guard, ended_error, was_ended
+from consumers.handlers.exceptions import HandlerBlockedError, HandlerCancelledError, SlowCallsError
+from consumers.handlers.watch import CallWatch, Watched
+from contract.event import Event
 from sql.connect import Connection
 
 CHECKS_PER_TIMEOUT = 10
 """How often, per `timeout_s`, Postgres is asked something between calls that do not use it. After a long silence it
 would take the worker for dead and end the transaction."""
 
+SQL_TIME_FACTOR = 20
+"""How much longer a call may keep its batch waiting for Postgres than for anything else."""
+
+TICKS_PER_LIMIT = 2
+"""How often, per limit, the running call's time is checked."""
+
+SLOW_CALLS_PER_PASS = 10
+"""Slow calls that one pass over a batch waits for; then the pass ends, and the others are found in the next one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of one handler."""
+    """One call of one handler, for one event."""
 
     name: str
+    event: Event
     begin: Callable[[], Awaitable[None]]
 
 
-async def make_calls(
-    connection: Connection, calls: Sequence[Call], timeout_s: float, after_each: Callable[[], None]
-) -> None:
-    """Make the calls, each with the limit `timeout_s`. `after_each` is called after each one.
+@dataclass(frozen=True, slots=True)
+class CallLimits:
+    """How calls are limited: `timeout_s` each. `after_each` is called after each one.
 
-    Raise what a handler raises, and TransactionEndedError if one has ended the transaction.
+    `is_alone`: the event has its transaction for itself. Otherwise a slow call must not keep the others waiting.
+    """
+
+    timeout_s: float
+    after_each: Callable[[], None]
+    watch: CallWatch
+    is_alone: bool
+
+
+async def make_calls(
+    connection: Connection, through: HandlerConnection, calls: Sequence[Call], limits: CallLimits
+) -> None:
+    """Make the calls, in the transaction that `connection` has open, and that handlers see `through`.
+
+    Raise what a handler raises, TransactionEndedError if one has ended the transaction, and SlowCallsError with the
+    events that must leave the batch. The others' handlers are called nevertheless, so that one pass finds all slow
+    ones; its effects are rolled back.
     """
     checked_at_s = time.monotonic()
+    slow: dict[int, str] = {}
+    waited = 0
     async with commit_guard(connection):
-        for call in calls:
-            await _make_in_transaction(connection, call, timeout_s)
-            after_each()
-            if time.monotonic() - checked_at_s > timeout_s / CHECKS_PER_TIMEOUT:
-                await check_usable(connection)
-                checked_at_s = time.monotonic()
+        slow_limit = None if limits.is_alone else _SlowLimit(through, limits.watch)
+        with slow_limit or nullcontext():
+            for call in calls:
+                if id(call.event) in slow:
+                    continue
+                if not limits.is_alone and limits.watch.is_slow(call.name):
+                    slow[id(call.event)] = call.name
+                    continue
+                try:
+                    await _make_in_transaction(connection, call, limits, slow_limit)
+                except _SlowCallError:
+                    slow[id(call.event)] = call.name
+                    waited += 1
+                except Exception:
+                    if slow:  # perhaps only because a slow call was cut off before
+                        break
+                    raise
+                if waited >= SLOW_CALLS_PER_PASS:
+                    break
+                limits.after_each()
+                if not slow and time.monotonic() - checked_at_s > limits.timeout_s / CHECKS_PER_TIMEOUT:
+                    await check_usable(connection)
+                    checked_at_s = time.monotonic()
+        if slow:
+            raise SlowCallsError(slow)
 
 
-async def _make_in_transaction(connection: Connection, call: Call, timeout_s: float) -> None:
+class _SlowCallError(Exception):
+    """A call took so long that it was cut off, for the sake of the others."""
+
+
+class _SlowLimit:
+    """Cuts off the running call once it is slow. One timer for all calls: most end long before its first tick."""
+
+    def __init__(self, through: HandlerConnection, watch: CallWatch) -> None:
+        self._through = through
+        self._slow_s = watch.slow_s
+        self._loop = asyncio.get_running_loop()
+        self._limit: asyncio.Timeout | None = None
+        self._began_s = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self.was_reached = False
+
+    def begin(self, limit: asyncio.Timeout) -> None:
+        """Watch a call, which `limit` ends."""
+        self._limit, self._began_s, self.was_reached = limit, self._loop.time(), False
+
+    def end(self) -> None:
+        """Watch it no longer."""
+        self._limit = None
+
+    def _tick(self) -> None:
+        self._timer = self._loop.call_later(self._slow_s / TICKS_PER_LIMIT, self._tick)
+        if self._limit is None or self.was_reached:
+            return
+        allowed_s = self._slow_s * (SQL_TIME_FACTOR if self._through.is_in_sql else 1)
+        if self._loop.time() - self._began_s >= allowed_s:
+            self.was_reached = True
+            self._limit.reschedule(self._loop.time())
+
+    def __enter__(self) -> Self:
+        self._timer = self._loop.call_later(self._slow_s / TICKS_PER_LIMIT, self._tick)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._timer:
+            self._timer.cancel()
+
+
+async def _make_in_transaction(
+    connection: Connection, call: Call, limits: CallLimits, slow_limit: _SlowLimit | None
+) -> None:
     """Make a call. Raise if it has ended the transaction, so that no further handler works outside of it."""
+    watched, began_s = Watched(call, limits.watch), time.monotonic()
+    if limits.is_alone:
+        limits.watch.begin(call.event, call.name)
     try:
-        await _make(call, timeout_s)
+        await _make(call, watched, limits.timeout_s, slow_limit)
+    except _SlowCallError:
+        limits.watch.note(call.name, is_slow=True)
+        raise
     except Exception as error:
+        if watched.blocked_s >= limits.watch.blocked_s:
+            raise HandlerBlockedError(call.name, call.event, watched.blocked_s) from error
         if was_ended(connection):
             raise ended_error() from error
         raise
+    finally:
+        if limits.is_alone:
+            limits.watch.end(call.event)
+            limits.watch.note(call.name, is_slow=time.monotonic() - began_s >= limits.watch.slow_s)
+    if not limits.is_alone:
+        limits.watch.note(call.name, is_slow=False)
     if was_ended(connection):
         raise ended_error()
 
 
-async def _make(call: Call, timeout_s: float) -> None:
+async def _make(call: Call, watched: Watched, timeout_s: float, slow_limit: _SlowLimit | None) -> None:
     """Make a call with a time limit. A cancellation that the handler caused becomes HandlerCancelledError."""
     limit = asyncio.timeout(timeout_s)
     try:
         async with limit:
-            await call.begin()
+            if slow_limit:
+                slow_limit.begin(limit)
+            await watched
     except TimeoutError as error:
         if not limit.expired():
             raise
-        raise _timeout_error(call, timeout_s) from error
+        raise _limit_error(call, timeout_s, slow_limit) from error
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task and task.cancelling():
             raise
         raise HandlerCancelledError(f"handler {call.name} was cancelled by something of its own") from error
+    except Exception as error:
+        if slow_limit and slow_limit.was_reached:  # what came of cutting it off
+            raise _SlowCallError from error
+        raise
+    finally:
+        if slow_limit:
+            slow_limit.end()
     if limit.expired():  # it caught the cancellation, and went on
-        raise _timeout_error(call, timeout_s)
+        raise _limit_error(call, timeout_s, slow_limit)
 
 
-def _timeout_error(call: Call, timeout_s: float) -> TimeoutError:
+def _limit_error(call: Call, timeout_s: float, slow_limit: _SlowLimit | None) -> Exception:
+    if slow_limit and slow_limit.was_reached:
+        return _SlowCallError()
     return TimeoutError(f"handler {call.name} was ended after {timeout_s:g} s (HANDLER_TIMEOUT_S)")

@@ -1,7 +1,7 @@
 """The open transaction as a handler gets it: all methods to work in it, and none to end it."""
 # ruff: noqa: ANN401 - asyncpg has no types
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -20,38 +20,40 @@ class HandlerConnection:
     A closed connection would look like an outage of Postgres, and every event would wait for the outage to end.
     """
 
-    __slots__ = ("_connection",)
+    __slots__ = ("_connection", "is_in_sql")
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self.is_in_sql = False
+        """Whether one of the methods below waits for Postgres now."""
 
     async def execute(self, query: str, *args: Any, **options: Any) -> str:
         """Execute a statement, or several if there are no arguments. Return the last one's status."""
-        return str(await self._connection.execute(query, *args, **options))
+        return str(await self._in_sql(self._connection.execute(query, *args, **options)))
 
     async def executemany(self, command: str, args: Iterable[Any], **options: Any) -> None:
         """Execute a statement for each tuple of arguments."""
-        await self._connection.executemany(command, args, **options)
+        await self._in_sql(self._connection.executemany(command, args, **options))
 
     async def fetch(self, query: str, *args: Any, **options: Any) -> list[Any]:
         """Return all rows."""
-        return list(await self._connection.fetch(query, *args, **options))
+        return list(await self._in_sql(self._connection.fetch(query, *args, **options)))
 
     async def fetchrow(self, query: str, *args: Any, **options: Any) -> Any:
         """Return the first row, or None."""
-        return await self._connection.fetchrow(query, *args, **options)
+        return await self._in_sql(self._connection.fetchrow(query, *args, **options))
 
     async def fetchval(self, query: str, *args: Any, **options: Any) -> Any:
         """Return a value of the first row, or None."""
-        return await self._connection.fetchval(query, *args, **options)
+        return await self._in_sql(self._connection.fetchval(query, *args, **options))
 
     async def copy_records_to_table(self, table_name: str, **options: Any) -> str:
         """Copy many rows into a table (COPY)."""
-        return str(await self._connection.copy_records_to_table(table_name, **options))
+        return str(await self._in_sql(self._connection.copy_records_to_table(table_name, **options)))
 
     async def prepare(self, query: str, **options: Any) -> Any:
         """Return a prepared statement."""
-        return await self._connection.prepare(query, **options)
+        return await self._in_sql(self._connection.prepare(query, **options))
 
     def cursor(self, query: str, *args: Any, **options: Any) -> Any:
         """Return a cursor, for `async for`."""
@@ -60,6 +62,13 @@ class HandlerConnection:
     def transaction(self) -> Any:
         """Return a savepoint: `async with connection.transaction():` rolls the block back if it raises."""
         return self._connection.transaction()
+
+    async def _in_sql(self, statement: Awaitable[Any]) -> Any:
+        self.is_in_sql = True
+        try:
+            return await statement
+        finally:
+            self.is_in_sql = False
 
 
 @asynccontextmanager

@@ -1,6 +1,9 @@
 """What a handler can raise, and how its failure reaches the code that decides about retries."""
 
 import math
+from collections.abc import Mapping
+
+from contract.event import Event
 
 RETRY_AFTER_S_MAX = 24 * 60 * 60
 """The longest delay of a retry: until then the event stays in the worker's delay queue."""
@@ -38,6 +41,28 @@ class TransactionEndedError(Exception):
 
 class HandlerCancelledError(Exception):
     """A handler raised a cancellation of its own, which would have stopped the worker."""
+
+
+class HandlerBlockedError(Exception):
+    """A handler kept the worker's event loop from running, and the attempt failed with it."""
+
+    def __init__(self, handler: str, event: Event, blocked_s: float) -> None:
+        super().__init__(
+            f"handler {handler} blocked the worker's event loop for {blocked_s:.1f} s: use await or asyncio.to_thread"
+        )
+        self.event = event
+        self.blocked_s = blocked_s
+
+
+class SlowCallsError(Exception):
+    """Handlers took so long that their events must leave the batch. Nothing of the batch is kept.
+
+    `handlers`: the id() of each such event's object → the handler's name.
+    """
+
+    def __init__(self, handlers: Mapping[int, str]) -> None:
+        super().__init__(f"{len(handlers)} events of a batch have slow handlers")
+        self.handlers = handlers
 
 
 class HandlersError(Exception):

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import math
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
@@ -9,10 +10,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
-from consumers.handlers.calls import Call, make_calls
+from consumers.handlers.calls import Call, CallLimits, make_calls
 from consumers.handlers.connection import HandlerConnection, check_usable, is_lost
-from consumers.handlers.exceptions import HandlerFailed, HandlersError
+from consumers.handlers.exceptions import HandlerFailed, HandlersError, SlowCallsError
 from consumers.handlers.payment_fact import PaymentFact, payment_fact
+from consumers.handlers.watch import CallWatch
 from contract.accounts import PostingRules
 from contract.event import Event
 from contract.facts import KINDS, Fact, Kind
@@ -100,14 +102,16 @@ class Handlers:
         return event.mode is not None and self._posting_rules.get(event.source, _DEFAULT_RULES).is_of_other_mode(event)
 
     async def apply(
-        self, connection: Connection, events: Sequence[Event], timeout_s: float, after_each: Callable[[], None]
-    ) -> Outcome:
+        self, connection: Connection, events: Sequence[Event], timeout_s: float, after_each: Callable[[], None],
+        watch: CallWatch | None = None, *, is_alone: bool = True,
+    ) -> Outcome:  # fmt: skip
         """Apply events that were just claimed, except those of the other mode.
 
         `timeout_s` limits each call; `after_each` is called after each.
 
-        Raise HandlerFailed, with what a handler raised as its cause.
+        Raise HandlerFailed, with what a handler raised as its cause; unless `is_alone`, SlowCallsError.
         """
+        limits = CallLimits(timeout_s, after_each, watch or _unwatched(), is_alone)
         outcome = Outcome()
         outcome.other_mode.update(event.source for event in events if self.is_of_other_mode(event))
         if outcome.other_mode:
@@ -123,10 +127,13 @@ class Handlers:
                 outcome.incomplete.update(applied.incomplete)
                 after_each()
             is_user_handler = True
-            if calls := list(self._calls(HandlerConnection(connection), events, outcome.happened)):
-                await make_calls(connection, calls, timeout_s, after_each)
+            through = HandlerConnection(connection)
+            if calls := list(self._calls(through, events, outcome.happened)):
+                await make_calls(connection, through, calls, limits)
             else:
                 await check_usable(connection)
+        except SlowCallsError:
+            raise
         except Exception as error:
             raise HandlerFailed(error, connection_lost=is_lost(connection), is_user_handler=is_user_handler) from error
         return outcome
@@ -140,7 +147,8 @@ class Handlers:
         calls = [call for event, fact in happened for call in self._calls_of(restricted, event, fact)]
         try:
             if calls:
-                await make_calls(connection, calls, timeout_s, lambda: None)
+                limits = CallLimits(timeout_s, lambda: None, _unwatched(), is_alone=True)
+                await make_calls(connection, restricted, calls, limits)
         except Exception as error:
             raise HandlerFailed(error, connection_lost=is_lost(connection)) from error
 
@@ -155,7 +163,7 @@ class Handlers:
             facts.setdefault((event.namespace, event.event_id), []).append(fact)
         for event in events:
             for handler in self._by_type.get((event.provider, event.type), ()):
-                yield Call(_name(handler), partial(handler, cast("Connection", connection), event))
+                yield Call(_name(handler), event, partial(handler, cast("Connection", connection), event))
             for fact in facts.get((event.namespace, event.event_id), ()):
                 yield from self._calls_of(connection, event, fact)
 
@@ -163,7 +171,7 @@ class Handlers:
         if handlers := self._by_fact.get(fact.kind):
             received = payment_fact(event, fact)
             for handler in handlers:
-                yield Call(_name(handler), partial(handler, cast("Connection", connection), event, received))
+                yield Call(_name(handler), event, partial(handler, cast("Connection", connection), event, received))
 
 
 @dataclass(frozen=True)
@@ -174,6 +182,11 @@ class _WithoutFact:
 
     def __call__(self, connection: Connection, event: Event, _: PaymentFact) -> Awaitable[None]:
         return self.handler(connection, event)
+
+
+def _unwatched() -> CallWatch:
+    """Return the watch of calls that no worker makes: none of them is slow."""
+    return CallWatch(slow_s=math.inf, blocked_s=math.inf)
 
 
 def _name(handler: Callable[..., object]) -> str:

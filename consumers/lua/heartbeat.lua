@@ -8,14 +8,15 @@
 --          3…n  the locks it believes to hold
 -- ARGV     1    the group
 --          2    the consumer's name
---          3    the worker's token
+--          3    the worker's token; locks of its side lane have it with '/side' at the end
 --          4    the lease's life, ms
 --          5    a lock's life, ms
 --          6…m  ids of the entries in flight
 -- Returns  {1 if the lease is still its own else 0, number of locks lost, number of entries lost}.
 
 local function renew(key, life_ms)
-    if redis.call('GET', key) == ARGV[3] then
+    local owner = redis.call('GET', key)
+    if owner == ARGV[3] or owner == ARGV[3] .. '/side' then
         return redis.call('PEXPIRE', key, life_ms)
     end
     return 0

@@ -11,7 +11,7 @@ from pathlib import Path
 import uvloop
 from rich.console import Console
 
-from tests.benchmarks import consumers, end_to_end, gateway, hostile, instructions, memory, verify, waiting
+from tests.benchmarks import consumers, end_to_end, gateway, hostile, instructions, isolation, memory, verify, waiting
 from tests.benchmarks.figures import Figure, table
 from tests.benchmarks.harness import Options
 
@@ -20,6 +20,7 @@ BENCHMARKS: dict[str, Callable[[Options], Awaitable[list[Figure]]]] = {
     "consumers": consumers.run,
     "end_to_end": end_to_end.run,
     "waiting": waiting.run,
+    "isolation": isolation.run,
     "memory": memory.run,
     "verify": verify.run,
     "hostile": hostile.run,

@@ -93,7 +93,7 @@ async def _worker(
     on: Harness, url: str, events: Sequence[Event], batch_size: int, handlers: str = ""
 ) -> tuple[float, float]:
     """Events per second of one worker, from its first batch to its last, and its CPU time for each in µs."""
-    await _fill(on, events)
+    await fill(on, events)
     (worker,) = await on.workers(url, env={"BATCH_SIZE": str(batch_size), "HANDLERS": handlers})
     backlog, began_s, began_cpu_s = await _first_batch(on, worker.pid, len(events))
     await on.drained()
@@ -103,7 +103,7 @@ async def _worker(
     return backlog / elapsed_s, used_s / backlog * 1e6
 
 
-async def _fill(on: Harness, events: Sequence[Event]) -> None:
+async def fill(on: Harness, events: Sequence[Event]) -> None:
     """Puts the entries into the stream, with their markers, as a gateway would have done."""
     for first in range(0, len(events), PIPELINE_ENTRIES):
         pipeline = on.redis.pipeline(transaction=False)

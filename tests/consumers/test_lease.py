@@ -33,7 +33,7 @@ async def acquire(redis: Redis, keys: Keys, settings: Settings) -> AcquireLease:
 async def kept(lease: Lease, redis: Redis, keys: Keys) -> AsyncIterator[None]:
     """Runs the heartbeat while the block lasts."""
     locks = Locks(Scripts(redis, keys), keys, lease.consumer, lease.token, QUICK["lock_ttl_ms"])
-    task = asyncio.create_task(lease.keep_alive(locks, list))
+    task = asyncio.create_task(lease.keep_alive([locks], list))
     try:
         yield
     finally:
@@ -97,7 +97,7 @@ async def test_the_heartbeat_continues_after_an_error(redis: Redis, keys: Keys, 
     locks = Locks(Scripts(redis, keys), keys, lease.consumer, lease.token, QUICK["lock_ttl_ms"])
     await redis.delete(keys.events)
     await redis.set(keys.events, "not a stream")
-    task = asyncio.create_task(lease.keep_alive(locks, lambda: ["1-1"]))
+    task = asyncio.create_task(lease.keep_alive([locks], lambda: ["1-1"]))
     await redis.pexpire(keys.slot(1), 10_000)
     await until(lambda: is_renewed(redis, keys), what="the lease is renewed even so")
     await redis.delete(keys.events)
