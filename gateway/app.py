@@ -32,8 +32,9 @@ def make_application(routes: Routes, lifecycle: Lifecycle, metrics: Metrics) -> 
     application = web.Application()
     for (method, path), handler in routes.items():
         application.router.add_route(method, path, handler, expect_handler=_expect_nothing)
-    no_route = lifecycle.wrap(_no_route(routes, metrics))
-    application.router.add_route("*", r"/{path:[\s\S]*}", no_route, expect_handler=_expect_nothing)
+    others = _Others("/{path}")
+    others.add_route("*", lifecycle.wrap(_no_route(routes, metrics)), expect_handler=_expect_nothing)
+    application.router.register_resource(others)
     return application
 
 
@@ -62,6 +63,14 @@ def make_routes(
                 pages[path] = webhook.challenge
     gets = {(method, path): lifecycle.wrap(page) for path, page in pages.items() for method in ("GET", "HEAD")}
     return gets | {("POST", path): post for path, post in posts.items()}
+
+
+class _Others(web.DynamicResource):
+    """Everything that is no other resource, also what has no path: `OPTIONS *`."""
+
+    async def resolve(self, _request: web.Request) -> tuple[web.UrlMappingMatchInfo | None, set[str]]:
+        """Return the only route."""
+        return web.UrlMappingMatchInfo({}, next(iter(self))), {"*"}
 
 
 def _no_route(routes: Iterable[tuple[str, str]], metrics: Metrics) -> Handler:

@@ -1,129 +1,140 @@
-"""The limits that aiohttp does not have, in front of its protocol, with methods that asyncio documents and no others.
+"""One client's connection in front of aiohttp's protocol, with methods that asyncio documents and no others.
 
 asyncio uses a `Connection` as its protocol, and aiohttp's protocol uses the same object as its transport, so that all
-bytes of a client pass here in both directions.
+bytes of a client pass here in both directions. aiohttp gets one whole request at a time, and the next one after the
+answer: so no answer depends on how the bytes were cut, and all that strangers keep in memory is counted here.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
-from typing import Any, Self, cast
+from typing import cast
 
-from aiohttp import web
-from pydantic_core import to_json
+from gateway.client_transport import ClientTransport
+from gateway.connections import Connections, Queue
+from gateway.framing import FramingError, is_whole_post
+from gateway.problem import last_answer
+from gateway.request_reader import RequestReader
 
-from gateway.problem import PROBLEM_JSON, problem_details
-from gateway.settings import Settings
-
-HEADERS_END = b"\r\n\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
-BLANK_LINES = b"\r\n"
-"""They mean nothing in front of a request."""
+NO_ROOM = (503, "unverified_bytes_max", "Too many unfinished requests are kept in memory.")
 
-SPACE = 0x20
-
-RAW_ANSWER = (
-    "HTTP/1.1 {status} {title}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n{headers}"
-    "Connection: close\r\n\r\n"
-)
-
-OnRefused = Callable[[int, str, str | None], None]
-"""Called with the status, the reason for the metric, and the client's address."""
+UNREAD_BYTES_MAX = 4096
+"""Bytes of answers that wait to be sent before the next request is looked at; one answer more may wait."""
 
 
-class Connection(asyncio.Protocol, asyncio.Transport):
-    """One client's connection, and its limits.
+class Connection(asyncio.Protocol, ClientTransport):
+    """One client's connection: its requests are collected, handed over one by one, and answered in order.
 
-    * The headers of a request must be complete within HEADERS_TIMEOUT_S of their first byte and HEADERS_BYTES_MAX.
-    * A client that does not read its answers is cut off after UNREAD_TIMEOUT_S.
-    * A client that ends its side of the connection after a complete request still gets the answer.
-    * Malformed HTTP is answered with problem details. aiohttp has no hook for that (its issue 3287): it answers such a
-      request by itself, with text. What it writes while no handler runs is that answer.
+    Malformed HTTP is answered with problem details. aiohttp has no hook for that (its issue 3287): it answers such a
+    request by itself, with text. What it writes while no handler runs is that answer.
     """
 
     __slots__ = (
-        "_connections", "_head", "_protocol", "_timer", "_transport", "_unread_timer", "awaits_body", "is_half_closed",
-        "is_handled", "is_in_request", "is_last_request",
+        "_connections", "_is_ending", "_is_half_closed", "_is_reading", "_is_tls", "_is_under_way", "_is_unread",
+        "_protocol", "_queue", "_reader", "held_bytes", "is_handled", "is_last_request",
     )  # fmt: skip
 
-    _protocol: asyncio.Protocol
-    _transport: asyncio.Transport
-
-    def __init__(self, connections: "Connections") -> None:
+    def __init__(self, connections: Connections) -> None:
         super().__init__()
         self._connections = connections
-        self._head = bytearray()
-        self._timer: asyncio.TimerHandle | None = None
-        self._unread_timer: asyncio.TimerHandle | None = None
-        self.is_in_request = False
-        """From the end of the headers until the answer is written."""
-        self.is_handled = False
-        """While a handler of ours works on the request."""
-        self.awaits_body = False
-        """While a handler waits for more of the body."""
-        self.is_last_request = False
-        """Whether aiohttp ends the connection after this answer, and drops what is still arriving."""
-        self.is_half_closed = False
-        """Whether the client has ended its side."""
+        self._reader = RequestReader(connections.settings, connections.body_bytes_max)
+        self._protocol: asyncio.Protocol | None = None
+        self._queue: Queue | None = None  # what the connection waits for; None while a request is under way
+        self.held_bytes = 0  # kept for this client, as last counted
+        self._is_tls = False
+        self._is_under_way = False  # from the hand-over of a request until its answer is written
+        self.is_handled = False  # while a handler of ours works on the request
+        self.is_last_request = False  # no request is read after this one
+        self._is_half_closed = False  # the client has ended its side
+        self._is_reading = True
+        self._is_unread = False  # the client reads more slowly than it is answered
+        self._is_ending = False  # after the last answer: what still comes is dropped
 
-    @classmethod
-    def of(cls, request: web.BaseRequest) -> Self | None:
-        """Return the connection that this request came over, None where it has ended."""
-        connection = request.transport
-        return connection if isinstance(connection, cls) else None
+    @property
+    def droppable_bytes(self) -> int:
+        """What can be forgotten while a request is under way: all but that request."""
+        return self._reader.held_bytes if self._is_under_way else self.held_bytes
+
+    def waits_since_s(self, now_s: float) -> float:
+        """Return since when the connection waits; now, where it does not."""
+        return now_s if self._queue is None else self._queue.get(self, now_s)
 
     # --- asyncio's protocol: called by the socket's transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Accept the client, or answer that there are too many."""
+        self._use(transport)
+        if not self.is_accepted(self._connections.new):
+            self.refuse(503, "connections_max", "Too many connections are open.", lingers=False)
+
+    def _use(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        if self._connections.opened(self):
-            self._protocol = self._connections.make_protocol()
-            self._protocol.connection_made(self)
+        self._transport.set_write_buffer_limits(high=UNREAD_BYTES_MAX, low=0)
+
+    def is_accepted(self, queue: Queue) -> bool:
+        """Count one more client, which waits in `queue` first; return False where there are too many."""
+        is_accepted = self._connections.opened(self)
+        if is_accepted:
+            self._enter(queue)
             if self._connections.is_draining:
-                self.close()
-        else:
-            self._protocol = asyncio.Protocol()
-            retry_after = f"Retry-After: {self._connections.settings.retry_after_s}\r\n"
-            self._refuse(503, "connections_max", "Too many connections are open.", retry_after)
+                self.abort()
+        return is_accepted
 
     def data_received(self, data: bytes) -> None:
-        """Pass the bytes on. A budget of bytes that are not verified yet would be charged here, for all connections."""
-        if not self.is_in_request:
-            line_bytes_max = self._connections.settings.header_line_bytes_max
-            if not self._head and data[0] > SPACE and data.find(HEADERS_END, 0, line_bytes_max) > 0:
-                self.is_in_request = True  # short, and all at once, as nearly always
-            elif not self._headers_received(data):
-                return
-        self._protocol.data_received(data)
+        """Collect a request, and hand it over once it is whole."""
+        connections = self._connections
+        is_waiting = self._queue is connections.idle or self._queue is connections.new
+        if is_waiting and is_whole_post(data, connections.quick_bytes_max, connections.body_bytes_max):
+            self._hand_over(data)  # as nearly always
+        else:
+            self._received(data)
+
+    def _received(self, data: bytes) -> None:
+        if self._is_ending:
+            return
+        self._reader.add(data)
+        if self._is_under_way or self._is_unread:
+            self._stop_reading()
+            self._connections.hold(self, self.held_bytes + len(data))
+        else:
+            self._advance()
 
     def eof_received(self) -> bool:
-        """Keep the connection until the answer, where the whole request is there; else it ends."""
-        self.is_half_closed = True
-        self._protocol.eof_received()
-        is_plain = self._transport.get_extra_info("sslcontext") is None  # TLS has no half-closed state
-        return is_plain and self.is_in_request and not self.awaits_body
+        """Answer what the client has sent before it ended its side."""
+        self._is_half_closed = True
+        if self._is_ending:
+            self._transport.close()
+        else:
+            self._advance()
+        return not self._is_tls  # asyncio's TLS has no half-closed state
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection. The request that it brought is finished all the same."""
-        self._stop_timer()
-        if self._unread_timer is not None:
-            self._unread_timer.cancel()
-        self._connections.closed(self)
-        self._protocol.connection_lost(exc)
+        """Forget the connection, once the request that it brought is finished."""
+        if self._reader:
+            self._connections.on_refused(400, "broken_body", self.client)
+        self._is_ending = True
+        if not self.is_handled:
+            self._forget()
+        if self._protocol is not None:
+            self._protocol.connection_lost(exc)
 
     def pause_writing(self) -> None:
         """The client reads more slowly than it is answered."""
-        self._protocol.pause_writing()
-        timeout_s = self._connections.settings.unread_timeout_s
-        self._unread_timer = asyncio.get_running_loop().call_later(timeout_s, self._transport.abort)
+        self._is_unread = True
+        if not self._is_under_way:
+            self._enter(self._connections.unread)
+        if self._protocol is not None:
+            self._protocol.pause_writing()
 
     def resume_writing(self) -> None:
         """The client has caught up."""
-        if self._unread_timer is not None:
-            self._unread_timer.cancel()
-            self._unread_timer = None
-        self._protocol.resume_writing()
+        self._is_unread = False
+        if self._protocol is not None:
+            self._protocol.resume_writing()
+        if self._is_ending:
+            self._enter(self._connections.ending)
+        elif not self._is_under_way:
+            self._go_on()
 
     # --- asyncio's transport: called by aiohttp's protocol
 
@@ -131,147 +142,159 @@ class Connection(asyncio.Protocol, asyncio.Transport):
         """Send an answer, which aiohttp writes as a whole."""
         if self.is_handled:
             self._transport.write(data)
-            if data is not CONTINUE:
-                self._answered()
-        else:
-            self._refuse(400, "malformed_http", "This is not well-formed HTTP/1.1.")
-
-    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
-        """Send an answer that aiohttp has in parts."""
-        self.write(b"".join(list_of_data))
+            self._answered()
+        elif not self._is_ending:
+            self.refuse(400, "malformed_http", "This is not well-formed HTTP/1.1.")
 
     def is_closing(self) -> bool:
         """Return whether the connection ends."""
-        return self._transport.is_closing()
+        return self._is_ending or self._transport.is_closing()
 
     def close(self) -> None:
         """End the connection once all is sent."""
-        self._transport.close()
+        if not self._is_ending:
+            self._end(lingers=False)
 
     def abort(self) -> None:
         """End the connection now."""
+        self._is_ending = True
         self._transport.abort()
 
-    def pause_reading(self) -> None:
-        """Read nothing more from the client for now."""
+    # --- a request arrives
+
+    def _advance(self) -> None:
+        """Hand over the next request where it is whole, else wait for the rest of it."""
+        if self._is_ending or self._is_under_way or self._is_unread:
+            return
+        try:
+            request = self._reader.next()
+        except FramingError as error:
+            self.refuse(error.status, error.reason, error.detail)
+            return
+        if request is not None:
+            self._hand_over(request)
+        else:
+            self._await_more()
+
+    def _await_more(self) -> None:
+        """Wait for the rest of a request, or for the next one; end where the client has nothing more to send."""
+        connections = self._connections
+        if self._is_half_closed:
+            if self._reader:
+                self.refuse(400, "broken_body", "The request is incomplete.")
+            else:
+                self._end()
+            return
+        if self._reader.is_in_body:
+            if self._queue is not connections.bodies:
+                self._enter(connections.bodies)
+                if self._reader.expects_continue:
+                    self._transport.write(CONTINUE)
+        elif self._reader:
+            if self._queue is not connections.heads:
+                self._enter(connections.heads)
+        elif self._queue is None or self._queue is connections.unread:
+            self._enter(connections.idle)
+        connections.hold(self, self._reader.held_bytes)
+        self._read_on()
+
+    def _stop_reading(self) -> None:
+        self._is_reading = False
         self._transport.pause_reading()
 
-    def resume_reading(self) -> None:
-        """Read from the client again."""
-        self._transport.resume_reading()
+    def _read_on(self) -> None:
+        if not (self._is_reading or self._transport.is_closing()):
+            self._is_reading = True
+            self._transport.resume_reading()
 
-    def get_extra_info(self, name: str, default: Any = None) -> Any:  # noqa: ANN401 -- asyncio's own
-        """Return what asyncio knows of the socket."""
-        return self._transport.get_extra_info(name, default)
+    def _hand_over(self, request: bytes) -> None:
+        """Give aiohttp one whole request."""
+        connections = self._connections
+        if self._queue is not None:
+            self._queue.pop(self, None)
+            self._queue = None
+        self._is_under_way = True
+        if not connections.hold(self, len(request) + self._reader.held_bytes):
+            self.refuse(*NO_ROOM)
+            return
+        if self._is_tls:
+            self._stop_reading()  # an end of the client's side, read now, would end TLS before the answer
+        if self._protocol is None:
+            self._protocol = connections.make_protocol()
+            self._protocol.connection_made(self)
+        self._protocol.data_received(request)
 
-    # --- between the two
-
-    def _headers_received(self, data: bytes) -> bool:
-        """Look at headers that come in parts or are long; return whether they are within the limits."""
-        settings = self._connections.settings
-        searched = max(0, len(self._head) - len(HEADERS_END))
-        self._head += data if self._head else data.lstrip(BLANK_LINES)
-        if not self._head:
-            return True
-        end = self._head.find(HEADERS_END, searched)
-        head = self._head if end < 0 else self._head[:end]
-        if len(head) > settings.headers_bytes_max or (
-            len(head) > settings.header_line_bytes_max
-            and max(map(len, head.split(b"\r\n"))) > settings.header_line_bytes_max
-        ):
-            self._refuse(431, "malformed_http", "The request line or a header is too long.")
-            return False
-        if end >= 0:
-            self._head.clear()
-            self._stop_timer()
-            self.is_in_request = True
-        elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(settings.headers_timeout_s, self._transport.abort)
-        return True
+    # --- it is answered
 
     def begin(self) -> None:
-        """A handler works on a request from now on. Bytes collected since the last answer were its body, no headers."""
-        self.is_handled = self.is_in_request = True
-        if self._head:
-            self._head.clear()
-        if self._timer is not None:
-            self._stop_timer()
+        """A handler works on the request from now on."""
+        self.is_handled = True
+
+    def finish(self) -> None:
+        """The handler has its answer. Where the client is gone, it will not be written."""
+        if self._is_ending and self.is_handled:
+            self.is_handled = False
+            self._forget()
+
+    def give_way(self) -> None:
+        """Drop what is kept for this client: there is too much for all of them."""
+        if self._is_under_way:
+            self.is_last_request = True
+            self._connections.hold(self, self.held_bytes - self._reader.held_bytes)
+            self._reader.clear()
+        else:
+            self.refuse(*NO_ROOM)
 
     def _answered(self) -> None:
-        self.is_handled = self.awaits_body = False
-        self.is_in_request = self.is_last_request
-        if self.is_half_closed:
-            self._transport.close()
+        self.is_handled = self._is_under_way = False
+        self._connections.hold(self, self._reader.held_bytes)
+        if self.is_last_request:
+            self._end()
+        elif self._is_unread:
+            self._enter(self._connections.unread)
+        else:
+            self._go_on()
 
-    def _refuse(self, status: int, reason: str, detail: str, headers: str = "") -> None:
+    def _go_on(self) -> None:
+        """Turn to the next request, in the loop's next turn where it is there already."""
+        if self.held_bytes or self._is_half_closed or not self._is_reading:
+            asyncio.get_running_loop().call_soon(self._advance)
+        else:
+            self._enter(self._connections.idle)
+
+    def refuse(self, status: int, reason: str, detail: str, *, lingers: bool = True) -> None:
         """Answer without aiohttp, and end the connection."""
-        address = self._transport.get_extra_info("peername")
-        self._connections.on_refused(status, reason, str(address[0]) if address else None)
-        details = problem_details(status, detail)
-        body = to_json(details)
-        head = RAW_ANSWER.format(
-            status=status, title=details["title"], content_type=PROBLEM_JSON, length=len(body), headers=headers
-        )
-        self._transport.write(head.encode() + body)
-        self._transport.close()
+        self._connections.on_refused(status, reason, self.client)
+        self._transport.write(last_answer(status, detail, self._connections.settings.retry_after_s))
+        self._end(lingers=lingers)
 
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _end(self, *, lingers: bool = True) -> None:
+        """End our side, and drop what still comes: a client that is cut off while it sends may not read the answer."""
+        self._is_ending = True
+        self._is_under_way = False
+        self._drop()
+        if self._is_half_closed or not lingers:
+            self._enter(None)
+            self._transport.close()
+            return
+        if not self._is_tls:
+            self._transport.write_eof()
+        self._enter(self._connections.unread if self._is_unread else self._connections.ending)
+        self._read_on()
 
+    def _drop(self) -> None:
+        self._reader.clear()
+        self._connections.hold(self, 0)
 
-class Connections:
-    """All open connections of this process. Calling it makes the protocol of one more, as asyncio asks for it."""
+    def _forget(self) -> None:
+        self._drop()
+        self._enter(None)
+        self._connections.closed(self)
 
-    def __init__(
-        self,
-        make_protocol: Callable[[], asyncio.Protocol],
-        settings: Settings,
-        on_refused: OnRefused,
-        on_count: Callable[[int], None],
-    ) -> None:
-        self.make_protocol = make_protocol
-        self.settings = settings
-        self.on_refused = on_refused
-        self.is_draining = False
-        self._on_count = on_count
-        self._open: set[Connection] = set()
-        self._all_closed = asyncio.Event()
-
-    def __call__(self) -> Connection:
-        """Return the protocol of one more connection."""
-        return Connection(self)
-
-    def opened(self, connection: Connection) -> bool:
-        """Count one more connection; return False where there are too many."""
-        if len(self._open) >= self.settings.connections_max:
-            return False
-        self._open.add(connection)
-        self._on_count(len(self._open))
-        return True
-
-    def closed(self, connection: Connection) -> None:
-        """Count one connection less."""
-        self._open.discard(connection)
-        self._on_count(len(self._open))
-        if not self._open:
-            self._all_closed.set()
-
-    async def drain(self, timeout_s: float) -> bool:
-        """End idle connections now and the others with their answers; return whether all have ended in time.
-
-        aiohttp's own shutdown drops the rest of a body that is still arriving, and so the request with it.
-        """
-        self.is_draining = True
-        for connection in list(self._open):
-            if not connection.is_in_request:
-                connection.close()
-        try:
-            async with asyncio.timeout(timeout_s):
-                while self._open:
-                    self._all_closed.clear()
-                    await self._all_closed.wait()
-        except TimeoutError:
-            return False
-        return True
+    def _enter(self, queue: Queue | None) -> None:
+        """Wait for something else from now on."""
+        if self._queue is not None:
+            self._queue.pop(self, None)
+        self._queue = queue
+        if queue is not None:
+            queue.add(self)

@@ -20,19 +20,22 @@ class Lifecycle:
         self.is_draining = False
         """Whether the gateway is being stopped: each answer is the last one of its connection."""
 
-    def begin(self, request: web.Request) -> None:
-        """Note that a handler works on this request from now on."""
+    def begin(self, request: web.Request) -> Connection | None:
+        """Note that a handler works on this request from now on. Return its connection, for `end`."""
         connection = request.transport
         if isinstance(connection, Connection):
             connection.begin()
+            return connection
+        return None
 
-    def end(self, request: web.Request, response: web.StreamResponse) -> None:
+    def end(self, request: web.Request, response: web.StreamResponse, connection: Connection | None) -> None:
         """End the connection with this answer where no further request can follow it."""
-        if self.is_draining or not request.content.is_eof():
-            response.force_close()
-            connection = Connection.of(request)
-            if connection is not None:
+        if connection is not None:
+            if self.is_draining or connection.is_last_request:
+                response.force_close()
+            if response.keep_alive is False or not request.keep_alive:
                 connection.is_last_request = True
+            connection.finish()
         if not request.keep_alive:
             response.headers["Connection"] = "close"  # aiohttp leaves it out for HTTP/1.0
 
@@ -40,14 +43,14 @@ class Lifecycle:
         """Return a handler that answers every request, whatever happens in it."""
 
         async def answer(request: web.Request) -> web.StreamResponse:
-            self.begin(request)
+            connection = self.begin(request)
             try:
                 response = await handler(request)
             except Exception:
                 self._metrics.internal_error()
                 log.exception("a bug: the client is asked to retry")
                 response = retry_later(503, "The request cannot be processed now.", self._retry_after_s)
-            self.end(request, response)
+            self.end(request, response, connection)
             return response
 
         return answer

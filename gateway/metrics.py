@@ -79,6 +79,12 @@ class Metrics:
         self._connections = Gauge(
             f"{prefix}connections", "Open connections.", registry=registry, multiprocess_mode="livesum"
         )
+        self._unverified = Gauge(
+            f"{prefix}unverified_bytes",
+            "Bytes kept for requests that are not answered; UNVERIFIED_BYTES_MAX limits them.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
         self._internal_errors = Counter(
             f"{prefix}internal_errors", "Errors of this program itself; each has a traceback in the log.",
             registry=registry,
@@ -126,9 +132,10 @@ class Metrics:
         """Set the stream's length."""
         self._backlog.set(entries)
 
-    def connections(self, count: int) -> None:
-        """Set the number of this process's open connections."""
+    def connections(self, count: int, unverified_bytes: int) -> None:
+        """Set the number of this process's open connections, and the bytes kept for them."""
         self._connections.set(count)
+        self._unverified.set(unverified_bytes)
 
     def render(self) -> bytes:
         """Return all metrics in Prometheus' text format."""

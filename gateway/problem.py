@@ -50,3 +50,14 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) 
 def retry_later(status: int, detail: str, retry_after_s: int) -> web.Response:
     """Return 429 or 503: nothing is wrong with the request."""
     return problem(status, detail, {"Retry-After": str(retry_after_s)})
+
+
+def last_answer(status: int, detail: str, retry_after_s: int) -> bytes:
+    """Return the bytes of an answer that ends its connection, for requests that aiohttp does not see."""
+    details = problem_details(status, detail)
+    body = to_json(details)
+    headers = {503: f"Retry-After: {retry_after_s}\r\n", 405: "Allow: GET, HEAD, POST\r\n"}.get(status, "")
+    return (
+        f"HTTP/1.1 {status} {details['title']}\r\nContent-Type: {PROBLEM_JSON}\r\nServer: {SERVER}\r\n"
+        f"Content-Length: {len(body)}\r\n{headers}Connection: close\r\n\r\n"
+    ).encode() + body

@@ -8,6 +8,7 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import structlog
@@ -16,8 +17,10 @@ from redis.exceptions import ResponseError
 
 from contract.keys import Keys
 from gateway.app import AccessLog, make_application, make_routes
+from gateway.body import largest_body_bytes
 from gateway.commit_waiter import CommitWaiter
-from gateway.connection import Connections
+from gateway.connection import Connection
+from gateway.connections import Connections
 from gateway.health import Health
 from gateway.lifecycle import Lifecycle
 from gateway.metrics import NO_SOURCE, Metrics
@@ -26,6 +29,7 @@ from gateway.publisher import Publisher
 from gateway.redis_writer import RedisUnavailableError, RedisWriter
 from gateway.refusal_log import RefusalLog
 from gateway.settings import Settings
+from gateway.tls_connection import COUNTS_AS, TlsListener
 from gateway.webhook import Webhook
 from providers.base import Provider
 from runtime.durability import Guarantee
@@ -37,6 +41,9 @@ LISTEN_BACKLOG = 4096
 
 CUT_OFF_S = 0.1
 """How long a request that was not finished in time still gets."""
+
+NO_TIMEOUT_S = 1e7
+"""For aiohttp's timer of idle connections: it does not see the requests that `Connection` collects."""
 
 log = structlog.get_logger()
 
@@ -70,9 +77,11 @@ class Gateway:
         health = Health(self.redis, metrics, self._lifecycle)
         routes = make_routes(sources, self._make_webhook, health, settings, self._lifecycle)
         self.application = make_application(routes, self._lifecycle, metrics)
-        self._runner = web.AppRunner(self.application, shutdown_timeout=CUT_OFF_S, **_http_options(settings))
+        self._body_bytes_max = max(largest_body_bytes(each, settings) for each in sources.values())
+        options = _http_options(settings, self._body_bytes_max)
+        self._runner = web.AppRunner(self.application, shutdown_timeout=CUT_OFF_S, **options)
         self._connections: Connections | None = None
-        self._listener: asyncio.Server | None = None
+        self._listener: asyncio.Server | TlsListener | None = None
         self._watching: asyncio.Task[None] | None = None
 
     async def start(self, listening: socket.socket, tls: ssl.SSLContext | None = None) -> None:
@@ -83,14 +92,20 @@ class Gateway:
         server = self._runner.server
         if server is None:
             raise RuntimeError("the runner has no server after its set-up")
-        self._connections = Connections(server, self._settings, self._refused_early, self._metrics.connections)
-        self._listener = await asyncio.get_running_loop().create_server(
-            self._connections,
-            sock=listening,
-            backlog=LISTEN_BACKLOG,
-            ssl=tls,
-            ssl_handshake_timeout=self._settings.headers_timeout_s if tls else None,
+        self._connections = connections = Connections(
+            server,
+            self._settings,
+            self._refused_early,
+            self._metrics.connections,
+            body_bytes_max=self._body_bytes_max,
+            connections_max=max(1, self._settings.connections_max // (COUNTS_AS if tls else 1)),
         )
+        if tls is not None:
+            self._listener = TlsListener(listening, LISTEN_BACKLOG, connections, tls)
+            return
+        loop = asyncio.get_running_loop()
+        make_connection = partial(Connection, connections)
+        self._listener = await loop.create_server(make_connection, sock=listening, backlog=LISTEN_BACKLOG)
 
     async def stop(self) -> bool:
         """Stop accepting, finish the requests under way, then end. False where something had to be cut off."""
@@ -109,6 +124,8 @@ class Gateway:
         except TimeoutError:
             finished = False
         await self._runner.cleanup()
+        if self._connections:
+            self._connections.stop()
         if self._watching:
             await end(self._watching)
         for redis in (*self._writers, self.commit_reader):
@@ -160,20 +177,23 @@ class Gateway:
         self._refusals.refused(NO_SOURCE, status, reason, "", client)
 
 
-def _http_options(settings: Settings) -> dict[str, Any]:
-    """Return what aiohttp's protocol is given; `Connection` answers before these limits on lines are reached."""
+def _http_options(settings: Settings, body_bytes_max: int) -> dict[str, Any]:
+    """Return what aiohttp's protocol is given; `Connection` answers before these limits on lines are reached.
+
+    A body of any size that is allowed fits into `read_bufsize`: aiohttp must not pause in the middle of a request.
+    """
     server_log = logging.getLogger("gateway.http")
     server_log.addFilter(_is_no_client_error)
     return {
         "access_log": logging.getLogger("gateway.access") if settings.gateway_access_log else None,
         "access_log_class": AccessLog,
         "auto_decompress": False,
-        "keepalive_timeout": settings.keepalive_s,
-        "lingering_time": settings.linger_s,
+        "keepalive_timeout": NO_TIMEOUT_S,
         "logger": server_log,
         "max_field_size": settings.headers_bytes_max,
         "max_headers": settings.headers_max,
         "max_line_size": settings.headers_bytes_max,
+        "read_bufsize": body_bytes_max + 1,
     }
 
 

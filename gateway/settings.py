@@ -84,17 +84,23 @@ class Settings(ProgramSettings):
     header_line_bytes_max: Annotated[int, Field(ge=1024, le=65_536)] = 8190
     """The longest request line, and the longest header; a longer one is answered 431."""
 
-    headers_bytes_max: Annotated[int, Field(ge=1024, le=1024 * 1024)] = 64 * 1024
+    headers_bytes_max: Annotated[int, Field(ge=1024, le=1024 * 1024)] = 32 * 1024
     """All headers of one request, with its first line; more are answered 431."""
 
     headers_timeout_s: Annotated[float, Field(gt=0)] = 10.0
     """How long all headers of a request may take from their first byte; then the connection ends."""
 
+    unverified_bytes_max: Annotated[int, Field(ge=1024 * 1024)] = 64 * 1024 * 1024
+    """Bytes that one process keeps for requests without an answer; above it, the largest and oldest give way: 503."""
+
     headers_max: Annotated[int, Field(ge=16, le=1024)] = 128
     """The most headers in one request."""
 
+    first_request_timeout_s: Annotated[float, Field(gt=0)] = 10.0
+    """How long a new connection may be silent until its first request begins; then it ends."""
+
     keepalive_s: Annotated[float, Field(gt=0)] = 75.0
-    """How long a connection may be idle; longer than a proxy in front keeps its own."""
+    """How long a connection may be idle after an answer; longer than a proxy in front keeps its own."""
 
     unread_timeout_s: Annotated[float, Field(gt=0)] = 30.0
     """How long a client may leave answers unread that no buffer holds any more; then the connection ends."""
@@ -103,7 +109,7 @@ class Settings(ProgramSettings):
     """How long the rest of a refused body is read, so that the sender gets to read the answer."""
 
     connections_max: Annotated[int, Field(ge=1)] = 4096
-    """Open connections of one process; above it the answer is 503. The limit of open files is raised to fit."""
+    """Open connections of one process, a third with TLS; above it, the one that waits longest is ended, else 503."""
 
     prefer_wait_s_max: Annotated[float, Field(ge=0, le=60)] = 30.0
     """The longest time `Prefer: wait=N` may ask to wait for the commit."""

@@ -11,7 +11,7 @@ from aiohttp import web
 from pydantic_core import to_json
 
 from contract.keys import Keys
-from gateway.body import RefusedError, body_received, check_encoding, largest_body_bytes, read_body
+from gateway.body import RefusedError, check_encoding, largest_body_bytes, received_body
 from gateway.commit_waiter import CommitWaiter, requested_wait_s
 from gateway.lifecycle import Lifecycle
 from gateway.metrics import Metrics
@@ -62,13 +62,11 @@ class Webhook:
 
     async def receive(self, request: web.Request) -> web.Response:
         """Answer any POST to this source, whatever it holds, with a status that the sender can act on."""
-        self._lifecycle.begin(request)
+        connection = self._lifecycle.begin(request)
         try:
             headers = Headers.parsed(request.headers)
             check_encoding(headers)
-            body = body_received(request, self._body_bytes_max)
-            if body is None:
-                body = await read_body(request, headers, self._settings, self._body_bytes_max)
+            body = received_body(request, self._body_bytes_max)
             traceparent = _traceparent(headers)
             received = Request(request.method, request.raw_path, headers, body, self._clock(), traceparent)
             deliveries = await self._provider.verify(received)
@@ -84,7 +82,7 @@ class Webhook:
         except Exception as error:  # noqa: BLE001 -- each becomes an answer, a metric and a line in the log
             response = self._refuse(error, request.remote)
         self._metrics.answered(response.status)
-        self._lifecycle.end(request, response)
+        self._lifecycle.end(request, response, connection)
         return response
 
     async def challenge(self, request: web.Request) -> web.Response:

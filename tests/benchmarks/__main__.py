@@ -11,7 +11,18 @@ from pathlib import Path
 import uvloop
 from rich.console import Console
 
-from tests.benchmarks import consumers, end_to_end, gateway, hostile, instructions, isolation, memory, verify, waiting
+from tests.benchmarks import (
+    consumers,
+    end_to_end,
+    gateway,
+    hostile,
+    instructions,
+    isolation,
+    memory,
+    strangers,
+    verify,
+    waiting,
+)
 from tests.benchmarks.figures import Figure, table
 from tests.benchmarks.harness import Options
 
@@ -24,6 +35,7 @@ BENCHMARKS: dict[str, Callable[[Options], Awaitable[list[Figure]]]] = {
     "memory": memory.run,
     "verify": verify.run,
     "hostile": hostile.run,
+    "strangers": strangers.run,
 }
 
 ON_REQUEST: dict[str, Callable[[Options], Awaitable[list[Figure]]]] = {"instructions": instructions.run}

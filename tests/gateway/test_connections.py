@@ -55,18 +55,16 @@ async def test_headers_with_too_many_bytes_are_431(valkey: ValkeyServer, key_pre
 
 async def test_long_headers_within_the_limits_are_read(gateway: Running) -> None:
     signed = payment()
-    raw = b"".join(b"X-%d: %b\r\n" % (number, b"x" * 8000) for number in range(6))
+    raw = b"".join(b"X-%d: %b\r\n" % (number, b"x" * 8000) for number in range(3))
     assert (await gateway.exchange(request(signed.path, signed.body, signed.headers, raw=raw))).status == 202
 
 
 async def test_a_body_is_not_taken_for_headers(gateway: Running) -> None:
-    """The rest of a refused body is read and dropped, so that the sender gets to read the answer."""
     async with await gateway.client() as client:
-        await client.send(request("/nowhere", b"x" * 1000)[:-500])
-        answer = await client.answer()
-        assert (answer.status, answer.headers["connection"]) == (404, "close")
-        await client.send(b"x" * 500)
-        assert await client.closed()
+        sent = request("/nowhere", b"x" * 1000)
+        await client.send(sent[:-500])
+        await client.send(b"x" * 500 + request("/healthz", method="GET"))
+        assert [(await client.answer()).status for _ in range(2)] == [404, 200]
 
 
 async def test_a_client_that_has_closed_its_side_gets_the_answer(gateway: Running) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from contract.keys import Keys
 from gateway.metrics import Metrics
 from gateway.service import Gateway, utc_now
 from gateway.settings import Settings
+from gateway.tls import tls_context
 from providers import PROVIDERS
 from providers.base import Provider
 from stack.ports import HOST
@@ -44,8 +46,8 @@ class Client:
         self.writer = writer
 
     @classmethod
-    async def connect(cls, port: int) -> Self:
-        return cls(*await asyncio.open_connection(HOST, port))
+    async def connect(cls, port: int, tls: ssl.SSLContext | None = None) -> Self:
+        return cls(*await asyncio.open_connection(HOST, port, ssl=tls))
 
     async def __aenter__(self) -> Self:
         return self
@@ -106,9 +108,11 @@ class Running:
     gateway: Gateway
     metrics: Metrics
     port: int
+    trusted: ssl.SSLContext | None = None
+    """With it, clients use TLS."""
 
     async def client(self) -> Client:
-        return await Client.connect(self.port)
+        return await Client.connect(self.port, self.trusted)
 
     async def exchange(self, data: bytes) -> Answer:
         """Send one request on a connection of its own; return the answer."""
@@ -140,17 +144,26 @@ async def running(
     *,
     providers: Mapping[str, Provider] | None = None,
     clock: Callable[[], datetime] = utc_now,
+    certificate: Mapping[str, str] | None = None,
     **settings: Any,
 ) -> AsyncIterator[Running]:
-    """Serve a gateway for the length of a block."""
+    """Serve a gateway for the length of a block, over TLS with the settings of `write_certificate`."""
+    tls = trusted = None
+    if certificate is not None:
+        settings |= {name.lower(): path for name, path in certificate.items()}
+        trusted = ssl.create_default_context(cafile=certificate["GATEWAY_TLS_CERT"])
+        trusted.check_hostname = False
     values = {"redis_url": as_user("gateway", redis_url), "key_prefix": key_prefix, **settings}
     metrics = Metrics(multiprocess=False)
-    gateway = Gateway(Settings(_env_file=None, **values), providers or sources(), metrics, clock)  # type: ignore[call-arg]
+    configured = Settings(_env_file=None, **values)  # type: ignore[call-arg]
+    gateway = Gateway(configured, providers or sources(), metrics, clock)
+    if certificate is not None:
+        tls = tls_context(configured)
     with socket.socket() as listening:
         listening.bind((HOST, 0))
-        await gateway.start(listening)
+        await gateway.start(listening, tls)
         try:
-            yield Running(gateway, metrics, listening.getsockname()[1])
+            yield Running(gateway, metrics, listening.getsockname()[1], trusted)
         finally:
             await gateway.stop()
 
