@@ -71,7 +71,10 @@ async def test_where_all_connections_are_taken_the_one_that_waits_longest_gives_
 async def test_unfinished_bodies_have_a_budget_in_sum(valkey: ValkeyServer, key_prefix: str, framing: bytes) -> None:
     head = b"POST /webhook HTTP/1.1\r\nHost: a\r\n%b\r\n\r\n" % framing
     body = b"x" * 300 * KIB if b"Length" in framing else (b"10000\r\n" + b"x" * 0x10000 + b"\r\n") * 5
-    async with AsyncExitStack() as stack, running(valkey.url, key_prefix, unverified_bytes_max=2 * MIB) as gateway:
+    async with (
+        AsyncExitStack() as stack,
+        running(valkey.url, key_prefix, unverified_bytes_max=2 * MIB, body_bytes_max=MIB) as gateway,
+    ):
         clients = await strangers(stack, gateway, STRANGERS, head + body)
         await until(
             lambda: gateway.counted("rejected_total", reason="unverified_bytes_max") >= STRANGERS // 2,
