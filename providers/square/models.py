@@ -40,7 +40,7 @@ class AnyEvent(Model):
     type: str
     created_at: Any = None
     merchant_id: Any = None
-    data: AnyData | None = None
+    data: Annotated[AnyData | list[Any] | None, Field(union_mode="left_to_right")] = None
 
 
 class Money(Model):

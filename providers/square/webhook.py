@@ -55,7 +55,7 @@ class Square(Provider):
             ParsedEvent(
                 event_id=event.event_id,
                 type=event.type,
-                resource=_resource(event.data or AnyData()) or event.event_id,
+                resource=_resource(event.data if isinstance(event.data, AnyData) else AnyData()) or event.event_id,
                 occurred_at=first_timestamp(event.created_at),
                 account=first_account(event.merchant_id),
             )

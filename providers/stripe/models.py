@@ -14,6 +14,10 @@ from providers.models import Currency, Id, MinorUnits, Model
 ObjectT = TypeVar("ObjectT")
 
 
+OrArray = Annotated[ObjectT | list[Any] | None, Field(union_mode="left_to_right")]
+"""An object, which is read where it is one: no event is refused because it has an array there, or nothing."""
+
+
 class Data(Model, Generic[ObjectT]):
     """The object that an event is about, as it was when the event happened."""
 
@@ -37,7 +41,7 @@ class AnyObject(Model):
 class AnyData(Model):
     """Data whose object may be absent."""
 
-    object: AnyObject | None = None
+    object: OrArray[AnyObject] = None
 
 
 class RelatedObject(Model):
@@ -52,8 +56,8 @@ class AnyEvent(Model):
     id: str
     type: str
     created: int | str
-    data: AnyData | None = None
-    related_object: RelatedObject | None = None
+    data: OrArray[AnyData] = None
+    related_object: OrArray[RelatedObject] = None
     livemode: Any = None
     account: Any = None
     """The connected account that the event is about (https://docs.stripe.com/connect/webhooks)."""

@@ -23,7 +23,7 @@ from providers.base import (
     TimedSettings,
 )
 from providers.payload import read_json, time_from_iso, time_from_unix
-from providers.stripe.models import AnyEvent, AnyObject
+from providers.stripe.models import AnyData, AnyEvent, AnyObject, RelatedObject
 
 HEADER = "Stripe-Signature"
 
@@ -75,10 +75,12 @@ def _resource(event: AnyEvent) -> str:
     Charges, refunds and disputes name their payment intent, so all events of a payment are processed together. An old
     refund or dispute may name only its charge; where that is expanded, it names the payment intent.
     """
-    about, related = (event.data and event.data.object) or AnyObject(), event.related_object
+    data = event.data if isinstance(event.data, AnyData) else AnyData()
+    about = data.object if isinstance(data.object, AnyObject) else AnyObject()
+    related = event.related_object if isinstance(event.related_object, RelatedObject) else RelatedObject()
     charge = about.charge
     expanded = charge.get("payment_intent") if isinstance(charge, dict) else None
-    for reference in (about.payment_intent, expanded, charge, about.id, related.id if related else None):
+    for reference in (about.payment_intent, expanded, charge, about.id, related.id):
         id_ = reference.get("id") if isinstance(reference, dict) else reference
         if id_ and isinstance(id_, str):
             return id_

@@ -102,7 +102,7 @@ async def test_a_thin_event_is_about_its_related_object() -> None:
         {"created": 10**12},
         {"created": 10**30},
         {"data": 5},
-        {"data": {"object": []}},
+        {"data": {"object": 5}},
     ],
 )
 async def test_an_undocumented_body_is_a_bad_payload(change: dict[str, Any]) -> None:
@@ -183,6 +183,7 @@ async def test_otherwise_the_sdk_agrees(text: str, offset_s: int, secret: str, e
     start, length, inserted = edit
     value = value[:start] + inserted.encode() + value[start + length :]
     lax = value.count(b"t=") > 1 or value.startswith(b"t=0") or b"=" in value.rpartition(b"v1=")[2]
+    lax = lax or value.partition(b",")[0].count(b"=") > 1  # the SDK reads `t=1=` as `t=1`
     signed = Signed([(HEADER, value)], body.encode())
     ours, theirs = await passes(signed, datetime.now(UTC)), sdk_passes(signed)
     assert ours == theirs or (lax and theirs)
