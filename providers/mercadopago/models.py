@@ -51,7 +51,7 @@ class Transactions(Model):
 class Order(Model):
     """An order. A notification leaves out some amounts."""
 
-    id: Id
+    id: PartId
     status: Lenient[str] = None
     status_detail: Lenient[str] = None
     total_amount: MajorUnits | None = None

@@ -47,15 +47,17 @@ class Entity(Subject):
     capture_mode: Any = Field(default=None, alias="captureMode")
     capture_delay: Any = Field(default=None, alias="captureDelay")
     authorized_at: Any = Field(default=None, alias="authorizedAt")
+    amount_captured: Any = Field(default=None, alias="amountCaptured")
     links: Lenient[Mapping[str, Any]] = Field(default=None, alias="_links")
 
     @property
     def has_captures(self) -> bool:
         """Whether a payment was authorized first, and each of its captures is an object with events of its own.
 
-        It was if it is captured by hand or after a delay, or names its captures, or says when it was authorized.
+        It was if it is captured by hand or after a delay, says when it was authorized or how much of it is captured
+        ("only available when this payment supports captures"), or names its captures.
         """
-        waited = self.capture_mode == "manual" or self.capture_delay or self.authorized_at
+        waited = self.capture_mode == "manual" or self.capture_delay or self.authorized_at or self.amount_captured
         return bool(waited) or "captures" in (self.links or {})
 
 

@@ -48,6 +48,7 @@ def test_an_entity_without_an_amount_is_incomplete(type_: str, embedded: object)
         {"captureMode": "automatic", "_links": {"captures": {"href": "x"}}},
         {"captureMode": "automatic", "captureDelay": "2 days"},
         {"captureMode": "automatic", "authorizedAt": "2026-05-05T16:20:44+00:00"},
+        {"amountCaptured": {"value": "10.00", "currency": "EUR"}},
     ],
 )
 def test_a_payment_with_captures_is_not_captured_twice(apart: dict[str, Any]) -> None:
