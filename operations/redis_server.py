@@ -69,8 +69,6 @@ def _problems(info: Mapping[str, str], config: Mapping[str, str] | None, *, has_
         check_durability("memory", 0, info, config, has_waitaof=has_waitaof)
     except NotDurableError as error:  # It takes no writes at all, however little durability is asked for.
         problems.append(str(error))
-    if config and config.get("appendfsync") == "no":
-        problems.append("appendfsync is no, so that WAITAOF never confirms a write: set it to everysec or always")
     return [f"{problem}." for problem in problems]
 
 

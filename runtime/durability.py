@@ -89,6 +89,9 @@ def check_durability(
     if weak:
         raise NotDurableError(weak[0])
     replicas = replicas if wanted == "fsync+replica" else 0
+    connected = int(info.get("connected_slaves", "0"))
+    if connected < replicas:
+        raise NotDurableError(f"only {connected} of the {replicas} replicas of Redis are connected")
     if _replies_after_fsync(config) and (not replicas or not has_waitaof):
         return Guarantee(wanted, Confirmation.WAIT if replicas else Confirmation.REPLY, replicas, run_id)
     return Guarantee(wanted, Confirmation.WAITAOF, replicas, run_id)
@@ -105,7 +108,9 @@ def weaknesses(info: Mapping[str, str], config: Mapping[str, str] | None, *, has
         found.append("Redis keeps no append-only file: appendonly is not yes")
     if info.get("aof_last_write_status", "ok") != "ok":
         found.append("Redis could not write its append-only file: aof_last_write_status is not ok")
-    if not has_waitaof and not _replies_after_fsync(config):
+    if config.get("appendfsync") == "no":
+        found.append("Redis never forces its append-only file to disk: appendfsync is no, not always or everysec")
+    elif not has_waitaof and not _replies_after_fsync(config):
         found.append(
             "Redis answers before its fsync and has no WAITAOF to ask about it: it needs appendfsync always "
             "(and no-appendfsync-on-rewrite no), or version 7.2"

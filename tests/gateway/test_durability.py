@@ -44,8 +44,10 @@ async def test_without_an_fsync_there_is_no_2xx_for_new_nor_for_duplicates(
     private_valkey: ValkeyServer, key_prefix: str
 ) -> None:
     """`appendfsync no`: the operating system writes when it likes, which WAITAOF does not call durable."""
-    await config(private_valkey, appendfsync="no")
-    async with running(private_valkey.url, key_prefix, durability_timeout_s=0.2) as gateway:
+    await config(private_valkey, appendfsync="everysec")
+    unwatched = {"durability_timeout_s": 0.2, "durability_check_s": 60}
+    async with running(private_valkey.url, key_prefix, **unwatched) as gateway:
+        await config(private_valkey, appendfsync="no")
         assert (await gateway.post(payment())).status == 503
         assert (await gateway.post(payment())).status == 503
         async with Redis.from_url(private_valkey.url, protocol=2) as redis:
@@ -53,7 +55,7 @@ async def test_without_an_fsync_there_is_no_2xx_for_new_nor_for_duplicates(
             life_s = await redis.ttl(marker)
             assert await redis.xlen(Keys(key_prefix).events) == 1
             assert life_s > 86_400
-        await config(private_valkey, appendfsync="always")
+        await config(private_valkey, appendfsync="everysec")
         await until(lambda: is_duplicate(gateway), what="the duplicate is durable")
 
 
@@ -64,6 +66,7 @@ async def is_duplicate(gateway: Running) -> bool:
 async def test_replicas_that_do_not_confirm(private_valkey: ValkeyServer, key_prefix: str) -> None:
     async with running(private_valkey.url, key_prefix, durability="fsync+replica", durability_timeout_s=0.2) as gateway:
         assert (await gateway.post(payment())).status == 503
+        assert await reason(gateway) == "only 0 of the 1 replicas of Redis are connected"
 
 
 async def test_a_replica_that_confirms(private_valkey: ValkeyServer, key_prefix: str, tmp_path_factory: Any) -> None:
@@ -90,6 +93,7 @@ async def accepts_with_replica(gateway: Running) -> bool:
     ("setting", "bad", "good", "why"),
     [
         ("appendonly", "no", "yes", "append-only"),
+        ("appendfsync", "no", "always", "appendfsync is no"),
         ("maxmemory-policy", "allkeys-lru", "noeviction", "evict"),
         ("maxmemory", "1000", "0", "out of memory"),
     ],

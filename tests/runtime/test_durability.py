@@ -9,7 +9,7 @@ from runtime.durability import Confirmation, Durability, Guarantee, NotDurableEr
 
 INFO = {
     "run_id": "abc", "role": "master", "loading": "0", "aof_enabled": "1", "aof_last_write_status": "ok",
-    "maxmemory": "0", "used_memory": "1000", "maxmemory_policy": "noeviction",
+    "maxmemory": "0", "used_memory": "1000", "maxmemory_policy": "noeviction", "connected_slaves": "1",
 }  # fmt: skip
 CONFIG = {
     "appendonly": "yes", "appendfsync": "always", "no-appendfsync-on-rewrite": "no", "maxmemory-policy": "noeviction",
@@ -58,6 +58,8 @@ def test_how_a_write_is_confirmed(given: dict[str, Any], confirmation: str) -> N
         ({"info": {"maxmemory": "999"}}, "out of memory"),
         ({"info": {"aof_enabled": "0"}}, "append-only"),
         ({"config": {"appendonly": "no"}}, "append-only"),
+        ({"config": {"appendfsync": "no"}}, "appendfsync is no"),
+        ({"wanted": "fsync+replica", "replicas": 2}, "only 1 of the 2 replicas"),
         ({"info": {"aof_last_write_status": "err"}}, "aof_last_write_status"),
         ({"config": {"maxmemory-policy": "allkeys-lru"}}, "allkeys-lru"),
         ({"info": {"maxmemory_policy": "volatile-ttl"}, "forbidden": True}, "volatile-ttl"),
