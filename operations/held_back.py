@@ -165,6 +165,10 @@ async def _release_batch(
         )
         if not all(event.body for event in kept.values()):
             raise Reject("its payload is not kept any more, so that it cannot be read again")
+        if any(handlers.is_of_other_mode(event) for event in kept.values()):
+            raise Reject("it is of the other mode than its source, so that it moves nothing")
         outcome = await payments(connection, list(kept.values()), handlers.wanted | TRANSFER_RULES.keys())
+        if outcome.incomplete:
+            raise Reject("the body is not what its provider documents: what money needs is left out")
         await handlers.notify(connection, outcome.happened, timeout_s)
     return len(kept), outcome

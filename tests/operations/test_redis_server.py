@@ -30,7 +30,7 @@ async def test_a_server_that_may_evict_or_refuse_events_has_problems(private_val
         await client.config_set("maxmemory-policy", "allkeys-lru")
         await client.config_set("appendfsync", "no")
         await client.replicaof("127.0.0.1", 1)
-        evicts, replica, no_fsync = (await read_redis_server(client)).problems
+        evicts, no_fsync, replica = (await read_redis_server(client)).problems
         assert "maxmemory-policy is allkeys-lru" in evicts
         assert "is a slave, not the master" in replica
         assert "appendfsync is no" in no_fsync
