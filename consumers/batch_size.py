@@ -1,24 +1,20 @@
-"""How many entries to ask for at a time, where large batches do not come through."""
+"""How many entries to ask for at a time, where large batches fail."""
 
 SHRINKS_BY = 4
 """A size that failed is divided by this."""
 
 GROWS_AFTER = 50
-"""Full batches after which the size that failed is tried again. Doubles each time it fails again."""
+"""Full batches after which twice the size is tried. Doubles each time a size fails that was grown to."""
 
 GROWS_AFTER_MAX = 3200
 
 
 class BatchSize:
-    """A number of entries that falls where batches fail because of their size, and grows again while they pass.
-
-    As TCP's window: below half the size that failed it doubles with each full batch, above it only after many.
-    """
+    """A number of entries that falls where batches fail because of their size, and grows again while they pass."""
 
     def __init__(self, largest: int, smallest: int = 1) -> None:
         self._largest = largest
         self._smallest = min(smallest, largest)
-        self._ceiling = largest
         self._passed = 0
         self._grows_after = GROWS_AFTER
         self._has_grown = False
@@ -29,7 +25,6 @@ class BatchSize:
         """Note that a batch of this size failed."""
         if self._has_grown:
             self._grows_after = min(GROWS_AFTER_MAX, self._grows_after * 2)
-        self._ceiling = max(self._smallest, self.now // 2)
         self.now = max(self._smallest, self.now // SHRINKS_BY)
         self._passed = 0
         self._has_grown = False
@@ -40,9 +35,8 @@ class BatchSize:
             return
         self._passed += 1
         if self._passed >= self._grows_after:
-            self._ceiling = min(self._largest, self._ceiling * 2)
+            self.now = min(self._largest, self.now * 2)
             self._passed = 0
-            self._has_grown = True
-            if self._ceiling == self._largest:
+            self._has_grown = self.now < self._largest
+            if self.now == self._largest:
                 self._grows_after = GROWS_AFTER
-        self.now = min(self._ceiling, self.now * 2)

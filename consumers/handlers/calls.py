@@ -28,6 +28,10 @@ SLOW_CALLS_PER_PASS = 10
 """Slow calls that one pass over a batch waits for; then the pass ends, and the others are found in the next one."""
 
 
+CALLS_WORTH_MAKING = 100
+"""Once a slow call was found, a pass with fewer calls left ends at once: it is rolled back, and few are slow."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One call of one handler, for one event."""
@@ -56,8 +60,8 @@ async def make_calls(
     """Make the calls, in the transaction that `connection` has open, and that handlers see `through`.
 
     Raise what a handler raises, TransactionEndedError if one has ended the transaction, and SlowCallsError with the
-    events that must leave the batch. The others' handlers are called nevertheless, so that one pass finds all slow
-    ones; its effects are rolled back.
+    events that must leave the batch. Of many others the handlers are called nevertheless, so that one pass finds all
+    slow ones; its effects are rolled back.
     """
     checked_at_s = time.monotonic()
     slow: dict[int, str] = {}
@@ -65,7 +69,7 @@ async def make_calls(
     async with commit_guard(connection):
         slow_limit = None if limits.is_alone else _SlowLimit(through, limits.watch)
         with slow_limit or nullcontext():
-            for call in calls:
+            for number, call in enumerate(calls, 1):
                 if id(call.event) in slow:
                     continue
                 if not limits.is_alone and limits.watch.is_slow(call.name):
@@ -80,7 +84,7 @@ async def make_calls(
                     if slow:  # perhaps only because a slow call was cut off before
                         break
                     raise
-                if waited >= SLOW_CALLS_PER_PASS:
+                if waited >= SLOW_CALLS_PER_PASS or (waited and len(calls) - number < CALLS_WORTH_MAKING):
                     break
                 limits.after_each()
                 if not slow and time.monotonic() - checked_at_s > limits.timeout_s / CHECKS_PER_TIMEOUT:

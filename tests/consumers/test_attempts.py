@@ -56,13 +56,16 @@ def test_a_batch_size_falls_where_batches_fail_and_grows_again() -> None:
     for expected in (125, 31, 7):
         size.shrink()
         assert size.now == expected
-    size.passed(3)
+    for _ in range(GROWS_AFTER - 1):
+        size.passed(7)
+        size.passed(3)
     assert size.now == 7, "a batch that was not full says nothing"
     size.passed(7)
     assert size.now == 14
-    for _ in range(GROWS_AFTER - 2):
+    size.shrink()
+    for _ in range(GROWS_AFTER):
         size.passed(500)
-    assert size.now == 15, "at half of what failed"
+    assert size.now == 3, "it waits longer after it has grown too far"
     for _ in range(20 * GROWS_AFTER):
         size.passed(500)
     assert size.now == 500
