@@ -77,6 +77,19 @@ DISK_HAS_ROOM = "DROP FUNCTION disk_is_full CASCADE"
 
 
 @asynccontextmanager
+async def payment_locked(harness: Harness, rng: random.Random) -> AsyncIterator[None]:
+    """A session holds the row of one payment locked, as somebody does who leaves psql open; it is gone in the end."""
+    async with harness.database() as connection, connection.transaction():
+        payments = await connection.fetch("SELECT namespace, payment_id FROM payments ORDER BY payment_id LIMIT 100")
+        if payments:
+            locked = rng.choice(payments)
+            await connection.execute(
+                "SELECT FROM payments WHERE (namespace, payment_id) = ($1, $2) FOR UPDATE", *locked.values()
+            )
+        yield
+
+
+@asynccontextmanager
 async def worker_killed(harness: Harness, rng: random.Random) -> AsyncIterator[None]:
     worker = _one_of(harness.workers, rng)
     worker.kill()
@@ -220,6 +233,7 @@ FAULTS: dict[str, Fault] = {
     "postgres killed": postgres_killed,
     "postgres frozen": postgres_frozen,
     "postgres full": postgres_full,
+    "postgres row locked": payment_locked,
     "worker killed": worker_killed,
     "worker frozen": worker_frozen,
     "worker replaced": worker_replaced,

@@ -22,6 +22,7 @@ from sql.roles import grant_rights
 from tests.adversity.failovers import FAILOVERS
 from tests.adversity.faults import FAULTS, Fault
 from tests.adversity.operators import ACTS, check_after_losses
+from tests.support import awkward_handlers
 from tests.support.database import as_worker
 from tests.support.harness import CONNECT_TIMEOUT_S, Harness
 from tests.support.history import History, read
@@ -42,8 +43,9 @@ QUIET_S = (0.1, 2.0)
 TWO_AT_ONCE = 0.3
 """How often a second thing breaks while the first is broken."""
 
-WORKER_ENV = {"MAX_ATTEMPTS": "100"}
-"""Workers are killed here a thousand times more often than anywhere: no good event may be given up for it."""
+WORKER_ENV = {"MAX_ATTEMPTS": "100", "HANDLERS": f"{awkward_handlers.__name__}:handlers"}
+"""Workers are killed, and handlers hang and block, a thousand times more often than anywhere: no good event may be
+given up for it."""
 
 OPERATORS_SHARE = 1 / 3
 """The share of the time in which operators lose events too."""

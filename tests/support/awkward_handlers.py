@@ -1,0 +1,22 @@
+"""Handlers that hang or block the event loop now and then, at random, as HANDLERS of a worker."""
+
+import asyncio
+import random
+import time
+
+from consumers.handlers import Connection, Event, Handlers
+
+HANGS = 0.02
+BLOCKS = 0.003
+BLOCK_S = 30.0
+
+handlers = Handlers()
+
+
+@handlers.on_fact("captured")
+async def hang_or_block(_: Connection, __: Event) -> None:
+    chance = random.random()
+    if chance < BLOCKS:
+        time.sleep(BLOCK_S)  # noqa: ASYNC251 - the mistake that is tried here
+    elif chance < BLOCKS + HANGS:
+        await asyncio.Event().wait()
