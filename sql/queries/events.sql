@@ -13,7 +13,8 @@ FROM (
 
 -- name: claim_events :many
 -- Claims the events that nobody has applied. This transaction, and no other, applies the entries that are returned. An
--- entry that was dead-lettered meanwhile is skipped: its worker was paused, or could not ack.
+-- entry that was dead-lettered meanwhile is skipped: its worker was paused, or could not ack. A dead letter of another
+-- event does not count: a Redis restored from an older copy may have given its entry's id again.
 INSERT INTO events (
     namespace, event_id, source, provider, entry_id, type, resource, signed, occurred_at, received_at, mode, account
 )
@@ -26,7 +27,11 @@ FROM unnest(
 ) AS batch (
     namespace, event_id, source, provider, entry_id, type, resource, signed, occurred_at, received_at, mode, account
 )
-WHERE NOT EXISTS (SELECT FROM dead_letters WHERE dead_letters.entry_id = batch.entry_id)
+WHERE NOT EXISTS (
+    SELECT FROM dead_letters
+    WHERE dead_letters.entry_id = batch.entry_id
+      AND dead_letters.namespace = batch.namespace AND dead_letters.event_id = batch.event_id
+)
 ORDER BY namespace, event_id
 ON CONFLICT (namespace, event_id) DO NOTHING
 RETURNING entry_id;

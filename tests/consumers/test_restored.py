@@ -165,6 +165,18 @@ async def test_after_a_restore_of_redis_no_entry_id_is_given_twice(workers: Work
     assert entry_number(entry_id) > (99999999999999, 5)
 
 
+async def test_an_entry_id_given_twice_is_not_taken_for_the_dead_letter_of_another_event(workers: Workers) -> None:
+    (entry_id,) = await workers.publish(1)
+    await workers.connection.execute(
+        "INSERT INTO dead_letters (entry_id, namespace, event_id, reason, traceback, attempts, field_names,"
+        " field_values) VALUES ($1, 'stripe', 'evt_other', 'no', '', 1, '{}', '{}')",
+        entry_id,
+    )
+    async with workers.working():
+        await workers.drained()
+    assert await workers.events() == ["evt_0"]
+
+
 async def deleted(running: Running, n: int) -> None:
     async def are() -> bool:
         return running.counted("entries_gone_total") == n
