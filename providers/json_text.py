@@ -38,7 +38,7 @@ def without_lone_surrogates(text: bytes) -> bytes:
 
 def refuse_constants(text: bytes) -> None:
     """Raise ConstantError where NaN or Infinity is a value in the text, rather than a part of a string."""
-    if b"NaN" in text or b"Infinity" in text:
+    if (b"N" in text and b"NaN" in text) or (b"I" in text and b"Infinity" in text):  # one byte is found faster
         try:
             json.loads(text, parse_constant=refuse_constant)
         except ConstantError:

@@ -38,7 +38,9 @@ class Model(BaseModel):
 
         A lone surrogate in a field that is not read does no harm (see `providers.json_text`).
         """
-        text = json_data.encode() if isinstance(json_data, str) else bytes(json_data)
+        text = json_data
+        if not isinstance(text, bytes):
+            text = text.encode() if isinstance(text, str) else bytes(text)
         try:
             refuse_constants(text)
             return super().model_validate_json(text, **options)

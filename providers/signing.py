@@ -102,10 +102,11 @@ def header_items(values: Sequence[bytes], separator: bytes) -> list[bytes]:
     RFC 9110 lets a proxy join repeated headers with a comma and a space, and some senders' libraries accept the space.
     Raise SignatureError("malformed") for more items than any sender sends.
     """
-    items = separator.join(values[: HEADER_ITEMS_MAX + 1]).split(separator, HEADER_ITEMS_MAX)
+    joined = values[0] if len(values) == 1 else separator.join(values[: HEADER_ITEMS_MAX + 1])
+    items = joined.split(separator, HEADER_ITEMS_MAX)
     if len(items) > HEADER_ITEMS_MAX:
         raise SignatureError("malformed", f"a header has more than {HEADER_ITEMS_MAX} items")
-    return [item.strip(WHITE_SPACE) for item in items]
+    return [item.strip(WHITE_SPACE) for item in items] if b" " in joined or b"\t" in joined else items
 
 
 def header_pairs(values: Sequence[bytes], separator: bytes) -> list[tuple[bytes, bytes]]:

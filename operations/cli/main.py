@@ -7,6 +7,7 @@ Exit codes: 0 done; 1 the audit found something, the id is unknown or ambiguous,
 import argparse
 import asyncio
 import shutil
+from typing import IO, cast
 
 from rich.console import Console
 
@@ -63,4 +64,4 @@ async def run(arguments: argparse.Namespace, settings: Settings, console: Consol
 def _console() -> Console:
     # The texts come from outside, so that rich must not read them as markup or emoji.
     width = shutil.get_terminal_size((WIDTH_OF_A_PIPE, 0)).columns  # COLUMNS, else the terminal's, else this
-    return Console(file=EscapingOutput(), width=width, markup=False, highlight=False, emoji=False)
+    return Console(file=cast("IO[str]", EscapingOutput()), width=width, markup=False, highlight=False, emoji=False)

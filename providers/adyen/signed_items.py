@@ -6,7 +6,6 @@ most, and an item is refused at once where it is not an item. Nothing of what is
 signatures are proven, each item is read again by the models that its other readers use, and must say the same.
 """
 
-from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -83,37 +82,49 @@ class _Batch(msgspec.Struct):
 _BATCH = msgspec.json.Decoder(_Batch)
 _NOTIFICATIONS = msgspec.json.Decoder(list[_Notification])
 _ADDITIONAL = msgspec.json.Decoder(_AdditionalData)
+_WHITE_SPACE = b" \t\n\r"
+
 _LIVE = {b'"true"': True, b'"false"': False, b"true": True, b"false": False}
 
 _TEXTS = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-def cut_items(body: bytes) -> tuple[list[bytes], bool | None]:
-    """Return the bytes of each item, exactly as they were sent, and whether the batch is live (None: it does not say).
+class SignedBatch:
+    """The items of a body: their signed fields, and, once these are proven, the bytes of each item."""
 
-    Of a repeated name the last counts, as in every common JSON reader. Raise msgspec.DecodeError or RecursionError.
-    """
-    batch = _BATCH.decode(body)
-    return [bytes(text) for text in _TEXTS.decode(batch.items)], _LIVE.get(bytes(batch.live))
+    __slots__ = ("_live", "_text", "items")
+
+    def __init__(self, body: bytes) -> None:
+        """Read the signed fields. Raise msgspec.DecodeError, RecursionError, or SignatureError for too many items."""
+        batch = _BATCH.decode(body)
+        self._text = bytes(batch.items)
+        self._live = batch.live
+        if self._text.count(_ITEM_NAME) > BATCH_EVENTS_MAX:  # before any of them is read
+            raise SignatureError("malformed", f"there are more than {BATCH_EVENTS_MAX} items")
+        self.items: list[SignedItem] = [each.item for each in _NOTIFICATIONS.decode(self._text)]
+
+    def texts(self) -> list[bytes]:
+        """Return the bytes of each item, exactly as they were sent."""
+        if len(self.items) == 1:
+            return [self._text[1:-1].strip(_WHITE_SPACE)]
+        return [bytes(text) for text in _TEXTS.decode(self._text)]
+
+    def live(self) -> bool | None:
+        """Return whether the batch is live, None where it does not say so as documented."""
+        return _LIVE.get(bytes(self._live))
 
 
-def read_signed_items(body: bytes) -> Sequence[SignedItem] | None:
-    """Return the signed fields of each item, or None where a lone surrogate may be what keeps them from being read.
+def read_signed(body: bytes) -> SignedBatch | None:
+    """Return the batch of a body, or None where a lone surrogate may be what keeps it from being read.
 
-    Raise SignatureError for a body without items that could be signed.
+    Of a repeated name the last counts, as in every common JSON reader. Raise SignatureError for a body without items
+    that could be signed.
     """
     try:
-        return _read(body)
+        return SignedBatch(body)
     except (msgspec.DecodeError, RecursionError) as error:
         if may_have_lone_surrogate(body):
             return None
         raise SignatureError(
             "malformed", f"there are no items whose signatures could be read: {type(error).__name__}"
         ) from None
-
-
-def _read(body: bytes) -> Sequence[SignedItem]:
-    items = bytes(_BATCH.decode(body).items)
-    if items.count(_ITEM_NAME) > BATCH_EVENTS_MAX:  # before any of them is read
-        raise SignatureError("malformed", f"there are more than {BATCH_EVENTS_MAX} items")
-    return [notification.item for notification in _NOTIFICATIONS.decode(items)]

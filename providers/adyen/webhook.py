@@ -20,14 +20,13 @@ from concurrent.futures import Future
 from functools import partial
 from typing import ClassVar
 
-import msgspec
 from pydantic import field_validator
 
 from contract.event import Mode
 from providers import signing
 from providers.account import first_account, mode_of_flag
 from providers.adyen.models import Item, Notification
-from providers.adyen.signed_items import ITEMS, SignedItem, cut_items, read_signed_items
+from providers.adyen.signed_items import ITEMS, SignedBatch, SignedItem, read_signed
 from providers.base import Answer, ParsedEvent, PayloadError, Proof, Provider, Request, SignatureError, SourceSettings
 from providers.json_text import without_lone_surrogates
 from providers.off_loop import ON_LOOP_BYTES_MAX, OffLoop
@@ -67,32 +66,36 @@ class Adyen(Provider):
     async def authenticate(self, request: Request) -> Proof:
         """Prove every item by any of the secrets. The highest number counts, to show that an old secret is in use."""
         body = request.body
-        items = read_signed_items(body) if len(body) <= ON_LOOP_BYTES_MAX else None
-        if items is None:
+        batch = read_signed(body) if len(body) <= ON_LOOP_BYTES_MAX else None
+        if batch is None:
             return await self._off_loop.run(self._prove_and_parse, body)
-        return Proof(self._prove_all(items), "fields", partial(_parse, body, items))
+        return Proof(self._prove_all(batch), "fields", partial(_parse_proven, batch))
 
     def parse(self, request: Request) -> list[ParsedEvent]:
         """Return every item of the batch."""
-        return _parse(request.body, None)
+        texts, live = _cut(request.body)
+        return _events(texts, [read_json(Notification, text).item for text in texts], live)
 
     def _prove_and_parse(self, body: bytes) -> Proof:
         """Return the proof, with its events read already: a batch is long enough to do both off the event loop."""
-        items = read_signed_items(body)
-        if items is None:
-            items = read_signed_items(without_lone_surrogates(body)) or ()
-        number = self._prove_all(items)
+        batch, texts = read_signed(body), None
+        if batch is None:
+            batch = read_signed(without_lone_surrogates(body))
+            texts, _ = _cut(body) if batch else (None, None)
+        if batch is None:
+            raise SignatureError("malformed", "there are no items whose signatures could be read")
+        number = self._prove_all(batch)
         events: Future[list[ParsedEvent]] = Future()
         try:
-            events.set_result(_parse(body, items))
+            events.set_result(_parse_proven(batch, texts))
         except PayloadError as error:
             events.set_exception(error)
         return Proof(number, "fields", events.result)
 
-    def _prove_all(self, items: Sequence[SignedItem]) -> int:
-        if not items:
+    def _prove_all(self, batch: SignedBatch) -> int:
+        if not batch.items:
             raise SignatureError("missing", "there is no item, and so no signature")
-        return max([self._prove(item) for item in items])
+        return max([self._prove(item) for item in batch.items])
 
     def _prove(self, item: SignedItem) -> int:
         """Return the number of the secret that signed the item."""
@@ -102,27 +105,33 @@ class Adyen(Provider):
         return signing.signing_key(self._keys, item.message(), [signature.encode()], signing.padded_base64)
 
 
-def _parse(body: bytes, proven: Sequence[SignedItem] | None) -> list[ParsedEvent]:
-    """Return the events of a body. Raise PayloadError.
+def _parse_proven(batch: SignedBatch, texts: list[bytes] | None = None) -> list[ParsedEvent]:
+    """Return the events of a batch whose signatures are proven. Raise PayloadError.
 
-    `proven` is what the signatures cover: each item must say the same to this reader, which is that of the workers.
+    Each item must say to this reader, which is that of the workers, what its signature covers. `texts` are its items'
+    bytes where the batch itself was read without its lone surrogates.
     """
-    texts, live = _cut(body)
-    headers = {} if live is None else {"live": "true" if live else "false"}
+    texts = batch.texts() if texts is None else texts
     items = [read_json(Notification, text).item for text in texts]
-    if proven is not None and [_message(item) for item in items] != [item.message() for item in proven]:
+    if [_message(item) for item in items] != [item.message() for item in batch.items]:
         raise PayloadError("an item does not say what its signature covers")
+    return _events(texts, items, batch.live())
+
+
+def _events(texts: Sequence[bytes], items: Sequence[Item], live: bool | None) -> list[ParsedEvent]:
+    headers = {} if live is None else {"live": "true" if live else "false"}
     mode: Mode | None = None if live is None else "live" if live else "test"
     return [_event(text, item, headers, mode) for text, item in zip(texts, items, strict=True)]
 
 
 def _cut(body: bytes) -> tuple[list[bytes], bool | None]:
-    try:
-        return cut_items(body)
-    except (msgspec.DecodeError, RecursionError):
-        items, rest = array_and_rest(body, ITEMS)  # it may have a lone surrogate, which msgspec does not accept
-        mode = mode_of_flag(rest.get("live"))
-        return items, None if mode is None else mode == "live"
+    """Return the bytes of each item, and whether the batch is live, with the standard library. Raise PayloadError.
+
+    It accepts lone surrogates, and is too slow for what nobody signed.
+    """
+    texts, rest = array_and_rest(body, ITEMS)
+    mode = mode_of_flag(rest.get("live"))
+    return texts, None if mode is None else mode == "live"
 
 
 def _message(item: Item) -> bytes:

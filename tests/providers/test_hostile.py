@@ -9,7 +9,7 @@ import tracemalloc
 import pytest
 
 from providers import signing
-from providers.adyen.signed_items import read_signed_items
+from providers.adyen.signed_items import read_signed
 from providers.base import SignatureError, UnavailableError
 from providers.off_loop import ON_LOOP_BYTES_MAX, WAITING_MAX, OffLoop
 from providers.payload import BATCH_EVENTS_MAX
@@ -78,9 +78,11 @@ def test_items_of_a_header_are_limited_while_it_is_cut() -> None:
 def test_adyens_items_are_counted_before_one_is_read() -> None:
     item = b'{"NotificationRequestItem":{"pspReference":"1","eventCode":"A","success":"true"}}'
     most = b'{"notificationItems":[%b]}' % b",".join([item] * BATCH_EVENTS_MAX)
-    assert len(read_signed_items(most) or ()) == BATCH_EVENTS_MAX
+    batch = read_signed(most)
+    assert batch is not None
+    assert batch.texts() == [item] * len(batch.items) == [item] * BATCH_EVENTS_MAX
     with pytest.raises(SignatureError, match="more than 1000 items"):
-        read_signed_items(b'{"notificationItems":[5,%b]}' % b",".join([item] * (BATCH_EVENTS_MAX + 1)))
+        read_signed(b'{"notificationItems":[5,%b]}' % b",".join([item] * (BATCH_EVENTS_MAX + 1)))
 
 
 async def test_a_long_adyen_body_is_read_in_the_thread_of_its_source() -> None:
