@@ -1,6 +1,7 @@
 """`python -m consumers`: run one worker, which applies events from the stream until SIGTERM.
 
-With arguments it runs `python -m operations` with them: the commands were here before.
+`check` checks all settings and the handlers, and prints a digest of them. With other arguments it runs
+`python -m operations` with them: the commands were here before.
 
 Exit codes: 0 stopped; 1 too many workers run; 2 wrong usage or settings; 70 no progress, so it ended itself.
 """
@@ -10,10 +11,12 @@ import asyncio
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 import uvloop
 
+from consumers import check
 from consumers.handlers import Handlers, HandlersError, load
 from consumers.handlers.payments import builtin
 from consumers.handlers.watch import CallWatch
@@ -28,6 +31,7 @@ from contract.accounts import PostingRulesError
 from runtime import logs
 from runtime.command_line import fail, make_parser
 from runtime.gc_tuning import tune_gc
+from runtime.process_manager import notify_ready
 from runtime.settings import SETTINGS_EXIT_CODE, SettingsError, load_settings
 from runtime.sources_file import read_posting_rules
 
@@ -35,16 +39,19 @@ from runtime.sources_file import read_posting_rules
 def main(argv: list[str], hooks: Hooks = no_hooks) -> int:
     """Run the worker, or the command that is named, and return the exit code."""
     command = _parser().parse_args(argv).command
-    if command:
+    if command not in ([], ["check"]):
         os.execv(sys.executable, [sys.executable, "-m", "operations", *command])  # noqa: S606 - no shell is needed
     try:
         settings = load_settings(Settings)
-        builtins = builtin(read_posting_rules(settings.sources_file))
-        handlers = load(settings.handlers, builtins, settings.handlers_folder)
+        posting_rules = read_posting_rules(settings.sources_file)
+        handlers = load(settings.handlers, builtin(posting_rules), settings.handlers_folder)
     except SettingsError as error:
         return fail(f"{error}", SETTINGS_EXIT_CODE)
     except (HandlersError, PostingRulesError) as error:
         return fail(f"The worker cannot start: {error}", SETTINGS_EXIT_CODE)
+    if command:
+        sys.stdout.write(f"All settings and handlers can be used. Digest: {check.digest(settings, posting_rules)}\n")
+        return 0
     logs.configure(settings.log_level)
     try:
         uvloop.run(work(settings, handlers, hooks))
@@ -55,7 +62,8 @@ def main(argv: list[str], hooks: Hooks = no_hooks) -> int:
 
 async def work(settings: Settings, handlers: Handlers, hooks: Hooks = no_hooks) -> None:
     """Run one worker until SIGTERM or SIGINT."""
-    metrics, progress = Metrics(metrics_folder()), Progress()
+    metrics = Metrics(metrics_folder())
+    progress = Progress(on_ready=partial(notify_ready, dict(os.environ), os.getpid()))
     loop_watch = LoopWatch(settings, CallWatch.of(settings), metrics)
     service = Service(settings, handlers, metrics, progress, hooks, loop_watch)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -75,7 +83,7 @@ def metrics_folder() -> Path | None:
 def _parser() -> argparse.ArgumentParser:
     parser = make_parser("consumers", __doc__ or "")
     command = parser.add_argument("command", nargs=argparse.REMAINDER, metavar="[COMMAND …]")
-    command.help = "a command of `python -m operations`, such as pending"
+    command.help = "check, or a command of `python -m operations`, such as pending"
     return parser
 
 

@@ -41,7 +41,9 @@ log = structlog.get_logger()
 class Progress:
     """The worker's last progress, and what it waits for. Written by the worker, read by the watchdog's thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_ready: Callable[[], None] = lambda: None) -> None:
+        self._on_ready = on_ready
+        """Called once, at the first progress. It may raise OSError."""
         self._made_at_s = time.monotonic()
         self._last = "started"
         self._reason: str | None = None
@@ -53,6 +55,14 @@ class Progress:
         self._last = what
         self._reason = None
         self._count += 1
+        if self._count == 1:
+            self._report_ready()
+
+    def _report_ready(self) -> None:
+        try:
+            self._on_ready()
+        except OSError as error:
+            log.warning("the process manager cannot be reached, to report that this worker is ready", reason=str(error))
 
     def waiting_for(self, reason: str) -> None:
         """Record a failed attempt to reach Redis or Postgres. Counts as progress; call once per attempt."""

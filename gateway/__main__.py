@@ -13,11 +13,13 @@ import ssl
 import sys
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import uvloop
 
 from gateway.check import command as check
+from gateway.check.digest import digest
 from gateway.processes import Supervisor
 from gateway.settings import Settings
 from gateway.sources import SourcesError, load_sources
@@ -25,6 +27,7 @@ from gateway.tls import TlsError, tls_context
 from providers.base import Provider
 from runtime import logs
 from runtime.command_line import fail, make_parser
+from runtime.process_manager import inherited_socket, notify_ready
 from runtime.settings import SETTINGS_EXIT_CODE, SettingsError, load_settings, read_env_files
 
 METRICS_DIR = "PROMETHEUS_MULTIPROC_DIR"
@@ -36,21 +39,25 @@ OTHER_FILES = 128
 def main(argv: list[str]) -> int:
     """Run the gateway, or one check, and return the exit code."""
     arguments = _parser().parse_args(argv)
+    environment = read_env_files() | dict(os.environ)
     try:
         settings = load_settings(Settings)
-        sources = load_sources(settings.sources_file, read_env_files() | dict(os.environ))
+        sources = load_sources(settings.sources_file, environment)
     except (SettingsError, SourcesError) as error:
         return fail(f"{error}", SETTINGS_EXIT_CODE)
-    if arguments.command == "check":
+    if arguments.command == "check" and arguments.source is not None:
         return check.run(arguments, sources)
     try:
         tls = tls_context(settings)
     except TlsError as error:
         return fail(f"TLS cannot be used, so nothing was started: {error}", SETTINGS_EXIT_CODE)
+    if arguments.command == "check":
+        sys.stdout.write(f"All settings and sources can be used. Digest: {digest(settings, environment)}\n")
+        return 0
     logs.configure(settings.log_level)
     _allow_open_files(settings.connections_max + OTHER_FILES)
     try:
-        listening = _listen(settings.gateway_host, settings.gateway_port)
+        listening = inherited_socket(os.environ) or _listen(settings.gateway_host, settings.gateway_port)
     except OSError as error:
         return fail(f"The gateway cannot listen on {settings.gateway_host}:{settings.gateway_port}: {error}", 1)
     with listening:
@@ -87,7 +94,9 @@ def _serve(
     from gateway.service import serve  # noqa: PLC0415
 
     metrics = Metrics(multiprocess=parent_pipe is not None)
-    finished = uvloop.run(serve(settings, sources, metrics, listening, tls, parent_pipe))
+    main_pid = os.getpid() if parent_pipe is None else os.getppid()
+    on_ready = partial(notify_ready, dict(os.environ), main_pid)
+    finished = uvloop.run(serve(settings, sources, metrics, listening, tls, parent_pipe, on_ready))
     return 0 if finished else 1
 
 
@@ -119,7 +128,9 @@ def _listen(host: str, port: int) -> socket.socket:
 def _parser() -> argparse.ArgumentParser:
     parser = make_parser("gateway", __doc__ or "")
     commands = parser.add_subparsers(dest="command", metavar="[check]")
-    check.add_arguments(commands.add_parser("check", help="say why a recorded request does not verify"))
+    check.add_arguments(
+        commands.add_parser("check", help="check all settings, or say why a recorded request does not verify")
+    )
     return parser
 
 

@@ -65,6 +65,8 @@ class Gateway:
     ) -> None:
         self._settings = settings
         self._metrics = metrics
+        self.durable = asyncio.Event()
+        """Set once events could be accepted durably for the first time."""
         self._refusals = RefusalLog(settings.refusals_logged_per_minute)
         self._keys = Keys(settings.key_prefix)
         self.redis = RedisWriter(settings, self._guarantee_changed)
@@ -164,6 +166,7 @@ class Gateway:
         if guarantee is None:
             log.error("webhooks are answered 503 until Redis guarantees durability again", reason=reason)
         else:
+            self.durable.set()
             log.info(
                 "accepted events are durable",
                 durability=guarantee.durability, proof=guarantee.confirmation.value, replicas=guarantee.replicas,
@@ -210,8 +213,12 @@ async def serve(
     sock: socket.socket,
     tls: ssl.SSLContext | None = None,
     parent_pipe: int | None = None,
+    on_ready: Callable[[], None] = lambda: None,
 ) -> bool:
-    """Run until SIGTERM or SIGINT, or until the parent process is gone. False where requests had to be cut off."""
+    """Run until SIGTERM or SIGINT, or until the parent process is gone. False where requests had to be cut off.
+
+    `on_ready` is called once, when events can be accepted durably for the first time.
+    """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     if parent_pipe is not None:
@@ -224,10 +231,20 @@ async def serve(
     tune_gc()
     host, port = sock.getsockname()[:2]
     log.info("the gateway listens", host=host, port=port, tls=tls is not None, sources=sorted(sources))
+    reporting = asyncio.create_task(_report_ready(gateway, on_ready), name="ready")
     await stopping.wait()
+    await end(reporting)
     if parent_pipe is not None:
         loop.remove_reader(parent_pipe)
     log.info("the gateway stops: no new connections, requests under way are finished")
     finished = await gateway.stop()
     log.info("the gateway has stopped", finished=finished)
     return finished
+
+
+async def _report_ready(gateway: Gateway, on_ready: Callable[[], None]) -> None:
+    await gateway.durable.wait()
+    try:
+        on_ready()
+    except OSError as error:
+        log.warning("the process manager cannot be reached, to report that the gateway is ready", reason=str(error))

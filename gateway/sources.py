@@ -45,6 +45,14 @@ def load_sources(path: Path, environment: Mapping[str, str]) -> dict[str, Provid
     return sources
 
 
+def resolve_sources(path: Path, environment: Mapping[str, str]) -> dict[str, object]:
+    """Return the table of each source with its references replaced, so with its secrets."""
+    return {
+        name: _Table(name, path.parent, environment, []).resolved(table) if isinstance(table, dict) else table
+        for name, table in _read(path).items()
+    }
+
+
 def _read(path: Path) -> dict[str, object]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
@@ -75,7 +83,7 @@ class _Table:
             self._problem(f"is a name that does not match {NAMESPACE_PATTERN.pattern}")
         name = table.get("provider")
         kind = PROVIDERS.get(name) if isinstance(name, str) else None
-        values = self._resolved(table)
+        values = self.resolved(table)
         if kind is None:
             self._problem(f"provider is not one of {', '.join(sorted(PROVIDERS))}")
             return None
@@ -94,7 +102,7 @@ class _Table:
             return None
         return kind(settings)
 
-    def _resolved(self, table: Mapping[str, object]) -> dict[str, object]:
+    def resolved(self, table: Mapping[str, object]) -> dict[str, object]:
         """Return the table with every reference replaced, without the keys whose reference does not exist."""
         values: dict[str, object] = {}
         for key, value in table.items():

@@ -3,6 +3,7 @@
 A setting is an environment variable, else a line of `.env`, else a line of `stack.env`, which the running stack wrote.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -111,6 +112,15 @@ def describe_problems(error: ValidationError) -> list[str]:
     details = error.errors(include_url=False, include_input=False)
     # A default that is computed from a wrong setting is no problem of its own.
     return [_sentence(each) for each in details if each["type"] != "default_factory_not_called"]
+
+
+def settings_digest(settings: ProgramSettings, *others: object) -> str:
+    """Return a digest of all settings and of what they refer to. It changes with a secret, and does not show it."""
+    values = {
+        name: value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        for name, value in settings.model_dump().items()
+    }
+    return hashlib.sha256(repr((values, *others)).encode()).hexdigest()
 
 
 def _sentence(detail: ErrorDetails) -> str:

@@ -1,4 +1,4 @@
-"""`python -m stack up|down|scale N|status|logs|exec …|demo`: what the Makefile calls.
+"""`python -m stack up|check|down|scale N|status|logs|exec …|demo`: what the Makefile calls.
 
 Exit codes: 0 done; 1 failed, or `status` found something that does not run; 2 wrong usage or settings.
 """
@@ -13,6 +13,7 @@ from runtime.command_line import make_parser
 from runtime.settings import ENV_FILE, SETTINGS_EXIT_CODE, SettingsError, load_settings
 from stack import containers, dotenv_file, logs, show, state
 from stack.base import Stack, StackError
+from stack.check import WrongSettingsError
 from stack.compose import Compose
 from stack.embedded import Embedded
 from stack.programs import plan
@@ -41,6 +42,9 @@ def main(argv: list[str]) -> int:
     environ = {**dotenv_file.read(ENV_FILE), **os.environ}
     try:
         return COMMANDS[arguments.command](settings, environ, arguments)
+    except WrongSettingsError as error:
+        show.complain(f"{error}")
+        return SETTINGS_EXIT_CODE
     except StackError as error:
         show.complain(f"{error}")
         return 1
@@ -63,6 +67,12 @@ def _up(stack: Stack, _: argparse.Namespace) -> int:
     changed = stack.up()
     show.processes(stack.running())
     show.say(f"{'' if changed else 'Everything ran already. '}Webhooks go to {stack.gateway_url}/webhooks/<source>")
+    return 0
+
+
+def _check(stack: Stack, _: argparse.Namespace) -> int:
+    stack.check()
+    show.say("All settings, sources and handlers can be used. Nothing was started or stopped.")
     return 0
 
 
@@ -132,6 +142,7 @@ Command = Callable[[Settings, Mapping[str, str], argparse.Namespace], int]
 
 COMMANDS: dict[str, Command] = {
     "up": _on_stack(_up),
+    "check": _on_stack(_check),
     "down": _on_stack(_down),
     "scale": _on_stack(_scale),
     "status": _on_stack(_status),
@@ -146,6 +157,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = make_parser("stack", __doc__ or "")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="start what does not run, wait until it answers")
+    commands.add_parser("check", help="check all settings, start and stop nothing")
     commands.add_parser("down", help="stop everything, keep the data")
     scale = commands.add_parser("scale", help="run N workers")
     scale.add_argument("processes", type=_whole_number(0, CONSUMERS_MAX), metavar="N")

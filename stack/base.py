@@ -27,6 +27,10 @@ class Stack(ABC):
         """Start what does not run and wait until it answers. Return False if everything ran already."""
 
     @abstractmethod
+    def check(self) -> None:
+        """Check all settings, and change nothing. Raise StackError with every problem."""
+
+    @abstractmethod
     def down(self) -> bool:
         """Stop everything in order and keep the data. Return False if nothing ran."""
 

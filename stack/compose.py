@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from stack import dotenv_file, ready, state
 from stack.base import Running, Stack, StackError
+from stack.check import WrongSettingsError, problems_text
 from stack.containers import INSPECT, Container, output, read_container
 from stack.ports import HOST
 from stack.postgres import DATABASE, SUPERUSER, WORKERS_ROLE
@@ -48,20 +49,31 @@ class Compose(Stack):
 
     @override
     def up(self) -> bool:
-        if self._settings.gateway_scheme == "https":
-            raise StackError(
-                "GATEWAY_TLS_CERT is set, and in Docker Compose the gateway serves plain HTTP only; nothing was "
-                "started. Remove GATEWAY_TLS_CERT and GATEWAY_TLS_KEY and put a proxy in front (docs/deploying.md), or "
-                "set STACK=embedded."
-            )
+        self._refuse_tls()
         self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         before = self._containers()
         if not any(container.runs for container in before):
             last = state.read(self._data_dir)
             ports = state.choose_ports(last.ports if last else None, self._settings.ports_asked_for)
-            state.write(self._data_dir, State("compose", ports, self._settings.digest))
+            state.write(self._data_dir, State("compose", ports))
+        self.check()
         self._start(_number(before, "consumers") if before else self._settings.consumers)
         return _running_ids(self._containers()) != _running_ids(before)
+
+    @override
+    def check(self) -> None:
+        self._refuse_tls()
+        self._write_names()
+        self._run("build", timeout_s=BUILD_TIMEOUT_S)
+        problems: list[str] = []
+        for service in ("gateway", "consumers"):
+            # In a container of its own, which sees what the service will see; what runs is left alone.
+            try:
+                self._run("run", "--rm", "--no-deps", "--no-TTY", service, "python", "-m", service, "check")
+            except StackError as error:
+                problems += f"{error}".splitlines()
+        if problems:
+            raise WrongSettingsError(problems_text(problems))
 
     @override
     def down(self) -> bool:
@@ -155,6 +167,14 @@ class Compose(Stack):
             raise StackError(f"no stack was ever started with DATA_DIR={self._data_dir}; `make up` starts one")
         return chosen.ports
 
+    def _refuse_tls(self) -> None:
+        if self._settings.gateway_scheme == "https":
+            raise StackError(
+                "GATEWAY_TLS_CERT is set, and in Docker Compose the gateway serves plain HTTP only; nothing was "
+                "started. Remove GATEWAY_TLS_CERT and GATEWAY_TLS_KEY and put a proxy in front (docs/deploying.md), or "
+                "set STACK=embedded."
+            )
+
     def _start(self, consumers: int) -> None:
         self._write_names()
         try:
@@ -224,7 +244,11 @@ class Compose(Stack):
             "HANDLERS_FOLDER": str(self._settings.handlers_folder.expanduser().resolve()),
         }
         names = {"ENV_FILE": str(self._names_file)} if self._names_file.exists() else {}
-        return {**self._environ, **ports, **sources, **names, "SETTINGS_DIGEST": self._settings.digest}
+        digests = {
+            "GATEWAY_SETTINGS_DIGEST": self._settings.gateway_digest,
+            "CONSUMERS_SETTINGS_DIGEST": self._settings.consumers_digest,
+        }
+        return {**self._environ, **ports, **sources, **names, **digests}
 
     def _run(self, *arguments: str, timeout_s: float = COMMAND_TIMEOUT_S) -> str:
         return output([*self._argv(), *arguments], self._compose_environment(), timeout_s)

@@ -11,7 +11,7 @@ from circus.exc import CallError
 
 from stack import lock
 from stack.base import Running, StackError
-from stack.programs import Name
+from stack.programs import Name, Program, write_program
 
 CONTROL_ENDPOINT = "ipc://control.sock"
 EVENTS_ENDPOINT = "ipc://events.sock"
@@ -57,6 +57,31 @@ class Control:
     def start(self, name: Name) -> None:
         """Start a program's processes unless they run."""
         self._call("start", name=name, waiting=True)
+
+    @property
+    def replaces_processes(self) -> bool:
+        """Whether this manager, which an earlier version may have started, can replace processes one by one."""
+        return all("ready" in self._call("options", name=name)["options"] for name in self.names())
+
+    def define(self, program: Program) -> None:
+        """Start the next processes of a program like this. Those that run stay as they are."""
+        self._call("define", name=program.name, act="define", program=write_program(program))
+
+    def confirm(self, name: Name) -> None:
+        """Make the last `define` final."""
+        self._call("define", name=name, act="confirm")
+
+    def revert(self, name: Name) -> None:
+        """Undo the last `define`."""
+        self._call("define", name=name, act="revert")
+
+    def ready(self, name: Name) -> set[int]:
+        """Return the pids of the program's processes that have reported that they are ready."""
+        return set(self._call("options", name=name)["options"]["ready"]) & set(self.pids(name))
+
+    def end(self, name: Name, pid: int, timeout_s: float) -> None:
+        """Stop one process. The manager starts another in its place."""
+        self._call("kill", timeout_s, name=name, pid=pid, waiting=True)
 
     def scale(self, name: Name, processes: int, timeout_s: float) -> None:
         """Run this many processes of a program. Return once the superfluous ones have ended."""

@@ -1,5 +1,6 @@
 """The stack without containers: Valkey and PostgreSQL from wheels, gateway and workers, under one process manager."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -7,21 +8,24 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from typing_extensions import override
 
-from stack import logs, ready, show, state
+from stack import logs, ready, rolling, show, state
 from stack.base import Running, Stack, StackError
+from stack.check import check_parts, require_address
 from stack.control import Control
+from stack.digests import all_digests
 from stack.lock import Lock
 from stack.ports import HOST
-from stack.programs import ORDER, SERVER_STOP_TIMEOUT_S, Name, Plan, log_file, metrics_dir, plan
+from stack.programs import ORDER, SERVER_STOP_TIMEOUT_S, Name, Plan, Program, log_file, metrics_dir, plan
 from stack.ready import Waiter
 from stack.settings import Settings
 from stack.state import State
+from stack.valkey import set_users
 
 MIGRATE_TIMEOUT_S = 600
 """A migration of a large table may take minutes."""
@@ -45,16 +49,19 @@ class Embedded(Stack):
             if not lock.held:
                 raise StackError("another `make up` or `make down` of this DATA_DIR is still running; nothing was done")
             before = self._pids()
-            if before and self._settings_changed():
-                show.say("The settings changed, so everything is restarted.")
+            last = state.read(self._data_dir)
+            chosen, digests = self._checked(last)
+            if self._control.answers() and not self._can_be_brought_up_to_date(chosen):
                 self.down()
-            if self._control.answers():
-                self._start_programs(self.plan())
+                # The ports are free now, and remembered.
+                chosen, digests = self._checked(last)
+            if last and self._control.answers():
+                self._bring_up_to_date(chosen, digests, last)
             else:
                 # Continues after the time-out without the lock: a stack that hangs must not prevent this start.
                 with Lock(_starting_lock(), self._settings.up_timeout_s):
-                    self._start_manager()
-                    self._start_programs(self.plan())
+                    self._start_manager(chosen, digests)
+                    self._start_programs(chosen)
             return self._pids() != before
 
     @override
@@ -80,7 +87,7 @@ class Embedded(Stack):
     def scale(self, consumers: int) -> None:
         self._require_running()
         self._control.scale("consumers", consumers, self._settings.stop_timeout_s)
-        self._wait_for_consumers(Waiter(time.monotonic() + self._settings.up_timeout_s))
+        self._wait_for_consumers(self._waiter())
 
     @property
     @override
@@ -141,26 +148,74 @@ class Embedded(Stack):
     def environment(self) -> Mapping[str, str]:
         return self.plan().environment
 
-    def _settings_changed(self) -> bool:
-        last = state.read(self._data_dir)
-        return last is not None and last.settings_digest != self._settings.digest
+    @override
+    def check(self) -> None:
+        self._check_settings(state.read(self._data_dir))
+
+    def _checked(self, last: State | None) -> tuple[Plan, dict[str, str]]:
+        """Return what is to run, and its digests. Raise StackError before anything is changed."""
+        chosen, checked = self._check_settings(last)
+        return chosen, all_digests(chosen, checked)
+
+    def _check_settings(self, last: State | None) -> tuple[Plan, dict[Name, str]]:
+        """Return what is to run, and the digests of the parts' settings. Raise StackError; change nothing."""
+        asked, before = self._settings.ports_asked_for, last.ports if last else None
+        runs = self._control.pid is not None
+        require_address(self._settings.gateway_host)
+        ports = state.ports_while_running(before, asked) if before and runs else state.choose_ports(before, asked)
+        chosen = plan(self._settings, ports, self._environ)
+        checked = check_parts(chosen.parts())
+        if runs and chosen.postgres and "postgres" in self._control.names() and self._control.pids("postgres"):
+            # Raises an error where the password is another one, because the data was created with it.
+            asyncio.run(ready.postgres_answers(chosen.owner_database_url))
+        return chosen, checked
+
+    def _can_be_brought_up_to_date(self, chosen: Plan) -> bool:
+        """Return whether the running manager can replace what changed. Otherwise everything has to be restarted."""
+        if set(self._control.names()) != {program.name for program in chosen.programs()}:
+            show.say("Another server is used from now on, so everything is restarted.")
+            return False
+        if not self._control.replaces_processes:
+            show.say("The process manager is of an earlier version, so everything is restarted.")
+            return False
+        return True
+
+    def _bring_up_to_date(self, chosen: Plan, digests: dict[str, str], last: State) -> None:
+        """Restart what changed: a server at once, gateway and workers one process after another."""
+        programs = {program.name: program for program in chosen.programs()}
+        changed = [program for name, program in programs.items() if digests[name] != last.digests.get(name)]
+        for program in changed:
+            if not program.waits_for_servers:
+                show.say(f"{program.name} is restarted, because its settings or its version changed.")
+                self._control.define(program)
+                self._control.stop(program.name, program.stop_timeout_s)
+                self._control.confirm(program.name)
+        if any(program.waits_for_servers for program in changed):
+            show.say("Gateway and workers are replaced one after another, where something changed for them.")
+        self._start_programs(chosen, [program for program in changed if program.waits_for_servers])
+        if last.consumers not in (None, self._settings.consumers):
+            self.scale(self._settings.consumers)
+        self._remember(chosen, digests)
+
+    def _remember(self, chosen: Plan, digests: dict[str, str]) -> None:
+        state.write(self._data_dir, State("embedded", chosen.ports, digests, self._settings.consumers))
 
     def _make_folders(self) -> None:
-        self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (self._data_dir / "log").mkdir(mode=0o700, exist_ok=True)
+        try:
+            self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (self._data_dir / "log").mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise StackError(f"DATA_DIR {self._data_dir} cannot be used: {error.strerror}; nothing was done") from error
 
     def _pids(self) -> set[int]:
         return {process.pid for process in self.running()}
 
-    def _start_manager(self) -> None:
+    def _start_manager(self, chosen: Plan, digests: dict[str, str]) -> None:
         if pid := self._control.pid:
             raise StackError(f"the process manager (pid {pid}) runs but does not answer; `kill {pid}` stops it")
-        before = state.read(self._data_dir)
-        ports = state.choose_ports(before.ports if before else None, self._settings.ports_asked_for)
-        state.write(self._data_dir, State("embedded", ports, self._settings.digest))
+        self._remember(chosen, digests)
         shutil.rmtree(metrics_dir(self._data_dir), ignore_errors=True)
         metrics_dir(self._data_dir).mkdir(mode=0o700, parents=True)
-        chosen = self.plan()
         if chosen.postgres:
             chosen.postgres.initialise()
         with log_file(self._data_dir, "supervisor").open("ab") as log:
@@ -179,8 +234,8 @@ class Embedded(Stack):
                 raise StackError(f"the process manager does not start.{shown}")
             time.sleep(PAUSE_S)
 
-    def _start_programs(self, chosen: Plan) -> None:
-        waiter = Waiter(time.monotonic() + self._settings.up_timeout_s)
+    def _start_programs(self, chosen: Plan, to_replace: Sequence[Program] = ()) -> None:
+        waiter = self._waiter()
         names = self._control.names()
         for server in ("valkey", "postgres"):
             if server in names:
@@ -189,8 +244,12 @@ class Embedded(Stack):
         self._wait(
             waiter, "postgres", partial(ready.postgres_answers, chosen.owner_database_url or chosen.database_url)
         )
+        if chosen.valkey:
+            asyncio.run(set_users(chosen.redis_url, chosen.valkey.users))
         state.write_environment(self._data_dir, chosen.environment)
         self._migrate(chosen)
+        for program in to_replace:
+            rolling.replace(self._control, program, waiter, log_file(self._data_dir, program.name))
         self._control.start("consumers")
         self._control.start("gateway")
         self._wait(waiter, "gateway", partial(ready.gateway_answers, chosen.gateway_url))
@@ -208,6 +267,10 @@ class Embedded(Stack):
         if done.returncode != 0:
             output = done.stderr.strip() or done.stdout.strip()
             raise StackError(f"the migrations failed; no event is lost meanwhile:\n{output}")
+
+    def _waiter(self) -> Waiter:
+        logs = [log_file(self._data_dir, name) for name in (*ORDER, "supervisor")]
+        return Waiter(time.monotonic() + self._settings.up_timeout_s, ready.sizes(logs))
 
     def _wait(self, waiter: Waiter, name: Name, answers: ready.Question) -> None:
         ours = name in self._control.names()

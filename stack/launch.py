@@ -18,6 +18,12 @@ LOG_MODE = 0o600
 START_DELAY = "LAUNCH_START_DELAY_S"
 """The environment variable with the seconds to wait before the program starts."""
 
+LISTEN_FD = "LAUNCH_LISTEN_FD"
+"""The environment variable with the descriptor of the listening socket that the program inherits, if there is one."""
+
+FIRST_FD = 3
+"""Where the program looks for that socket, as sd_listen_fds(3) says."""
+
 
 def main(log_file: str, death_signal: int, manager_pid: int, argv: list[str]) -> None:
     """Execute `argv` in place of this process. Never returns."""
@@ -29,8 +35,20 @@ def main(log_file: str, death_signal: int, manager_pid: int, argv: list[str]) ->
         if os.getppid() != manager_pid:
             sys.exit("the process manager died before this program started; it is not started")
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # stopped while it waits, it ends without a traceback
+    pass_socket()
     time.sleep(float(os.environ.pop(START_DELAY, "0")))
     os.execvp(argv[0], argv)  # noqa: S606 -- without a shell is the point
+
+
+def pass_socket() -> None:
+    """Move the listening socket to where the program looks for it. The pid stays the same when it is executed."""
+    inherited = os.environ.pop(LISTEN_FD, None)
+    if inherited is None:
+        return
+    if int(inherited) != FIRST_FD:
+        os.dup2(int(inherited), FIRST_FD)
+        os.close(int(inherited))
+    os.environ |= {"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid())}
 
 
 if __name__ == "__main__":

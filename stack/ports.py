@@ -4,6 +4,8 @@ import errno
 import socket
 from collections.abc import Collection
 
+import psutil
+
 from stack.base import StackError
 
 HOST = "127.0.0.1"
@@ -38,6 +40,16 @@ def is_free(port: int) -> bool:
                 return False
             raise
     return True
+
+
+def holder(port: int) -> str:
+    """Return which program listens on this port, as far as the system shows it to us."""
+    try:
+        pids = [each.pid for each in psutil.net_connections("tcp") if each.laddr and each.laddr[1] == port and each.pid]
+        names = {f"{psutil.Process(pid).name()} (pid {pid})" for pid in pids}
+    except psutil.Error:
+        names = set()
+    return " and ".join(sorted(names)) or "another program"
 
 
 def usual_or_free(usual: int, taken: Collection[int] = ()) -> int:

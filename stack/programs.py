@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import SecretStr
 
@@ -45,6 +45,8 @@ class Program:
     stop_signal: signal.Signals = signal.SIGTERM
     stop_timeout_s: float = SERVER_STOP_TIMEOUT_S
     waits_for_servers: bool = False
+    listens: tuple[str, int] | None = None
+    """The address of a socket that the manager holds, and the program's processes inherit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,11 @@ class Plan:
         if self.postgres:
             command = self.postgres.command(death_signal="INT")
             found.append(Program("postgres", command, plain, stop_signal=signal.SIGINT))
-        return [*found, self._part("consumers", self.settings.consumers), self._part("gateway", 1)]
+        return [*found, *self.parts()]
+
+    def parts(self) -> list[Program]:
+        """Return the workers and the gateway."""
+        return [self._part("consumers", self.settings.consumers), self._part("gateway", 1)]
 
     def _part(self, name: Name, processes: int) -> Program:
         environment = {key: value for key, value in self.environment.items() if key not in OF_THE_OWNER}
@@ -122,6 +128,7 @@ class Plan:
             processes,
             stop_timeout_s=self.settings.stop_timeout_s,
             waits_for_servers=True,
+            listens=(self.settings.gateway_host, self.ports.gateway) if name == "gateway" else None,
         )
 
 
@@ -138,6 +145,30 @@ def plan(settings: Settings, ports: Ports, environ: Mapping[str, str]) -> Plan:
     valkey_ours = _given(settings.redis_url) in ("", valkey.url())
     postgres_ours = _given(settings.database_url) in ("", _workers_url(settings, postgres))
     return Plan(settings, ports, environ, valkey if valkey_ours else None, postgres if postgres_ours else None)
+
+
+def write_program(program: Program) -> dict[str, Any]:
+    """Return a program as JSON for `define`. Contains secrets."""
+    return {
+        "name": program.name,
+        "argv": program.argv,
+        "environment": dict(program.environment),
+        "processes": program.processes,
+        "stop_signal": int(program.stop_signal),
+        "stop_timeout_s": program.stop_timeout_s,
+        "waits_for_servers": program.waits_for_servers,
+        "listens": program.listens,
+    }
+
+
+def read_program(document: Mapping[str, Any]) -> Program:
+    """Return the program of such a document."""
+    listens = document["listens"]
+    return Program(**{
+        **document,
+        "stop_signal": signal.Signals(document["stop_signal"]),
+        "listens": (listens[0], listens[1]) if listens else None,
+    })  # fmt: skip
 
 
 def launched(log: Path, death_signal: signal.Signals, argv: list[str]) -> list[str]:

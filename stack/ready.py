@@ -5,8 +5,8 @@ import http.client
 import json
 import ssl
 import time
-from collections.abc import Callable, Collection, Coroutine
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -47,9 +47,10 @@ class WrongPasswordError(StackError):
 
 @dataclass(frozen=True, slots=True)
 class Waiter:
-    """Repeats checks until `deadline` (monotonic)."""
+    """Repeats checks until `deadline` (monotonic). `sizes` are those of the logs before, whose lines are not shown."""
 
     deadline: float
+    sizes: Mapping[Path, int] = field(default_factory=dict)
 
     def until(
         self, name: str, answers: Question, log: Path | None, restarts: Callable[[], int], fallback: Path | None = None
@@ -63,8 +64,13 @@ class Waiter:
             tries = restarts() - restarts_before
             if tries >= RESTARTS_MAX or time.monotonic() > self.deadline:
                 again = f" It was restarted {tries} times." if tries else ""
-                raise NotReadyError(f"{name} does not answer: {reason}.{again}{tail(log) or tail(fallback)}")
+                raise NotReadyError(
+                    f"{name} does not answer: {reason}.{again}{self._tail(log) or self._tail(fallback)}"
+                )
             time.sleep(PAUSE_S)
+
+    def _tail(self, log: Path | None) -> str:
+        return tail(log, self.sizes.get(log, 0) if log else 0)
 
 
 async def _bounded(answers: Question) -> str:
@@ -74,9 +80,19 @@ async def _bounded(answers: Question) -> str:
         return f"no answer within {ANSWER_TIMEOUT_S} s"
 
 
-def tail(log: Path | None, lines: int = LOG_LINES) -> str:
-    """Return the last lines of a log, to be appended to a sentence."""
-    last = log.read_text(errors="replace").splitlines()[-lines:] if log and log.exists() else []
+def sizes(logs: Iterable[Path]) -> dict[Path, int]:
+    """Return how long each log is now."""
+    return {log: log.stat().st_size for log in logs if log.exists()}
+
+
+def tail(log: Path | None, start: int = 0) -> str:
+    """Return the last lines of a log after its byte `start`, to be appended to a sentence."""
+    if log is None or not log.exists():
+        return ""
+    with log.open("rb") as file:
+        # A log that became shorter was rotated.
+        file.seek(start if start <= log.stat().st_size else 0)
+        last = file.read().decode(errors="replace").splitlines()[-LOG_LINES:]
     return f" The last lines of {log}:\n" + "\n".join(f"  {line}" for line in last) if last else ""
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr
 
 from contract.keys import PREFIX_DEFAULT
-from runtime.settings import ENV_FILE, KeyPrefix, PostgresUrl, ProgramSettings, RedisUrl
+from runtime.settings import KeyPrefix, PostgresUrl, ProgramSettings, RedisUrl
 from stack import state
 
 CONSUMERS_MAX = 256
@@ -83,11 +83,14 @@ class Settings(ProgramSettings):
     """The password there of the role `payments_worker`, which owns nothing; `make up` makes one at random."""
 
     @property
-    def digest(self) -> str:
-        """A digest of all that a running stack was started with; `make up` restarts it when this changes."""
-        tls = [file for file in (self.gateway_tls_cert, self.gateway_tls_key) if file]
-        files = [ENV_FILE, self.sources_file, Path("requirements.lock"), *tls, *self._handlers_code()]
-        return state.settings_digest(files, (self.handlers, str(self.handlers_folder)))
+    def gateway_digest(self) -> str:
+        """A digest of the file that a gateway's container has mounted; Compose notices all other changes itself."""
+        return state.settings_digest([self.sources_file])
+
+    @property
+    def consumers_digest(self) -> str:
+        """A digest of the files that a worker's container has mounted: sources.toml, and the code of the handlers."""
+        return state.settings_digest([self.sources_file, *self._handlers_code()])
 
     def _handlers_code(self) -> list[Path]:
         """Return the files of the module, or of the package that it is in."""

@@ -3,13 +3,13 @@
 import hashlib
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from pydantic import TypeAdapter
 
-from stack.ports import PortTakenError, is_free, usual_or_free
+from stack.ports import PortTakenError, holder, is_free, usual_or_free
 
 Kind = Literal["compose", "embedded"]
 
@@ -35,7 +35,10 @@ class State:
 
     kind: Kind
     ports: Ports
-    settings_digest: str = ""
+    digests: dict[str, str] = field(default_factory=dict)
+    """For each program of the embedded stack what it was started with, by which a change is noticed."""
+    consumers: int | None = None
+    """The setting CONSUMERS that was applied; `make consumers` changes the running pool without it."""
 
 
 _STATE = TypeAdapter(State)
@@ -53,19 +56,41 @@ def write(data_dir: Path, state: State) -> None:
 
 
 def choose_ports(before: Ports | None, asked: Mapping[str, int | None]) -> Ports:
-    """Return the ports that settings name; for the others the previous ones, the usual ones or free ones."""
+    """Return the ports that settings name; for the others the previous ones, the usual ones or free ones.
+
+    A remembered port of the gateway never moves, because providers send to it. Raise PortTakenError.
+    """
     chosen = {name: port for name, port in asked.items() if port is not None}
     for name, port in chosen.items():
-        if port and not is_free(port):
-            raise PortTakenError(
-                f"port {port} ({name.upper()}_PORT) is taken by another program; nothing was started. "
-                f"Stop that program, or choose another {name.upper()}_PORT."
-            )
+        require_free(name, port)
+    if before and "gateway" not in chosen and not is_free(before.gateway):
+        raise PortTakenError(
+            f"port {before.gateway}, which the gateway of this DATA_DIR had before, is taken by "
+            f"{holder(before.gateway)}; nothing was started, because providers may send to that port. Stop that "
+            "program, or set GATEWAY_PORT to another one and configure it at the providers."
+        )
     usual = Ports(REDIS_PORT, POSTGRES_PORT, GATEWAY_PORT, METRICS_PORT)
     wanted = {name: port if is_free(port) else getattr(usual, name) for name, port in asdict(before or usual).items()}
     for name, port in wanted.items():
         chosen.setdefault(name, usual_or_free(port, chosen.values()))
     return Ports(**chosen)
+
+
+def ports_while_running(before: Ports, asked: Mapping[str, int | None]) -> Ports:
+    """Return the ports of a running stack, those replaced that settings name now. Raise PortTakenError."""
+    changed = {name: port for name, port in asked.items() if port is not None and port != getattr(before, name)}
+    for name, port in changed.items():
+        require_free(name, port)
+    return replace(before, **changed)
+
+
+def require_free(name: str, port: int) -> None:
+    """Raise PortTakenError if another program has the port that a setting names. Port 0 means none."""
+    if port and not is_free(port):
+        raise PortTakenError(
+            f"port {port} ({name.upper()}_PORT) is taken by {holder(port)}; nothing was started or stopped. "
+            f"Stop that program, or choose another {name.upper()}_PORT."
+        )
 
 
 def settings_digest(files: Iterable[Path], values: Iterable[str] = ()) -> str:

@@ -14,15 +14,16 @@ from collections.abc import Callable
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-from circus.arbiter import Arbiter
 from circus.exc import ConflictError
 from circus.watcher import Watcher
-from tornado.ioloop import PeriodicCallback
+from tornado.ioloop import IOLoop, PeriodicCallback
 
 from stack.control import CONTROL_ENDPOINT, EVENTS_ENDPOINT
+from stack.define import Manager
 from stack.launch import START_DELAY
 from stack.lock import Lock
-from stack.programs import ORDER, Program, launched, log_file
+from stack.programs import ORDER, Program, log_file
+from stack.starter import Notices, Starter
 
 CHECK_DELAY_S = 0.5
 """How often dead processes are looked for."""
@@ -114,30 +115,52 @@ def run(data_dir: Path, programs: list[Program], log_bytes_max: int) -> int:
         _log_to(log_file(data_dir, "supervisor"), log_bytes_max)
         # Unix socket paths are limited to about 107 bytes, so the sockets have short names relative to DATA_DIR.
         os.chdir(data_dir)
-        watchers = [_watcher(program, data_dir, working_dir) for program in programs]
-        arbiter = Arbiter(watchers, CONTROL_ENDPOINT, EVENTS_ENDPOINT, check_delay=CHECK_DELAY_S, umask=0o077)
+        notices = Notices()
+        starters = {program.name: Starter(program, data_dir, notices) for program in programs}
+        watchers = [_watcher(starter, notices, working_dir) for starter in starters.values()]
+        arbiter = Manager(watchers, CONTROL_ENDPOINT, EVENTS_ENDPOINT, check_delay=CHECK_DELAY_S, umask=0o077)
+        arbiter.starters = starters
+        IOLoop.current().add_handler(notices.fileno(), lambda *_: notices.read(), IOLoop.READ)
         logs = [log_file(data_dir, program.name) for program in programs]
         PeriodicCallback(lambda: rotate(logs, log_bytes_max), ROTATE_EVERY_S * 1000).start()
         PeriodicCallback(lambda: _quit_without_folder(lock), CHECK_DELAY_S * 1000).start()
-        arbiter.start()
+        try:
+            arbiter.start()
+        finally:
+            notices.close()
     return 0
 
 
-def _watcher(program: Program, data_dir: Path, working_dir: Path) -> Watcher:
-    restarts = Restarts()
+def _watcher(starter: Starter, notices: Notices, working_dir: Path) -> Watcher:
+    restarts, program = Restarts(), starter.program
+
+    def before_spawn(watcher: Watcher, **_: object) -> bool:
+        starter.prepare(watcher)
+        return restarts.before_spawn(watcher)
+
+    def after_spawn(pid: int, **_: object) -> bool:
+        notices.forget(pid)
+        return restarts.after_spawn(pid)
+
+    def before_stop(**_: object) -> bool:
+        starter.release()
+        return True
+
+    ours: dict[str, Hook] = {"before_spawn": before_spawn, "after_spawn": after_spawn, "before_stop": before_stop}
     return Watcher(
         program.name,
         shlex.quote(sys.executable),
-        args=launched(log_file(data_dir, program.name), program.stop_signal, program.argv)[1:],
         numprocesses=program.processes,
         working_dir=str(working_dir),
-        env=dict(program.environment),
+        env={},
+        use_sockets=program.listens is not None,
         stop_signal=program.stop_signal,
         graceful_timeout=program.stop_timeout_s,
         priority=-ORDER.index(program.name),
         autostart=not program.waits_for_servers,
-        hooks=restarts.hooks(),
+        hooks=restarts.hooks() | {name: (hook, False) for name, hook in ours.items()},
         restarts=restarts.count,
+        ready=notices.ready,
     )
 
 

@@ -7,8 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
+from pydantic import SecretStr
+
+from runtime.redis_connection import client
 from stack.base import StackError
 from stack.ports import HOST
+
+USERS_TIMEOUT_S = 5
 
 
 class ValkeyError(StackError):
@@ -70,6 +75,13 @@ class Valkey:
             "save": "",
             "maxmemory-policy": "noeviction",
         } | dict(self.options)
+
+
+async def set_users(url: str, users: Mapping[str, Sequence[str]]) -> None:
+    """Give the users of a running server these rights and passwords. Connections that they have stay open."""
+    async with client(SecretStr(url), timeout_s=USERS_TIMEOUT_S, name="payments-stack") as redis:
+        for user, rules in users.items():
+            await redis.execute_command("ACL", "SETUSER", user, *rules)  # type: ignore[no-untyped-call]
 
 
 def _quoted(value: str) -> str:

@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = "Say why a recorded request does not verify. Prints nothing secret."
     parser.epilog = EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("source", help="its name in sources.toml")
+    parser.add_argument("source", nargs="?", help="its name in sources.toml; left out: check all settings and sources")
     parser.add_argument("--file", default="-", help="the recorded request; - (the default) reads it from a pipe")
     parser.add_argument("--at", type=_time, help="when it was received (ISO 8601); now if left out")
 

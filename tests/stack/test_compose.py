@@ -110,7 +110,7 @@ def test_services_that_read_the_sources_mount_them_and_are_replaced_when_they_ch
     text = (ROOT / "compose.yaml").read_text()
     part = re.split(r"\n(?=\S|  \w)", text.partition(f"\n  {service}:\n")[2])[0]
     assert "SOURCES_FILE: sources.toml" in part
-    assert "SETTINGS_DIGEST: ${SETTINGS_DIGEST:-}" in part
+    assert f"SETTINGS_DIGEST: ${{{service.upper()}_SETTINGS_DIGEST:-}}" in part
     assert "- *sources\n" in part or "volumes: [*sources]" in part
 
 

@@ -1,3 +1,4 @@
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -5,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from stack.ports import HOST, PortTakenError, free_port, is_free, usual_or_free
-from stack.state import Ports, choose_ports
+from stack.state import Ports, choose_ports, ports_while_running
 
 
 @contextmanager
@@ -41,14 +42,27 @@ def test_a_restart_keeps_its_ports() -> None:
 
 def test_a_port_taken_meanwhile_is_replaced_and_the_others_are_kept() -> None:
     with listening() as taken:
-        before = Ports(free_port(), free_port(), taken, free_port())
+        before = Ports(free_port(), free_port(), free_port(), taken)
         after = choose_ports(before, {})
-    assert after.gateway != taken
-    assert (after.redis, after.postgres, after.consumers_metrics) == (
-        before.redis,
-        before.postgres,
-        before.consumers_metrics,
-    )
+    assert after.consumers_metrics != taken
+    assert (after.redis, after.postgres, after.gateway) == (before.redis, before.postgres, before.gateway)
+
+
+def test_a_remembered_port_of_the_gateway_never_moves_silently() -> None:
+    with listening() as taken:
+        before = Ports(free_port(), free_port(), taken, free_port())
+        with pytest.raises(PortTakenError, match=rf"port {taken}, which the gateway .* taken by .*pid {os.getpid()}"):
+            choose_ports(before, {})
+        other = free_port()
+        assert choose_ports(before, {"gateway": other}).gateway == other
+
+
+def test_a_running_stack_keeps_its_ports_but_those_that_a_setting_changes() -> None:
+    before, other = Ports(1, 2, 3, 4), free_port()
+    assert ports_while_running(before, {"gateway": 3, "consumers_metrics": None}) == before
+    assert ports_while_running(before, {"gateway": other}) == Ports(1, 2, other, 4)
+    with listening() as taken, pytest.raises(PortTakenError, match="nothing was started or stopped"):
+        ports_while_running(before, {"gateway": taken})
 
 
 def test_no_port_is_chosen_twice() -> None:

@@ -1,10 +1,11 @@
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
 
-from stack.programs import ORDER, Plan, plan
+from stack.programs import ORDER, Plan, plan, read_program, write_program
 from stack.settings import Settings
 from stack.state import Ports
 
@@ -66,27 +67,22 @@ def test_the_programs_get_all_addresses(tmp_path: Path) -> None:
     assert environment["DATA_DIR"] == str(tmp_path)
 
 
-def test_a_change_of_the_handlers_or_their_code_changes_the_digest(tmp_path: Path) -> None:
+def test_a_change_of_the_code_of_handlers_changes_the_digest_of_their_container(tmp_path: Path) -> None:
     folder = tmp_path / "shop"
     folder.mkdir()
-    digests = {Settings(handlers_folder=folder).digest}
-    digests.add(Settings(handlers_folder=folder, handlers="shop_handlers:handlers").digest)
+    digests = {Settings(handlers_folder=folder, handlers="shop_handlers:handlers").consumers_digest}
     (folder / "shop_handlers.py").write_text("handlers = 1\n")
-    digests.add(Settings(handlers_folder=folder, handlers="shop_handlers:handlers").digest)
+    digests.add(Settings(handlers_folder=folder, handlers="shop_handlers:handlers").consumers_digest)
     package = folder / "credits"
     package.mkdir()
-    digests.add(Settings(handlers_folder=folder, handlers="credits.more:handlers").digest)
     (package / "more.py").write_text("handlers = 1\n")
-    digests.add(Settings(handlers_folder=folder, handlers="credits.more:handlers").digest)
-    assert len(digests) == 5
-    (folder / "another.py").write_text("")
-    assert Settings(handlers_folder=folder, handlers="credits.more:handlers").digest in digests
-
-
-def test_a_renewed_certificate_changes_the_digest(tmp_path: Path) -> None:
-    certificate, key = tmp_path / "a.crt", tmp_path / "a.key"
-    digests = {Settings().digest}
-    for text in ("old", "new"):
-        certificate.write_text(text)
-        digests.add(Settings(gateway_tls_cert=certificate, gateway_tls_key=key).digest)
+    digests.add(Settings(handlers_folder=folder, handlers="credits.more:handlers").consumers_digest)
     assert len(digests) == 3
+    (folder / "another.py").write_text("")
+    assert Settings(handlers_folder=folder, handlers="credits.more:handlers").consumers_digest in digests
+
+
+def test_a_program_keeps_its_definition_on_the_way_to_the_manager(tmp_path: Path) -> None:
+    (tmp_path / "valkey").mkdir()
+    for program in planned(tmp_path).programs():
+        assert read_program(json.loads(json.dumps(write_program(program)))) == program

@@ -16,7 +16,7 @@ URLS = [
 
 def test_stored_choices_are_read_back(tmp_path: Path) -> None:
     assert state.read(tmp_path) is None
-    chosen = State("embedded", Ports(1, 2, 3, 4), "digest")
+    chosen = State("embedded", Ports(1, 2, 3, 4), {"gateway": "digest"}, 2)
     state.write(tmp_path, chosen)
     assert state.read(tmp_path) == chosen
 

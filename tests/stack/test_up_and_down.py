@@ -151,12 +151,13 @@ def test_no_program_outlives_the_removal_of_its_folder(checkout: Checkout) -> No
     until_sync(lambda: not any(map(_lives, left)), what="what wrote into the folder has stopped")
 
 
-def test_a_gateway_that_cannot_start_is_reported_with_the_reason(checkout: Checkout) -> None:
+def test_nothing_is_started_with_a_source_that_cannot_be_used(checkout: Checkout) -> None:
     (checkout.folder / "sources.toml").write_text('[broken]\nprovider = "unknown"\nsecrets = ["s"]\n')
     checkout.environ["SOURCES_FILE"] = str(checkout.folder / "sources.toml")
-    output = checkout.run("up", code=1)
-    assert "gateway does not answer" in output
+    output = checkout.run("up", code=2)
+    assert "Nothing was started or stopped" in output
     assert "[broken]" in output
+    assert not checkout.manager
     for secret in (line.partition("=")[2] for line in (checkout.folder / ".env").read_text().splitlines()):
         assert not secret or secret not in output
 

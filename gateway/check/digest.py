@@ -1,0 +1,13 @@
+"""A digest of everything that a gateway is configured with, by which the stack notices that one has to be replaced."""
+
+from collections.abc import Mapping
+
+from gateway.settings import Settings
+from gateway.sources import resolve_sources
+from runtime.settings import settings_digest
+
+
+def digest(settings: Settings, environment: Mapping[str, str]) -> str:
+    """Return a digest of all settings, sources with their secrets, and TLS files."""
+    tls = [file.read_bytes() for file in (settings.gateway_tls_cert, settings.gateway_tls_key) if file]
+    return settings_digest(settings, resolve_sources(settings.sources_file, environment), tls)
