@@ -36,7 +36,10 @@ def test_the_usual_port_is_chosen_only_if_it_is_free_and_not_already_chosen() ->
 
 
 def test_a_restart_keeps_its_ports() -> None:
-    before = Ports(*(free_port() for _ in range(4)))
+    chosen: list[int] = []
+    for _ in range(4):
+        chosen.append(free_port(chosen))
+    before = Ports(*chosen)
     assert choose_ports(before, {}) == before
 
 

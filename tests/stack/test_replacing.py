@@ -66,7 +66,7 @@ class Sender:
             started = time.monotonic()
             self.answers.append(self._send(f"tx_{thread}_{number}"))
             self.slowest_s = max(self.slowest_s, time.monotonic() - started)
-            time.sleep(max(0.0, due - time.monotonic()))
+            self._stop.wait(max(0.0, due - time.monotonic()))
 
     def _send(self, payment: str) -> str:
         body = json.dumps({"transaction_id": payment, "status": "COMPLETED", "amount": "1.00", "currency": "EUR"})
