@@ -20,7 +20,7 @@ override WITH_ARGS := $(PY) -c 'import os, shlex, sys; \
 # If it were set, every start of a program would compile all of our files again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help up down consumers status logs pending why dead replay discard conflicts resolve release audit acknowledge check demo test lint bench prove schema lock image
+.PHONY: help up down consumers status logs pending why dead replay discard conflicts resolve release audit acknowledge check send psql demo test lint bench prove schema lock image
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -81,6 +81,13 @@ acknowledge: .venv/runtime ## REASON=…: what the audit misses is understood; i
 check: .venv/runtime ## check all settings, start nothing; SOURCE=… FILE=…: why a recorded request does not verify
 	@if test -n "$$SOURCE"; then $(PY) -m gateway check --file="$${FILE:--}" -- "$$SOURCE"; \
 	else $(PY) -m stack check; fi
+
+send: .venv/runtime ## SOURCE=…: send one signed sample event to the running gateway (TYPE=…)
+	@test -n "$$SOURCE" || { echo "To which source? make send SOURCE=stripe; sources.toml lists them"; exit 2; }; \
+	$(PY) -m stack send $${TYPE:+--type="$$TYPE"} -- "$$SOURCE"
+
+psql: .venv/runtime ## open psql on the database
+	@$(PY) -m stack psql
 
 demo: .venv/runtime ## send 4,000 signed deliveries of 160 events, kill workers meanwhile, check the result (CONFLICT=1 JSON=1)
 	@$(PY) -m stack demo $${JSON:+--json} $${CONFLICT:+--conflict}

@@ -1,17 +1,18 @@
-"""`python -m stack up|check|down|scale N|status|logs|exec …|demo`: what the Makefile calls.
+"""`python -m stack up|check|down|scale N|status|logs|exec …|demo|send|psql`: what the Makefile calls.
 
 Exit codes: 0 done; 1 failed, or `status` found something that does not run; 2 wrong usage or settings.
 """
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
 
 from runtime.command_line import make_parser
 from runtime.settings import ENV_FILE, SETTINGS_EXIT_CODE, SettingsError, load_settings
-from stack import containers, dotenv_file, logs, show, state
+from stack import containers, dotenv_file, logs, psql, show, state
 from stack.base import Stack, StackError
 from stack.check import WrongSettingsError
 from stack.compose import Compose
@@ -67,6 +68,7 @@ def _up(stack: Stack, _: argparse.Namespace) -> int:
     changed = stack.up()
     show.processes(stack.running())
     show.say(f"{'' if changed else 'Everything ran already. '}Webhooks go to {stack.gateway_url}/webhooks/<source>")
+    show.no_workers(stack.workers_wanted)
     return 0
 
 
@@ -102,6 +104,7 @@ def _status(stack: Stack, arguments: argparse.Namespace) -> int:
     else:
         show.processes(running)
         show.missing(missing)
+        show.no_workers(sum(process.name == "consumers" for process in running))
         done = subprocess.run(ask, env=dict(stack.environment), text=True, check=False)  # noqa: S603 -- ourselves
     return 1 if missing or done.returncode else 0
 
@@ -122,6 +125,16 @@ def _demo(stack: Stack, arguments: argparse.Namespace) -> int:
     from stack.demo import run as demo  # noqa: PLC0415 -- imports much that no other command needs
 
     return demo.run(stack, as_json=arguments.json, with_conflict=arguments.conflict, times=arguments.times)
+
+
+def _send(stack: Stack, arguments: argparse.Namespace) -> int:
+    from stack import send  # noqa: PLC0415 -- imports all providers
+
+    return send.send(stack.environment, stack.gateway_url, arguments.source, arguments.type or None)
+
+
+def _psql(stack: Stack, _: argparse.Namespace) -> int:
+    return psql.run(stack.environment, shutil.which("psql"))
 
 
 def _supervise(settings: Settings, environ: Mapping[str, str]) -> int:
@@ -149,6 +162,8 @@ COMMANDS: dict[str, Command] = {
     "logs": _on_stack(_logs),
     "exec": _on_stack(_exec),
     "demo": _on_stack(_demo),
+    "send": _on_stack(_send),
+    "psql": _on_stack(_psql),
     "supervise": lambda settings, environ, _: _supervise(settings, environ),
 }
 
@@ -174,6 +189,10 @@ def _parser() -> argparse.ArgumentParser:
     demonstration.add_argument(
         "--times", type=_whole_number(1, DEMO_TIMES_MAX), default=DEMO_TIMES, help="deliveries of each event"
     )
+    sample = commands.add_parser("send", help="send one signed sample event to the running gateway")
+    sample.add_argument("--type", help="the event's type; the provider's usual one if left out")
+    sample.add_argument("source", help="its name in sources.toml")
+    commands.add_parser("psql", help="open psql on the database")
     commands.add_parser("supervise", help="what `up` starts in the background")
     return parser
 

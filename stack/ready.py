@@ -145,7 +145,7 @@ async def workers_answer(port: int, pids: Collection[int]) -> str:
 
 def ask(url: str, path: str = "/readyz") -> tuple[int, str]:
     """Return the status and text of a page; 0 and the reason without an answer. Ignores proxy settings."""
-    connection = _connection(url)
+    connection = connect(url)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
@@ -156,7 +156,8 @@ def ask(url: str, path: str = "/readyz") -> tuple[int, str]:
         connection.close()
 
 
-def _connection(url: str) -> http.client.HTTPConnection:
+def connect(url: str) -> http.client.HTTPConnection:
+    """Return a connection to the gateway or to workers, which is opened with its first request."""
     address = urlsplit(url)
     host = address.hostname or ""
     if address.scheme != "https":

@@ -43,6 +43,12 @@ def missing(names: Sequence[str]) -> None:
         OUT.print(f"Not running, or not in full number: {', '.join(names)}. `make logs` shows why.", markup=False)
 
 
+def no_workers(workers: int) -> None:
+    """Print what it means that no worker runs, if none does."""
+    if workers == 0:
+        OUT.print("No worker runs: events are accepted and wait; `make consumers N=2` applies them.", markup=False)
+
+
 def status_json(running: Sequence[Running], missing: Sequence[str], consumers: str | None) -> dict[str, object]:
     """Return the status for scripts. `consumers` is the output of `python -m operations status --json`."""
     return {
