@@ -50,18 +50,17 @@ class Embedded(Stack):
                 raise StackError("another `make up` or `make down` of this DATA_DIR is still running; nothing was done")
             before = self._pids()
             last = state.read(self._data_dir)
-            chosen, digests = self._checked(last)
-            if self._control.answers() and not self._can_be_brought_up_to_date(chosen):
-                self.down()
-                # The ports are free now, and remembered.
-                chosen, digests = self._checked(last)
             if last and self._control.answers():
-                self._bring_up_to_date(chosen, digests, last)
-            else:
-                # Continues after the time-out without the lock: a stack that hangs must not prevent this start.
-                with Lock(_starting_lock(), self._settings.up_timeout_s):
-                    self._start_manager(chosen, digests)
-                    self._start_programs(chosen)
+                chosen, digests = self._checked(last)
+                if self._can_be_brought_up_to_date(chosen):
+                    self._bring_up_to_date(chosen, digests, last)
+                    return self._pids() != before
+                self.down()
+            # Continues after the time-out without the lock: a stack that hangs must not prevent this start.
+            with Lock(_starting_lock(), self._settings.up_timeout_s):
+                chosen, digests = self._checked(last)
+                self._start_manager(chosen, digests)
+                self._start_programs(chosen)
             return self._pids() != before
 
     @override
@@ -160,7 +159,7 @@ class Embedded(Stack):
     def _check_settings(self, last: State | None) -> tuple[Plan, dict[Name, str]]:
         """Return what is to run, and the digests of the parts' settings. Raise StackError; change nothing."""
         asked, before = self._settings.ports_asked_for, last.ports if last else None
-        runs = self._control.pid is not None
+        runs = self._control.answers()
         require_address(self._settings.gateway_host)
         ports = state.ports_while_running(before, asked) if before and runs else state.choose_ports(before, asked)
         chosen = plan(self._settings, ports, self._environ)
