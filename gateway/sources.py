@@ -4,6 +4,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -85,7 +86,9 @@ class _Table:
         kind = PROVIDERS.get(name) if isinstance(name, str) else None
         values = self.resolved(table)
         if kind is None:
-            self._problem(f"provider is not one of {', '.join(sorted(PROVIDERS))}")
+            likely = get_close_matches(name, PROVIDERS, n=1) if isinstance(name, str) else []
+            meant = f"; did you mean {likely[0]}?" if likely else ""
+            self._problem(f"provider is not one of {', '.join(sorted(PROVIDERS))}{meant}")
             return None
         return self._build(kind, table, values)
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
@@ -17,6 +18,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from runtime.setting_names import misspelt_names
 
 ENV_FILE = Path(".env")
+
+PORT_MAX = 65_535
 
 SETTINGS_EXIT_CODE = 2
 """The exit code of every program whose settings cannot be used."""
@@ -60,6 +63,7 @@ def load_settings(
     Raises SettingsError, with every problem at once: wrong values, and names in `.env` that are misspelt. A command
     that must work nevertheless passes `warn`, which gets the problems; the settings in question have their defaults.
     """
+    _require_text(ENV_FILE)
     files = env_files() if files is None else files
     problems = misspelt_names(dotenv_values(ENV_FILE, interpolate=False), _names_in_sources_file())
     try:
@@ -75,6 +79,15 @@ def load_settings(
             raise SettingsError(problems)
         warn(SettingsError(problems, WARNING_HEADING))
     return settings
+
+
+def _require_text(file: Path) -> None:
+    try:
+        if file.exists():
+            file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise SettingsError([f"{file} cannot be read: {reason}"]) from error
 
 
 def _with_defaults(kind: type[Program], files: Sequence[Path], error: ValidationError) -> Program | None:
@@ -160,11 +173,29 @@ def _names_in_sources_file() -> set[str]:
 
 
 def _check_redis_url(url: SecretStr) -> SecretStr:
-    return _check_scheme(url, "redis://", "rediss://", "unix://")
+    _check_scheme(url, "redis://", "rediss://", "unix://")
+    if len(_servers(url)) > 1:
+        raise ValueError("it names several servers; this scheme names one")
+    return url
 
 
 def _check_postgres_url(url: SecretStr) -> SecretStr:
-    return _check_scheme(url, "postgresql://", "postgres://")
+    _check_scheme(url, "postgresql://", "postgres://")
+    _servers(url)
+    return url
+
+
+def _servers(url: SecretStr) -> list[str]:
+    """Return the servers in an address. Raise ValueError, whose text has nothing of it, if they cannot be read."""
+    try:
+        servers = urlsplit(url.get_secret_value()).netloc.rpartition("@")[2].split(",")
+    except ValueError:
+        raise ValueError("it is not an address: a [ without a ] in it, or the like") from None
+    for server in servers:
+        port = re.sub(r"^(\[.*\]|[^:]*)", "", server)
+        if (port and not re.fullmatch(r":(0*[1-9][0-9]{0,4})?", port)) or (len(port) > 1 and int(port[1:]) > PORT_MAX):
+            raise ValueError(f"its port is not a whole number from 1 to {PORT_MAX}")
+    return servers
 
 
 def _check_scheme(url: SecretStr, *schemes: str) -> SecretStr:

@@ -7,9 +7,10 @@ from rich.table import Table
 
 from consumers.entry import Entry
 from operations.cli.command import Command, Subcommand, add_limit
+from operations.group_consumers import list_consumers
 from operations.pending import ExplainedEntry, PendingPage, list_pending
 from operations.pending_reason import STRANDED, WorkerLimits
-from operations.units import duration
+from operations.units import count, duration
 
 
 async def show_pending(command: Command) -> int:
@@ -17,11 +18,17 @@ async def show_pending(command: Command) -> int:
     servers, limits = command.servers, WorkerLimits.of(command.settings)
     async with servers.redis() as redis:
         page = await list_pending(redis, servers.keys, limits, limit=command.arguments.limit)
+        consumers = await list_consumers(redis, servers.keys, page.stats)
+    works = any(consumer.lives for consumer in consumers)
     if command.arguments.json:
         command.print_json(pending_json(page))
     else:
         _print_entries(command, page)
         _print_unread(command.console, page)
+        if not works and page.stats.stream and page.stats.stream.length:
+            command.console.print(
+                "No worker runs, so nothing is applied: `make consumers N=2` starts two.", style="bold"
+            )
     return 0
 
 
@@ -58,10 +65,12 @@ def _print_entries(command: Command, page: PendingPage) -> None:
 def _print_unread(console: Console, page: PendingPage) -> None:
     stream, group = page.stats.stream, page.stats.group
     if stream and stream.length and group is None:
-        console.print(f"{stream.length} entries wait, and no worker has ever read this stream: is one running?")
+        waiting = count(stream.length, "entry waits", "entries wait")
+        console.print(f"{waiting}, and no worker has ever read this stream.")
     if group and group.lag:
         about = "about " if group.lag_is_estimated else ""
-        console.print(f"{about}{group.lag} entries in the stream were not read by any worker yet.")
+        unread = count(group.lag, "entry in the stream was", "entries in the stream were")
+        console.print(f"{about}{unread} not read by any worker yet.")
 
 
 def _row(explained: ExplainedEntry) -> tuple[str, str, str, str]:
@@ -71,7 +80,9 @@ def _row(explained: ExplainedEntry) -> tuple[str, str, str, str]:
         event_text = f"{event.namespace}/{event.event_id}\n{event.type}\n{event.resource}"
     else:
         event_text = "gone" if pending.entry is None else "not an envelope"
-    held = f"{pending.consumer}\nidle {duration(pending.idle_ms)}\n{pending.deliveries} deliveries"
+    held = (
+        f"{pending.consumer}\nidle {duration(pending.idle_ms)}\n{count(pending.deliveries, 'delivery', 'deliveries')}"
+    )
     return f"{pending.entry_id}\n{duration(explained.age_ms)} old", event_text, held, explained.why
 
 

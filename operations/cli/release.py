@@ -1,4 +1,4 @@
-"""`release`: a trusted source's facts that were held back as unsigned are booked."""
+"""`release`: a trusted source's facts on hold as unsigned are booked."""
 
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from contract.accounts import PostingRulesError
 from operations.cli.command import EXIT_WRONG, Command, Subcommand, identifier
 from operations.held_back import Release, UntrustedSourceError, release_source
 from operations.payment_acts import Posting
+from operations.units import count
 from runtime.command_line import fail
 from runtime.settings import SETTINGS_EXIT_CODE
 
@@ -30,12 +31,12 @@ async def release_held_back(command: Command) -> int:
     else:
         _print_release(command.console, source, release)
     for event_id, reason in release.failed:
-        fail(f"{event_id} stays held back: {reason}.", EXIT_WRONG)
+        fail(f"{event_id} stays on hold: {reason}.", EXIT_WRONG)
     return EXIT_WRONG if release.failed else 0
 
 
 COMMAND = Subcommand(
-    "book facts that were held back as unsigned, for a source that is trusted now",
+    "book facts on hold as unsigned, for a source that is trusted now",
     lambda parser: parser.add_argument("source", metavar="SOURCE", type=identifier, help="its name in sources.toml"),
     release_held_back,
 )
@@ -43,13 +44,13 @@ COMMAND = Subcommand(
 
 def _print_release(console: Console, source: str, release: Release) -> None:
     if not release.released:
-        console.print(f"Nothing more is held back as unsigned for source {source!r}.")
+        console.print(f"Nothing more is on hold as unsigned for source {source!r}.")
         return
     console.print(
-        f"{release.released} events of source {source!r} are released; {release.booked} transfers were booked."
+        f"{count(release.released, 'event')} of source {source!r} released; {count(release.booked, 'transfer')} booked."
     )
     if release.conflicts:
-        console.print(f"{release.conflicts} conflicts were found in them: `conflicts` lists them.")
+        console.print(f"{count(release.conflicts, 'conflict')} found in them: `conflicts` lists them.")
 
 
 def _json(release: Release) -> dict[str, Any]:

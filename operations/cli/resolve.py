@@ -24,6 +24,7 @@ from operations.conflicts import (
 )
 from operations.payment_acts import Posting, failure_reason
 from operations.servers import LONG_TIMEOUT_S
+from operations.units import count
 from runtime.command_line import fail
 from runtime.settings import SETTINGS_EXIT_CODE
 
@@ -82,7 +83,7 @@ def _print_decision(console: Console, decision: Decision, keep: Keep) -> None:
         effect = _effect(decision, conflict, keep)
         console.print(f"Conflict {conflict.id} ({conflict.movement}) is decided: {effect}")
     if decision.released:
-        console.print(f"{decision.released} facts are not on hold any more.")
+        console.print(f"{count(decision.released, 'fact is', 'facts are')} not on hold any more.")
     if decision.booked:
         console.print(f"Booked now: {', '.join(decision.booked)}.")
     if decision.open:

@@ -125,7 +125,7 @@ async def test_pending_says_that_nothing_is_pending_and_how_many_entries_are_unr
     said = await say(settings, "pending")
     assert said.code == 0
     assert "Nothing is pending." in said.text
-    assert "1 entries in the stream were not read" in said.text
+    assert "1 entry in the stream was not read" in said.text
     assert (await say(settings, "pending", "--json")).json == {"pending": 0, "unread": 1, "entries": [], "stranded": []}
 
 

@@ -58,8 +58,8 @@ async def test_a_contradiction_in_a_release_waits_for_a_decision(operator: Opera
     await operator.apply(*unsigned(*STOPPED[:2]))
     operator.trust()
     said = await operator.say("release", "stripe")
-    assert "2 events of source 'stripe' are released; 1 transfers were booked." in said.text
-    assert "1 conflicts" in said.text
+    assert "2 events of source 'stripe' released; 1 transfer booked." in said.text
+    assert "1 conflict " in said.text
     await operator.connection.execute("UPDATE held_back SET released_at = now()")
     await operator.apply(*unsigned(*STOPPED[2:]))
     assert (await operator.say("release", "stripe")).code == 0
@@ -83,9 +83,9 @@ async def test_an_event_that_fails_stays_held_back_and_stops_no_other(
     said = await operator.say("release", "stripe")
     assert said.code == EXIT_WRONG
     first, second, third = capsys.readouterr().err.splitlines()
-    assert first.startswith("evt_1 stays held back: a handler failed: CheckViolationError")
-    assert second == "evt_3 stays held back: its payload is not kept any more, so that it cannot be read again."
-    assert third.startswith("evt_4 stays held back: the body is not what its provider documents")
+    assert first.startswith("evt_1 stays on hold: a handler failed: CheckViolationError")
+    assert second == "evt_3 stays on hold: its payload is not kept any more, so that it cannot be read again."
+    assert third.startswith("evt_4 stays on hold: the body is not what its provider documents")
     assert [row[0] for row in await operator.rows(PAYMENTS)] == ["pi_0", "pi_2"]
     assert await operator.rows("SELECT DISTINCT event_id FROM held_back WHERE released_at IS NULL ORDER BY 1") == [
         ("evt_1",), ("evt_3",), ("evt_4",)]  # fmt: skip

@@ -13,7 +13,7 @@ from contract.keys import GROUP, Keys
 from operations.group_consumers import list_consumers
 from operations.pending import ENTRIES_READ_AT_ONCE, list_pending
 from operations.pending_reason import PendingEntry, RecordedFailure, WorkerLimits, pending_reason
-from operations.units import duration, printable, size
+from operations.units import count, duration, printable, size
 from tests.support.events import contract_event
 from tests.support.stream_states import Stream
 
@@ -188,3 +188,9 @@ def test_printable_text_keeps_its_lines() -> None:
 
 def test_an_entry_that_is_not_an_envelope_is_unreadable() -> None:
     assert isinstance(read_entry(b"1-0", 1, {b"v": b"9"}), Unreadable)
+
+
+def test_a_number_has_the_noun_that_fits() -> None:
+    assert [count(number, "entry", "entries") for number in (0, 1, 2)] == ["0 entries", "1 entry", "2 entries"]
+    assert count(1, "fact") == "1 fact"
+    assert count(2, "fact") == "2 facts"

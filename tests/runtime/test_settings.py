@@ -18,6 +18,7 @@ from runtime.settings import (
     load_settings,
     read_env_files,
 )
+from stack.settings import Settings as StackSettings
 from tests.support.processes import Programs
 
 ROOT = Path(__file__).parents[2]
@@ -214,3 +215,45 @@ async def test_every_program_refuses_a_misspelt_setting(programs: Programs, modu
     assert "CONSUMERS_METRIC_PORT is not a setting; did you mean CONSUMERS_METRICS_PORT?" in errors
     assert "AUDIT_TIMEOUTS is not a setting; did you mean AUDIT_TIMEOUT_S?" in errors
     assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize(
+    ("name", "url", "problem"),
+    [
+        ("REDIS_URL", "redis://a:1,b:2", "it names several servers; this scheme names one"),
+        ("REDIS_URL", "redis://:p@a:99999/0", "its port is not a whole number from 1 to 65535"),
+        ("REDIS_URL", "redis://a:port", "its port is not a whole number from 1 to 65535"),
+        ("REDIS_URL", "redis://[::1", "it is not an address: a [ without a ] in it, or the like"),
+        ("DATABASE_URL", "postgresql://u:secret@a:x/db", "its port is not a whole number from 1 to 65535"),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_named_without_its_text(
+    name: str, url: str, problem: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(name, url)
+    with pytest.raises(SettingsError) as caught:
+        load_settings(StackSettings)
+    assert f"{caught.value}".splitlines()[1:] == [f"  - {name}: {problem}"]
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("REDIS_URL", "redis://:p%2C@[::1]:6379/0"), ("REDIS_URL", "rediss://a"), ("REDIS_URL", "unix:///tmp/a,b:c"),
+        ("DATABASE_URL", "postgresql://u:p@a:1,b:2/db"), ("DATABASE_URL", "postgresql:///db?host=/tmp"),
+    ],
+)  # fmt: skip
+def test_addresses_of_the_usual_kinds_are_accepted(
+    name: str, url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(name, url)
+    load_settings(StackSettings)
+
+
+def test_a_dotenv_file_that_is_no_text_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_bytes(b"A=\xff\n")
+    with pytest.raises(SettingsError, match=r"\.env cannot be read: it is not UTF-8 text"):
+        load_settings(StackSettings)
