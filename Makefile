@@ -11,7 +11,7 @@ $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(call lit
 MAKEOVERRIDES :=
 
 override PY := .venv/bin/python
-override PIP := $(PY) -m pip install -qq --disable-pip-version-check --require-hashes
+override INSTALL := $(PY) -I stack/install.py
 # Runs a module of Python with further arguments from ARGS, in which quotes work as in a shell.
 override WITH_ARGS := $(PY) -c 'import os, shlex, sys; \
 	os.execv(sys.executable, [sys.executable, "-m", *sys.argv[1:], *shlex.split(os.environ.get("ARGS", ""))])'
@@ -136,9 +136,11 @@ override COMPILE := .lock-venv/bin/uv pip compile pyproject.toml --quiet --unive
 		echo "\`$$python -m venv\` does not work here. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 
 .venv/runtime: .venv/bin/python requirements.lock
-	@$(PIP) --requirement requirements.lock
+	@echo "Installing the packages that the programs need …"
+	@$(INSTALL) requirements.lock
 	@touch $@
 
 .venv/dev: .venv/runtime requirements-dev.lock
-	@$(PIP) --requirement requirements-dev.lock
+	@echo "Installing the packages of developers …"
+	@$(INSTALL) requirements-dev.lock
 	@touch $@

@@ -17,7 +17,7 @@ MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = re.findall(r"^([a-z]+):.*## ", MAKEFILE, re.MULTILINE)
 
 VARIABLES = (
-    "ANYTHING", "ARGS", "AS_JSON", "CONFLICT", "FILE", "ID", "JSON", "KEEP", "MINUTES", "N", "PIP", "PY", "PYTHON",
+    "ANYTHING", "ARGS", "AS_JSON", "CONFLICT", "FILE", "ID", "JSON", "KEEP", "MINUTES", "N", "INSTALL", "PY", "PYTHON",
     "QUERY", "SEED", "SOURCE", "STACK", "TYPE", "UPGRADE", "VERSION", "WITH_ARGS", "literal",
 )  # fmt: skip
 
