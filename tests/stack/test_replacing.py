@@ -187,7 +187,7 @@ def test_a_process_that_does_not_become_ready_leaves_the_one_before(checkout: Ch
     (Path(checkout.environ["PYTHONPATH"]) / "gateway" / "service.py").write_text("raise SystemExit('broken code')\n")
     said = checkout.run("up", code=1)
     assert "broken code" in said
-    assert "The processes from before run on" in said
+    assert "processes from before run on" in said
     after = checkout.processes()
     assert after["gateway"] == before["gateway"]
     assert (after["valkey"], after["postgres"]) == (before["valkey"], before["postgres"])
