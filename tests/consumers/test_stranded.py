@@ -42,7 +42,7 @@ ACTS: dict[str, Act] = {
     "XGROUP DESTROY and CREATE $": make_again_at_the_end,
     "XACK": acknowledge_all,
     "XCLAIM JUSTID by a stranger": lambda w: w.redis.xclaim(
-        w.keys.events, GROUP, "somebody", 0, tuple(w.stream.ids), justid=True
+        w.keys.events, GROUP, "somebody", 0, [*map(str.encode, w.stream.ids)], justid=True
     ),
 }
 

@@ -17,8 +17,8 @@ MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = re.findall(r"^([a-z]+):.*## ", MAKEFILE, re.MULTILINE)
 
 VARIABLES = (
-    "ANYTHING", "ARGS", "AS_JSON", "CONFLICT", "FILE", "ID", "JSON", "KEEP", "MINUTES", "N", "INSTALL", "PY", "PYTHON",
-    "QUERY", "SEED", "SOURCE", "STACK", "TYPE", "UPGRADE", "VERSION", "WITH_ARGS", "literal",
+    "ACTOR", "ANYTHING", "ARGS", "AS_JSON", "CONFLICT", "FILE", "ID", "INSTALL", "JSON", "KEEP", "MINUTES", "N", "PY",
+    "PYTHON", "QUERY", "REASON", "SEED", "SOURCE", "STACK", "TYPE", "UPGRADE", "VERSION", "WITH_ARGS", "literal",
 )  # fmt: skip
 
 CODE = {
