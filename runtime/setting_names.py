@@ -99,7 +99,8 @@ SETTING_NAMES = frozenset({
 
 OTHER_NAMES = frozenset({
     "ENV_FILE", "GATEWAY_URL", "POSTGRES_PORT", "REDIS_PORT", "SETTINGS_DIGEST",  # compose.yaml and stack.env
-    "PROMETHEUS_MULTIPROC_DIR",
+    "CONSUMERS_SETTINGS_DIGEST", "GATEWAY_SETTINGS_DIGEST",
+    "LISTEN_FDS", "LISTEN_PID", "NOTIFY_SOCKET", "PROMETHEUS_MULTIPROC_DIR",
     "STANDARD_WEBHOOKS_SECRET", "STRIPE_WEBHOOK_SECRET", "WEBHOOK_SECRET",  # written by `make up`
 })  # fmt: skip
 """Names in use that no Settings has."""

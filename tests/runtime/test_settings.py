@@ -240,8 +240,8 @@ def test_an_address_that_cannot_be_used_is_named_without_its_text(
 @pytest.mark.parametrize(
     ("name", "url"),
     [
-        ("REDIS_URL", "redis://:p%2C@[::1]:6379/0"), ("REDIS_URL", "rediss://a"), ("REDIS_URL", "unix:///tmp/a,b:c"),
-        ("DATABASE_URL", "postgresql://u:p@a:1,b:2/db"), ("DATABASE_URL", "postgresql:///db?host=/tmp"),
+        ("REDIS_URL", "redis://:p%2C@[::1]:6379/0"), ("REDIS_URL", "rediss://a"), ("REDIS_URL", "unix:///run/a,b:c"),
+        ("DATABASE_URL", "postgresql://u:p@a:1,b:2/db"), ("DATABASE_URL", "postgresql:///db?host=/run"),
     ],
 )  # fmt: skip
 def test_addresses_of_the_usual_kinds_are_accepted(
