@@ -58,7 +58,7 @@ async def run(arguments: argparse.Namespace, settings: Settings, console: Consol
     try:
         return await COMMANDS[arguments.command].run(command)
     except UnreachableError as error:
-        return fail(f"{error}.", EXIT_UNREACHABLE)
+        return fail(f"{error}. `make status` shows what runs, and `make up` starts what does not.", EXIT_UNREACHABLE)
 
 
 def _console() -> Console:
