@@ -20,6 +20,7 @@ import uvloop
 
 from gateway.check import command as check
 from gateway.check.digest import digest
+from gateway.operators import listening_socket as operators_socket
 from gateway.processes import Supervisor
 from gateway.settings import Settings
 from gateway.sources import SourcesError, load_sources
@@ -32,8 +33,9 @@ from runtime.settings import SETTINGS_EXIT_CODE, SettingsError, load_settings, r
 
 METRICS_DIR = "PROMETHEUS_MULTIPROC_DIR"
 
-OTHER_FILES = 128
-"""Files a process has open apart from its clients' connections: Redis, metrics, logs."""
+OTHER_FILES = 512
+"""Files a process has open apart from its clients' connections: operators, Redis, metrics, logs, and clients that are
+accepted while others that gave way to them are being closed."""
 
 
 def main(argv: list[str]) -> int:
@@ -60,21 +62,26 @@ def main(argv: list[str]) -> int:
         listening = inherited_socket(os.environ) or _listen(settings.gateway_host, settings.gateway_port)
     except OSError as error:
         return fail(f"The gateway cannot listen on {settings.gateway_host}:{settings.gateway_port}: {error}", 1)
+    operators = operators_socket(settings)
     with listening:
         if settings.gateway_processes == 1:
             os.environ.pop(METRICS_DIR, None)
-            return _serve(settings, sources, listening, tls)
-        return _supervise(settings, sources, listening, tls)
+            return _serve(settings, sources, listening, tls, operators)
+        return _supervise(settings, sources, listening, tls, operators)
 
 
 def _supervise(
-    settings: Settings, sources: Mapping[str, Provider], listening: socket.socket, tls: ssl.SSLContext | None
+    settings: Settings,
+    sources: Mapping[str, Provider],
+    listening: socket.socket,
+    tls: ssl.SSLContext | None,
+    operators: socket.socket | None,
 ) -> int:
     metrics_dir = os.environ[METRICS_DIR] = tempfile.mkdtemp(prefix="webhook-gateway-metrics-")
     try:
         return Supervisor(
             settings.gateway_processes,
-            child=lambda parent_pipe: _serve(settings, sources, listening, tls, parent_pipe),
+            child=lambda parent_pipe: _serve(settings, sources, listening, tls, operators, parent_pipe),
             on_exit=lambda pid: _forget_live_metrics(Path(metrics_dir), pid),
             stop_s=settings.shutdown_timeout_s,
         ).run()
@@ -87,6 +94,7 @@ def _serve(
     sources: Mapping[str, Provider],
     listening: socket.socket,
     tls: ssl.SSLContext | None,
+    operators: socket.socket | None,
     parent_pipe: int | None = None,
 ) -> int:
     # Only now: this imports prometheus_client, which reads the environment while it is imported.
@@ -96,7 +104,7 @@ def _serve(
     metrics = Metrics(multiprocess=parent_pipe is not None)
     main_pid = os.getpid() if parent_pipe is None else os.getppid()
     on_ready = partial(notify_ready, dict(os.environ), main_pid)
-    finished = uvloop.run(serve(settings, sources, metrics, listening, tls, parent_pipe, on_ready))
+    finished = uvloop.run(serve(settings, sources, metrics, listening, tls, parent_pipe, on_ready, operators))
     return 0 if finished else 1
 
 

@@ -10,7 +10,7 @@ from aiohttp.typedefs import Handler
 from gateway.health import Health
 from gateway.lifecycle import Lifecycle
 from gateway.metrics import NO_SOURCE, Metrics
-from gateway.openapi import Documentation
+from gateway.openapi import Documentation, describe, describe_any_source
 from gateway.problem import problem
 from gateway.settings import Settings
 from gateway.webhook import Webhook
@@ -45,15 +45,8 @@ def make_routes(
     settings: Settings,
     lifecycle: Lifecycle,
 ) -> Routes:
-    """Return the routes of all pages and all sources. GET also answers HEAD."""
-    documentation = Documentation(sources, settings)
-    pages: dict[str, Handler] = {
-        "/healthz": health.healthz,
-        "/readyz": health.readyz,
-        "/metrics": health.metrics,
-        "/openapi.json": documentation.openapi,
-        "/docs": documentation.docs,
-    }
+    """Return the routes of the public port: all sources, and pages that name none of them."""
+    pages = _pages(health, Documentation(describe_any_source(settings)))
     posts: dict[str, Handler] = {}
     for name, provider in sources.items():
         webhook = make_webhook(provider)
@@ -61,8 +54,29 @@ def make_routes(
             posts[path] = webhook.receive
             if webhook.has_challenge:
                 pages[path] = webhook.challenge
-    gets = {(method, path): lifecycle.wrap(page) for path, page in pages.items() for method in ("GET", "HEAD")}
-    return gets | {("POST", path): post for path, post in posts.items()}
+    return _gets(pages, lifecycle) | {("POST", path): post for path, post in posts.items()}
+
+
+def make_operators_routes(
+    sources: Mapping[str, Provider], health: Health, settings: Settings, lifecycle: Lifecycle
+) -> Routes:
+    """Return the routes of the operators' port."""
+    pages = _pages(health, Documentation(describe(sources, settings)))
+    return _gets(pages | {"/metrics": health.metrics}, lifecycle)
+
+
+def _pages(health: Health, documentation: Documentation) -> dict[str, Handler]:
+    return {
+        "/healthz": health.healthz,
+        "/readyz": health.readyz,
+        "/openapi.json": documentation.openapi,
+        "/docs": documentation.docs,
+    }
+
+
+def _gets(pages: Mapping[str, Handler], lifecycle: Lifecycle) -> Routes:
+    """Return the routes of pages. GET also answers HEAD."""
+    return {(method, path): lifecycle.wrap(page) for path, page in pages.items() for method in ("GET", "HEAD")}
 
 
 class _Others(web.DynamicResource):

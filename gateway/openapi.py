@@ -21,6 +21,8 @@ PAGE = Template(resources.files("gateway").joinpath("docs.html").read_text(encod
 HTML = "text/html; charset=utf-8"
 PAGE_HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
 
+TEXT: Json = {"type": "string"}
+
 RETRY_AFTER: Json = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
 
 PREFERENCE_APPLIED: Json = {
@@ -79,8 +81,7 @@ SCHEMAS: Json = {
 class Documentation:
     """/openapi.json and /docs, rendered once."""
 
-    def __init__(self, sources: Mapping[str, Provider], settings: Settings) -> None:
-        document = describe(sources, settings)
+    def __init__(self, document: Json) -> None:
         self._json = json.dumps(document, indent=2).encode()
         self._html = _page(document).encode()
 
@@ -94,10 +95,23 @@ class Documentation:
 
 
 def describe(sources: Mapping[str, Provider], settings: Settings) -> Json:
-    """Return the whole document."""
+    """Return the document for operators, with all sources."""
     paths: Json = {f"/webhooks/{name}": _source(each, settings, f"webhook_{name}") for name, each in sources.items()}
     if "default" in sources:
         paths["/webhook"] = _source(sources["default"], settings, "webhook")
+    metrics = {"200": {"description": "Prometheus' text format.", "content": {"text/plain": {"schema": TEXT}}}}
+    return _document(paths | _health() | {"/metrics": _operator("metrics", "What was counted", metrics)})
+
+
+def describe_any_source(settings: Settings) -> Json:
+    """Return the document for everybody, which names no source and no provider."""
+    name = {"name": "source", "in": "path", "required": True, "schema": TEXT, "description": "The source's name."}
+    post = _post(settings, "webhook", "Webhooks of a source", settings.body_bytes_max, _success() | _refusals("401"))
+    post["parameters"] = [name, *post["parameters"]]
+    return _document({"/webhooks/{source}": {"post": post}} | _health())
+
+
+def _document(paths: Json) -> Json:
     return {
         "openapi": "3.1.0",
         "info": {
@@ -105,7 +119,7 @@ def describe(sources: Mapping[str, Provider], settings: Settings) -> Json:
             "version": version(),
             "description": "An event that was answered 2xx is durable, and is applied exactly once.",
         },
-        "paths": paths | _operators(),
+        "paths": paths,
         "components": {"schemas": SCHEMAS},
     }
 
@@ -129,9 +143,14 @@ def _challenge(provider: Provider, operation: str) -> Json:
 
 def _webhook(provider: Provider, settings: Settings, operation: str) -> Json:
     source, body_bytes_max = provider.settings.source, largest_body_bytes(provider, settings)
+    summary = f"Webhooks of {source} (provider {provider.name})"
+    return _post(settings, operation, summary, body_bytes_max, _answers(provider))
+
+
+def _post(settings: Settings, operation: str, summary: str, body_bytes_max: int, responses: Json) -> Json:
     return {
         "operationId": operation,
-        "summary": f"Webhooks of {source} (provider {provider.name})",
+        "summary": summary,
         "tags": ["webhooks"],
         "parameters": [
             {
@@ -148,38 +167,44 @@ def _webhook(provider: Provider, settings: Settings, operation: str) -> Json:
             "description": f"The bytes that the provider signed, at most {body_bytes_max}, not compressed.",
             "content": {"*/*": {"schema": {}}},
         },
-        "responses": _answers(provider),
+        "responses": responses,
     }
 
 
 def _answers(provider: Provider) -> Json:
     unauthorized = str(provider.unauthorized_status)
-    if provider.accepted is None:
-        success = {
-            "202": _answer("A new event is durable in the stream.", _any_of("Accepted", "Several")),
-            "200": _answer("This event is in the stream, or committed, already.", _any_of("Duplicate", "Several")),
-            "201": _answer("`Prefer: wait=N`, and it was committed in time.", _any_of("Accepted", "Several"))
-            | {"headers": PREFERENCE_APPLIED},
-        }
-    else:
-        insisted = provider.accepted
-        description = "Every event is durable. The provider insists on this answer."
-        success = {str(insisted.status): {"description": description, "content": {insisted.content_type: {}}}}
-    return success | {
-        "400": _problem("The signature is valid, but the body is not as documented; or the HTTP is malformed."),
-        unauthorized: _problem("The signature is missing, malformed, stale or wrong."),
-        "405": _problem("Not POST.", {"Allow": {"schema": {"type": "string"}}}),
-        "408": _problem("The body did not arrive in time."),
-        "413": _problem("The body is too large."),
-        "415": _problem("The body has a Content-Encoding.", {"Accept-Encoding": {"schema": {"type": "string"}}}),
-        "429": _problem("The backlog limit is reached.", RETRY_AFTER),
-        "431": _problem("The request line or a header is too long."),
-        "503": _problem("Redis is down, or does not guarantee durability.", RETRY_AFTER),
+    insisted = provider.accepted
+    if insisted is None:
+        return _success() | _refusals(unauthorized)
+    description = "Every event is durable. The provider insists on this answer."
+    success = {str(insisted.status): {"description": description, "content": {insisted.content_type: {}}}}
+    return success | _refusals(unauthorized)
+
+
+def _success() -> Json:
+    return {
+        "202": _answer("A new event is durable in the stream.", _any_of("Accepted", "Several")),
+        "200": _answer("This event is in the stream, or committed, already.", _any_of("Duplicate", "Several")),
+        "201": _answer("`Prefer: wait=N`, and it was committed in time.", _any_of("Accepted", "Several"))
+        | {"headers": PREFERENCE_APPLIED},
     }
 
 
-def _operators() -> Json:
-    text = {"text/plain": {"schema": {"type": "string"}}}
+def _refusals(unauthorized: str) -> Json:
+    return {
+        "400": _problem("The signature is valid, but the body is not as documented; or the HTTP is malformed."),
+        unauthorized: _problem("The signature is missing, malformed, stale or wrong."),
+        "405": _problem("Not POST.", {"Allow": {"schema": TEXT}}),
+        "408": _problem("The body did not arrive in time."),
+        "413": _problem("The body is too large."),
+        "415": _problem("The body has a Content-Encoding.", {"Accept-Encoding": {"schema": TEXT}}),
+        "429": _problem("The backlog limit is reached.", RETRY_AFTER),
+        "431": _problem("The request line or a header is too long."),
+        "503": _problem("Redis does not guarantee durability, or too much is unfinished.", RETRY_AFTER),
+    }
+
+
+def _health() -> Json:
     readiness = _any_of("Readiness")
     return {
         "/healthz": _operator("healthz", "The process lives", {"200": _answer("It does.", {"type": "object"})}),
@@ -187,9 +212,6 @@ def _operators() -> Json:
             "readyz",
             "It can accept events durably now",
             {"200": _answer("It can.", readiness), "503": _answer("It cannot; the reason.", readiness)},
-        ),
-        "/metrics": _operator(
-            "metrics", "What was counted", {"200": {"description": "Prometheus' text format.", "content": text}}
         ),
     }
 

@@ -16,7 +16,7 @@ from aiohttp import web
 from redis.exceptions import ResponseError
 
 from contract.keys import Keys
-from gateway.app import AccessLog, make_application, make_routes
+from gateway.app import AccessLog, make_application, make_operators_routes, make_routes
 from gateway.body import largest_body_bytes
 from gateway.commit_waiter import CommitWaiter
 from gateway.connection import Connection
@@ -24,6 +24,7 @@ from gateway.connections import Connections
 from gateway.health import Health
 from gateway.lifecycle import Lifecycle
 from gateway.metrics import NO_SOURCE, Metrics
+from gateway.operators import OperatorsPort
 from gateway.processes import STOP_SIGNALS
 from gateway.publisher import Publisher
 from gateway.redis_writer import RedisUnavailableError, RedisWriter
@@ -79,6 +80,9 @@ class Gateway:
         health = Health(self.redis, metrics, self._lifecycle)
         routes = make_routes(sources, self._make_webhook, health, settings, self._lifecycle)
         self.application = make_application(routes, self._lifecycle, metrics)
+        operators_routes = make_operators_routes(sources, health, settings, self._lifecycle)
+        self.operators_application = make_application(operators_routes, self._lifecycle, metrics)
+        self._operators = OperatorsPort(self.operators_application, settings, self._refused_early)
         self._body_bytes_max = max(largest_body_bytes(each, settings) for each in sources.values())
         options = _http_options(settings, self._body_bytes_max)
         self._runner = web.AppRunner(self.application, shutdown_timeout=CUT_OFF_S, **options)
@@ -86,8 +90,11 @@ class Gateway:
         self._listener: asyncio.Server | TlsListener | None = None
         self._watching: asyncio.Task[None] | None = None
 
-    async def start(self, listening: socket.socket, tls: ssl.SSLContext | None = None) -> None:
-        """Answer on this socket from now on. Until Redis is there, the answer to webhooks is 503."""
+    async def start(
+        self, listening: socket.socket, tls: ssl.SSLContext | None = None, operators: socket.socket | None = None
+    ) -> None:
+        """Answer on these sockets from now on. Until Redis is there, the answer to webhooks is 503."""
+        await self._operators.start(operators)
         await self.redis.check()
         self._watching = asyncio.create_task(self._watch(), name="durability")
         await self._runner.setup()
@@ -125,6 +132,7 @@ class Gateway:
                 await self.publisher.drain()
         except TimeoutError:
             finished = False
+        await self._operators.stop()
         await self._runner.cleanup()
         if self._connections:
             self._connections.stop()
@@ -214,6 +222,7 @@ async def serve(
     tls: ssl.SSLContext | None = None,
     parent_pipe: int | None = None,
     on_ready: Callable[[], None] = lambda: None,
+    operators: socket.socket | None = None,
 ) -> bool:
     """Run until SIGTERM or SIGINT, or until the parent process is gone. False where requests had to be cut off.
 
@@ -227,7 +236,7 @@ async def serve(
         loop.add_signal_handler(number, stopping.set)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     gateway = Gateway(settings, sources, metrics)
-    await gateway.start(sock, tls)
+    await gateway.start(sock, tls, operators)
     tune_gc()
     host, port = sock.getsockname()[:2]
     log.info("the gateway listens", host=host, port=port, tls=tls is not None, sources=sorted(sources))

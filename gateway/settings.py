@@ -30,6 +30,12 @@ class Settings(ProgramSettings):
     gateway_port: Annotated[int, Field(ge=0, le=65_535)] = 8080
     """The gateway's port; unset: 8080, or a free one that `make up` chooses and remembers in DATA_DIR."""
 
+    gateway_operators_host: str = "127.0.0.1"
+    """The address of the operators' port."""
+
+    gateway_operators_port: Annotated[int, Field(ge=0, le=65_535)] = 9101
+    """The port of the gateway's /metrics, health and documentation for operators; 0: none; unset: 9101 if free."""
+
     gateway_tls_cert: Path | None = None
     """The certificate chain for HTTPS, a PEM file; with GATEWAY_TLS_KEY. TLS 1.2 or later. Unset: plain HTTP."""
 

@@ -68,6 +68,8 @@ def _up(stack: Stack, _: argparse.Namespace) -> int:
     changed = stack.up()
     show.processes(stack.running())
     show.say(f"{'' if changed else 'Everything ran already. '}Webhooks go to {stack.gateway_url}/webhooks/<source>")
+    if stack.gateway_operators_url:
+        show.say(f"Metrics and documentation for operators: {stack.gateway_operators_url}/metrics and /docs")
     show.no_workers(stack.workers_wanted)
     return 0
 

@@ -70,6 +70,11 @@ class Stack(ABC):
 
     @property
     @abstractmethod
+    def gateway_operators_url(self) -> str | None:
+        """The address of the gateway's /metrics; None where the setting says so."""
+
+    @property
+    @abstractmethod
     def workers_metrics_url(self) -> str | None:
         """The address of the /metrics of all workers together; None if there is no common one."""
 

@@ -141,6 +141,11 @@ class Compose(Stack):
 
     @property
     @override
+    def gateway_operators_url(self) -> str | None:
+        return f"http://{HOST}:{self._ports.gateway_operators}"
+
+    @property
+    @override
     def workers_metrics_url(self) -> str | None:
         return None  # each container has its own port, and none is published
 
@@ -155,6 +160,7 @@ class Compose(Stack):
             **self._environ,
             "DATA_DIR": str(self._data_dir),
             "GATEWAY_URL": self.gateway_url,
+            "GATEWAY_OPERATORS_URL": self.gateway_operators_url or "",
             "REDIS_URL": f"redis://:{redis_password}@{HOST}:{self._ports.redis}/0",
             "DATABASE_URL": f"postgresql://{WORKERS_ROLE}:{workers_password}@{address}",
             "MIGRATE_DATABASE_URL": f"postgresql://{SUPERUSER}:{owner_password}@{address}",
@@ -258,7 +264,8 @@ class Compose(Stack):
 
 
 def _published(chosen: State) -> list[tuple[str, int]]:
-    return [("gateway", chosen.ports.gateway), ("redis", chosen.ports.redis), ("postgres", chosen.ports.postgres)]
+    names = ("gateway", "gateway_operators", "redis", "postgres")
+    return [(name, getattr(chosen.ports, name)) for name in names]
 
 
 def _number(containers: list[Container], service: str) -> int:

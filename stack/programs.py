@@ -82,6 +82,12 @@ class Plan:
         return f"{self.settings.gateway_scheme}://{shown}:{self.ports.gateway}"
 
     @property
+    def gateway_operators_url(self) -> str | None:
+        """The address of the gateway's operators' port, None where there is none."""
+        port = self.ports.gateway_operators
+        return f"http://{HOST}:{port}" if port else None
+
+    @property
     def environment(self) -> dict[str, str]:
         """The environment of gateway, workers and commands: ours, and the addresses of all parts."""
         return {
@@ -93,6 +99,8 @@ class Plan:
             "GATEWAY_URL": self.gateway_url,
             "GATEWAY_HOST": self.settings.gateway_host,
             "GATEWAY_PORT": str(self.ports.gateway),
+            **({"GATEWAY_OPERATORS_URL": self.gateway_operators_url} if self.gateway_operators_url else {}),
+            "GATEWAY_OPERATORS_PORT": str(self.ports.gateway_operators),
             "CONSUMERS_METRICS_PORT": str(self.ports.consumers_metrics),
         }
 

@@ -31,6 +31,12 @@ class Settings(ProgramSettings):
     gateway_port: Annotated[int, Field(ge=1, le=65_535)] | None = None
     """The gateway's port; unset: 8080, or a free one that `make up` chooses and remembers in DATA_DIR."""
 
+    gateway_operators_host: str = "127.0.0.1"
+    """The address of the operators' port."""
+
+    gateway_operators_port: Annotated[int, Field(ge=0, le=65_535)] | None = None
+    """The port of the gateway's /metrics, health and documentation for operators; 0: none; unset: 9101 if free."""
+
     gateway_tls_cert: Path | None = None
     """The certificate chain for HTTPS, a PEM file; with GATEWAY_TLS_KEY. TLS 1.2 or later. Unset: plain HTTP."""
 
@@ -107,4 +113,8 @@ class Settings(ProgramSettings):
     @property
     def ports_asked_for(self) -> dict[str, int | None]:
         """The ports that are set, so that the stack does not choose them."""
-        return {"gateway": self.gateway_port, "consumers_metrics": self.consumers_metrics_port}
+        return {
+            "gateway": self.gateway_port,
+            "consumers_metrics": self.consumers_metrics_port,
+            "gateway_operators": self.gateway_operators_port,
+        }

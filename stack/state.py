@@ -17,6 +17,7 @@ REDIS_PORT = 6379
 POSTGRES_PORT = 5432
 GATEWAY_PORT = 8080
 METRICS_PORT = 9100
+OPERATORS_PORT = 9101
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Ports:
     postgres: int
     gateway: int
     consumers_metrics: int
+    gateway_operators: int = OPERATORS_PORT
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ def settings_digest(files: Iterable[Path], values: Iterable[str] = ()) -> str:
     return digest.hexdigest()
 
 
-ADDRESSES = ("GATEWAY_URL", "REDIS_URL", "DATABASE_URL", "MIGRATE_DATABASE_URL")
+ADDRESSES = ("GATEWAY_URL", "GATEWAY_OPERATORS_URL", "REDIS_URL", "DATABASE_URL", "MIGRATE_DATABASE_URL")
 """The names in stack.env. The last is the owner's address of the database; it is there only if the stack started it."""
 
 

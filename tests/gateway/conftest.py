@@ -21,6 +21,12 @@ async def gateway(valkey: ValkeyServer, key_prefix: str) -> AsyncIterator[Runnin
 
 
 @pytest_asyncio.fixture
+async def operators(gateway: Running, aiohttp_client: AiohttpClient) -> PageClient:
+    """Return an ordinary HTTP client of what the operators' port serves, on a server of its own."""
+    return await aiohttp_client(gateway.gateway.operators_application)
+
+
+@pytest_asyncio.fixture
 async def pages(gateway: Running, aiohttp_client: AiohttpClient) -> PageClient:
     """Return an ordinary HTTP client of the same application, on a server of its own."""
     return await aiohttp_client(gateway.gateway.application)

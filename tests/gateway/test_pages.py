@@ -4,6 +4,7 @@ import re
 from html.parser import HTMLParser
 
 from prometheus_client.parser import text_string_to_metric_families
+from pytest_aiohttp import AiohttpClient
 
 from tests.gateway.conftest import PageClient
 from tests.support.gateway import Running, payment, request, running, sources
@@ -13,6 +14,7 @@ from tests.support.servers import ValkeyServer
 PROMISED = (
     "requests_total", "verified_total", "rejected_total", "duplicates_total", "publish_batch_events_bucket",
     "publish_round_trip_seconds_bucket", "publish_waiting", "durable", "backlog_events", "connections",
+    "unverified_bytes",
     "internal_errors_total", "build_info",
 )  # fmt: skip
 
@@ -25,12 +27,12 @@ async def test_health_and_readiness(pages: PageClient) -> None:
     assert await ready.json() == {"ready": True, "reason": None, "durability": "fsync", "proof": "reply"}
 
 
-async def test_metrics(gateway: Running, pages: PageClient) -> None:
+async def test_metrics(gateway: Running, operators: PageClient) -> None:
     for status in (202, 200):
         assert (await gateway.post(payment())).status == status
     await gateway.exchange(request("/webhook", b"{}"))
     await gateway.exchange(request("/nowhere", b"{}"))
-    answer = await pages.get("/metrics")
+    answer = await operators.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     names = {
         sample.name.removeprefix("webhook_gateway_")
@@ -54,11 +56,14 @@ async def test_head_has_no_body(gateway: Running) -> None:
         assert (await client.answer()).json() == {"alive": True}
 
 
-async def test_openapi_has_every_source_and_every_answer(valkey: ValkeyServer, key_prefix: str) -> None:
+async def test_openapi_for_operators_has_every_source_and_every_answer(
+    valkey: ValkeyServer, key_prefix: str, aiohttp_client: AiohttpClient
+) -> None:
     other = make_provider("shop-2", "standard_webhooks", "whsec_" + "YWJj" * 8)
     async with running(valkey.url, key_prefix, providers=sources(**{"shop-2": other})) as gateway:
-        document = (await gateway.get("/openapi.json")).json()
-        page = (await gateway.get("/docs")).body.decode()
+        client = await aiohttp_client(gateway.gateway.operators_application)
+        document = await (await client.get("/openapi.json")).json()
+        page = await (await client.get("/docs")).text()
     assert document["openapi"] == "3.1.0"
     webhooks = {"/webhook", "/webhooks/default", "/webhooks/stripe", "/webhooks/shop-2"}
     assert set(document["paths"]) == webhooks | {"/healthz", "/readyz", "/metrics"}
@@ -70,6 +75,18 @@ async def test_openapi_has_every_source_and_every_answer(valkey: ValkeyServer, k
         assert reference in document["components"]["schemas"]
     ids = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
     assert len(ids) == len(set(ids))
+
+
+async def test_the_public_port_names_no_source(valkey: ValkeyServer, key_prefix: str) -> None:
+    hidden = make_provider("hidden-shop", "standard_webhooks", "whsec_" + "YWJj" * 8)
+    async with running(valkey.url, key_prefix, providers={"hidden-shop": hidden}) as gateway:
+        for path in ("/docs", "/openapi.json", "/healthz", "/readyz"):
+            answer = await gateway.get(path)
+            assert answer.status == 200
+            assert b"hidden-shop" not in answer.body
+            assert b"standard_webhooks" not in answer.body
+        assert b"/webhooks/{source}" in (await gateway.get("/openapi.json")).body
+        assert (await gateway.get("/metrics")).status == 404
 
 
 class Page(HTMLParser):

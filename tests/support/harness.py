@@ -120,6 +120,7 @@ class Harness:
             "DATABASE_URL": self.worker_to_postgres.url(as_worker(self.database_url)),
             "KEY_PREFIX": self.prefix,
             "CONSUMERS_METRICS_PORT": "0",
+            "GATEWAY_OPERATORS_PORT": "0",
         }
 
     async def restart_gateway(self, gateway: Gateway) -> None:

@@ -33,10 +33,15 @@ class Gateway(Child):
     """`python -m gateway`, serving at `.url`."""
 
     port: int
+    operators_port: int
 
     @property
     def url(self) -> str:
         return f"http://{HOST}:{self.port}"
+
+    @property
+    def operators_url(self) -> str:
+        return f"http://{HOST}:{self.operators_port}"
 
     async def ready(self, path: str = "/readyz", *, timeout_s: float = READY_TIMEOUT_S) -> None:
         """Wait for a 200 of this path."""
@@ -109,6 +114,7 @@ class Programs:
         """A gateway on a port of its own with the sources of tests.support.events, once it is ready."""
         gateway = Gateway(*self._named("gateway"))
         gateway.port = port or free_port()
+        gateway.operators_port = free_port()
         sources = self.folder / f"{gateway.name}.toml"
         sources.write_text(sources_toml)
         settings = {
@@ -116,6 +122,7 @@ class Programs:
             "KEY_PREFIX": key_prefix,
             "GATEWAY_HOST": HOST,
             "GATEWAY_PORT": str(gateway.port),
+            "GATEWAY_OPERATORS_PORT": str(gateway.operators_port),
             "SOURCES_FILE": str(sources),
         }
         self._launch(gateway, "gateway", settings | dict(env or {}), ())
