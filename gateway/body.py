@@ -38,7 +38,7 @@ def largest_body_bytes(provider: Provider, settings: Settings) -> int:
 
 
 def received_body(request: web.Request, bytes_max: int) -> bytes:
-    """Return the exact bytes of the body. `Connection` hands over whole requests only. Raise RefusedError."""
+    """Return the exact bytes of the body. `Connection` gives whole requests only. Raise RefusedError."""
     try:
         body = request.content.read_nowait()
     except web.RequestPayloadError:

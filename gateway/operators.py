@@ -25,7 +25,7 @@ log = structlog.get_logger()
 
 
 def listening_socket(settings: Settings, *, is_first_try: bool = True) -> socket.socket | None:
-    """Return the socket of the operators' port, which several processes may share; None where there is none now."""
+    """Return the socket of the operators' port, which several processes may share; None where it cannot be had now."""
     host, port = settings.gateway_operators_host, settings.gateway_operators_port
     if port == 0:
         return None

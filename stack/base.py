@@ -69,9 +69,9 @@ class Stack(ABC):
         """The address that webhooks are sent to."""
 
     @property
-    @abstractmethod
     def gateway_operators_url(self) -> str | None:
-        """The address of the gateway's /metrics; None where the setting says so."""
+        """The address of the gateway's operators' port; None where the setting says so."""
+        return self.environment.get("GATEWAY_OPERATORS_URL")
 
     @property
     @abstractmethod

@@ -141,11 +141,6 @@ class Compose(Stack):
 
     @property
     @override
-    def gateway_operators_url(self) -> str | None:
-        return f"http://{HOST}:{self._ports.gateway_operators}"
-
-    @property
-    @override
     def workers_metrics_url(self) -> str | None:
         return None  # each container has its own port, and none is published
 
@@ -160,7 +155,7 @@ class Compose(Stack):
             **self._environ,
             "DATA_DIR": str(self._data_dir),
             "GATEWAY_URL": self.gateway_url,
-            "GATEWAY_OPERATORS_URL": self.gateway_operators_url or "",
+            "GATEWAY_OPERATORS_URL": f"http://{HOST}:{self._ports.gateway_operators}",
             "REDIS_URL": f"redis://:{redis_password}@{HOST}:{self._ports.redis}/0",
             "DATABASE_URL": f"postgresql://{WORKERS_ROLE}:{workers_password}@{address}",
             "MIGRATE_DATABASE_URL": f"postgresql://{SUPERUSER}:{owner_password}@{address}",

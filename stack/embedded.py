@@ -138,11 +138,6 @@ class Embedded(Stack):
 
     @property
     @override
-    def gateway_operators_url(self) -> str | None:
-        return self.plan().gateway_operators_url
-
-    @property
-    @override
     def workers_metrics_url(self) -> str | None:
         port = self.plan().ports.consumers_metrics
         return f"http://{HOST}:{port}" if port else None

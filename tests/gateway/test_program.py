@@ -181,7 +181,7 @@ async def test_processes_count_as_one_and_are_replaced(
     answers = await asyncio.gather(*(post(gateway, payment(number % 50)) for number in range(100)))
     assert sorted(answer.status for answer in answers) == [200] * 50 + [202] * 50
     await until(lambda: metric_is(gateway, "requests_total", 100), what="all requests are counted")
-    assert await metric(gateway, "durable") == 1
+    await until(lambda: metric_is(gateway, "durable", 1), what="both processes have checked Redis")
     held = [await Client.connect(gateway.port) for _ in range(20)]
     await until(lambda: metric_is(gateway, "connections", 20), what="all connections are counted")
     killed, *_ = await processes(gateway)
