@@ -5,12 +5,14 @@ import random
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from tests.support.gateway import Client, Running, payment, request, running
 from tests.support.servers import ValkeyServer
+from tests.support.tls import write_certificate
 
 Answers = list[tuple[int, bytes]]
 
@@ -166,3 +168,16 @@ async def test_the_answers_do_not_depend_on_how_the_bytes_are_cut(primed: Runnin
     assert [status for status, _ in next(iter(found))] == statuses
     assert len(found) == 1
     assert primed.counted("internal_errors_total") == 0
+
+
+@pytest.mark.parametrize("name", ["three", "an upgrade", "a byte that begins no request", "chunks", "a bad chunk"])
+async def test_over_tls_too(valkey: ValkeyServer, key_prefix: str, tmp_path: Path, name: str) -> None:
+    data, statuses = SEQUENCES[name]
+    certificate = write_certificate(tmp_path)
+    async with running(valkey.url, key_prefix, certificate=certificate, linger_s=0.1) as gateway:
+        for number in (1, 2):
+            assert (await gateway.post(payment(number))).status == 202
+        cuts = [cut for cut in all_cuts(data, may_stay_open=True) if not cut.closes_its_side]
+        found = await all_answers(gateway, cuts[:: max(1, len(cuts) // SEEDED_CUTS)], len(statuses))
+    assert [status for status, _ in next(iter(found))] == statuses
+    assert len(found) == 1
