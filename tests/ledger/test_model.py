@@ -199,7 +199,7 @@ async def test_rows_equal_the_model_with_two_workers(workers: Workers, make: Mak
         await workers.assert_all_acked()
     finally:
         await empty_books(workers.connection)
-        await workers.redis.delete(workers.keys.events, workers.keys.epoch)
+        await workers.redis.delete(workers.keys.events, workers.keys.epoch, workers.keys.account, workers.keys.applied)
 
 
 # Contradicting histories: one transfer is reported with two amounts, or in two currencies.

@@ -2,7 +2,10 @@
 
 import asyncpg
 
-_TABLES = "events, duplicates, payloads, payments, transfers, disputes, conflicts, held_back, events_of_other_mode"
+_TABLES = (
+    "events, duplicates, payloads, payments, transfers, disputes, conflicts, held_back, events_of_other_mode, "
+    "redis_beats, restores, acknowledgements"
+)
 
 
 async def empty_books(connection: asyncpg.Connection) -> None:
