@@ -194,7 +194,7 @@ async def _correct_reversal(
 ) -> str | None:  # fmt: skip
     """Correct the booked reversal of a transfer that was just decided, by a decided conflict of its own.
 
-    Return its key, or None where there is none.
+    Return its key, or None without one.
     """
     found = await connection.fetchrow(
         *CONFLICTS.bind("find_reversal_to_correct", namespace=namespace, payment_id=payment_id, id=conflict.id)

@@ -4,7 +4,7 @@
 * While a secret is being rolled, Stripe signs with both, so there are several v1.
 * Spaces after the commas are accepted, as by Stripe's library for Ruby; its other libraries refuse them.
 * Every retry is signed anew, so the tolerance holds for retries too.
-* A live endpoint for connected accounts gets test events too, which only `livemode` tells from live ones
+* A live endpoint for connected accounts gets test events too, which only `livemode` sets apart from live ones
   (https://docs.stripe.com/connect/webhooks).
 """
 

@@ -45,8 +45,10 @@ async def test_without_an_fsync_there_is_no_2xx_for_new_nor_for_duplicates(
 ) -> None:
     """`appendfsync no`: the operating system writes when it likes, which WAITAOF does not call durable."""
     await config(private_valkey, appendfsync="everysec")
-    unwatched = {"durability_timeout_s": 0.2, "durability_check_s": 60}
-    async with running(private_valkey.url, key_prefix, **unwatched) as gateway:
+    unwatched = 60
+    async with running(
+        private_valkey.url, key_prefix, durability_timeout_s=0.2, durability_check_s=unwatched
+    ) as gateway:
         await config(private_valkey, appendfsync="no")
         assert (await gateway.post(payment())).status == 503
         assert (await gateway.post(payment())).status == 503
