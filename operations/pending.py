@@ -69,8 +69,8 @@ async def list_pending(redis: Redis, keys: Keys, limits: WorkerLimits, *, limit:
 async def find_stranded(redis: Redis, keys: Keys, stats: StreamStats, *, limit: int) -> list[str]:
     """Return up to `limit` entries that were read, and that nobody has, the oldest first.
 
-    Walks the entries that were read, as many as the workers hold. Returns at once if the stream's numbers show that each
-    has a worker.
+    Walks the entries that were read, as many as the workers hold. Returns at once if the stream's numbers show
+    that each has a worker.
     """
     stream, group = stats.stream, stats.group
     if not stream or not group or (not group.lag_is_estimated and not stats.stranded):

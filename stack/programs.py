@@ -83,7 +83,7 @@ class Plan:
 
     @property
     def gateway_operators_url(self) -> str | None:
-        """The address of the gateway's operators' port, None where there is none."""
+        """The address of the gateway's operators' port, None without one."""
         port = self.ports.gateway_operators
         return f"http://{HOST}:{port}" if port else None
 
