@@ -148,6 +148,8 @@ class Worker:
 
     async def _handle_failure(self, entries: Sequence[Entry], error: Exception) -> Sequence[Entry]:
         """Carry out the decision about entries whose transaction failed. Return those to be tried again at once."""
+        if slow := cause_of_type(error, SlowCallsError):  # hidden by a connection that was lost meanwhile
+            return self._leave_to_side_lane(entries, slow)
         if blocked := cause_of_type(error, HandlerBlockedError):  # no other event has to be tried alone to find it
             guilty = next(entry for entry in entries if entry.event is blocked.event)
             decision = decide(blocked, guilty.attempt, 1, self._settings)

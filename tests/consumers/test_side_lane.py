@@ -246,7 +246,7 @@ async def test_a_block_that_costs_the_connection_is_a_failure_of_its_handler_and
 
     await publish_slow(workers, 1)
     await workers.publish(5)
-    async with workers.working(with_handler(block_first), handler_blocked_s=0.2) as running:
+    async with workers.working(with_handler(block_first), handler_blocked_s=0.2, handler_slow_ms=2000) as running:
         await until(lambda: running.counted("events_retried_total"), what="its attempt failed")
         assert running.counted("infrastructure_failures_total") == 0
         await workers.drained()
