@@ -17,8 +17,12 @@ def test_the_changelog_begins_with_this_version() -> None:
     assert headings[0] == version()
 
 
-def test_the_image_is_tagged_with_the_version_and_its_release_line() -> None:
-    shown = subprocess.run(["make", "--dry-run", "image"], cwd=ROOT, capture_output=True, text=True, check=True)
+def test_the_image_is_tagged_with_the_version_and_its_release_line(tmp_path: Path) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text('#!/bin/sh\necho "$@"\n')
+    docker.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    shown = subprocess.run(["make", "image"], cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     tags = re.findall(r"--tag (\S+)", shown.stdout)
     line = version().rpartition(".")[0]
     assert tags == ["payment-webhooks", f"payment-webhooks:{version()}", f"payment-webhooks:{line}"]
