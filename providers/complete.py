@@ -2,12 +2,13 @@
 
 from typing import Annotated, TypeVar
 
-from pydantic import BeforeValidator, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
 from providers.facts import IncompleteError
 from providers.models import Model
 
 ModelT = TypeVar("ModelT", bound=Model)
+ItemT = TypeVar("ItemT")
 
 
 def _object(value: object) -> object:
@@ -16,6 +17,22 @@ def _object(value: object) -> object:
 
 OrEmpty = Annotated[ModelT, BeforeValidator(_object)]
 """An object that may be null, or an empty array: some senders write an empty object so."""
+
+
+def _none_if_empty(value: object) -> object:
+    return None if value in ([], {}) else value
+
+
+OrNone = Annotated[ModelT | None, BeforeValidator(_none_if_empty)]
+"""An object that is not needed. It is None where it is null or empty, and written as an object or as an array."""
+
+
+def _items(value: object) -> object:
+    return () if value is None or value == {} else value
+
+
+Items = Annotated[tuple[ItemT, ...], Field(strict=False), BeforeValidator(_items)]
+"""An array that may be null, or an empty object."""
 
 
 def read_complete(model: type[ModelT], value: object) -> ModelT:

@@ -38,7 +38,7 @@ class Item(Model):
     original_reference: NoColon | None = Field(default=None, alias="originalReference")
     merchant_account_code: NoColon | None = Field(default=None, alias="merchantAccountCode")
     merchant_reference: str | None = Field(default=None, alias="merchantReference")
-    amount: Amount = Amount()
+    amount: Amount | None = None
     event_code: Annotated[NoColon, Field(min_length=1)] = Field(alias="eventCode")
     success: Literal["true", "false"]
     event_date: Any = Field(default=None, alias="eventDate")

@@ -31,6 +31,9 @@ class _Amount(msgspec.Struct):
     currency: str | None = None
 
 
+_NO_AMOUNT = _Amount()
+
+
 class SignedItem(msgspec.Struct, rename="camel"):
     """The eight signed fields of an item, and where its signature is."""
 
@@ -40,7 +43,7 @@ class SignedItem(msgspec.Struct, rename="camel"):
     original_reference: str | None = None
     merchant_account_code: str | None = None
     merchant_reference: str | None = None
-    amount: _Amount = msgspec.field(default_factory=_Amount)
+    amount: _Amount | None = None
     additional_data: msgspec.Raw = _NOTHING
 
     def message(self) -> bytes:
@@ -50,8 +53,9 @@ class SignedItem(msgspec.Struct, rename="camel"):
         with one, a captured item could be split into fields in another way.
         """
         first = (self.psp_reference, self.original_reference or "", self.merchant_account_code or "")
-        value = "" if self.amount.value is None else str(self.amount.value)
-        last = (value, self.amount.currency or "", self.event_code, self.success)
+        amount = self.amount or _NO_AMOUNT
+        value = "" if amount.value is None else str(amount.value)
+        last = (value, amount.currency or "", self.event_code, self.success)
         message = ":".join((*first, self.merchant_reference or "", *last))
         colons = message.count(":") - (self.merchant_reference or "").count(":")
         if colons != FIELDS - 1 or not (self.psp_reference and self.event_code):

@@ -25,7 +25,7 @@ from pydantic import field_validator
 from contract.event import Mode
 from providers import signing
 from providers.account import first_account, mode_of_flag
-from providers.adyen.models import Item, Notification
+from providers.adyen.models import Amount, Item, Notification
 from providers.adyen.signed_items import ITEMS, SignedBatch, SignedItem, read_signed
 from providers.base import Answer, ParsedEvent, PayloadError, Proof, Provider, Request, SignatureError, SourceSettings
 from providers.json_text import without_lone_surrogates
@@ -136,14 +136,15 @@ def _cut(body: bytes) -> tuple[list[bytes], bool | None]:
 
 def _message(item: Item) -> bytes:
     """Return what the signature covers, as the item's other readers read it."""
-    value = item.amount.value
+    amount = item.amount or Amount()
+    value = amount.value
     fields = (
         item.psp_reference,
         item.original_reference,
         item.merchant_account_code,
         item.merchant_reference,
         None if value is None else str(value),
-        item.amount.currency,
+        amount.currency,
         item.event_code,
         item.success,
     )

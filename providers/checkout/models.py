@@ -51,7 +51,7 @@ class Payment(Money):
     @property
     def is_payout(self) -> bool:
         """Whether money is sent, not taken."""
-        return self.destination is not None
+        return self.destination not in (None, [], {})
 
 
 class Action(Payment):

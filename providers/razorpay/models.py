@@ -19,9 +19,10 @@ def _name(event: object) -> object:
     return event.get("name") if isinstance(event, dict) else event
 
 
-def _none_if_empty(value: object) -> object:
-    """Return None for an empty array, which is how an empty object is written (`"notes": []`)."""
-    return None if value == [] else value
+def _none_if_empty(member: object) -> object:
+    """Return None for a member without an entity. An empty object may be written as an empty array (`"notes": []`)."""
+    entity = member.get("entity") if isinstance(member, dict) else member
+    return None if entity in (None, [], {}) else member
 
 
 EmptyAsNone = Annotated[EntityT | None, BeforeValidator(_none_if_empty)]

@@ -51,6 +51,8 @@ class Money(Model):
 
 
 def _none_without_amount(money: object) -> object:
+    if money == []:
+        return None
     is_complete = not isinstance(money, dict) or all(money.get(name) is not None for name in ("amount", "currency"))
     return money if is_complete else None
 

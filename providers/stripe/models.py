@@ -9,6 +9,7 @@ from typing import Annotated, Any, Generic, TypeVar
 from pydantic import Field
 
 from contract.money import BIGINT_MAX
+from providers.complete import Items, OrNone
 from providers.models import Currency, Id, MinorUnits, Model
 
 ObjectT = TypeVar("ObjectT")
@@ -91,7 +92,7 @@ class Refund(Money):
 class Refunds(Model):
     """The refunds within a charge, in API versions before 2022-11-15."""
 
-    data: tuple[Refund, ...] = ()
+    data: Items[Refund] = ()
 
 
 class Multicapture(Model):
@@ -103,23 +104,23 @@ class Multicapture(Model):
 class Card(Model):
     """The card that paid."""
 
-    multicapture: Multicapture | None = None
+    multicapture: OrNone[Multicapture] = None
 
 
 class PaymentMethodDetails(Model):
     """How the charge was paid."""
 
-    card: Card | None = None
+    card: OrNone[Card] = None
 
 
 class Charge(Money):
     """One attempt to move money for a payment intent."""
 
     amount_captured: MinorUnits | None = None
-    amount_refunded: MinorUnits = 0
+    amount_refunded: MinorUnits | None = None
     captured: Annotated[bool, Field(strict=False)] = True
-    refunds: Refunds | None = None
-    payment_method_details: PaymentMethodDetails | None = None
+    refunds: OrNone[Refunds] = None
+    payment_method_details: OrNone[PaymentMethodDetails] = None
 
     @property
     def captured_amount(self) -> int:
@@ -131,7 +132,7 @@ class Charge(Money):
     @property
     def refunded_amount(self) -> int:
         """The amount refunded of what was captured: `amount_refunded` also counts what was released uncaptured."""
-        return max(0, self.amount_refunded - max(0, self.amount - self.captured_amount))
+        return max(0, (self.amount_refunded or 0) - max(0, self.amount - self.captured_amount))
 
     @property
     def captured_in_parts(self) -> bool:
@@ -148,7 +149,7 @@ class BalanceTransaction(Model):
 
     amount: Annotated[int, Field(ge=-BIGINT_MAX, le=BIGINT_MAX)]
     currency: Currency
-    created: int = 0
+    created: int | None = None
     reporting_category: str | None = None
 
     @property
@@ -162,14 +163,14 @@ class Dispute(Money):
 
     id: Id
     status: str | None = None
-    balance_transactions: Annotated[tuple[BalanceTransaction, ...], Field(strict=False)] | None = None
+    balance_transactions: Items[BalanceTransaction] = ()
     """What moved so far; absent in old API versions."""
 
     @property
     def moved(self) -> list[BalanceTransaction]:
         """What moved so far, the oldest first."""
-        moved = [each for each in self.balance_transactions or () if each.is_of_a_dispute and each.amount]
-        return sorted(moved, key=lambda each: each.created)
+        moved = [each for each in self.balance_transactions if each.is_of_a_dispute and each.amount]
+        return sorted(moved, key=lambda each: each.created or 0)
 
 
 # Named once, because pydantic looks a parametrised model up whenever it is written with brackets.
