@@ -60,7 +60,7 @@ _AUTHORIZED: Mapping[str, Kind] = {"PENDING": "pending", "DENIED": "failed"}
 def _authorization(event: Event) -> Sequence[Fact]:
     """Return what the status says. An authorization that PayPal is still reviewing can be denied later."""
     authorization = _resource(event, PaymentEvent)
-    return [_fact(_AUTHORIZED.get(authorization.status.upper(), "authorized"), authorization.amount)]
+    return [_fact(_AUTHORIZED.get((authorization.status or "").upper(), "authorized"), authorization.amount)]
 
 
 def _refund(event: Event) -> Sequence[Fact]:
@@ -70,7 +70,7 @@ def _refund(event: Event) -> Sequence[Fact]:
     make, and the only transfer of money for a dispute.
     """
     refund = _resource(event, RefundEvent)
-    status = refund.status.upper()
+    status = (refund.status or "").upper()
     if status == "PENDING":
         return []
     if status in ("FAILED", "CANCELLED"):
@@ -97,7 +97,7 @@ def _order(event: Event) -> Sequence[Fact]:
     """
     order = _resource(event, OrderEvent)
     captures = [each for each in order.captures if each.id == event.resource]
-    kinds = ((_CAPTURED.get(each.status.upper()), each) for each in captures)
+    kinds = ((_CAPTURED.get((each.status or "").upper()), each) for each in captures)
     return [_capture_fact(kind, each) for kind, each in kinds if kind]
 
 
@@ -116,27 +116,28 @@ def _dispute(event: Event) -> Sequence[Fact]:
     """Return whether the dispute is open or how it ended. Refunds and reversals report the money."""
     dispute = _resource(event, DisputeEvent)
     resolved = event.type == "CUSTOMER.DISPUTE.RESOLVED" or dispute.status == "RESOLVED"
-    kind = _RESOLVED.get(dispute.dispute_outcome.outcome_code) if resolved else "dispute_opened"
+    kind = _RESOLVED.get(dispute.dispute_outcome.outcome_code or "") if resolved else "dispute_opened"
     return _of_each_payment(event, dispute, kind) if kind else []
 
 
 def _of_each_payment(event: Event, dispute: Dispute, kind: Kind) -> list[Fact]:
     """Return the fact of each disputed transaction. Of several, each is claimed in full, up to what is disputed in all.
 
-    The event's own payment is the first of them, and keeps the dispute's id.
+    The first of them by name keeps the dispute's id: another event may list them in another order.
     """
-    payments = {each.seller_transaction_id: each.gross_amount for each in dispute.disputed_transactions}
+    listed = dispute.disputed_transactions
+    payments = {each.seller_transaction_id: each.gross_amount for each in listed if each.seller_transaction_id}
     whole = _fact(kind, dispute.dispute_amount, dispute.dispute_id)
     if len(payments) < 2:
         return [whole]
-    facts, left = [], whole.amount
-    for payment, gross in payments.items():
+    facts: list[Fact] = []
+    left = whole.amount
+    for payment, gross in sorted(payments.items()):
         claimed = min(left, _fact(kind, gross).amount) if gross and gross.currency == whole.currency else left
         left -= claimed
-        if payment == event.resource:
-            facts.append(replace(whole, amount=claimed))
-        elif payment:
-            facts.append(replace(whole, amount=claimed, object=f"{dispute.dispute_id}/{payment}", payment=payment))
+        named = f"{dispute.dispute_id}/{payment}" if facts else dispute.dispute_id
+        about = "" if payment == event.resource else payment
+        facts.append(replace(whole, amount=claimed, object=named, payment=about))
     return facts
 
 

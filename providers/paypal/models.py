@@ -4,10 +4,12 @@ The gateway reads `AnyEvent`, which accepts every type of event. The facts are r
 like, which hold amounts to their types. The first API (Payments v1) and the second name some fields differently.
 """
 
+from decimal import Decimal
 from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import AliasChoices, BeforeValidator, Field
 
+from providers.complete import Items, OrEmpty
 from providers.models import Currency, Id, Lenient, MajorUnits, Model
 
 ResourceT = TypeVar("ResourceT")
@@ -49,7 +51,22 @@ class Money(Model):
     currency: Currency = Field(validation_alias=AliasChoices("currency_code", "currency"))
 
 
+def _none_without_amount(money: object) -> object:
+    """Return None for an object that lacks its amount or its currency, and for an empty array."""
+    if money == []:
+        return None
+    pairs = (("value", "total"), ("currency_code", "currency"))
+    is_complete = not isinstance(money, dict) or all(any(money.get(name) for name in names) for names in pairs)
+    return money if is_complete else None
+
+
+MaybeMoney = Annotated[Money | None, BeforeValidator(_none_without_amount)]
+"""Money that no transfer needs. It is None where it is left out, in whole or in part."""
+
+
 def _without_minus(amount: object) -> object:
+    if isinstance(amount, Decimal):
+        return abs(amount)
     return amount.removeprefix("-") if isinstance(amount, str) else amount
 
 
@@ -66,13 +83,13 @@ class Payment(Model):
 
     id: Id
     amount: Money
-    status: str = Field("", validation_alias=AliasChoices("status", "state"))
+    status: str | None = Field(None, validation_alias=AliasChoices("status", "state"))
 
 
 class Breakdown(Model):
     """The totals of a refund, in the second API."""
 
-    total_refunded_amount: Money | None = None
+    total_refunded_amount: MaybeMoney = None
 
 
 class Refund(Model):
@@ -80,9 +97,9 @@ class Refund(Model):
 
     id: Id
     amount: RefundedMoney
-    status: str = Field("", validation_alias=AliasChoices("status", "state"))
-    seller_payable_breakdown: Breakdown = Breakdown()
-    total_refunded_amount: Money | None = None
+    status: str | None = Field(None, validation_alias=AliasChoices("status", "state"))
+    seller_payable_breakdown: OrEmpty[Breakdown] = Breakdown()
+    total_refunded_amount: MaybeMoney = None
     """Only in the first API."""
 
     @property
@@ -94,19 +111,19 @@ class Refund(Model):
 class Payments(Model):
     """The payments of one unit of an order."""
 
-    captures: Annotated[tuple[Payment, ...], Field(strict=False)] = ()
+    captures: Items[Payment] = ()
 
 
 class PurchaseUnit(Model):
     """A part of an order, with its own amount."""
 
-    payments: Payments = Payments()
+    payments: OrEmpty[Payments] = Payments()
 
 
 class Order(Model):
     """An order."""
 
-    purchase_units: Annotated[tuple[PurchaseUnit, ...], Field(strict=False)] = ()
+    purchase_units: Items[PurchaseUnit] = ()
 
     @property
     def captures(self) -> list[Payment]:
@@ -115,17 +132,16 @@ class Order(Model):
 
 
 class Outcome(Model):
-    """How a dispute ended. `amount_refunded` is what the customer gets back of what is disputed."""
+    """How a dispute ended."""
 
-    outcome_code: str = ""
-    amount_refunded: Money | None = None
+    outcome_code: str | None = None
 
 
 class DisputedTransaction(Model):
     """A capture or sale that is disputed."""
 
     seller_transaction_id: Lenient[Id] = None
-    gross_amount: Money | None = None
+    gross_amount: MaybeMoney = None
 
 
 class Dispute(Model):
@@ -133,9 +149,9 @@ class Dispute(Model):
 
     dispute_id: Id
     dispute_amount: Money
-    disputed_transactions: Annotated[tuple[DisputedTransaction, ...], Field(strict=False)] = ()
-    status: str = ""
-    dispute_outcome: Outcome = Outcome()
+    disputed_transactions: Items[DisputedTransaction] = ()
+    status: str | None = None
+    dispute_outcome: OrEmpty[Outcome] = Outcome()
 
 
 # Named once, because pydantic looks a parametrised model up whenever it is written with brackets.

@@ -169,6 +169,14 @@ def test_a_dispute_of_several_transactions_is_about_each_of_their_payments(
     assert other == Fact("dispute_opened", amounts[1], "USD", "D1/C2", payment="C2")
 
 
+def test_the_payment_that_keeps_the_disputes_id_does_not_depend_on_the_order() -> None:
+    other = several(("C2", "3.00"), ("C1", "7.00"), total="10.00")
+    assert facts_of("CUSTOMER.DISPUTE.CREATED", other, "C2") == [
+        Fact("dispute_opened", 700, "USD", "D1", payment="C1"),
+        Fact("dispute_opened", 300, "USD", "D1/C2"),
+    ]
+
+
 @pytest.mark.parametrize("dispute", [several(total="8.00"), several(("C1", "20.00"), total="8.00")])
 def test_a_dispute_of_one_transaction_is_about_what_is_disputed(dispute: dict[str, Any]) -> None:
     assert facts_of("CUSTOMER.DISPUTE.CREATED", dispute) == [Fact("dispute_opened", 800, "USD", "D1")]

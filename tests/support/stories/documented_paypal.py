@@ -77,6 +77,20 @@ PAYPAL = {
         {"capture:CAP1": (1000, "USD"), "capture:CAP2": (400, "USD")},
         {("merchant", "USD"): 1400},
     ),
+    "a dispute whose payments are listed in another order, and first without one of them": Documented(
+        "paypal",
+        [
+            event(0, "PAYMENT.CAPTURE.COMPLETED", capture()),
+            event(1, "PAYMENT.CAPTURE.COMPLETED", capture("CAP2", value="4.00")),
+            event(2, "CUSTOMER.DISPUTE.CREATED", dispute("OPEN", "4.00", BOTH[1]), "dispute"),
+            event(3, "CUSTOMER.DISPUTE.UPDATED", dispute("OPEN", "14.00", *BOTH), "dispute"),
+            event(4, "CUSTOMER.DISPUTE.RESOLVED",
+                  dispute("RESOLVED", "14.00", *reversed(BOTH), outcome="RESOLVED_SELLER_FAVOUR"), "dispute"),
+        ],
+        {"CAP1": ("succeeded", 1000, 0, 0), "CAP2": ("succeeded", 400, 0, 0)},
+        {"capture:CAP1": (1000, "USD"), "capture:CAP2": (400, "USD")},
+        {("merchant", "USD"): 1400},
+    ),
     "a dispute of two payments that is open": Documented(
         "paypal",
         [
