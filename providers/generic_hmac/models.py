@@ -1,26 +1,12 @@
 """The in-house event of provider `hmac`: one state of one transaction, with its amount in major units."""
 
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, model_validator
 
-from contract.money import CURRENCIES
+from contract.money import CURRENCIES, minor_units
 from providers.models import Currency, MajorUnits, Model
-
-AMOUNT_WHOLE_DIGITS_MAX = 15
-AMOUNT_DECIMALS_MAX = 6
-"""Both limit what an exponent can do, and keep a sum in the minor units of any currency within a bigint."""
-
-
-def _within_limits(amount: Decimal) -> Decimal:
-    decimals = -int(amount.as_tuple().exponent)
-    if amount < 0 or amount.adjusted() >= AMOUNT_WHOLE_DIGITS_MAX or decimals > AMOUNT_DECIMALS_MAX:
-        raise ValueError(
-            f"not an amount from 0 with at most {AMOUNT_WHOLE_DIGITS_MAX} digits before the point "
-            f"and {AMOUNT_DECIMALS_MAX} after it"
-        )
-    return amount
 
 
 def _known(currency: str) -> str:
@@ -42,7 +28,12 @@ class Event(Money):
 
     transaction_id: str
     status: Literal["COMPLETED", "FAILED", "PENDING"]
-    amount: Annotated[MajorUnits, AfterValidator(_within_limits)]
     currency: Annotated[Currency, AfterValidator(_known)]
     timestamp: Decimal | str | None = None
     event_id: str | None = None
+
+    @model_validator(mode="after")
+    def _can_be_booked(self) -> Self:
+        """Refuse an amount that the worker could not book: its sender learns of it at once."""
+        minor_units(self.amount, self.currency)
+        return self

@@ -67,6 +67,17 @@ def test_an_in_house_amount_that_cannot_be_booked_is_refused(amount: str, curren
         extract_facts(in_house(body.encode()))
 
 
+@pytest.mark.parametrize(
+    ("amount", "currency"),
+    [("10.999", "EUR"), ("10.5", "JPY"), ("1.2345", "KWD"), ("999999999999999", "KWD"), ("1e16", "EUR"), ("-1", "EUR")],
+)
+async def test_an_amount_that_no_worker_could_book_is_a_bad_payload(amount: str, currency: str) -> None:
+    case = CASES["hmac"]
+    body = f'{{"transaction_id": "t", "status": "COMPLETED", "amount": {amount}, "currency": "{currency}"}}'
+    with pytest.raises(PayloadError, match="amount"):
+        await case.source().verify(case.deliver(body).request())
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000, b"[]", b"null", b'{"status": "PENDING"}'])
 def test_a_body_that_is_not_an_in_house_event_is_refused(body: bytes) -> None:
     with pytest.raises((UnreadableError, MoneyError, ValidationError)):
