@@ -73,6 +73,8 @@ class PaymentUpdate:
     """Its facts are about disputes only, so that its currency need not be the payment's."""
     captured_outside: int = 0
     """What the merchant received without the provider."""
+    outside_key: str | None = None
+    """The key that the capture outside would have as a transfer, as version 0.2 booked it."""
 
     @property
     def payment(self) -> tuple[str, str]:
@@ -98,6 +100,7 @@ class PaymentUpdate:
                 self.succeeded = True
                 if fact.held_by == "merchant":
                     self.captured_outside = max(self.captured_outside, fact.amount)
+                    self.outside_key = f"{TRANSFER_RULES['captured'].name}:{fact.object}"
             case "failed":
                 self.failed = True
             case "canceled":
@@ -121,14 +124,15 @@ class PaymentUpdate:
 def with_implied_facts(facts: Sequence[Fact], event: Event, rules: PostingRules) -> Iterator[Fact]:
     """Return the facts and those they imply.
 
-    With `capture = "automatic"` each authorization implies a capture. It is booked even if it turns out not to count,
-    and is undone then (`ledger.posting.undo_captures`), so that the order of events does not matter.
+    With `capture = "automatic"` each authorization implies a capture, except for one of 0, which only checks a card.
+    The capture is booked even if it turns out not to count, and is undone then (`ledger.posting.undo_captures`), so
+    that the order of events does not matter.
     """
     for fact in facts:
         if implied := IMPLIES.get(fact.kind):
             yield replace(fact, kind=implied)
         yield fact
-        if fact.kind == "authorized" and rules.capture == "automatic":
+        if fact.kind == "authorized" and fact.amount and rules.capture == "automatic":
             name = f"{event.resource}/{fact.object}" if fact.object else event.resource
             yield Fact("captured", fact.amount, fact.currency, name)
 
