@@ -111,6 +111,8 @@ async def book(
 ) -> None:  # fmt: skip
     """Book a batch with one statement; record what contradicts earlier batches. Add the result to `outcome`."""
     updates = batch.updates
+    if outside := [update for update in updates if update.captured_outside]:
+        await _skip_booked(connection, outside)
     events = [update.event for update in updates]
     booked_keys, is_contradicted = await connection.fetchrow(
         *PAYMENTS.bind(
@@ -131,6 +133,21 @@ async def book(
         await record_conflicts(connection, unbooked, outcome)
     if is_contradicted:
         await record_currency_conflicts(connection, updates, outcome)
+
+
+async def _skip_booked(connection: Connection, outside: Sequence[PaymentUpdate]) -> None:
+    """Count no capture outside the provider that is a transfer already: version 0.2 booked each of them."""
+    rows = await connection.fetch(
+        *PAYMENTS.bind(
+            "find_booked",
+            namespace=[update.event.namespace for update in outside],
+            transfer_key=[update.outside_key for update in outside],
+        )
+    )
+    booked = {tuple(row) for row in rows}
+    for update in outside:
+        if (update.event.namespace, update.outside_key) in booked:
+            update.captured_outside = 0
 
 
 async def find_new_states(

@@ -96,6 +96,12 @@ SELECT
     (SELECT array_agg(namespace || ':' || movement) FROM booked) AS booked,
     (SELECT bool_or(contradicted) FROM merged) AS is_contradicted;
 
+-- name: find_booked :many
+-- Returns those of these transfers that are booked.
+SELECT namespace, movement
+FROM unnest(:namespace::text[], :transfer_key::text[]) AS reported (namespace, movement)
+JOIN transfers USING (namespace, movement);
+
 -- name: find_known_states :many
 -- Returns the states that these payments were in before.
 SELECT DISTINCT namespace, payment_id, state

@@ -177,3 +177,18 @@ async def test_a_dispute_over_several_payments_disputes_each(connection: asyncpg
                 ("p1", "disputed", 400), ("p2", "disputed", 700)
             ]  # fmt: skip
             assert after.findings == []
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_cash_that_an_earlier_release_booked_is_not_counted_again(
+    connection: asyncpg.Connection, at_once: bool
+) -> None:
+    """Version 0.2 made a transfer of each capture, whoever held the money."""
+    booked, known = reports(
+        Fact("captured", 1000, "EUR", "p1"), Fact("captured", 1000, "EUR", "p1", held_by="merchant")
+    )
+    later = Report(3, (Fact("captured", 1000, "EUR", "p1", held_by="merchant"), Fact("refunded_total", 1000, "EUR")))
+    way = [[booked], [known, later]] if at_once else [[booked], [known], [later]]
+    async with applied(connection, way) as after:
+        assert [(row[1], row[4], row[5]) for row in after.payments] == [("refunded", 1000, 0)]
+        assert after.findings == []
