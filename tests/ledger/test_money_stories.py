@@ -183,7 +183,7 @@ async def test_a_dispute_over_several_payments_disputes_each(connection: asyncpg
 async def test_cash_that_an_earlier_release_booked_is_not_counted_again(
     connection: asyncpg.Connection, at_once: bool
 ) -> None:
-    """Version 0.2 made a transfer of each capture, whoever held the money."""
+    """Version 0.2 made a transfer of every capture, cash too."""
     booked, known = reports(
         Fact("captured", 1000, "EUR", "p1"), Fact("captured", 1000, "EUR", "p1", held_by="merchant")
     )
