@@ -35,8 +35,11 @@ async def applied(
     An event given twice is a duplicate the second time. `tables` is your SQL, executed first; `posting_rules` are those
     of sources, by name; `timeout_s` limits each call of a handler. Missing migrations are applied and stay. Raise what
     a handler raises.
+
+    What is recorded to try things out is often of test mode. So a source without rules has the mode of its events.
     """
-    registry = builtin(posting_rules or {}).joined_with(handlers)
+    modes = {event.source: PostingRules(mode=event.mode) for event in events if event.mode}
+    registry = builtin({**modes, **(posting_rules or {})}).joined_with(handlers)
     async with connect(database_url, timeout_s=CONNECT_TIMEOUT_S) as connection:
         await migrate(connection, lock_wait_s=LOCK_WAIT_S)
         transaction = connection.transaction()
