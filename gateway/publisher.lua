@@ -47,15 +47,14 @@ local function moved_forward(confirmed)
   if #info > 0 then
     redis.pcall('XSETID', events, confirmed)
   end
-  redis.call('HSET', account, 'rewound', confirmed .. ' ' .. last_id)
+  redis.pcall('HSET', account, 'rewound', confirmed .. ' ' .. last_id) -- workers notice it by themselves, too
   return last_id
 end
 
 local committed
 local function is_believed(seen)
   if string.sub(seen, 1, 9) ~= 'committed' then
-    local entry = redis.pcall('XRANGE', events, seen, seen)
-    return #entry > 0
+    return string.find(seen, '^%d+%-%d+$') and #redis.call('XRANGE', events, seen, seen) > 0
   end
   if not committed then
     local restores = redis.call('HGET', account, 'restores')

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -17,6 +18,7 @@ from runtime.durability import CONFIG_NAMES, Guarantee, NotDurableError, check_d
 from runtime.redis_connection import Command, OwnConnection, describe_reply, exchange, single_connection
 
 PROBE = resources.files("gateway").joinpath("probe.lua").read_bytes()
+PROBE_SHA = hashlib.sha1(PROBE, usedforsecurity=False).hexdigest()
 
 CHECK: tuple[Command, ...] = (("INFO",), ("CONFIG", "GET", *CONFIG_NAMES), ("COMMAND", "INFO", "WAITAOF"))
 
@@ -44,7 +46,9 @@ class RedisWriter:
         self._connection = self._new_connection()
         keys = Keys(settings.key_prefix)
         # No event has an empty namespace and id, so that this marker never exists.
-        self._probe: Command = ("EVAL", PROBE, 4, keys.events, keys.epoch, keys.seen("", ""), keys.account)
+        names = (4, keys.events, keys.epoch, keys.seen("", ""), keys.account)
+        # Each right is one of its own; the first leaves the script in the server's cache.
+        self._probes: tuple[Command, ...] = (("EVAL", PROBE, *names), ("EVALSHA", PROBE_SHA, *names))
         self._on_change = on_change
         self._lock = asyncio.Lock()
         self._check_lock = asyncio.Lock()
@@ -172,7 +176,7 @@ class RedisWriter:
         """Return what the server behind a connection guarantees. Raises NotDurableError, RedisError."""
         if not connection.is_connected:
             await connection.connect()  # type: ignore[no-untyped-call]
-        info, config, waitaof, probe = await exchange(connection, (*CHECK, self._probe))
+        info, config, waitaof, *probes = await exchange(connection, (*CHECK, *self._probes))
         if isinstance(info, ResponseError):
             raise NotDurableError(f"Redis does not answer INFO, so its durability is unknown: {describe_reply(info)}")
         guarantee = check_durability(
@@ -182,8 +186,12 @@ class RedisWriter:
             None if isinstance(config, ResponseError) else _pairs(config),
             has_waitaof=isinstance(waitaof, list) and any(waitaof),
         )
-        if isinstance(probe, ResponseError):
-            raise NotDurableError(f"Redis refuses what publishing needs: {describe_reply(probe)}")
+        confirm = guarantee.confirm_command(1)
+        if confirm:  # nothing waits: this connection has written nothing
+            probes += await exchange(connection, [confirm])
+        for probe in probes:
+            if isinstance(probe, ResponseError):
+                raise NotDurableError(f"Redis refuses what publishing needs: {describe_reply(probe)}")
         return guarantee
 
     def _new_connection(self) -> OwnConnection:

@@ -47,6 +47,15 @@ async def forbid_scripts(redis: Redis, _keys: Keys) -> None:
     await redis.execute_command("ACL", "SETUSER", "gateway", "-@scripting")  # type: ignore[no-untyped-call]
 
 
+async def forbid_scripts_by_their_hash(redis: Redis, _keys: Keys) -> None:
+    await redis.execute_command("ACL", "SETUSER", "gateway", "-evalsha")  # type: ignore[no-untyped-call]
+
+
+async def forbid_asking_the_disk(redis: Redis, _keys: Keys) -> None:
+    await redis.config_set("appendfsync", "everysec")
+    await redis.execute_command("ACL", "SETUSER", "gateway", "-waitaof")  # type: ignore[no-untyped-call]
+
+
 async def forbid_adding(redis: Redis, _keys: Keys) -> None:
     await redis.execute_command("ACL", "SETUSER", "gateway", "-xadd")  # type: ignore[no-untyped-call]
 
@@ -70,6 +79,7 @@ async def allow_everything(redis: Redis, keys: Keys) -> None:
     ("refuse", "code"),
     [
         (forbid_scripts, "NOPERM"),
+        (forbid_scripts_by_their_hash, "NOPERM"),
         (forbid_adding, "permission"),
         (forbid_markers, "permission"),
         (make_the_stream_a_text, "WRONGTYPE"),
@@ -96,12 +106,15 @@ async def test_readiness_follows_what_publishing_meets(
         assert (await gateway.post(payment(2))).status == 202
 
 
-async def test_a_refusal_is_known_before_an_event_meets_it(private_valkey: ValkeyServer, key_prefix: str) -> None:
+@pytest.mark.parametrize("refuse", [forbid_adding, forbid_asking_the_disk])
+async def test_a_refusal_is_known_before_an_event_meets_it(
+    private_valkey: ValkeyServer, key_prefix: str, refuse: Callable[..., object]
+) -> None:
     async with (
         Redis.from_url(private_valkey.url, protocol=2) as redis,
         running(private_valkey.url, key_prefix, durability_check_s=QUICK_CHECK_S) as gateway,
     ):
-        await forbid_adding(redis, Keys(key_prefix))
+        await refuse(redis, Keys(key_prefix))  # type: ignore[misc]
         await until(lambda: is_unready(gateway), what="it is not ready")
         await allow_everything(redis, Keys(key_prefix))
 
