@@ -21,21 +21,24 @@
 --           1 if the marker of the last ack is gone: this server was restored from an older copy; else 0}.
 
 local markers, earlier = tonumber(ARGV[5]), tonumber(ARGV[6])
-local deleted = 0
-if #ARGV > 8 then
-    redis.call('XACK', KEYS[1], ARGV[1], unpack(ARGV, 9))
-    deleted = redis.call('XDEL', KEYS[1], unpack(ARGV, 9))
-    redis.call('HDEL', KEYS[2], unpack(ARGV, 9))
-end
-if deleted > 0 then
-    redis.call('HINCRBY', KEYS[3], 'done', deleted)
+local ids, deleted = #ARGV - 8, 0
+-- A refusal (a right, a wrong kind of key) ends the script where it is. The entries go last, and are counted before, so
+-- that it is never taken for a deletion by hand.
+local is_lost = earlier == 1 and redis.call('EXISTS', KEYS[5 + markers]) == 0
+for i = 5, 4 + markers do
+    redis.call('SET', KEYS[i], ARGV[2], 'EX', ARGV[3])
 end
 if ARGV[8] ~= '' then
     redis.call('HSET', KEYS[4], ARGV[7], ARGV[8])
 end
-local is_lost = earlier == 1 and redis.call('EXISTS', KEYS[5 + markers]) == 0
-for i = 5, 4 + markers do
-    redis.call('SET', KEYS[i], ARGV[2], 'EX', ARGV[3])
+if ids > 0 then
+    redis.call('HDEL', KEYS[2], unpack(ARGV, 9))
+    redis.call('XACK', KEYS[1], ARGV[1], unpack(ARGV, 9))
+    redis.call('HINCRBY', KEYS[3], 'done', ids)
+    deleted = redis.call('XDEL', KEYS[1], unpack(ARGV, 9))
+    if deleted < ids then
+        redis.call('HINCRBY', KEYS[3], 'done', deleted - ids)
+    end
 end
 local locks_from, ours = 5 + markers + earlier, {}
 if #KEYS >= locks_from then

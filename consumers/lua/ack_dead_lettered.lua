@@ -10,12 +10,15 @@
 --          2  the entry's id
 -- Returns  1 if the marker was deleted, else 0.
 
-redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
-if redis.call('XDEL', KEYS[1], ARGV[2]) == 1 then
-    redis.call('HINCRBY', KEYS[3], 'done', 1)
-end
+-- A refusal (a right, a wrong kind of key) ends the script where it is: the entry goes last, and is counted before.
 redis.call('HDEL', KEYS[2], ARGV[2])
+local forgotten = 0
 if KEYS[4] and redis.call('GET', KEYS[4]) == ARGV[2] then
-    return redis.call('DEL', KEYS[4])
+    forgotten = redis.call('DEL', KEYS[4])
 end
-return 0
+redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
+redis.call('HINCRBY', KEYS[3], 'done', 1)
+if redis.call('XDEL', KEYS[1], ARGV[2]) == 0 then
+    redis.call('HINCRBY', KEYS[3], 'done', -1)
+end
+return forgotten

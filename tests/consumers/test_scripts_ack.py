@@ -84,6 +84,21 @@ async def test_the_ack_of_a_dead_letter_that_could_not_be_decoded(scripts: Scrip
     assert not await pel.pending()
 
 
+@pytest.mark.parametrize("key", ["failures", "applied", "account"])
+async def test_an_ack_that_is_refused_takes_no_entry_from_the_stream(
+    redis: Redis, keys: Keys, scripts: Scripts, pel: PendingList, key: str
+) -> None:
+    (entry,) = await pel.add(1)
+    await pel.read("worker-1", 1)
+    await redis.set(getattr(keys, key), "of another kind")
+    with pytest.raises(ResponseError, match="WRONGTYPE"):
+        await scripts.ack_committed([entry], [keys.seen("n", "a")], 60, [], "t", consumer="worker-1", applied="n:a")
+    assert await redis.xlen(keys.events) == 1
+    await redis.delete(getattr(keys, key))
+    assert await scripts.ack_committed([entry], [keys.seen("n", "a")], 60, [], "t") == (1, True)
+    assert await redis.hget(keys.account, "done") == b"1"
+
+
 # Leases and names.
 
 
