@@ -19,7 +19,15 @@ from consumers.lease import Lease
 from consumers.notes import WaitingKind
 from consumers.observers import Observers
 from consumers.pipeline import finished
-from consumers.retry import INFRASTRUCTURE, DeadLetter, RetryLater, decide_before_attempt, delay_s, describe
+from consumers.retry import (
+    INFRASTRUCTURE,
+    DeadLetter,
+    RetryLater,
+    decide_before_attempt,
+    delay_s,
+    describe,
+    outage_cause,
+)
 from consumers.settings import Settings
 from consumers.stream import GROUP_WAS_GONE, Stream, group_is_missing
 
@@ -117,7 +125,8 @@ class Failures:
         self._outages_in_a_row += 1
         if self._outages_in_a_row == 1:
             self._outage_since = datetime.now(UTC)
-        reason = describe(error.__cause__ if isinstance(error, Outage) and error.__cause__ else error)
+        cause = error.__cause__ if isinstance(error, Outage) and isinstance(error.__cause__, Exception) else error
+        reason = describe(outage_cause(cause))
         wait_s = delay_s(self._outages_in_a_row, self._settings.outage_delay_ms, self._settings.outage_delay_max_ms)
         interrupted = self._in_flight.batch
         self._in_flight.remove(interrupted)

@@ -182,6 +182,13 @@ def cause_of_type(error: BaseException, kind: type[SomeError]) -> SomeError | No
     return found
 
 
+def outage_cause(error: Exception) -> BaseException:
+    """Return the error that says why: the server's own one, where leaving a lost connection's transaction hides it."""
+    if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError):
+        return cause_of_type(error, asyncpg.PostgresError) or error
+    return error
+
+
 def is_conflict(error: Exception) -> bool:
     """Return whether only the transaction failed, e.g. because another session holds a lock."""
     return classify(error).kind == "conflict"

@@ -30,6 +30,7 @@ from consumers.retry import (
     delay_s,
     describe,
     is_used_up,
+    outage_cause,
     quarantine_after,
 )
 from contract.event import EnvelopeError
@@ -271,3 +272,14 @@ def test_an_entry_is_tried_alone_before_it_counts_as_poison(attempts_max: int) -
     assert not is_used_up(attempt, attempts_max)
     assert quarantine_after(attempts_max) <= QUARANTINE_AFTER_ATTEMPTS
     assert is_used_up(max(attempts_max, 2) + 1, attempts_max)
+
+
+def test_what_ended_a_connection_is_the_reason_of_an_outage() -> None:
+    """asyncpg raises another error where a transaction is left after its connection was lost."""
+    ended = asyncpg.AdminShutdownError("terminating connection due to administrator command")
+    hidden = asyncpg.InterfaceError("cannot call Transaction.__aexit__(): the underlying connection is closed")
+    hidden.__context__ = ended
+    assert outage_cause(hidden) is ended
+    alone = asyncpg.InterfaceError("the pool is closing")
+    assert outage_cause(alone) is alone
+    assert outage_cause(TimeoutError()).__class__ is TimeoutError
