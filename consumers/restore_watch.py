@@ -42,6 +42,10 @@ class ServerReplacedError(OSError):
     """The server that committed has been replaced, and may have lost the commit: the entries are to be read again."""
 
 
+class StandbyError(OSError):
+    """Postgres is a standby now, which may be behind: what it lacks proves nothing."""
+
+
 class RestoreWatch:
     """One worker's view of both servers. `verify` and `acknowledge` raise errors of INFRASTRUCTURE; `look` does not."""
 
@@ -55,11 +59,15 @@ class RestoreWatch:
         self._metrics = metrics
         self._server: datetime | None = None
         self._restores = 0
+        self._unrecorded = 0
+        self._epoch = ""
+        self._asked_for_epoch = False
         self._last: Event | None = None
         self._last_at_s = 0.0
 
     async def look(self) -> None:
         """Compare both servers now. An outage is left to the next batch, which meets it too."""
+        self._asked_for_epoch = False
         try:
             await self._compare()
         except INFRASTRUCTURE as error:
@@ -80,6 +88,9 @@ class RestoreWatch:
     ) -> None:
         """Acknowledge a commit, and look whether Redis still knows the last one."""
         ttl_s = self._settings.committed_ttl_s
+        if applied and not self._epoch and not self._asked_for_epoch:  # Postgres must know the stream from now on
+            self._asked_for_epoch = True
+            await self._compare()
         is_expected = self._last is not None and time.monotonic() - self._last_at_s < ttl_s / 2
         knows_last = await self._stream.ack_committed(
             entries, ttl_s, locks, token, consumer=self._lease.consumer, applied=applied, restores=self._restores,
@@ -97,14 +108,18 @@ class RestoreWatch:
         async with self._pool.acquire(timeout=self._settings.acquire_timeout_s) as connection:
             try:
                 known = await connection.fetchrow(*RESTORES.bind("read_watch", key_prefix=prefix))
-            except asyncpg.UndefinedTableError:
+            except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
                 log.warning("restores of Redis and Postgres are not noticed: `python -m sql migrate` is due")
                 return
-            state = await self._stream.keep_account(self._lease.consumer, known["beat"], BEAT_PAUSE_MS)
+            if known["is_standby"]:
+                raise StandbyError("Postgres is a standby, which may be behind")
+            state = await self._stream.keep_account(
+                self._lease.consumer, known["beat"], BEAT_PAUSE_MS, known["epoch"]
+            )  # fmt: skip
             missing = await _find_missing(connection, state.applied)
             if state.confirmed_beat >= 0:
                 await connection.execute(*RESTORES.bind("keep_beat", key_prefix=prefix, beat=state.confirmed_beat))
-        self._server, self._restores = known["server"], state.restores
+        self._server, self._restores, self._epoch = known["server"], state.restores, state.epoch
         if state.deleted:
             self._metrics.gone(state.deleted)
             log.critical(ENTRIES_WERE_DELETED, entries=state.deleted)
@@ -115,9 +130,14 @@ class RestoreWatch:
         if state.note:
             await self._redis_was_restored(f"a gateway was confirmed entry {state.note.replace(' ', '; it ends at ')}")
             await self._stream.forget_note()
+        if state.epoch != known["epoch"]:
+            await self._stream_was_replaced(known["epoch"], state.epoch)
 
     async def _commits_were_lost(self, state: AccountState, recorded: int, missing: Mapping[str, str]) -> None:
         """Let markers of earlier commits count no more, and record it. Only one worker does so."""
+        if not missing and state.restores > recorded and state.restores != self._unrecorded:
+            self._unrecorded = state.restores  # the worker that counted it may be about to record it
+            return
         number = max(state.restores, recorded) + 1
         if not await self._stream.count_restore(state.restores, number, missing):
             return
@@ -130,6 +150,15 @@ class RestoreWatch:
         )  # fmt: skip
         await self._record("postgres", proof, number)
         log.critical(POSTGRES_WAS_RESTORED, proof=proof)
+
+    async def _stream_was_replaced(self, known: str, epoch: str) -> None:
+        """Record that the stream that Postgres knew is gone, with what waited in it; keep the epoch of this one."""
+        if known:
+            present = f"its stream begins with entry {epoch}" if epoch else "its stream is new"
+            await self._redis_was_restored(f"{present}; Postgres has seen one that began with entry {known}")
+        keep = RESTORES.bind("keep_epoch", key_prefix=self._settings.key_prefix, epoch=epoch, known=known)
+        async with self._pool.acquire(timeout=self._settings.acquire_timeout_s) as connection:
+            await connection.execute(*keep)
 
     async def _redis_was_restored(self, proof: str, number: int | None = None) -> None:
         if not await self._record("redis", proof, number):

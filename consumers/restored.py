@@ -24,6 +24,7 @@ class AccountState:
 
     `is_older`: Redis has been further. `confirmed_beat`: the beat that Postgres may keep, -1 if it is not time for one.
     `deleted`: entries deleted by others than workers since the last look. `note`: what a gateway noticed, or empty.
+    `epoch`: the id of the stream's first entry, or empty.
     `applied`: consumer → `<namespace>:<event id>`, events that Postgres must have.
     """
 
@@ -32,4 +33,5 @@ class AccountState:
     restores: int
     deleted: int
     note: str
+    epoch: str
     applied: Mapping[str, str]

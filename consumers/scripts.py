@@ -121,15 +121,15 @@ class Scripts:
         keys = [self._keys.events, self._keys.failures, self._keys.account, *([marker] if marker else [])]
         return bool(await self._call("ack_dead_lettered", keys, GROUP, entry_id))
 
-    async def keep_account(self, consumer: str, beat: int, pause_ms: int) -> AccountState:
+    async def keep_account(self, consumer: str, beat: int, pause_ms: int, epoch: str = "") -> AccountState:
         """Compare the account with what Postgres saw of it, and return what changed."""
         keys = [self._keys.events, self._keys.epoch, self._keys.account, self._keys.applied]
-        is_older, confirmed, restores, deleted, note, flat = await self._call(
-            "keep_account", keys, GROUP, consumer, beat, pause_ms
+        is_older, confirmed, restores, deleted, note, epoch_now, flat = await self._call(
+            "keep_account", keys, GROUP, consumer, beat, pause_ms, epoch
         )
         applied = [text.decode() for text in flat]
         return AccountState(
-            bool(is_older), confirmed, restores, deleted, note.decode(),
+            bool(is_older), confirmed, restores, deleted, note.decode(), epoch_now.decode(),
             {name: event for name, event in zip(applied[::2], applied[1::2], strict=True) if event},
         )  # fmt: skip
 

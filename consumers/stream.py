@@ -189,9 +189,9 @@ class Stream:
         """Return if Redis answers a request whose reply is small."""
         await self._redis.ping()
 
-    async def keep_account(self, consumer: str, beat: int, pause_ms: int) -> AccountState:
+    async def keep_account(self, consumer: str, beat: int, pause_ms: int, epoch: str) -> AccountState:
         """Compare the account with what Postgres saw of it, and return what changed."""
-        return await self._scripts.keep_account(consumer, beat, pause_ms)
+        return await self._scripts.keep_account(consumer, beat, pause_ms, epoch)
 
     async def count_restore(self, known: int, number: int, missing: Mapping[str, str]) -> bool:
         """Count a restore of Postgres. Return False if another worker has done so."""

@@ -423,7 +423,8 @@ END) STORED NOT NULL,
 CREATE TABLE redis_beats (
     key_prefix text NOT NULL,
     beat bigint NOT NULL,
-    seen_at timestamp with time zone DEFAULT now() NOT NULL
+    seen_at timestamp with time zone DEFAULT now() NOT NULL,
+    epoch text
 );
 
 CREATE TABLE restores (

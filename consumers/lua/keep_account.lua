@@ -10,11 +10,13 @@
 --          2  this worker's consumer name
 --          3  the beat that Postgres has: this server's may not be lower
 --          4  the pause between two beats, ms
+--          5  the epoch that Postgres has, or '': if the key alone was deleted, it is set again
 -- Returns  {1 where this server's beat was lower, else 0,
 --           the beat that Postgres may keep, or -1: it has been here for a pause, so that it is on disk,
 --           the number of restores of Postgres,
 --           the number of entries deleted by somebody else since the last call,
 --           the note of a gateway that noticed a restore, or '',
+--           the epoch, or '' if the stream has had no entry,
 --           {consumer, event, …}: the events that Postgres must have}.
 
 local function pairs_of(flat)
@@ -37,14 +39,23 @@ local function all_workers_count()
     return true
 end
 
+local known = redis.call('HMGET', KEYS[3], 'epoch', 'done')
+local info = redis.pcall('XINFO', 'STREAM', KEYS[1])
+local stream = not info.err and pairs_of(info)
+local epoch = redis.call('GET', KEYS[2]) or ''
+-- A new stream gets its epoch with its first entry: this one has lost its own.
+if epoch == '' and stream and stream['entries-added'] > 0 then
+    epoch = ARGV[5] ~= '' and ARGV[5] or known[1] or ''
+    if epoch ~= '' then
+        redis.call('SET', KEYS[2], epoch)
+    end
+end
+
 local function deleted_by_others()
-    local info = redis.pcall('XINFO', 'STREAM', KEYS[1])
-    if info.err then
+    if not stream then
         return 0
     end
-    local stream, epoch = pairs_of(info), redis.call('GET', KEYS[2]) or ''
     local gone = stream['entries-added'] - stream.length
-    local known = redis.call('HMGET', KEYS[3], 'epoch', 'done')
     if known[1] == epoch and tonumber(known[2] or 0) == gone then
         return 0
     end
@@ -70,6 +81,6 @@ elseif now_ms - beat_ms >= tonumber(ARGV[4]) or now_ms < beat_ms then
     confirmed = beat
 end
 return {
-    is_older and 1 or 0, confirmed, tonumber(account[3] or 0), deleted_by_others(), account[4] or '',
+    is_older and 1 or 0, confirmed, tonumber(account[3] or 0), deleted_by_others(), account[4] or '', epoch,
     redis.call('HGETALL', KEYS[4]),
 }

@@ -1,10 +1,12 @@
 -- Noticing that Redis or Postgres was restored from an older copy, by what each of them must know of the other.
 
 -- name: read_watch :one
--- Returns what Redis must know: a counter that is at least this, and the number of restores of Postgres. And which
--- server this is, by its start.
+-- Returns what Redis must know: a counter that is at least this, the epoch of its stream ('' if it is not known yet), and
+-- the number of restores of Postgres. And which server this is, by its start; a standby may be behind.
 SELECT
     pg_postmaster_start_time() AS server,
+    pg_is_in_recovery() AS is_standby,
+    coalesce((SELECT epoch FROM redis_beats WHERE key_prefix = :key_prefix), '') AS epoch,
     coalesce((SELECT beat FROM redis_beats WHERE key_prefix = :key_prefix), 0) AS beat,
     coalesce((SELECT max(number) FROM restores WHERE key_prefix = :key_prefix), 0) AS restores;
 
@@ -13,6 +15,13 @@ SELECT
 INSERT INTO redis_beats (key_prefix, beat)
 VALUES (:key_prefix, :beat)
 ON CONFLICT (key_prefix) DO UPDATE SET beat = greatest(redis_beats.beat, excluded.beat), seen_at = now();
+
+-- name: keep_epoch :exec
+-- Keeps the epoch of the stream, unless another worker has kept one since `known` was read.
+INSERT INTO redis_beats (key_prefix, beat, epoch)
+VALUES (:key_prefix, 0, :epoch)
+ON CONFLICT (key_prefix) DO UPDATE SET epoch = excluded.epoch
+WHERE coalesce(redis_beats.epoch, '') = :known;
 
 -- name: find_missing_events :many
 -- Returns those of these events that Postgres does not have, although their commits were confirmed.

@@ -34,6 +34,10 @@ async def marker(workers: Workers, event_id: str) -> bytes | None:
     return cast("bytes | None", await workers.redis.get(workers.keys.seen("stripe", event_id)))
 
 
+async def epoch_of(workers: Workers) -> str:
+    return cast("bytes", await workers.redis.get(workers.keys.epoch)).decode()
+
+
 async def restored(workers: Workers, n: int = 1) -> None:
     """Wait until `n` restores are recorded."""
 
@@ -122,6 +126,57 @@ async def test_a_redis_that_was_further_is_noticed(workers: Workers, rewind: str
             await workers.drained()
     assert [line["event"] for line in logs].count(REDIS_WAS_RESTORED) == 1
     assert await workers.rows(RESTORES) == [("redis", None)]
+
+
+LOSSES: dict[str, Callable[[Redis, Keys], object]] = {
+    "deleted": lambda redis, keys: redis.delete(keys.events),
+    "renamed": lambda redis, keys: redis.rename(keys.events, f"{keys.events}:old"),
+    "replaced": lambda redis, keys: redis.delete(keys.events, keys.epoch),
+}
+
+
+@pytest.mark.parametrize("lose", LOSSES)
+async def test_a_stream_that_was_taken_away_is_noticed(workers: Workers, lose: str) -> None:
+    await workers.publish(1)
+    async with workers.working():
+        await workers.drained()
+    first = await epoch_of(workers)
+    await workers.publish(2, first=1)
+    await LOSSES[lose](workers.redis, workers.keys)  # type: ignore[misc]
+    await workers.publish(1, first=3)
+    async with workers.working():
+        await restored(workers)
+        await workers.drained()
+    assert await workers.events() == ["evt_0", "evt_3"]
+    ((server, proof),) = await workers.rows("SELECT server, proof FROM restores")
+    assert (server, first in proof) == ("redis", True)
+    assert await workers.rows("SELECT epoch FROM redis_beats") == [(await epoch_of(workers),)]
+
+
+async def test_a_stream_that_was_taken_away_is_noticed_before_its_next_entry(workers: Workers) -> None:
+    await workers.publish(1)
+    async with workers.working():
+        await workers.drained()
+        await workers.redis.delete(workers.keys.events)
+        await restored(workers)
+        await workers.publish(1, first=1)
+        await workers.drained()
+        await beaten(workers, 3)
+    assert len(await workers.rows(RESTORES)) == 1
+
+
+async def test_an_epoch_that_was_deleted_alone_is_set_again(workers: Workers) -> None:
+    await workers.publish(2)
+    async with workers.working() as worker:
+        await workers.drained()
+        epoch = await workers.redis.getdel(workers.keys.epoch)
+
+        async def is_back() -> bool:
+            return await workers.redis.get(workers.keys.epoch) == epoch
+
+        await until(is_back, what="the epoch is set again")
+        assert worker.counted("restores_total") == 0
+    assert await workers.findings() == []
 
 
 async def test_a_redis_that_forgot_the_last_ack_is_noticed_with_the_next(workers: Workers) -> None:
