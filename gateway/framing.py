@@ -24,10 +24,12 @@ TRAILER_LINES_MAX = 32
 LENGTH_DIGITS_MAX = 15
 
 _CONTENT_LENGTH = b"\r\nContent-Length: "
+_USUAL_VERSION = b" HTTP/1.1\r\n"
 
 _FRAMING_HEADER = re.compile(
     rb"\r\n(?:(content-length)|(transfer-encoding)|(expect)):[ \t]*([^\r\n]*?)[ \t]*(?=\r\n)", re.IGNORECASE
 )
+_ABSOLUTE_TARGET = re.compile(rb"\A([A-Z-]{1,32} +)[a-z][a-z0-9+.-]*://[^/?#\s]*/?", re.IGNORECASE)
 _LENGTH = re.compile(rb"[0-9]{1,%d}" % LENGTH_DIGITS_MAX)
 _REQUEST_LINE = re.compile(rb"[A-Z-]{1,32} +[^\s\x00-\x1f]+ +HTTP/1\.[01]")
 _REQUEST_LINE_BEGIN = re.compile(
@@ -93,11 +95,16 @@ class Framing:
 def is_whole_post(data: bytes, headers_bytes_max: int, body_bytes_max: int) -> bool:
     """Return whether this is exactly one POST, within the limits and framed as usual. What else it is, aiohttp checks.
 
-    aiohttp refuses what could have another end too: a second Content-Length in other letters, a Transfer-Encoding.
+    aiohttp refuses a second Content-Length in other letters. It takes other versions, and a Transfer-Encoding without a
+    value, which `check_lines` and `read_framing` refuse: they are not usual.
     """
     end = data.find(HEADERS_END, 0, headers_bytes_max)
     at = data.find(_CONTENT_LENGTH, 0, end) if end > 0 else -1
-    if at < 0 or not data.startswith(b"POST "):
+    if at < 0 or not data.startswith(b"POST /"):
+        return False
+    if not data.startswith(_USUAL_VERSION, data.find(LINE_END) - len(_USUAL_VERSION) + len(LINE_END)):
+        return False
+    if b"\r\ntransfer-encoding" in data[:end].lower():
         return False
     length = data[at + len(_CONTENT_LENGTH) : data.find(LINE_END, at + len(LINE_END))]
     body_bytes = len(data) - end - len(HEADERS_END)
@@ -126,6 +133,18 @@ def check_lines(head: bytes | bytearray, start: int, line_bytes_max: int) -> int
         if not is_complete:
             return start
         start = end + len(LINE_END)
+
+
+def origin_form(head: bytes) -> bytes:
+    """Return headers whose target is a path or `*`: the scheme and the host of an absolute address are left out.
+
+    A server has to accept them (RFC 9112, section 3.2.2), nothing here depends on them, and some hosts end the task in
+    which aiohttp reads the connection, so that no answer would come. Raise MalformedError for any other target.
+    """
+    path_first = _ABSOLUTE_TARGET.sub(rb"\1/", head, count=1)
+    if path_first.split(maxsplit=2)[1][:1] not in (b"/", b"*"):
+        raise MalformedError
+    return path_first
 
 
 def read_framing(head: bytes) -> Framing:

@@ -9,6 +9,7 @@ from gateway.framing import (
     HeadersTooLongError,
     check_lines,
     decoded,
+    origin_form,
     read_framing,
 )
 from gateway.settings import Settings
@@ -84,7 +85,7 @@ class RequestReader:
             raise HeadersTooLongError
         if end >= 0:
             self._framing = read_framing(bytes(head))
-            self._head = bytes(head)
+            self._head = origin_form(bytes(head))
             self._checked = 0
             del buffer[: end + len(HEADERS_END)]
 
