@@ -53,8 +53,10 @@ SIMULATOR = "WEBHOOK_ID"
 CERTIFICATE_GRACE_S = 7 * 86_400.0
 """How long a certificate is used on where it cannot be fetched again. Its own validity is checked for each request."""
 
-_CERTIFICATE_URL = re.compile(r"https://api(-m)?(\.sandbox)?\.paypal\.com/v1/notifications/[A-Za-z0-9_/-]{1,200}")
-"""As in https://api.paypal.com/v1/notifications/certs/CERT-360caa42-fca2a594-1d93a270."""
+_CERTIFICATE_URL = re.compile(r"https://api(-m)?(\.sandbox)?\.paypal\.com/v1/notifications/certs/[A-Za-z0-9_-]{1,100}")
+"""No two paths that PayPal may answer alike: each would be kept as an address of its own, in place of a genuine one.
+
+As in https://api.paypal.com/v1/notifications/certs/CERT-360caa42-fca2a594-1d93a270."""
 
 LIVE_HOSTS = frozenset({"api.paypal.com", "api-m.paypal.com"})
 """The API's hosts. Those of the sandbox have `sandbox` in their names (developer.paypal.com/api/rest/sandbox)."""

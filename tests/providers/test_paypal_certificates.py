@@ -61,6 +61,11 @@ async def test_a_certificate_is_trusted_only_while_it_is_valid(at: datetime) -> 
         "https://a-b.c.paypal.com/v1/notifications/certs/CERT-1",
         "https://api.paypal.com/cert",
         "https://api.paypal.com/v1/notifications/../../cert",
+        "https://api.paypal.com/v1/notifications/certs//CERT-1",
+        "https://api.paypal.com/v1/notifications//certs/CERT-1",
+        "https://api.paypal.com/v1/notifications/certs/CERT-1/",
+        "https://api.paypal.com/v1/notifications/certs/CERT-1/x",
+        "https://api.paypal.com/v1/notifications/webhooks",
         "https://api.paypal.com/v1/notifications/certs/CERT-" + "1" * 200,
     ],
 )
