@@ -18,6 +18,7 @@ from stack.check import WrongSettingsError
 from stack.compose import Compose
 from stack.embedded import Embedded
 from stack.programs import plan
+from stack.progress import PROGRESS
 from stack.settings import CONSUMERS_MAX, Settings
 
 DEMO_TIMES = 25
@@ -65,7 +66,8 @@ def choose(settings: Settings, environ: Mapping[str, str]) -> Stack:
 
 
 def _up(stack: Stack, _: argparse.Namespace) -> int:
-    changed = stack.up()
+    with PROGRESS.reported():
+        changed = stack.up()
     show.processes(stack.running())
     show.say(f"{'' if changed else 'Everything ran already. '}Webhooks go to {stack.gateway_url}/webhooks/<source>")
     if stack.gateway_operators_url:
@@ -75,18 +77,22 @@ def _up(stack: Stack, _: argparse.Namespace) -> int:
 
 
 def _check(stack: Stack, _: argparse.Namespace) -> int:
-    stack.check()
+    with PROGRESS.reported():
+        stack.check()
     show.say("All settings, sources and handlers can be used. Nothing was started or stopped.")
     return 0
 
 
 def _down(stack: Stack, _: argparse.Namespace) -> int:
-    show.say("Stopped; the data is kept." if stack.down() else "Nothing ran.")
+    with PROGRESS.reported():
+        stopped = stack.down()
+    show.say("Stopped; the data is kept." if stopped else "Nothing ran.")
     return 0
 
 
 def _scale(stack: Stack, arguments: argparse.Namespace) -> int:
-    stack.scale(arguments.processes)
+    with PROGRESS.reported():
+        stack.scale(arguments.processes)
     show.processes([process for process in stack.running() if process.name == "consumers"])
     return 0
 

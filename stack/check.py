@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from stack.base import StackError
 from stack.programs import Name, Program
+from stack.progress import PROGRESS
 
 CHECK_TIMEOUT_S = 60
 """A check imports the program and the user's handlers."""
@@ -18,6 +19,7 @@ class WrongSettingsError(StackError):
 
 def check_parts(parts: Sequence[Program]) -> dict[Name, str]:
     """Return a digest of what each part is configured with. Raise WrongSettingsError with the problems of all."""
+    PROGRESS.step("checking all settings, sources and handlers")
     running = {
         part.name: subprocess.Popen(  # noqa: S603 -- ourselves
             [sys.executable, "-m", part.name, "check"],

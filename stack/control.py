@@ -12,6 +12,7 @@ from circus.exc import CallError
 from stack import lock
 from stack.base import Running, StackError
 from stack.programs import Name, Program, write_program
+from stack.progress import PROGRESS
 
 CONTROL_ENDPOINT = "ipc://control.sock"
 EVENTS_ENDPOINT = "ipc://events.sock"
@@ -85,6 +86,7 @@ class Control:
 
     def scale(self, name: Name, processes: int, timeout_s: float) -> None:
         """Run this many processes of a program. Return once the superfluous ones have ended."""
+        PROGRESS.step(f"waiting until {processes} of {name} run")
         self._call("set", timeout_s, name=name, options={"numprocesses": processes}, waiting=True)
         if processes:
             self.start(name)
@@ -107,6 +109,7 @@ class Control:
 
     def stop(self, name: Name, timeout_s: float) -> None:
         """Stop a program's processes and wait until they are gone."""
+        PROGRESS.step(f"stopping {name}, which finishes its work first")
         self._call("stop", timeout_s, name=name, waiting=True)
 
     def quit(self) -> None:

@@ -22,6 +22,7 @@ from stack.digests import all_digests
 from stack.lock import Lock
 from stack.ports import HOST
 from stack.programs import ORDER, SERVER_STOP_TIMEOUT_S, Name, Plan, Program, log_file, metrics_dir, plan
+from stack.progress import PROGRESS
 from stack.ready import Waiter
 from stack.settings import Settings
 from stack.state import State
@@ -45,6 +46,7 @@ class Embedded(Stack):
     @override
     def up(self) -> bool:
         self._make_folders()
+        PROGRESS.step("waiting for another `make up` or `make down` to end")
         with Lock(self._data_dir / "up.lock", self._settings.up_timeout_s) as lock:
             if not lock.held:
                 raise StackError("another `make up` or `make down` of this DATA_DIR is still running; nothing was done")
@@ -255,6 +257,7 @@ class Embedded(Stack):
         self._wait_for_consumers(waiter)
 
     def _migrate(self, chosen: Plan) -> None:
+        PROGRESS.step("applying the migrations that are missing")
         done = subprocess.run(
             [sys.executable, "-m", "sql", "migrate"],
             env=chosen.environment,

@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 from runtime.redis_connection import client
 from stack.base import StackError
 from stack.ports import HOST
+from stack.progress import PROGRESS
 
 Question = Callable[[], Coroutine[None, None, str]]
 """Returns "" once the program is ready, else the reason why it is not."""
@@ -67,6 +68,7 @@ class Waiter:
                 raise NotReadyError(
                     f"{name} does not answer: {reason}.{again}{self._tail(log) or self._tail(fallback)}"
                 )
+            PROGRESS.step(f"waiting for {name}: {reason}")
             time.sleep(PAUSE_S)
 
     def _tail(self, log: Path | None) -> str:
