@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from providers import signing
 from providers.base import ParsedEvent, Request
+from providers.complete import OrEmpty
 from providers.models import Model
 from providers.payload import digest_id, first_id, first_timestamp, read_json
 from providers.raw_body import RawBody, Scheme
@@ -27,7 +28,7 @@ class _Event(Model):
     webhook_id: Any = None
     type: str
     timestamp: Any = None
-    data: _Data
+    data: OrEmpty[_Data] = _Data()
 
 
 class Flutterwave(RawBody):

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from providers import signing
 from providers.base import ParsedEvent, Request
+from providers.complete import OrEmpty
 from providers.models import Model
 from providers.payload import digest_id, first_id, first_timestamp, read_json
 from providers.raw_body import RawBody, Scheme
@@ -25,7 +26,7 @@ class _Data(Model):
 
 class _Event(Model):
     event: str
-    data: _Data
+    data: OrEmpty[_Data] = _Data()
 
 
 class FlutterwaveV3(RawBody):

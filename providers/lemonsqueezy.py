@@ -8,6 +8,7 @@ id, so it is a digest of the body; a retry has the same body.
 from typing import Any, ClassVar
 
 from providers.base import ParsedEvent, Request
+from providers.complete import OrEmpty
 from providers.models import Model
 from providers.payload import digest_id, first_id, first_timestamp, get_path, read_json
 from providers.raw_body import RawBody, Scheme
@@ -25,7 +26,7 @@ class _Data(Model):
 
 class _Event(Model):
     meta: _Meta
-    data: _Data
+    data: OrEmpty[_Data] = _Data()
 
 
 class LemonSqueezy(RawBody):

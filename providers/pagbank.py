@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from providers import signing
 from providers.base import ParsedEvent, Request
+from providers.complete import Items
 from providers.models import Model
 from providers.payload import digest_id, first_id, first_timestamp, get_path, read_json
 from providers.raw_body import RawBody, Scheme
@@ -27,7 +28,7 @@ class _Snapshot(Model):
 
     id: str
     status: Any = None
-    charges: tuple[Any, ...] = ()
+    charges: Items[Any] = ()
     paid_at: Any = None
     created_at: Any = None
 

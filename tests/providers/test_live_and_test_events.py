@@ -114,6 +114,12 @@ def test_an_event_says_whose_account_it_is_about(provider: str, body: dict[str, 
         ("paypal", PAYPAL | {"resource": []}),
         ("paypal", PAYPAL | {"resource": {"purchase_units": None, "disputed_transactions": [[]], "links": {}}}),
         ("paddle", PADDLE | {"event_id": "evt_1", "data": []}),
+        ("pagbank", {"id": "ORDE_1", "charges": None}),
+        ("pagbank", {"id": "ORDE_1", "charges": {}}),
+        ("flutterwave", {"type": "charge.completed", "data": None}),
+        ("flutterwave", {"type": "charge.completed"}),
+        ("flutterwave_v3", {"event": "charge.completed", "data": []}),
+        ("lemonsqueezy", {"meta": {"event_name": "order_created"}, "data": []}),
     ],
 )
 def test_a_part_that_is_empty_or_an_array_is_no_reason_to_refuse_an_event(provider: str, body: dict[str, Any]) -> None:
