@@ -45,7 +45,7 @@ local stream = not info.err and pairs_of(info)
 local epoch = redis.call('GET', KEYS[2]) or ''
 -- A new stream gets its epoch with its first entry: this one has lost its own.
 if epoch == '' and stream and stream['entries-added'] > 0 then
-    epoch = ARGV[5] ~= '' and ARGV[5] or known[1] or ''
+    epoch = known[1] and known[1] ~= '' and known[1] or ARGV[5] -- Postgres may be an older copy
     if epoch ~= '' then
         redis.call('SET', KEYS[2], epoch)
     end

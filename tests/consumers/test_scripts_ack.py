@@ -170,3 +170,13 @@ async def test_a_lost_group_is_a_nogroup_error(scripts: Scripts) -> None:
 async def test_scripts_are_loaded_again_after_the_server_lost_them(redis: Redis, keys: Keys, scripts: Scripts) -> None:
     await redis.script_flush()
     assert await scripts.acquire_locks([keys.lock("n", "r")], "a", FAR_MS) == [True]
+
+
+async def test_an_epoch_that_is_gone_is_that_of_the_account_and_else_that_of_postgres(
+    redis: Redis, keys: Keys, scripts: Scripts, pel: PendingList
+) -> None:
+    await pel.add(1)
+    assert (await scripts.keep_account("worker-1", 0, 1000)).epoch == ""
+    assert (await scripts.keep_account("worker-1", 0, 1000, "5-1")).epoch == "5-1"
+    assert await redis.getdel(keys.epoch) == b"5-1"
+    assert (await scripts.keep_account("worker-1", 0, 1000, "4-1")).epoch == "5-1"
