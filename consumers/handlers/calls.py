@@ -21,8 +21,9 @@ would take the worker for dead and end the transaction."""
 SQL_TIME_FACTOR = 20
 """How much longer a call may keep its batch waiting for Postgres than for anything else."""
 
-TICKS_PER_LIMIT = 2
-"""How often, per limit, the running call's time is checked."""
+TICKS_PER_LIMIT = 5
+"""How often, per limit, the running call is looked at. A call is slow once it was seen so often: time in which this
+process did not run, e.g. because the machine is busy, counts as one tick at most."""
 
 SLOW_CALLS_PER_PASS = 10
 """Slow calls that one pass over a batch waits for; then the pass ends, and the others are found in the next one."""
@@ -72,7 +73,7 @@ async def make_calls(
             for number, call in enumerate(calls, 1):
                 if id(call.event) in slow:
                     continue
-                if not limits.is_alone and limits.watch.is_slow(call.name):
+                if not limits.is_alone and limits.watch.is_slow(call.name, call.event):
                     slow[id(call.event)] = call.name
                     continue
                 try:
@@ -103,32 +104,32 @@ class _SlowLimit:
 
     def __init__(self, through: HandlerConnection, watch: CallWatch) -> None:
         self._through = through
-        self._slow_s = watch.slow_s
+        self._tick_s = watch.slow_s / TICKS_PER_LIMIT
         self._loop = asyncio.get_running_loop()
         self._limit: asyncio.Timeout | None = None
-        self._began_s = 0.0
+        self._ticks = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self.was_reached = False
 
     def begin(self, limit: asyncio.Timeout) -> None:
         """Watch a call, which `limit` ends."""
-        self._limit, self._began_s, self.was_reached = limit, self._loop.time(), False
+        self._limit, self._ticks, self.was_reached = limit, 0.0, False
 
     def end(self) -> None:
         """Watch it no longer."""
         self._limit = None
 
     def _tick(self) -> None:
-        self._timer = self._loop.call_later(self._slow_s / TICKS_PER_LIMIT, self._tick)
+        self._timer = self._loop.call_later(self._tick_s, self._tick)
         if self._limit is None or self.was_reached:
             return
-        allowed_s = self._slow_s * (SQL_TIME_FACTOR if self._through.is_in_sql else 1)
-        if self._loop.time() - self._began_s >= allowed_s:
+        self._ticks += 1 / SQL_TIME_FACTOR if self._through.is_in_sql else 1
+        if self._ticks >= TICKS_PER_LIMIT:
             self.was_reached = True
             self._limit.reschedule(self._loop.time())
 
     def __enter__(self) -> Self:
-        self._timer = self._loop.call_later(self._slow_s / TICKS_PER_LIMIT, self._tick)
+        self._timer = self._loop.call_later(self._tick_s, self._tick)
         return self
 
     def __exit__(
@@ -142,13 +143,14 @@ async def _make_in_transaction(
     connection: Connection, call: Call, limits: CallLimits, slow_limit: _SlowLimit | None
 ) -> None:
     """Make a call. Raise if it has ended the transaction, so that no further handler works outside of it."""
-    watched, began_s = Watched(call, limits.watch), time.monotonic()
+    watched, began_s = Watched(call, limits.watch), 0.0
     if limits.is_alone:
+        began_s = time.monotonic()
         limits.watch.begin(call.event, call.name)
     try:
         await _make(call, watched, limits.timeout_s, slow_limit)
     except _SlowCallError:
-        limits.watch.note(call.name, is_slow=True)
+        limits.watch.note(call.name, call.event, is_slow=True)
         raise
     except Exception as error:
         if watched.blocked_s >= limits.watch.blocked_s:
@@ -159,9 +161,9 @@ async def _make_in_transaction(
     finally:
         if limits.is_alone:
             limits.watch.end(call.event)
-            limits.watch.note(call.name, is_slow=time.monotonic() - began_s >= limits.watch.slow_s)
+            limits.watch.note(call.name, call.event, is_slow=time.monotonic() - began_s >= limits.watch.slow_s)
     if not limits.is_alone:
-        limits.watch.note(call.name, is_slow=False)
+        limits.watch.note(call.name, call.event, is_slow=False)
     if was_ended(connection):
         raise ended_error()
 

@@ -19,8 +19,11 @@ SHARE_WEIGHT = 0.02
 
 HANDLERS_REMEMBERED_MAX = 1000
 
+RESOURCES_REMEMBERED_MAX = 10_000
+"""The payments and the like that are known to make handlers slow; above it, the oldest is forgotten."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)  # not frozen, which would take twice as long: one is made for each step
 class Step:
     """A piece of a handler's own code that runs now, from one `await` to the next. `since_s` is monotonic."""
 
@@ -38,6 +41,8 @@ class CallWatch:
         self.step: Step | None = None
         """The piece of code on the event loop now; None while no handler's code is."""
         self._shares: dict[str, float] = {}
+        self._slow: dict[tuple[str, str, str], None] = {}
+        """The last handlers and resources whose calls were slow."""
         self._handlers: dict[int, str] = {}
 
     @classmethod
@@ -45,13 +50,23 @@ class CallWatch:
         """Return a watch with a worker's limits."""
         return cls(settings.handler_slow_ms / 1000, settings.handler_blocked_s)
 
-    def is_slow(self, handler: str) -> bool:
-        """Return whether most calls of this handler were slow of late."""
-        return self._shares.get(handler, 0.0) >= SLOW_SHARE
+    def is_slow(self, handler: str, event: Event) -> bool:
+        """Return whether most calls of this handler were slow of late, or the last one for the event's resource."""
+        if not (self._slow or self._shares):
+            return False
+        return (handler, event.namespace, event.resource) in self._slow or self._shares.get(handler, 0.0) >= SLOW_SHARE
 
-    def note(self, handler: str, *, is_slow: bool) -> None:
+    def note(self, handler: str, event: Event, *, is_slow: bool) -> None:
         """Note whether a call was slow. Only handlers that ever were are remembered."""
-        if not is_slow and handler not in self._shares:
+        if not (is_slow or self._slow or self._shares):
+            return
+        call = (handler, event.namespace, event.resource)
+        self._slow.pop(call, None)
+        if is_slow:
+            self._slow[call] = None
+            if len(self._slow) > RESOURCES_REMEMBERED_MAX:
+                del self._slow[next(iter(self._slow))]
+        elif handler not in self._shares:
             return
         share = self._shares.get(handler, 0.0) * (1 - SHARE_WEIGHT) + (SHARE_WEIGHT if is_slow else 0.0)
         if share < SHARE_WEIGHT / 2:
