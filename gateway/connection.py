@@ -84,7 +84,7 @@ class Connection(asyncio.Protocol, ClientTransport):
         """Collect a request, and hand it over once it is whole."""
         connections = self._connections
         is_waiting = self._queue is connections.idle or self._queue is connections.new
-        if is_waiting and is_whole_post(data, connections.quick_bytes_max, connections.body_bytes_max):
+        if is_waiting and is_whole_post(data, *connections.quick_limits):
             self._hand_over(data)  # as nearly always
         else:
             self._received(data)

@@ -69,8 +69,9 @@ class Connections:
         self.make_protocol = make_protocol
         self.settings = settings
         self.body_bytes_max = body_bytes_max
-        self.quick_bytes_max = min(settings.header_line_bytes_max, settings.headers_bytes_max)
-        """Headers up to this length are within every limit."""
+        quick_bytes_max = min(settings.header_line_bytes_max, settings.headers_bytes_max)
+        self.quick_limits = (quick_bytes_max, settings.headers_max, body_bytes_max)
+        """Headers up to this length and this many, and a body up to this size, are within every limit."""
         self.on_refused = on_refused
         self.is_draining = False
         self._connections_max = connections_max

@@ -75,11 +75,12 @@ class RequestReader:
             del buffer[: len(buffer) - len(buffer.lstrip(LINE_END))]  # blank lines before a request mean nothing
         if not buffer:
             return
-        headers_bytes_max = self._settings.headers_bytes_max
+        settings = self._settings
+        headers_bytes_max = settings.headers_bytes_max
         end = buffer.find(HEADERS_END, max(0, self._checked - len(LINE_END)))
         head_bytes = end + len(LINE_END) if end >= 0 else len(buffer)
         head = buffer[: min(head_bytes, headers_bytes_max + 1)]
-        self._checked = check_lines(head, self._checked, self._settings.header_line_bytes_max)
+        self._checked = check_lines(head, self._checked, settings.header_line_bytes_max, settings.headers_max)
         unfinished_end = 0 if end >= 0 else 1  # the last byte may belong to the blank line
         if head_bytes > headers_bytes_max + unfinished_end:
             raise HeadersTooLongError

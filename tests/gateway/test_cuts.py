@@ -50,6 +50,7 @@ WEBSOCKET = {
     "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
     "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
 }  # fmt: skip
+MANY_HEADERS = b"GET /healthz HTTP/1.1\r\nHost: a\r\n" + b"a:\r\n" * 127
 SEVERAL = b"POST /webhook HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx"
 
 SEQUENCES: dict[str, tuple[bytes, list[int]]] = {
@@ -70,6 +71,9 @@ SEQUENCES: dict[str, tuple[bytes, list[int]]] = {
     "a long line that is malformed": (genuine(1) + b"GET /" + b"x" * 9000 + b"\n HTTP/1.1\r\n\r\n", [200, 431]),
     "a malformed line before a long one": (b"GET / HTTP/1.1\r\nX Y: z\r\nX: " + b"x" * 9000 + b"\r\n\r\n", [400]),
     "long headers": (PAGE + PAGE[:-2] + b"".join(b"X-%d: %b\r\n" % (n, b"x" * 500) for n in range(20)), [200, 431]),
+    "as many headers as may be": (genuine(1) + MANY_HEADERS + b"\r\n" + genuine(2), [200, 200, 200]),
+    "a header too many": (genuine(1) + MANY_HEADERS + b"a:\r\n\r\n" + genuine(2), [200, 431]),
+    "a signed one with a header too many": (genuine(1).replace(b"\r\n", b"\r\n" + b"a:\r\n" * 126, 1), [431]),
     "two lengths": (genuine(1) + SEVERAL + genuine(2), [200, 400]),
     "an unsigned one": (request("/webhook", b"{}") + genuine(1), [401, 200]),
     "an unknown path": (request("/nowhere", b"x" * 2000) + genuine(1), [404, 200]),
