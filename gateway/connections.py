@@ -16,6 +16,12 @@ SWEEPS_PER_TIMEOUT = 4
 
 SWEEP_S_MAX = 1.0
 
+DRAIN_GRACE_S = 0.5
+"""How long open connections may still bring a request while the gateway is being stopped. Its answer is their last."""
+
+ACCEPT_TURNS = 3
+"""Turns of the event loop after which every connection that was accepted before is known here."""
+
 ROOM = 8
 """Where the bytes kept for clients reach their limit, one in 8 is freed at once: making room reads all connections, and
 must not happen for each segment that a stranger sends."""
@@ -172,14 +178,25 @@ class Connections:
     # --- the end
 
     async def drain(self, timeout_s: float) -> bool:
-        """End idle connections now and the others with their answers; return whether all have ended in time.
+        """End each connection with its next answer; return whether all have ended in time.
 
-        aiohttp's own shutdown drops a request that is still arriving.
+        aiohttp's own shutdown drops a request that is still arriving. So does ending a connection whose client has
+        just connected, or sends its next request at this moment: those without one have DRAIN_GRACE_S to bring it.
         """
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + timeout_s
+        for _ in range(ACCEPT_TURNS):
+            await asyncio.sleep(0)
+        if await self._have_closed(min(DRAIN_GRACE_S, timeout_s / 2)):
+            return True
         self.is_draining = True
         for queue in (self.handshakes, self.new, self.idle, self.heads):
             for connection in list(queue):
                 connection.abort()
+        return await self._have_closed(end_s - loop.time())
+
+    async def _have_closed(self, timeout_s: float) -> bool:
+        """Wait until no connection is open; return False where one still is."""
         try:
             async with asyncio.timeout(timeout_s):
                 while self._open:

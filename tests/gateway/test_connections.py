@@ -1,6 +1,7 @@
 """Limits in front of aiohttp: headers in bytes and time, clients that have closed their side, what aiohttp answers."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 from redis.asyncio import Redis
@@ -150,3 +151,34 @@ async def test_a_request_cut_within_its_last_line_end_may_wait_longer_than_heade
 async def test_a_path_with_a_line_feed_is_an_unknown_path(gateway: Running) -> None:
     answer = await gateway.exchange(b"GET /a%0Ab HTTP/1.1\r\nHost: a\r\n\r\n")
     assert (answer.status, answer.headers["content-type"]) == (404, PROBLEM)
+
+
+@pytest.mark.parametrize("kind", ["just connected", "part of the headers", "kept alive"])
+async def test_a_request_that_is_on_its_way_when_the_gateway_stops_is_answered(gateway: Running, kind: str) -> None:
+    signed = payment(2)
+    whole = request(signed.path, signed.body, signed.headers)
+    async with await gateway.client() as client:
+        if kind == "kept alive":
+            await client.send(request("/healthz", method="GET"))
+            assert (await client.answer()).status == 200
+        elif kind == "part of the headers":
+            await client.send(whole[:20])
+            whole = whole[20:]
+        await until(lambda: gateway.counted("connections") == 1, what="the connection is open")
+        stopping = asyncio.create_task(gateway.gateway.stop())
+        await until(stopping_has_begun(gateway), what="the gateway is being stopped")
+        await client.send(whole)
+        answer = await client.answer()
+        assert (answer.status, answer.headers["connection"]) == (202, "close")
+        assert await stopping
+
+
+def stopping_has_begun(gateway: Running) -> Callable[[], Awaitable[bool]]:
+    async def has_begun() -> bool:
+        try:
+            await gateway.get("/healthz")
+        except OSError:
+            return True
+        return False
+
+    return has_begun
