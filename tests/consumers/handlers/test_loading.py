@@ -38,7 +38,9 @@ def test_the_module_may_be_in_the_users_folder(tmp_path: Path, monkeypatch: pyte
         "from consumers.handlers import Handlers\nimport json\nhandlers = Handlers()\nnumber = 1\n"
     )
     (tmp_path / "json.py").write_text("raise RuntimeError('not to be found before that of Python')")
-    with pytest.raises(HandlersError, match="cannot be loaded: ModuleNotFoundError"):
+    with pytest.raises(
+        HandlersError, match="cannot be loaded: ModuleNotFoundError: No module named 'handlers_elsewhere'$"
+    ):
         load("handlers_elsewhere:handlers", Handlers(), "")
     assert isinstance(load("handlers_elsewhere:handlers", Handlers(), str(tmp_path)), Handlers)
     with pytest.raises(HandlersError, match=f"HANDLERS_FOLDER={tmp_path}\\): ModuleNotFoundError"):
@@ -52,9 +54,23 @@ def test_the_error_names_the_line_of_the_mistake(module: Path) -> None:
         load("handlers_with_a_mistake:handlers", Handlers(), "")
 
 
-@pytest.mark.parametrize("source", ["def broken(:", "raise RuntimeError('no settings')", "import nowhere_at_all"])
+@pytest.mark.parametrize(
+    "source", ["def broken(:", "raise RuntimeError('no settings')", "import nowhere_at_all", "exit(3)"]
+)
 def test_a_module_that_does_not_load_is_an_error(module: Path, source: str) -> None:
     other = module.with_name(f"broken_{abs(hash(source))}.py")
     other.write_text(source)
     with pytest.raises(HandlersError, match="cannot be loaded"):
         load(f"{other.stem}:handlers", Handlers(), "")
+
+
+def test_a_syntax_error_names_the_file_of_the_user_and_the_line(module: Path) -> None:
+    module.with_name("handlers_half_written.py").write_text("one = 1\ndef broken(\n")
+    with pytest.raises(HandlersError, match=r"SyntaxError: .* \(.*handlers_half_written\.py, line 2\)"):
+        load("handlers_half_written:handlers", Handlers(), "")
+
+
+@pytest.mark.parametrize("name", ["json", "json:", ":x", ":"])
+def test_a_name_of_half_says_how_it_is_written(name: str) -> None:
+    with pytest.raises(HandlersError, match="must be module:name"):
+        load(name, Handlers(), "")
