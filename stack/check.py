@@ -1,10 +1,12 @@
 """Checks all settings before anything is started or stopped: each program checks its own."""
 
+import asyncio
 import socket
 import subprocess
 import sys
 from collections.abc import Sequence
 
+from stack import ready
 from stack.base import StackError
 from stack.programs import Name, Program
 from stack.progress import PROGRESS
@@ -62,6 +64,17 @@ def require_address(host: str) -> None:
         raise WrongSettingsError(
             problems_text([f"GATEWAY_HOST: nothing can listen on {host}: {error.strerror}"])
         ) from error
+
+
+def require_servers(redis_url: str, database_url: str) -> None:
+    """Raise WrongSettingsError where a server of the user's own does not answer; an empty URL is not asked."""
+    reasons = {
+        "REDIS_URL": asyncio.run(ready.redis_answers(redis_url)) if redis_url else "",
+        "DATABASE_URL": asyncio.run(ready.postgres_answers(database_url)) if database_url else "",
+    }
+    problems = [f"{name}: this server does not answer: {reason}" for name, reason in reasons.items() if reason]
+    if problems:
+        raise WrongSettingsError(problems_text(problems))
 
 
 def problems_text(lines: Sequence[str]) -> str:

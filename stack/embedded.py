@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from stack import logs, ready, rolling, show, state
 from stack.base import Running, Stack, StackError
-from stack.check import check_parts, require_address
+from stack.check import check_parts, require_address, require_servers
 from stack.control import Control
 from stack.digests import all_digests
 from stack.lock import Lock
@@ -58,8 +58,7 @@ class Embedded(Stack):
                     self._bring_up_to_date(chosen, digests, last)
                     return self._pids() != before
                 self.down()
-            # Continues after the time-out without the lock: a stack that hangs must not prevent this start.
-            with Lock(_starting_lock(), self._settings.up_timeout_s):
+            with Lock(_starting_lock(), self._settings.up_timeout_s):  # past this limit, without the lock
                 chosen, digests = self._checked(last)
                 self._start_manager(chosen, digests)
                 self._start_programs(chosen)
@@ -166,9 +165,10 @@ class Embedded(Stack):
         ports = state.ports_while_running(before, asked) if before and runs else state.choose_ports(before, asked)
         chosen = plan(self._settings, ports, self._environ)
         checked = check_parts(chosen.parts())
+        if runs:
+            require_servers("" if chosen.valkey else chosen.redis_url, "" if chosen.postgres else chosen.database_url)
         if runs and chosen.postgres and "postgres" in self._control.names() and self._control.pids("postgres"):
-            # Raises an error where the password is another one, because the data was created with it.
-            asyncio.run(ready.postgres_answers(chosen.owner_database_url))
+            asyncio.run(ready.postgres_answers(chosen.owner_database_url))  # raises where the password differs
         return chosen, checked
 
     def _can_be_brought_up_to_date(self, chosen: Plan) -> bool:

@@ -39,7 +39,7 @@ def test_the_module_may_be_in_the_users_folder(tmp_path: Path, monkeypatch: pyte
     )
     (tmp_path / "json.py").write_text("raise RuntimeError('not to be found before that of Python')")
     with pytest.raises(
-        HandlersError, match="cannot be loaded: ModuleNotFoundError: No module named 'handlers_elsewhere'$"
+        HandlersError, match=r"cannot be loaded: ModuleNotFoundError: No module named 'handlers_elsewhere'$"
     ):
         load("handlers_elsewhere:handlers", Handlers(), "")
     assert isinstance(load("handlers_elsewhere:handlers", Handlers(), str(tmp_path)), Handlers)
