@@ -30,8 +30,8 @@ class Connection(asyncio.Protocol, ClientTransport):
     """
 
     __slots__ = (
-        "_connections", "_is_ending", "_is_half_closed", "_is_reading", "_is_tls", "_is_under_way", "_is_unread",
-        "_protocol", "_queue", "_reader", "held_bytes", "is_handled", "is_last_request",
+        "_connections", "_is_ending", "_is_half_closed", "_is_reading", "_is_tls", "_is_unread", "_protocol",
+        "_queue", "_reader", "_under_way_bytes", "held_bytes", "is_handled", "is_last_request",
     )  # fmt: skip
 
     def __init__(self, connections: Connections) -> None:
@@ -42,7 +42,7 @@ class Connection(asyncio.Protocol, ClientTransport):
         self._queue: Queue | None = None  # what the connection waits for; None while a request is under way
         self.held_bytes = 0  # kept for this client, as last counted
         self._is_tls = False
-        self._is_under_way = False  # from the hand-over of a request until its answer is written
+        self._under_way_bytes = 0  # of a request, from its hand-over until its answer is written
         self.is_handled = False  # while a handler of ours works on the request
         self.is_last_request = False  # no request is read after this one
         self._is_half_closed = False  # the client has ended its side
@@ -52,8 +52,8 @@ class Connection(asyncio.Protocol, ClientTransport):
 
     @property
     def droppable_bytes(self) -> int:
-        """What can be forgotten while a request is under way: all but that request."""
-        return self._reader.held_bytes if self._is_under_way else self.held_bytes
+        """What can be forgotten: all but a request that is under way."""
+        return self.held_bytes - self._under_way_bytes
 
     def waits_since_s(self, now_s: float) -> float:
         """Return since when the connection waits; now, where it does not."""
@@ -85,7 +85,7 @@ class Connection(asyncio.Protocol, ClientTransport):
         connections = self._connections
         is_waiting = self._queue is connections.idle or self._queue is connections.new
         if is_waiting and is_whole_post(data, *connections.quick_limits):
-            self._hand_over(data)  # as nearly always
+            self._hand_over(data, 0)  # as nearly always
         else:
             self._received(data)
 
@@ -93,7 +93,7 @@ class Connection(asyncio.Protocol, ClientTransport):
         if self._is_ending:
             return
         self._reader.add(data)
-        if self._is_under_way or self._is_unread:
+        if self._under_way_bytes or self._is_unread:
             self._stop_reading()
             self._connections.hold(self, self.held_bytes + len(data))
         else:
@@ -121,7 +121,7 @@ class Connection(asyncio.Protocol, ClientTransport):
     def pause_writing(self) -> None:
         """The client reads more slowly than it is answered."""
         self._is_unread = True
-        if not self._is_under_way:
+        if not self._under_way_bytes:
             self._enter(self._connections.unread)
         if self._protocol is not None:
             self._protocol.pause_writing()
@@ -133,7 +133,7 @@ class Connection(asyncio.Protocol, ClientTransport):
             self._protocol.resume_writing()
         if self._is_ending:
             self._enter(self._connections.ending)
-        elif not self._is_under_way:
+        elif not self._under_way_bytes:
             self._go_on()
 
     # --- asyncio's transport: called by aiohttp's protocol
@@ -164,7 +164,7 @@ class Connection(asyncio.Protocol, ClientTransport):
 
     def _advance(self) -> None:
         """Hand over the next request where it is whole, else wait for the rest of it."""
-        if self._is_ending or self._is_under_way or self._is_unread:
+        if self._is_ending or self._under_way_bytes or self._is_unread:
             return
         try:
             request = self._reader.next()
@@ -172,7 +172,7 @@ class Connection(asyncio.Protocol, ClientTransport):
             self.refuse(error.status, error.reason, error.detail)
             return
         if request is not None:
-            self._hand_over(request)
+            self._hand_over(request, self._reader.held_bytes)
         else:
             self._await_more()
 
@@ -207,14 +207,14 @@ class Connection(asyncio.Protocol, ClientTransport):
             self._is_reading = True
             self._transport.resume_reading()
 
-    def _hand_over(self, request: bytes) -> None:
-        """Give aiohttp one whole request."""
+    def _hand_over(self, request: bytes, other_bytes: int) -> None:
+        """Give aiohttp one whole request; `other_bytes` are kept besides it."""
         connections = self._connections
         if self._queue is not None:
             self._queue.pop(self, None)
             self._queue = None
-        self._is_under_way = True
-        if not connections.hold(self, len(request) + self._reader.held_bytes):
+        self._under_way_bytes = len(request)
+        if not connections.hold(self, self._under_way_bytes + other_bytes):
             self.refuse(*NO_ROOM)
             return
         if self._is_tls:
@@ -238,16 +238,16 @@ class Connection(asyncio.Protocol, ClientTransport):
 
     def give_way(self) -> None:
         """Drop what is kept for this client: there is too much for all of them."""
-        if self._is_under_way:
+        if self._under_way_bytes:
             self.is_last_request = True
-            self._connections.hold(self, self.held_bytes - self._reader.held_bytes)
+            self._connections.hold(self, self._under_way_bytes)
             self._reader.clear()
         else:
             self.refuse(*NO_ROOM)
 
     def _answered(self) -> None:
-        self.is_handled = self._is_under_way = False
-        self._connections.hold(self, self._reader.held_bytes)
+        request_bytes, self._under_way_bytes, self.is_handled = self._under_way_bytes, 0, False
+        self._connections.hold(self, self.held_bytes - request_bytes)
         if self.is_last_request:
             self._end()
         elif self._is_unread:
@@ -271,7 +271,7 @@ class Connection(asyncio.Protocol, ClientTransport):
     def _end(self, *, lingers: bool = True) -> None:
         """End our side, and drop what still comes: a client that is cut off while it sends may not read the answer."""
         self._is_ending = True
-        self._is_under_way = False
+        self._under_way_bytes = 0
         self._drop()
         if self._is_half_closed or not lingers:
             self._enter(None)

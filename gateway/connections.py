@@ -39,10 +39,11 @@ class Queue(OrderedDict["Connection", float]):
     def __init__(self, timeout_s: float) -> None:
         super().__init__()
         self.timeout_s = timeout_s
+        self._now_s = asyncio.get_running_loop().time
 
     def add(self, connection: "Connection") -> None:
         """Let a connection wait here from now on."""
-        self[connection] = asyncio.get_running_loop().time()
+        self[connection] = self._now_s()
 
     def since_s(self) -> float:
         """Return since when the first waits; infinity where none does."""
@@ -50,7 +51,7 @@ class Queue(OrderedDict["Connection", float]):
 
     def expired(self) -> Iterator["Connection"]:
         """Remove and yield those that have waited too long."""
-        limit_s = asyncio.get_running_loop().time() - self.timeout_s
+        limit_s = self._now_s() - self.timeout_s
         while self.since_s() <= limit_s:
             yield self.popitem(last=False)[0]
 

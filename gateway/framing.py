@@ -23,7 +23,6 @@ TRAILER_LINES_MAX = 32
 
 LENGTH_DIGITS_MAX = 15
 
-_CONTENT_LENGTH = b"\r\nContent-Length: "
 _USUAL_VERSION = b" HTTP/1.1\r\n"
 
 _FRAMING_HEADER = re.compile(
@@ -99,16 +98,15 @@ def is_whole_post(data: bytes, headers_bytes_max: int, headers_max: int, body_by
     value, which `check_lines` and `read_framing` refuse: they are not usual.
     """
     end = data.find(HEADERS_END, 0, headers_bytes_max)
-    at = data.find(_CONTENT_LENGTH, 0, end) if end > 0 else -1
-    if at < 0 or not data.startswith(b"POST /"):
+    if end < 0 or not data.startswith(b"POST /"):
         return False
     if not data.startswith(_USUAL_VERSION, data.find(LINE_END) - len(_USUAL_VERSION) + len(LINE_END)):
         return False
-    if data.count(LINE_END, 0, end) > headers_max or b"\r\ntransfer-encoding" in data[:end].lower():
-        return False
-    length = data[at + len(_CONTENT_LENGTH) : data.find(LINE_END, at + len(LINE_END))]
     body_bytes = len(data) - end - len(HEADERS_END)
-    return length.isdigit() and len(length) <= LENGTH_DIGITS_MAX and int(length) == body_bytes <= body_bytes_max
+    line = b"\r\nContent-Length: %d\r\n" % body_bytes
+    if body_bytes > body_bytes_max or data.find(line, 0, end + len(LINE_END)) < 0:
+        return False
+    return data.count(LINE_END, 0, end) <= headers_max and data[:end].lower().find(b"\r\ntransfer-encoding") < 0
 
 
 def check_lines(head: bytes | bytearray, start: int, line_bytes_max: int, headers_max: int) -> int:

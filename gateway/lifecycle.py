@@ -30,13 +30,14 @@ class Lifecycle:
 
     def end(self, request: web.Request, response: web.StreamResponse, connection: Connection | None) -> None:
         """End the connection with this answer where no further request can follow it."""
+        is_kept_alive = request.keep_alive
         if connection is not None:
-            if self.is_draining or connection.is_last_request:
-                response.force_close()
-            if response.keep_alive is False or not request.keep_alive:
+            if self.is_draining or not is_kept_alive:
                 connection.is_last_request = True
+            if connection.is_last_request:
+                response.force_close()
             connection.finish()
-        if not request.keep_alive:
+        if not is_kept_alive:
             response.headers["Connection"] = "close"  # aiohttp leaves it out for HTTP/1.0
 
     def wrap(self, handler: Handler) -> Handler:

@@ -197,9 +197,10 @@ def _complete(receipt: asyncio.Future[Receipt], answer: bytes, durability: Durab
     if kind == b"!":
         receipt.set_exception(BacklogFullError("the stream is as long as BACKLOG_LIMIT allows"))
         return
-    committed = is_committed(text)
+    is_new = kind == b"+"
+    committed = not is_new and is_committed(text)
     entry_id = "" if committed else text.decode()
-    receipt.set_result(Receipt(kind == b"+", entry_id, committed, durability))
+    receipt.set_result(Receipt(is_new, entry_id, committed, durability))
 
 
 def _fail(batch: list[_Queued], error: Exception) -> None:

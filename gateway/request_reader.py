@@ -71,7 +71,7 @@ class RequestReader:
 
     def _take_headers(self) -> None:
         buffer = self._buffer
-        if not self._checked:
+        if not self._checked and buffer.startswith((b"\r", b"\n")):
             del buffer[: len(buffer) - len(buffer.lstrip(LINE_END))]  # blank lines before a request mean nothing
         if not buffer:
             return

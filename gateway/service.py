@@ -40,6 +40,10 @@ from runtime.tasks import end
 LISTEN_BACKLOG = 4096
 """Connections the kernel holds until they are accepted."""
 
+SEND_BUFFER_BYTES = 16 * 1024
+"""What the kernel keeps, twice, of answers that one client has not read. Unset, it is megabytes, and a client that
+reads nothing is answered thousands of times before it is held up."""
+
 CUT_OFF_S = 0.1
 """How long a request that was not finished in time still gets."""
 
@@ -109,6 +113,7 @@ class Gateway:
             body_bytes_max=self._body_bytes_max,
             connections_max=max(1, self._settings.connections_max // (COUNTS_AS if tls else 1)),
         )
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)  # accepted sockets inherit it
         if tls is not None:
             self._listener = TlsListener(listening, LISTEN_BACKLOG, connections, tls)
             return

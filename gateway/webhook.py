@@ -81,6 +81,8 @@ class Webhook:
             response = self._answer(deliveries, receipts, wait_s if is_committed else 0.0)
         except Exception as error:  # noqa: BLE001 -- each becomes an answer, a metric and a line in the log
             response = self._refuse(error, request.remote)
+            if isinstance(error, RefusedError) and connection is not None:
+                connection.is_last_request = True
         self._metrics.answered(response.status)
         self._lifecycle.end(request, response, connection)
         return response
@@ -142,7 +144,6 @@ class Webhook:
             case RefusedError():
                 reason = error.reason
                 response = problem(error.status, error.detail, error.headers)
-                response.force_close()
             case SignatureError():
                 reason = f"signature_{error.reason}"
                 response = problem(self._provider.unauthorized_status, NOT_GENUINE)

@@ -10,7 +10,7 @@ from providers.payload import first_id
 def first_account(*candidates: object) -> str:
     """Return the first candidate that can name an account, "" for none. An account is never a reason to refuse."""
     for candidate in candidates:
-        name = first_id(candidate)
+        name = None if candidate is None else first_id(candidate)
         if name and len(name) <= TEXT_CHARS_MAX and not has_refused_character(name):
             return name
     return ""
@@ -18,7 +18,11 @@ def first_account(*candidates: object) -> str:
 
 def mode_of_flag(is_live: object) -> Mode | None:
     """Return the mode of a flag that is true for live events, as JSON or as text; None for any other value."""
-    return _MODES.get(str(is_live).lower()) if isinstance(is_live, bool | str) else None
+    if is_live is True:
+        return "live"
+    if is_live is False:
+        return "test"
+    return _MODES.get(is_live.lower()) if isinstance(is_live, str) else None
 
 
 _MODES: Mapping[str, Mode] = {"true": "live", "false": "test"}

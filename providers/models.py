@@ -105,7 +105,10 @@ def loads_decimal(body: bytes) -> object:
     """
     try:
         text = without_lone_surrogates(body).decode()
-        return json.loads(text, parse_float=_decimal_or_inf, parse_int=Decimal, parse_constant=refuse_constant)
+        try:
+            return _DECIMALS.decode(text)
+        except InvalidOperation:
+            return _DECIMALS_OR_INF.decode(text)
     except ConstantError as error:
         raise UnreadableError(f"the body is not the JSON its provider documents: {error}") from None
     except (ValueError, RecursionError) as error:
@@ -117,3 +120,7 @@ def _decimal_or_inf(number: str) -> Decimal | float:
         return Decimal(number)
     except InvalidOperation:
         return inf
+
+
+_DECIMALS = json.JSONDecoder(parse_float=Decimal, parse_int=Decimal, parse_constant=refuse_constant)
+_DECIMALS_OR_INF = json.JSONDecoder(parse_float=_decimal_or_inf, parse_int=Decimal, parse_constant=refuse_constant)

@@ -25,6 +25,8 @@ Mac = Callable[[bytes, bytes], bytes]
 WHITE_SPACE = b" \t"
 """Optional white space, as RFC 9110 allows it around the items of a header."""
 
+_SPACE, _TAB = WHITE_SPACE
+
 UNIX_S_DIGITS_MAX = 11
 """The most digits of a signed timestamp: enough until the year 5138."""
 
@@ -106,12 +108,16 @@ def header_items(values: Sequence[bytes], separator: bytes) -> list[bytes]:
     items = joined.split(separator, HEADER_ITEMS_MAX)
     if len(items) > HEADER_ITEMS_MAX:
         raise SignatureError("malformed", f"a header has more than {HEADER_ITEMS_MAX} items")
-    return [item.strip(WHITE_SPACE) for item in items] if b" " in joined or b"\t" in joined else items
+    return [item.strip(WHITE_SPACE) for item in items] if _SPACE in joined or _TAB in joined else items
 
 
 def header_pairs(values: Sequence[bytes], separator: bytes) -> list[tuple[bytes, bytes]]:
     """Return the items of such a header as pairs of key and value, as in `t=1,v1=ab`. Raise likewise."""
-    return [(key, value) for key, _, value in (item.partition(b"=") for item in header_items(values, separator))]
+    pairs = []
+    for item in header_items(values, separator):
+        key, _, value = item.partition(b"=")
+        pairs.append((key, value))
+    return pairs
 
 
 def signing_key(

@@ -23,9 +23,11 @@ from providers.base import (
     TimedSettings,
 )
 from providers.payload import read_json, time_from_iso, time_from_unix
-from providers.stripe.models import AnyData, AnyEvent, AnyObject, RelatedObject
+from providers.stripe.models import AnyData, AnyEvent, AnyObject
 
 HEADER = "Stripe-Signature"
+
+_NO_OBJECT = AnyObject()
 
 
 class Stripe(Provider):
@@ -61,9 +63,13 @@ def _read_header(values: list[bytes]) -> tuple[bytes, list[bytes]]:
     """Return the timestamp and the v1 signatures. Repeated headers are read as one, joined by commas."""
     if not any(values):
         raise SignatureError("missing", f"there is no {HEADER} header")
-    items = signing.header_pairs(values, b",")
-    timestamps = [value for key, value in items if key == b"t"]
-    signatures = [value for key, value in items if key == b"v1"]
+    timestamps, signatures = [], []
+    for item in signing.header_items(values, b","):
+        key, _, value = item.partition(b"=")
+        if key == b"v1":
+            signatures.append(value)
+        elif key == b"t":
+            timestamps.append(value)
     if len(timestamps) != 1 or not signatures:
         raise SignatureError("malformed", f"the {HEADER} header has not exactly one t and at least one v1")
     return timestamps[0], signatures
@@ -75,12 +81,14 @@ def _resource(event: AnyEvent) -> str:
     Charges, refunds and disputes name their payment intent, so all events of a payment are processed together. An old
     refund or dispute may name only its charge; where that is expanded, it names the payment intent.
     """
-    data = event.data if isinstance(event.data, AnyData) else AnyData()
-    about = data.object if isinstance(data.object, AnyObject) else AnyObject()
-    related = event.related_object if isinstance(event.related_object, RelatedObject) else RelatedObject()
+    data, related = event.data, event.related_object
+    about = data.object if isinstance(data, AnyData) else None
+    if not isinstance(about, AnyObject):
+        about = _NO_OBJECT
+    related_id = None if related is None or isinstance(related, list) else related.id
     charge = about.charge
     expanded = charge.get("payment_intent") if isinstance(charge, dict) else None
-    for reference in (about.payment_intent, expanded, charge, about.id, related.id):
+    for reference in (about.payment_intent, expanded, charge, about.id, related_id):
         id_ = reference.get("id") if isinstance(reference, dict) else reference
         if id_ and isinstance(id_, str):
             return id_

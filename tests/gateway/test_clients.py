@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from typing import cast
 
 import pytest
 from redis.asyncio import Redis
@@ -20,6 +21,9 @@ JUNK_ROUNDS = 300
 DRIP_S = 0.05
 UNREAD_ANSWERS = 1000
 """Answers with the longest page: more than the buffers of any connection hold."""
+
+UNREAD_REFUSALS = 4000
+"""Short answers, of 1 MB in all."""
 
 
 async def drip(client: Client, data: bytes) -> None:
@@ -91,6 +95,17 @@ async def test_a_client_that_never_reads_its_answers_is_cut_off(valkey: ValkeySe
         await until(lambda: gateway.counted("connections") == 1, what="the gateway has the connection")
         await until(lambda: gateway.counted("connections") == 0, what="the gateway has ended it")
         assert (await gateway.get("/healthz")).status == 200
+
+
+async def test_a_client_that_reads_nothing_gets_no_more_than_small_buffers_hold(
+    valkey: ValkeyServer, key_prefix: str
+) -> None:
+    async with running(valkey.url, key_prefix, unread_timeout_s=1) as gateway, await gateway.client() as client:
+        cast("asyncio.ReadTransport", client.writer.transport).pause_reading()
+        client.writer.write(request("/nowhere") * UNREAD_REFUSALS)
+        await until(lambda: gateway.counted("requests_total", status="404") > 0, what="the gateway answers")
+        await until(lambda: gateway.counted("connections") == 0, what="the gateway has ended it")
+        assert gateway.counted("requests_total", status="404") < UNREAD_REFUSALS / 2
 
 
 async def test_a_client_that_reads_its_answers_late_gets_them_all(gateway: Running) -> None:
