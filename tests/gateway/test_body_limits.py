@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 import pytest
+from pytest_aiohttp import AiohttpClient
 
 from providers import PROVIDERS
 from providers.base import BODY_BYTES_DEFAULT, BODY_BYTES_LARGE
@@ -59,9 +60,12 @@ async def test_the_limit_of_a_source_comes_before_both(valkey: ValkeyServer, key
     )
 
 
-async def test_the_api_page_says_each_sources_limit(valkey: ValkeyServer, key_prefix: str) -> None:
+async def test_the_api_page_says_each_sources_limit(
+    valkey: ValkeyServer, key_prefix: str, aiohttp_client: AiohttpClient
+) -> None:
     sources = {"a": CASES["shopify"].source(), "b": CASES["razorpay"].source(body_bytes_max=4096)}
     async with running(valkey.url, key_prefix, providers=sources) as gateway:
-        paths = (await gateway.get("/openapi.json")).json()["paths"]
+        client = await aiohttp_client(gateway.gateway.operators_application)
+        paths = (await (await client.get("/openapi.json")).json())["paths"]
     for path, limit in (("/webhooks/a", BODY_BYTES_LARGE), ("/webhooks/b", 4096)):
         assert f"at most {limit}," in paths[path]["post"]["requestBody"]["description"]
