@@ -174,12 +174,17 @@ def classify(error: Exception) -> Failure:
 def cause_of_type(error: BaseException, kind: type[SomeError]) -> SomeError | None:
     """Return the first such error among an error, its causes and its contexts.
 
-    A lost connection hides what happened before it: leaving the transaction raises, too.
+    A lost connection hides what happened before it: leaving the transaction raises, too. A chain may lead back to
+    itself, as after `raise error from error`.
     """
     found: BaseException | None = error
-    while found is not None and not isinstance(found, kind):
+    seen: set[int] = set()
+    while found is not None and id(found) not in seen:
+        if isinstance(found, kind):
+            return found
+        seen.add(id(found))
         found = found.__cause__ or found.__context__
-    return found
+    return None
 
 
 def outage_cause(error: Exception) -> BaseException:

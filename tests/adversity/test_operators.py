@@ -6,6 +6,7 @@ import pytest
 
 from tests.adversity.operators import ACTS, check_after_losses
 from tests.support.harness import Harness
+from tests.support.wait import until
 
 BY_HAND = [name for name in ACTS if "restored" not in name]
 
@@ -30,6 +31,7 @@ async def test_a_server_is_restored_from_an_older_copy(fragile_rig: Harness, nam
         await load.promised(40)
         async with ACTS[name](harness, random.Random(1)):
             await load.promised(80)
+            await until(lambda: harness.has_applied(100), what="the copy is older than what is applied")
         await load.promised(30)
     broken = await check_after_losses(harness, load)
     assert broken == []

@@ -161,9 +161,14 @@ async def test_workers_continue_after_redis_was_wiped(workers: Workers) -> None:
         await workers.publish(5)
         await workers.drained()
         await until(lambda: running.counted("group_recreated_total") == 1, what="the incident is counted")
+        await until(lambda: is_recorded(workers), what="the audit shows it until a person acknowledges it")
     assert len(await workers.events()) == 5
     assert len(await workers.rows("SELECT FROM duplicates")) == 3
-    await workers.assert_all_acked()
+    await workers.assert_all_acked(but=("restore_not_acknowledged",))
+
+
+async def is_recorded(workers: Workers) -> bool:
+    return await workers.finding_names() == ["restore_not_acknowledged"]
 
 
 async def test_a_lost_group_reads_everything_again_and_applies_nothing_twice(workers: Workers) -> None:

@@ -13,7 +13,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from consumers.entry import Entry, Unreadable
 from consumers.handlers import HandlerFailed, Reject, Retry
-from consumers.handlers.exceptions import RETRY_AFTER_S_MAX, TransactionEndedError
+from consumers.handlers.exceptions import RETRY_AFTER_S_MAX, SlowCallsError, TransactionEndedError
 from consumers.notes import NO_PAST
 from consumers.retry import (
     QUARANTINE_AFTER_ATTEMPTS,
@@ -24,6 +24,7 @@ from consumers.retry import (
     RetryLater,
     SplitBatch,
     WaitOut,
+    cause_of_type,
     classify,
     decide,
     decide_before_attempt,
@@ -283,3 +284,14 @@ def test_what_ended_a_connection_is_the_reason_of_an_outage() -> None:
     alone = asyncpg.InterfaceError("the pool is closing")
     assert outage_cause(alone) is alone
     assert outage_cause(TimeoutError()).__class__ is TimeoutError
+
+
+@pytest.mark.parametrize("kind", [SlowCallsError, asyncpg.PostgresError])
+def test_a_chain_of_errors_that_leads_back_to_itself_ends(kind: type[Exception]) -> None:
+    """As after `raise error from error`, which a handler may do."""
+    error, other = ValueError("one"), ValueError("other")
+    error.__cause__ = error
+    assert cause_of_type(error, kind) is None
+    error.__cause__, other.__context__ = other, error
+    assert cause_of_type(error, kind) is None
+    assert cause_of_type(error, ValueError) is error

@@ -185,6 +185,11 @@ class Harness:
         """Waits until nothing is in the stream, and nothing pending."""
         await drained(self.valkey.url, self.prefix)
 
+    async def has_applied(self, at_least: int) -> bool:
+        """Whether this many events are applied, at the server that the address leads to now."""
+        async with self.database() as connection:
+            return bool(await connection.fetchval("SELECT count(*) >= $1 FROM events", at_least))
+
     async def is_empty(self) -> bool:
         """Whether nothing is in the stream."""
         async with self.redis() as redis:
