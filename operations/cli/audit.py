@@ -5,6 +5,7 @@ from dataclasses import asdict
 from operations.audit import AuditReport, run_audit
 from operations.cli.command import EXIT_UNREACHABLE, EXIT_WRONG, Command, Subcommand, no_arguments
 from operations.stream_accounting import EntryCounts
+from operations.units import count
 from runtime.command_line import fail
 from sql.report import findings_json, print_findings
 
@@ -42,6 +43,7 @@ def _entries_sentence(entries: EntryCounts | None) -> str:
     sign = "=" if entries.balanced else "is not"
     acknowledged = f" + {entries.acknowledged} missing, as acknowledged" if entries.acknowledged else ""
     return (
-        f"{entries.added} entries were added to this stream, which {sign} {entries.recorded} recorded in Postgres + "
+        f"{count(entries.added, 'entry was', 'entries were')} added to this stream, which {sign} "
+        f"{entries.recorded} recorded in Postgres + "
         f"{entries.waiting} waiting{acknowledged}."
     )

@@ -1,6 +1,7 @@
 """Workers of version 0.2.0 and of today book on the same schema, and rows of before the migration stay right."""
 
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,12 @@ from sql.migrate import MIGRATIONS, migrate
 from tests.support.batches import Row, claim
 from tests.support.events import contract_event
 
-_FILE = Path(__file__).with_name("statements_of_0_2.sql")
-OLD = Queries(_FILE.stem, parse(_FILE.read_text(), _FILE.name))
+[_WHEEL] = (Path(__file__).parents[1] / "releases").glob("payment_webhooks-0.2.*.whl")
+with zipfile.ZipFile(_WHEEL) as _wheel:
+    _TEXTS = [_wheel.read(name).decode() for name in _wheel.namelist() if name.startswith("sql/queries/")]
+OLD = Queries(_WHEEL.name, [query for text in _TEXTS for query in parse(text, _WHEEL.name)])
+"""The statements that the programs of version 0.2.0 execute."""
+
 WAIT_S = 10.0
 
 DISPUTE = "SELECT status, disputed, disputed_currency, withdrawn_amount, reinstated_amount FROM disputes"
