@@ -30,18 +30,18 @@ class Connection(asyncio.Protocol, ClientTransport):
     """
 
     __slots__ = (
-        "_connections", "_is_ending", "_is_half_closed", "_is_reading", "_is_tls", "_is_unread", "_protocol",
+        "_connections", "_first_queue", "_is_ending", "_is_half_closed", "_is_reading", "_is_unread", "_protocol",
         "_queue", "_reader", "_under_way_bytes", "held_bytes", "is_handled", "is_last_request",
     )  # fmt: skip
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, connections: Connections, *, is_tls: bool = False) -> None:
         super().__init__()
         self._connections = connections
+        self._first_queue = connections.handshakes if is_tls else connections.new
         self._reader = RequestReader(connections.settings, connections.body_bytes_max)
         self._protocol: asyncio.Protocol | None = None
         self._queue: Queue | None = None  # what the connection waits for; None while a request is under way
         self.held_bytes = 0  # kept for this client, as last counted
-        self._is_tls = False
         self._under_way_bytes = 0  # of a request, from its hand-over until its answer is written
         self.is_handled = False  # while a handler of ours works on the request
         self.is_last_request = False  # no request is read after this one
@@ -63,22 +63,22 @@ class Connection(asyncio.Protocol, ClientTransport):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Accept the client, or answer that there are too many."""
-        self._use(transport)
-        if not self.is_accepted(self._connections.new):
-            self.refuse(503, "connections_max", "Too many connections are open.", lingers=False)
-
-    def _use(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=UNREAD_BYTES_MAX, low=0)
+        if not self._connections.opened(self):
+            self.refuse(503, "connections_max", "Too many connections are open.", lingers=False)
+            return
+        self._enter(self._first_queue)
+        if self._connections.is_draining:
+            self.abort()
 
-    def is_accepted(self, queue: Queue) -> bool:
-        """Count one more client, which waits in `queue` first; return False where there are too many."""
-        is_accepted = self._connections.opened(self)
-        if is_accepted:
-            self._enter(queue)
-            if self._connections.is_draining:
-                self.abort()
-        return is_accepted
+    def handshake_done(self) -> None:
+        """Wait for the first request: TLS is there."""
+        self._enter(self._connections.new)
+
+    def handshake_failed(self) -> None:
+        """Count a client that has ended before TLS was there."""
+        self._connections.on_refused(400, "tls_handshake", self.client)
 
     def data_received(self, data: bytes) -> None:
         """Collect a request, and hand it over once it is whole."""
@@ -106,7 +106,7 @@ class Connection(asyncio.Protocol, ClientTransport):
             self._transport.close()
         else:
             self._advance()
-        return not self._is_tls  # asyncio's TLS has no half-closed state
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection, once the request that it brought is finished."""
@@ -217,8 +217,6 @@ class Connection(asyncio.Protocol, ClientTransport):
         if not connections.hold(self, self._under_way_bytes + other_bytes):
             self.refuse(*NO_ROOM)
             return
-        if self._is_tls:
-            self._stop_reading()  # an end of the client's side, read now, would end TLS before the answer
         if self._protocol is None:
             self._protocol = connections.make_protocol()
             self._protocol.connection_made(self)
@@ -277,8 +275,7 @@ class Connection(asyncio.Protocol, ClientTransport):
             self._enter(None)
             self._transport.close()
             return
-        if not self._is_tls:
-            self._transport.write_eof()
+        self._transport.write_eof()
         self._enter(self._connections.unread if self._is_unread else self._connections.ending)
         self._read_on()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import heapq
+import math
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -15,6 +16,10 @@ SWEEPS_PER_TIMEOUT = 4
 """How often waiting connections are looked at within the shortest of their timeouts."""
 
 SWEEP_S_MAX = 1.0
+
+YOUNG_S = 2.0
+"""How long a connection does not give way where an older one does: a genuine client needs some round trips until its
+request is there, while those that strangers hold are older."""
 
 DRAIN_GRACE_S = 0.5
 """How long open connections may still bring a request while the gateway is being stopped. Its answer is their last."""
@@ -59,7 +64,7 @@ class Queue(OrderedDict["Connection", float]):
 class Connections:
     """The open connections of one listening socket. Where one of their limits is reached, strangers give way first.
 
-    * CONNECTIONS_MAX: the connection that has waited longest makes place, one without a request first.
+    * CONNECTIONS_MAX: the connection that has waited longest makes place: first without a request, last a young one.
     * UNVERIFIED_BYTES_MAX: of the client that keeps most, the unfinished request that has kept most for longest.
     """
 
@@ -119,16 +124,20 @@ class Connections:
             self._all_closed.set()
 
     def _one_gives_way(self) -> bool:
-        for queues in (
-            (self.handshakes, self.new, self.idle),
-            (self.ending,),
-            (self.heads, self.bodies),
-            (self.unread,),
+        old_s = asyncio.get_running_loop().time() - YOUNG_S
+        silent = (self.handshakes, self.new, self.idle)
+        unfinished = (self.heads, self.bodies)
+        for queues, limit_s in (
+            (silent, old_s),
+            ((self.ending,), math.inf),
+            (unfinished, old_s),
+            ((self.unread,), old_s),
+            ((*silent, *unfinished, self.unread), math.inf),
         ):
             queue = min(queues, key=Queue.since_s)
-            if queue:
+            if queue and queue.since_s() <= limit_s:
                 connection = next(iter(queue))
-                if self.heads in queues:
+                if queue is self.heads or queue is self.bodies:
                     connection.refuse(503, "connections_max", "Too many connections are open.", lingers=False)
                 else:
                     connection.abort()

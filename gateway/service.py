@@ -30,7 +30,7 @@ from gateway.publisher import Publisher
 from gateway.redis_writer import RedisUnavailableError, RedisWriter
 from gateway.refusal_log import RefusalLog
 from gateway.settings import Settings
-from gateway.tls_connection import COUNTS_AS, TlsListener
+from gateway.tls_transport import COUNTS_AS, TlsTransport
 from gateway.webhook import Webhook
 from providers.base import Provider
 from runtime.durability import Guarantee
@@ -91,7 +91,7 @@ class Gateway:
         options = _http_options(settings, self._body_bytes_max)
         self._runner = web.AppRunner(self.application, shutdown_timeout=CUT_OFF_S, **options)
         self._connections: Connections | None = None
-        self._listener: asyncio.Server | TlsListener | None = None
+        self._listener: asyncio.Server | None = None
         self._watching: asyncio.Task[None] | None = None
 
     async def start(
@@ -114,12 +114,14 @@ class Gateway:
             connections_max=max(1, self._settings.connections_max // (COUNTS_AS if tls else 1)),
         )
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)  # accepted sockets inherit it
-        if tls is not None:
-            self._listener = TlsListener(listening, LISTEN_BACKLOG, connections, tls)
-            return
         loop = asyncio.get_running_loop()
-        make_connection = partial(Connection, connections)
-        self._listener = await loop.create_server(make_connection, sock=listening, backlog=LISTEN_BACKLOG)
+        self._listener = await loop.create_server(
+            partial(Connection, connections)
+            if tls is None
+            else lambda: TlsTransport(Connection(connections, is_tls=True), tls),
+            sock=listening,
+            backlog=LISTEN_BACKLOG,
+        )
 
     async def stop(self) -> bool:
         """Stop accepting, finish the requests under way, then end. False where something had to be cut off."""

@@ -5,13 +5,14 @@ Each attack has a gateway of its own. It goes on for some seconds: a connection 
 
 import asyncio
 import contextlib
+import multiprocessing
 import resource
 import socket
 import ssl
-import threading
+import struct
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -29,6 +30,8 @@ OTHER_FILES = 512
 GENUINE_PAUSE_S = 0.02
 SEND_BYTES = 256 * 1024
 CONNECT_TIMEOUT_S = 5.0
+TCP_ESTABLISHED = 1
+RESET = struct.pack("ii", 1, 0)
 MB = 1024 * 1024
 
 HEAD = b"POST /webhook HTTP/1.1\r\nHost: a\r\n"
@@ -39,6 +42,9 @@ CHUNKS = HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * (MB // 6
 WHOLE = HEAD + b"Content-Length: 16384\r\n\r\n" + b"x" * 16_384
 
 
+HELLO_OF_128_KB = b"\x16\x03\x01\x00\x04\x01\x01\xff\xf0"
+
+
 @dataclass(frozen=True, slots=True)
 class Attack:
     """What each connection sends, over and over where it is whole; nobody reads an answer."""
@@ -47,21 +53,38 @@ class Attack:
     data: bytes
     connections: int = CONNECTIONS
     tls: bool = False
+    """Whether the gateway terminates TLS."""
+    handshake: bool = True
+    """Whether strangers take part in TLS."""
+    piece_bytes: int = SEND_BYTES
+    pause_s: float = 0.0
+    """How long each connection waits after each piece."""
+    resets: bool = False
+    """Whether a connection is reset once all is sent, and made anew."""
+    addresses: int = 1
+    """From how many addresses strangers connect."""
 
 
-ATTACKS = (
+PLAIN = (
     Attack("silent", b""),
-    Attack("1 MB of headers", LONG_HEADERS, 1000),
     Attack("1 MB of headers", LONG_HEADERS),
     Attack("28 KB of headers", SHORT_HEADERS),
-    Attack("bodies without their end", BODY, 1000),
     Attack("bodies without their end", BODY),
     Attack("chunks of one byte", CHUNKS),
     Attack("pipelined requests", WHOLE * 16),
     Attack("unread answers", request("/openapi.json", method="GET") * 4000),
-    Attack("silent, TLS", b"", tls=True),
-    Attack("1 MB of headers, TLS", LONG_HEADERS, tls=True),
-    Attack("bodies without their end, TLS", BODY, tls=True),
+)
+
+ATTACKS = (
+    Attack("1 MB of headers", LONG_HEADERS, 1000),
+    Attack("bodies without their end", BODY, 1000),
+    *PLAIN,
+    Attack("one byte a second", BODY, piece_bytes=1, pause_s=1),
+    Attack("reset after one byte", b"P", resets=True),
+    *(replace(attack, name=f"{attack.name}, TLS", tls=True) for attack in PLAIN),
+    Attack("silent handshakes, TLS", b"", tls=True, handshake=False),
+    Attack("a ClientHello of 128 KB, begun, TLS", HELLO_OF_128_KB, tls=True, handshake=False),
+    Attack("reset in the handshake, TLS", HELLO_OF_128_KB[:6], tls=True, handshake=False, resets=True),
 )
 
 
@@ -125,71 +148,96 @@ async def _genuine(port: int, env: dict[str, str], seconds: float) -> tuple[list
 
 
 class Strangers:
-    """A thread that keeps connections open and sends on each what it can."""
+    """A process that keeps connections open and sends on each what it can."""
 
     def __init__(self, port: int, attack: Attack) -> None:
         self._port = port
         self._attack = attack
-        self._stop = threading.Event()
-        self._is_complete = threading.Event()
-        self._context: ssl.SSLContext | None = None
-        if attack.tls:
-            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            self._context.check_hostname = False
-            self._context.verify_mode = ssl.CERT_NONE
+        spawning = multiprocessing.get_context("spawn")
+        self._stop = spawning.Event()
+        self._is_complete = spawning.Event()
+        self._process = spawning.Process(target=self._attack_on, daemon=True)
 
     @contextlib.contextmanager
     def attacking(self) -> Iterator[None]:
         """Attack for the length of a block, which begins when every connection has sent something."""
-        thread = threading.Thread(target=self._attack_on, daemon=True)
-        thread.start()
+        self._process.start()
         self._is_complete.wait()
         try:
             yield
         finally:
             self._stop.set()
-            thread.join()
+            self._process.join()
+
+    def __getstate__(self) -> dict[str, object]:
+        return self.__dict__ | {"_process": None}
 
     def _attack_on(self) -> None:
-        sockets: list[socket.socket | None] = [None] * self._attack.connections
-        sent = [0] * len(sockets)
+        strangers = [Stranger(self._port, self._attack, number) for number in range(self._attack.connections)]
         while not self._stop.is_set():
-            for number, client in enumerate(sockets):
+            for stranger in strangers:
+                stranger.go_on()
                 if self._stop.is_set():
                     break
-                if client is None:
-                    sockets[number], sent[number] = self._connected(), 0
-                elif not self._send(client, sent, number):
-                    client.close()
-                    sockets[number] = None
             self._is_complete.set()
-        for client in sockets:
-            if client is not None:
-                client.close()
 
-    def _connected(self) -> socket.socket | None:
-        try:
-            client = socket.create_connection((HOST, self._port), CONNECT_TIMEOUT_S)
-            if self._context is not None:
-                client = self._context.wrap_socket(client)
-        except OSError:
-            return None
-        client.setblocking(False)
-        return client
 
-    def _send(self, client: socket.socket, sent: list[int], number: int) -> bool:
-        """Send what fits; return False where the gateway has ended the connection."""
-        data = self._attack.data
+class Stranger:
+    """One connection of an attack, made anew when it has ended."""
+
+    tls: ssl.SSLContext | None = None
+
+    def __init__(self, port: int, attack: Attack, number: int) -> None:
+        self._address = f"127.0.1.{1 + number % attack.addresses}"
+        self._port = port
+        self._attack = attack
+        self._client: socket.socket | None = None
+        self._shakes_hands = False
+        self._sent = 0
+        self._next_s = 0.0
+        if attack.tls and attack.handshake and Stranger.tls is None:
+            Stranger.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            Stranger.tls.check_hostname = False
+            Stranger.tls.verify_mode = ssl.CERT_NONE
+
+    def go_on(self) -> None:
+        """Connect, or send what fits."""
         try:
-            if sent[number] < len(data):
-                sent[number] += client.send(data[sent[number] : sent[number] + SEND_BYTES])
-            elif not data and not client.recv(1):
-                return False
+            if self._client is None:
+                self._connect()
+            elif time.monotonic() >= self._next_s:
+                self._send(self._client)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return True
+            return
         except OSError:
-            return False
-        return True
+            self._end()
+
+    def _connect(self) -> None:
+        self._client = socket.create_connection((HOST, self._port), CONNECT_TIMEOUT_S, (self._address, 0))
+        self._client.setblocking(False)
+        self._sent = 0
+        if self.tls is not None:
+            self._client = self.tls.wrap_socket(self._client, do_handshake_on_connect=False)
+            self._shakes_hands = True
+
+    def _send(self, client: socket.socket) -> None:
+        data = self._attack.data
+        if self._shakes_hands and isinstance(client, ssl.SSLSocket):
+            client.do_handshake()
+            self._shakes_hands = False
+        if self._sent < len(data):
+            self._sent += client.send(data[self._sent : self._sent + self._attack.piece_bytes])
+            self._next_s = time.monotonic() + self._attack.pause_s
+        elif self._attack.resets:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            self._end()
+        elif client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != TCP_ESTABLISHED:
+            self._end()
+
+    def _end(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
 
 
 def _accepts(port: int) -> bool:

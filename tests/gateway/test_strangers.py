@@ -2,18 +2,25 @@
 
 import asyncio
 import json
+import socket
+import ssl
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
+from stack.ports import HOST
 from tests.support.gateway import Client, Running, payment, request, running
+from tests.support.processes import Programs
 from tests.support.proxy import TcpProxy
 from tests.support.servers import ValkeyServer
+from tests.support.tls import write_certificate
 from tests.support.wait import until
 
 KIB = 1024
 MIB = 1024 * KIB
 STRANGERS = 40
+TLS_STRANGERS = 200
 
 
 async def strangers(stack: AsyncExitStack, gateway: Running, count: int, data: bytes = b"") -> list[Client]:
@@ -91,3 +98,93 @@ async def test_unfinished_bodies_have_a_budget_in_sum(valkey: ValkeyServer, key_
         assert (answer.status, answer.headers["retry-after"]) == (503, "5")
         for each in reading:
             each.cancel()
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+async def test_a_client_that_has_just_connected_is_not_the_one_that_gives_way(
+    valkey: ValkeyServer, key_prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, tls: bool
+) -> None:
+    monkeypatch.setattr("gateway.connections.YOUNG_S", 0.2)
+    certificate = write_certificate(tmp_path) if tls else None
+    async with (
+        AsyncExitStack() as stack,
+        running(valkey.url, key_prefix, certificate=certificate, connections_max=20) as gateway,
+    ):
+        room = 10 if tls else 20
+        await strangers(stack, gateway, room, b"POST /webhook HTTP/1.1\r\nX-Unfinished: ")
+        await until(lambda: gateway.counted("connections") == room, what="all connections are open")
+        await asyncio.sleep(0.3)
+        genuine = await stack.enter_async_context(await gateway.client())
+        await strangers(stack, gateway, room // 2, b"P")
+        signed = payment()
+        await genuine.send(request(signed.path, signed.body, signed.headers))
+        assert (await genuine.answer()).status == 202
+        assert gateway.counted("connections") <= room
+
+
+async def test_a_client_over_tls_takes_little_memory(valkey: ValkeyServer, key_prefix: str, programs: Programs) -> None:
+    certificate = write_certificate(programs.folder)
+    env = certificate | {"UNVERIFIED_BYTES_MAX": str(2 * MIB), "CONNECTIONS_MAX": str(4 * TLS_STRANGERS)}
+    gateway = await programs.gateway(valkey.url, key_prefix, env, ready=False)
+    trusted = ssl.create_default_context(cafile=certificate["GATEWAY_TLS_CERT"])
+    trusted.check_hostname = False
+
+    async def is_answering() -> bool:
+        assert gateway.is_running, gateway.log
+        try:
+            async with await Client.connect(gateway.port, trusted) as client:
+                await client.send(request("/readyz", method="GET"))
+                return (await client.answer()).status == 200
+        except ConnectionRefusedError:
+            return False
+
+    await until(is_answering, what="/readyz says 200")
+    before_bytes = resident_bytes(gateway.pid)
+    data = b"POST /webhook HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 400 * KIB
+    async with AsyncExitStack() as stack:
+        for _ in range(TLS_STRANGERS):
+            client = await stack.enter_async_context(await Client.connect(gateway.port, trusted))
+            client.writer.write(data)
+        await until(is_answering, what="the gateway answers others")
+        assert resident_bytes(gateway.pid) - before_bytes < TLS_STRANGERS * 100 * KIB
+
+
+def resident_bytes(pid: int) -> int:
+    """The most memory that a process has had in use."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    (line,) = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(line.split()[1]) * KIB
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [b"\x16\x03\x01\x00\x04\x01\x01\xff\xf0", b"\x16\x03\x01\x00\x01\x01", b"GET / HTTP/1.1\r\n\r\n"],
+    ids=["a ClientHello of 128 KB", "a ClientHello in several records", "no TLS"],
+)
+async def test_a_handshake_that_no_client_sends_is_ended_at_once(
+    valkey: ValkeyServer, key_prefix: str, tmp_path: Path, begun: bytes
+) -> None:
+    async with running(valkey.url, key_prefix, certificate=write_certificate(tmp_path)) as gateway:
+        async with await Client.connect(gateway.port) as client:
+            await client.send(begun)
+            await asyncio.wait_for(client.reader.read(), 5)
+        await until(lambda: gateway.counted("rejected_total", reason="tls_handshake") == 1, what="it is counted")
+        assert (await gateway.post(payment())).status == 202
+
+
+async def test_a_client_that_ends_its_side_gets_its_answer_over_tls(
+    valkey: ValkeyServer, key_prefix: str, tmp_path: Path
+) -> None:
+    async with running(valkey.url, key_prefix, certificate=write_certificate(tmp_path)) as gateway:
+        signed = payment()
+        data = request(signed.path, signed.body, signed.headers)
+
+        def exchange() -> bytes:
+            assert gateway.trusted
+            plain = socket.create_connection((HOST, gateway.port), 10)
+            with gateway.trusted.wrap_socket(plain) as client:
+                client.sendall(data)
+                socket.socket.shutdown(client, socket.SHUT_WR)
+                return client.recv(100)
+
+        assert (await asyncio.to_thread(exchange)).startswith(b"HTTP/1.1 202 ")
