@@ -115,7 +115,7 @@ class Settings(ProgramSettings):
     """How long the rest of a refused body is read, so that the sender gets to read the answer."""
 
     connections_max: Annotated[int, Field(ge=1)] = 4096
-    """Open connections of one process, a third with TLS; above it, the one that waits longest is ended, else 503."""
+    """Open connections of one process, half with TLS; above it, the one that waits longest is ended, else 503."""
 
     prefer_wait_s_max: Annotated[float, Field(ge=0, le=60)] = 30.0
     """The longest time `Prefer: wait=N` may ask to wait for the commit."""

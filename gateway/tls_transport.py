@@ -175,7 +175,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         self._read_on()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Send an answer. Before the handshake there is none."""
+        """Send an answer. Before the handshake nothing can be sent."""
         if not self._is_encrypted or self._tls is None:
             return
         view = memoryview(data)

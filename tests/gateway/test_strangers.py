@@ -113,7 +113,8 @@ async def test_a_client_that_has_just_connected_is_not_the_one_that_gives_way(
         room = 10 if tls else 20
         await strangers(stack, gateway, room, b"POST /webhook HTTP/1.1\r\nX-Unfinished: ")
         await until(lambda: gateway.counted("connections") == room, what="all connections are open")
-        await asyncio.sleep(0.3)
+        old_s = asyncio.get_running_loop().time() + 0.3
+        await until(lambda: asyncio.get_running_loop().time() > old_s, what="strangers are no longer young")
         genuine = await stack.enter_async_context(await gateway.client())
         await strangers(stack, gateway, room // 2, b"P")
         signed = payment()
