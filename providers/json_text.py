@@ -14,12 +14,13 @@ import json
 import re
 from typing import NoReturn
 
-_ESCAPE = re.compile(
-    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
-)
-"""Any escape: a pair of surrogates, a lone one (group 1), or another."""
+_SURROGATE = re.compile(rb"\\u[dD](?:[89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|([89a-fA-F][0-9a-fA-F]{2}))")
+"""The escapes of a pair of surrogates, or that of a lone one (group 1)."""
 
-_BACKSLASH, _N, _I = b"\\NI"
+_ESCAPED_BACKSLASH, _NO_UTF8 = rb"\\", b"\xff\xff"
+"""An escaped backslash begins no escape. It is hidden while surrogates are sought: what stands for it is in no text."""
+
+_BACKSLASH, _N, _I, _FF = b"\\NI\xff"
 
 NUL = rb"\u0000"
 """As long as what it replaces, so that all borders stay where they are."""
@@ -35,10 +36,15 @@ def may_have_lone_surrogate(text: bytes) -> bool:
 
 
 def without_lone_surrogates(text: bytes) -> bytes:
-    """Return the text with each escape of a lone surrogate written as NUL; its length is the same."""
-    if not may_have_lone_surrogate(text):
+    """Return the text with each escape of a lone surrogate written as NUL; its length is the same.
+
+    A text that is not UTF-8 is returned as it is. Only escapes of surrogates cost a call.
+    """
+    if not may_have_lone_surrogate(text) or _FF in text:
         return text
-    return _ESCAPE.sub(lambda match: match[0] if match[1] is None else NUL, text)
+    hidden = text.replace(_ESCAPED_BACKSLASH, _NO_UTF8)
+    without = _SURROGATE.sub(lambda match: match[0] if match[1] is None else NUL, hidden)
+    return without.replace(_NO_UTF8, _ESCAPED_BACKSLASH)
 
 
 def refuse_constants(text: bytes) -> None:

@@ -85,14 +85,23 @@ async def rsa_sha256_key(
     """
     if len(signatures) > PUBLIC_KEY_SIGNATURES_MAX:
         raise SignatureError("malformed", f"there are more than {PUBLIC_KEY_SIGNATURES_MAX} signatures")
-    decoded = [signature for signature in map(exact_base64, signatures) if signature is not None]
-    if len(decoded) * len(keys) * len(messages) == 1 and keys[0].key_size <= RSA_BITS_ON_LOOP:
-        number = _rsa_key(keys, messages, decoded)
+    lengths = {_base64_length(key) for key in keys}
+    decoded = [exact_base64(signature) for signature in signatures if len(signature) in lengths]
+    possible = [signature for signature in decoded if signature is not None]
+    if not possible:
+        number = None
+    elif len(possible) * len(keys) * len(messages) == 1 and keys[0].key_size <= RSA_BITS_ON_LOOP:
+        number = _rsa_key(keys, messages, possible)
     else:
-        number = await off_loop.run(_rsa_key, keys, messages, decoded)
+        number = await off_loop.run(_rsa_key, keys, messages, possible)
     if number is None:
         raise SignatureError("mismatch", "no key of the source made any of the signatures")
     return number
+
+
+def _base64_length(key: RSAPublicKey) -> int:
+    """Return the length of every signature of the key in base64. A text of another length is not worth decoding."""
+    return 4 * (((key.key_size + 7) // 8 + 2) // 3)
 
 
 def _rsa_key(keys: Sequence[RSAPublicKey], messages: Sequence[bytes], signatures: Sequence[bytes]) -> int | None:

@@ -24,10 +24,14 @@ _ITEM_NAME = b'"NotificationRequestItem"'
 _NOTHING = msgspec.Raw(b"")
 
 _Value = Annotated[int, msgspec.Meta(ge=-(10**18), le=10**18)]
+_VALUE = msgspec.json.Decoder(_Value | None)
+
+VALUE_BYTES_MAX = 32
+"""The longest text of a value. Reading a number of 4,000 digits takes 60 µs."""
 
 
 class _Amount(msgspec.Struct):
-    value: _Value | None = None
+    value: msgspec.Raw = _NOTHING
     currency: str | None = None
 
 
@@ -54,8 +58,7 @@ class SignedItem(msgspec.Struct, rename="camel"):
         """
         first = (self.psp_reference, self.original_reference or "", self.merchant_account_code or "")
         amount = self.amount or _NO_AMOUNT
-        value = "" if amount.value is None else str(amount.value)
-        last = (value, amount.currency or "", self.event_code, self.success)
+        last = (_value(amount.value), amount.currency or "", self.event_code, self.success)
         message = ":".join((*first, self.merchant_reference or "", *last))
         colons = message.count(":") - (self.merchant_reference or "").count(":")
         if colons != FIELDS - 1 or not (self.psp_reference and self.event_code):
@@ -93,6 +96,17 @@ _LIVE = {b'"true"': True, b'"false"': False, b"true": True, b"false": False}
 _TEXTS = msgspec.json.Decoder(list[msgspec.Raw])
 
 
+def _value(text: msgspec.Raw) -> str:
+    """Return the value as it is signed, "" without one. Raise SignatureError where it is not a whole number."""
+    if not text:
+        return ""
+    try:
+        value = _VALUE.decode(text if len(text) <= VALUE_BYTES_MAX else b"")
+    except msgspec.DecodeError:
+        raise SignatureError("malformed", "the value of an amount is not a whole number, or is too large") from None
+    return "" if value is None else str(value)
+
+
 class SignedBatch:
     """The items of a body: their signed fields, and, once these are proven, the bytes of each item."""
 
@@ -106,6 +120,8 @@ class SignedBatch:
         if self._text.count(_ITEM_NAME) > BATCH_EVENTS_MAX:  # before any of them is read
             raise SignatureError("malformed", f"there are more than {BATCH_EVENTS_MAX} items")
         self.items: list[SignedItem] = [each.item for each in _NOTIFICATIONS.decode(self._text)]
+        if len(self.items) > BATCH_EVENTS_MAX:  # their name was written with escapes
+            raise SignatureError("malformed", f"there are more than {BATCH_EVENTS_MAX} items")
 
     def texts(self) -> list[bytes]:
         """Return the bytes of each item, exactly as they were sent."""

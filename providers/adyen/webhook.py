@@ -78,13 +78,14 @@ class Adyen(Provider):
 
     def _prove_and_parse(self, body: bytes) -> Proof:
         """Return the proof, with its events read already: a batch is long enough to do both off the event loop."""
-        batch, texts = read_signed(body), None
+        batch = read_signed(body)
+        is_whole = batch is not None
         if batch is None:
             batch = read_signed(without_lone_surrogates(body))
-            texts, _ = _cut(body) if batch else (None, None)
         if batch is None:
             raise SignatureError("malformed", "there are no items whose signatures could be read")
         number = self._prove_all(batch)
+        texts = None if is_whole else _cut(body)[0]  # slow, so only for what is proven
         events: Future[list[ParsedEvent]] = Future()
         try:
             events.set_result(_parse_proven(batch, texts))

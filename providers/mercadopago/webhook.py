@@ -136,6 +136,8 @@ def _data_id(request: Request) -> str:
     for field in fields:
         name, _, value = field.partition("=")
         if len(name) <= ESCAPED_CHARS * len(DATA_ID) and _unquoted(name) == DATA_ID:
+            if value.count("%") > ID_CHARS_MAX:  # each is a character, or the escape of one
+                raise SignatureError("malformed", f"{DATA_ID} is longer than an id")
             found.append(_unquoted(value[: ESCAPED_CHARS * (ID_CHARS_MAX + 1)]))
     return _name(DATA_ID, found)
 
@@ -154,7 +156,7 @@ def _unsigned_id(event: Event) -> str | None:
 def _request_id(request: Request) -> str:
     """Return the x-request-id header, "" where it is absent."""
     values = request.headers.get_all(REQUEST_ID)
-    return _name(REQUEST_ID, [value.decode(errors="replace") for value in values])
+    return _name(REQUEST_ID, [value[: ID_CHARS_MAX + 1].decode(errors="replace") for value in values])
 
 
 def _name(what: str, values: list[str]) -> str:

@@ -28,7 +28,15 @@ from providers.base import ParsedEvent, PayloadError, Proof, Provider, Request, 
 from providers.certificates import read_certificates
 from providers.keyring import Fetch, Keyring, pinned_url
 from providers.off_loop import OffLoop
-from providers.payload import first_id, first_timestamp, get_path, header_text, read_json, time_from_iso
+from providers.payload import (
+    HEADER_CHARS_MAX,
+    first_id,
+    first_timestamp,
+    get_path,
+    header_text,
+    read_json,
+    time_from_iso,
+)
 from providers.paypal.certificates import check_trusted, read_chain, trusted_roots
 from providers.paypal.models import AnyEvent, AnyResource
 from providers.public_keys import (
@@ -119,6 +127,8 @@ class PayPal(Provider):
         transmission_id, time = _one(request, TRANSMISSION_ID), _one(request, TIME)
         if b"|" in transmission_id or b"|" in time:
             raise SignatureError("malformed", "a | in a header blurs the borders between the signed parts")
+        if len(transmission_id) > HEADER_CHARS_MAX or len(time) > HEADER_CHARS_MAX:
+            raise SignatureError("malformed", f"the id or the time has more than {HEADER_CHARS_MAX} characters")
         checksum = crc32(request.body)
         messages = [b"%b|%b|%b|%d" % (transmission_id, time, each, checksum) for each in self._webhook_ids]
         url = _certificate_url(_one(request, CERTIFICATE))

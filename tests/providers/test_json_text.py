@@ -17,7 +17,16 @@ from tests.support.conformance import every_provider_of_json, verify
 from tests.support.provider_cases import CASES
 from tests.support.recorded import Recording, recordings
 
-LONE = (rb"\ud83c", rb"\uDBFF", rb"\udfff x", rb"\ude00\ud83d", rb"\ud83d\\ud83d", rb"\ud83d\ud83d\ude00", rb"\uDc00")
+LONE = (
+    rb"\ud83c",
+    rb"\uDBFF",
+    rb"\udfff x",
+    rb"\ude00\ud83d",
+    rb"\ud83d\\ud83d",
+    rb"\ud83d\ud83d\ude00",
+    rb"\uDc00",
+    rb"\\\ud83d\\",
+)
 CONSTANTS = (b"NaN", b"Infinity", b"-Infinity", b"[1,NaN]", b'{"a":-Infinity}')
 
 JSON = [each for each in recordings() if "body" in each.content]

@@ -29,6 +29,8 @@ def _around(begin: bytes, end: bytes, inner: bytes, size: int) -> bytes:
 
 BATCH = b'{"live":"true","notificationItems":['
 NAMED = b'{"NotificationRequestItem":'
+ITEM = b'{"pspReference":"1","eventCode":"A","success":"true"'
+"""One that is not closed yet."""
 
 BODIES: dict[str, Callable[[int], bytes]] = {
     "empty items": lambda size: _filled(BATCH, b"{},", b"{}]}", size),
@@ -61,6 +63,15 @@ BODIES: dict[str, Callable[[int], bytes]] = {
     "emoji": lambda size: _filled(b'{"a":"', b"\\ud83d\\ude00", b'"}', size),
     "lone surrogates": lambda size: _filled(b'{"a":"', b"\\ud83d", b'"}', size),
     "a long number": lambda size: _filled(b'{"a":', b"1", b"}", size),
+    "a long amount": lambda size: _filled(BATCH + NAMED + ITEM + b',"amount":{"value":', b"9", b"}}}]}", size),
+    "repeated amounts": lambda size: _filled(
+        BATCH + NAMED + ITEM, b',"amount":{"value":1,"currency":"E"}', b"}}]}", size
+    ),
+    "items with escaped names": lambda size: _filled(
+        BATCH, b'{"NotificationRequest\\u0049tem":' + ITEM + b"}},", b"{}]}", size
+    ),
+    "escaped backslashes": lambda size: _filled(BATCH + NAMED + ITEM + b',"reason":"\\ud800', b"\\\\", b'"}}]}', size),
+    "a lone surrogate": lambda size: _filled(BATCH, NAMED + ITEM + b"}},", b'"\\ud800"]}', size),
     "white space": lambda size: _filled(b'{"a":', b" ", b"1}", size),
     "a long name": lambda size: _filled(b'{"', b"a", b'":1}', size),
     "form fields": lambda size: _filled(b"", b"a=1&", b"bt_signature=x&bt_payload=x", size),
@@ -72,7 +83,7 @@ BODIES: dict[str, Callable[[int], bytes]] = {
 }
 """Bodies by name; each takes the number of its bytes."""
 
-UNITS = (b",", b"v1=,", b"v1=a,", b" ,", b"v1,a ", b"v1a,a ", b"h1=a;", b"ts=1,", b"%41", b"x")
+UNITS = (b",", b"v1=,", b"v1=a,", b" ,", b"v1,a ", b"v1a,a ", b"h1=a;", b"ts=1,", b"%41", b"x", b" ", b"\xff")
 """What a header, or a query, is filled with."""
 
 
@@ -98,10 +109,12 @@ def hostile_requests(case: Case, sizes: tuple[int, ...]) -> list[Hostile]:
         others = [each for each in raw_headers if each[0] != name]
         many = [(name, value[:-1] + b"%c" % (33 + number % 90)) for number in range(HEADERS)]
         made.append(Hostile(f"{HEADERS} times {name.decode()}", _with(request, [*others, *many])))
+        spaces = [(name, value + b" " * HEADER_BYTES)] * 4
+        made.append(Hostile(f"4 times {name.decode()} with {HEADER_BYTES} spaces", _with(request, [*others, *spaces])))
         for unit in UNITS:
             filled = [*others, (name, value + unit * (HEADER_BYTES // len(unit)))]
-            made.append(Hostile(f"{name.decode()} with {unit.decode()!r}", _with(request, filled)))
-    for text in ("&a=1", "%41", "&data%2Eid=1", "+"):
+            made.append(Hostile(f"{name.decode()} with {unit!r}", _with(request, filled)))
+    for text in ("&a=1", "%41", "&data%2Eid=1", "+", "%"):
         target = f"{request.target.partition('?')[0]}?data.id=" + text * (HEADER_BYTES // len(text))
         made.append(Hostile(f"a query of {text!r}", replace(request, target=target, body=request.body + b" ")))
     return made
