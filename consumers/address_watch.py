@@ -11,8 +11,9 @@ from collections.abc import Awaitable, Callable
 
 import asyncpg
 import structlog
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
+from consumers.retry import describe
 from consumers.settings import Settings
 from runtime.redis_connection import exchange, single_connection
 from sql import load
@@ -37,6 +38,7 @@ class AddressWatch:
         self._identity = identity
         self._on_move = on_move
         self._known = ""
+        self._refusal = ""
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -45,7 +47,10 @@ class AddressWatch:
             await asyncio.sleep(WATCH_S)
 
     async def look(self) -> None:
-        """Compare the server's identity with the last one. A server that does not answer changes nothing."""
+        """Compare the server's identity with the last one. A server that does not answer changes nothing.
+
+        One that answers and refuses is reported once: work may go on over old connections, and nothing would follow it.
+        """
         try:
             identity = await self._identity()
         except (
@@ -55,13 +60,24 @@ class AddressWatch:
             asyncpg.InternalClientError,
             OSError,
         ) as error:
-            log.debug("the server's identity cannot be read now", server=self._server, reason=type(error).__name__)
+            self._report(error)
             return
+        self._refusal = ""
         if self._known and identity != self._known:
             log.warning("the address leads to another server; connections to the old one are closed",
                         server=self._server)  # fmt: skip
             await self._on_move()
         self._known = identity
+
+    def _report(self, error: Exception) -> None:
+        is_answer = isinstance(error, ResponseError | asyncpg.PostgresError)
+        refusal = describe(error) if is_answer else ""
+        if refusal and refusal != self._refusal:
+            log.warning("the server refuses to say which it is: should its address move, this worker may not notice",
+                        server=self._server, reason=refusal)  # fmt: skip
+        else:
+            log.debug("the server's identity cannot be read now", server=self._server, reason=type(error).__name__)
+        self._refusal = refusal or self._refusal
 
 
 async def redis_identity(settings: Settings) -> str:

@@ -8,17 +8,19 @@ docs/decisions/0018-restored-servers.md
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 import asyncpg
 import structlog
+from redis.exceptions import RedisError
 
 from consumers.entry import Entry
 from consumers.lease import Lease
 from consumers.metrics import Metrics
 from consumers.restored import ENTRIES_WERE_DELETED, POSTGRES_WAS_RESTORED, REDIS_WAS_RESTORED, AccountState
-from consumers.retry import INFRASTRUCTURE, describe
+from consumers.retry import INFRASTRUCTURE, describe, outage_cause
 from consumers.settings import Settings
 from consumers.stream import Stream
 from contract.event import Event
@@ -71,7 +73,12 @@ class RestoreWatch:
         try:
             await self._compare()
         except INFRASTRUCTURE as error:
-            log.info("Redis and Postgres cannot be compared now; it is tried again", reason=describe(error))
+            log.info(
+                "Redis and Postgres cannot be compared now; it is tried again", reason=describe(outage_cause(error))
+            )
+            if not isinstance(error, RedisError):
+                with suppress(RedisError, OSError):
+                    await self._stream.forget_comparison()
 
     async def verify(self, server: datetime | None) -> None:
         """Compare both servers if the one that committed is not the one that was compared last.
@@ -125,6 +132,8 @@ class RestoreWatch:
             log.critical(ENTRIES_WERE_DELETED, entries=state.deleted)
         if missing or state.restores != known["restores"]:
             await self._commits_were_lost(state, known["restores"], missing)
+        else:
+            await self._stream.keep_comparison(self._settings.claim_idle_ms)
         if state.is_older:
             await self._redis_was_restored(f"its beat is lower than {known['beat']}, which Postgres has seen")
         if state.note:

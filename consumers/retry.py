@@ -210,6 +210,8 @@ def _classify_handler_failure(failure: HandlerFailed) -> Failure:
             return Failure("permanent", describe(cause))
         case asyncpg.PostgresError() if _is_server_only(cause.sqlstate or ""):
             return Failure(_kind_of(cause), describe(cause))
+        case asyncpg.InsufficientPrivilegeError():  # granted later, it heals: this event waits, and holds back no other
+            return Failure("conflict", describe(cause))
         case RedisError():
             return Failure("outage", describe(cause))
     if failure.connection_lost:
@@ -236,4 +238,6 @@ def describe(error: BaseException) -> str:
         problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in error.errors()[:3])
         return f"the body is not what its provider documents: {problems}"
     text = str(error).splitlines()[0][:REASON_CHARS_MAX] if str(error) else ""
+    if isinstance(error, asyncpg.InternalClientError):  # asyncpg has no better name for it
+        return f"the connection to Postgres was lost during a statement ({text})"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -21,7 +21,8 @@ class Scripts:
 
     async def make_group(self) -> bool:
         """Return whether it had to be made."""
-        return bool(await self._call("make_group", [self._keys.events, self._keys.epoch], GROUP))
+        keys = [self._keys.events, self._keys.epoch, self._keys.account]
+        return bool(await self._call("make_group", keys, GROUP))
 
     async def read(self, consumer: str, *, count: int, page: int, bytes_max: int) -> list[tuple[bytes, list[bytes]]]:
         """Return new entries: ids and flat fields."""

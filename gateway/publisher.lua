@@ -3,18 +3,19 @@
 -- memory refuse the script as a whole before its first write. A marker counts only while its entry is in the stream or
 -- its commit is in Postgres: an event that was lost, by whatever means, is new when it is sent again.
 --
--- KEYS  1 the stream · 2 the epoch · 3 the account · 4… the duplicate marker of each event, in the batch's order
+-- KEYS  1 the stream · 2 the epoch · 3 the account · 4 the mark of a comparison with Postgres
+--       5… the duplicate marker of each event, in the batch's order
 -- ARGV  1 life of a marker in seconds · 2 stream length from which new events are refused
 --       3 "1" where the answer "duplicate" must be a write too: WAITAOF and WAIT wait for this connection's own writes
---       4 the highest entry id that another server process confirmed, which this one must know; '' if it is the same
---       5 number of fields of an entry · 6… their names · then the entries' values, one entry after the other
--- Returns an array: the stream's length before the batch; '', or the stream's last id if it is below that of ARGV 4:
---       then the server was restored from an older copy; then for each event one string:
+--       4 the highest entry id that was confirmed to the caller, or '' · 5 "1" if by another server process than this one
+--       6 number of fields of an entry · 7… their names · then the entries' values, one entry after the other
+-- Returns an array: the stream's length before the batch; '', or the stream's last id if it is below one that was
+--       confirmed: the server was restored from an older copy, or the stream deleted; then for each event one string:
 --       "+<entry id>"  new: the entry is added and its marker set
 --       "=<marker>"    a duplicate: what its marker holds (the entry id, or that it is committed)
 --       "!"            refused: the stream is as long as the limit allows
 local events, epoch, account = KEYS[1], KEYS[2], KEYS[3]
-local seen_ttl_s, backlog_limit, touch, width = ARGV[1], tonumber(ARGV[2]), ARGV[3] == '1', tonumber(ARGV[5])
+local seen_ttl_s, backlog_limit, touch, width = ARGV[1], tonumber(ARGV[2]), ARGV[3] == '1', tonumber(ARGV[6])
 local backlog = redis.call('XLEN', events)
 -- A worker may have made the stream, empty, for its group; the epoch is still the first entry's id.
 local begun = backlog > 0 or redis.call('EXISTS', events, epoch) == 2
@@ -51,6 +52,17 @@ local function moved_forward(confirmed)
   return last_id
 end
 
+-- A server process that is new to the caller must know what was confirmed, and a stream that begins must be the first:
+-- if it has an epoch, or anything was confirmed, somebody took the one before away, with what waited in it.
+local function rewound_to()
+  local confirmed = ARGV[4]
+  if begun then
+    return ARGV[5] == '1' and moved_forward(confirmed) or ''
+  end
+  confirmed = confirmed ~= '' and confirmed or redis.call('GET', epoch) or ''
+  return confirmed ~= '' and moved_forward(confirmed) or ''
+end
+
 local committed
 local function is_believed(seen)
   if string.sub(seen, 1, 9) ~= 'committed' then
@@ -59,18 +71,21 @@ local function is_believed(seen)
   if not committed then
     local restores = redis.call('HGET', account, 'restores')
     committed = restores and 'committed:' .. restores or 'committed'
+    if redis.call('EXISTS', KEYS[4]) == 0 then
+      committed = 'not compared' -- no worker has lately found commits where they must be
+    end
   end
   return seen == committed
 end
 
-local answers = { backlog, ARGV[4] == '' and '' or moved_forward(ARGV[4]) }
-local entry, values_from = {}, 6 + width
+local answers = { backlog, rewound_to() }
+local entry, values_from = {}, 7 + width
 for field = 1, width do
-  entry[2 * field - 1] = ARGV[5 + field]
+  entry[2 * field - 1] = ARGV[6 + field]
 end
 
-for event = 1, #KEYS - 3 do
-  local marker = KEYS[event + 3]
+for event = 1, #KEYS - 4 do
+  local marker = KEYS[event + 4]
   local seen = redis.call('GET', marker)
   if seen and is_believed(seen) then
     if touch then

@@ -35,8 +35,9 @@ ENTRY_BYTES = 512
 
 
 REDIS_WAS_REWOUND = (
-    "Redis does not know an entry that it had confirmed: it was restored from an older copy, or is a replica that was "
-    "behind; what was accepted since may be lost. Run `make audit`, and have the providers send it again"
+    "Redis does not know an entry that it had confirmed: it was restored from an older copy, is a replica that was "
+    "behind, or somebody deleted the stream; what was accepted may be lost. Run `make audit`, and have the providers "
+    "send it again"
 )
 
 
@@ -74,9 +75,9 @@ class ConfirmedEntry:
         self._run_id = ""
         self._number = (0, 0)
 
-    def by_another_server(self, run_id: str) -> str:
-        """Return the id if the server with this run id must be asked about it, else an empty text."""
-        return "" if run_id == self._run_id else self.entry_id
+    def by_another_server(self, run_id: str) -> bool:
+        """Return whether the server with this run id must be asked about the entry, because another one confirmed."""
+        return bool(self.entry_id) and run_id != self._run_id
 
     def update(self, run_id: str, answers: Sequence[bytes]) -> None:
         """Note the ids in a batch's answers; the last one is the highest."""
@@ -169,14 +170,15 @@ class Publisher:
             raise
 
     async def _run_script(self, writer: RedisWriter, batch: list[_Queued]) -> tuple[list[Any], Guarantee]:
-        keys = [self._keys.events, self._keys.epoch, self._keys.account, *(queued.marker for queued in batch)]
+        names = self._keys
+        keys = [names.events, names.epoch, names.account, names.compared, *(queued.marker for queued in batch)]
         values = [value for queued in batch for value in queued.values]
 
         def call(name: str, script: str | bytes, guarantee: Guarantee) -> Command:
             rewrite = int(guarantee.must_rewrite_duplicates)
             limits = (self._settings.seen_ttl_s, self._settings.backlog_limit, rewrite)
-            confirmed = self._confirmed.by_another_server(guarantee.run_id)
-            return [name, script, len(keys), *keys, *limits, confirmed, len(FIELD_NAMES), *FIELD_NAMES, *values]
+            confirmed = (self._confirmed.entry_id, int(self._confirmed.by_another_server(guarantee.run_id)))
+            return [name, script, len(keys), *keys, *limits, *confirmed, len(FIELD_NAMES), *FIELD_NAMES, *values]
 
         try:
             try:

@@ -33,6 +33,7 @@ async def find_restores(
     known = await connection.fetchrow(*RESTORES.bind("read_watch", key_prefix=keys.prefix))
     stream = (await read_stream_stats(redis, keys)).stream
     beat = int(cast("bytes | None", await redis.hget(keys.account, "beat")) or 0)
+    note = (cast("bytes | None", await redis.hget(keys.account, "rewound")) or b"").decode()
     epoch = (cast("bytes | None", await redis.get(keys.epoch)) or b"").decode()
     is_another = (
         bool(known["epoch"]) and epoch != known["epoch"] and not (stream and stream.entries_added and not epoch)
@@ -40,7 +41,7 @@ async def find_restores(
     found = [await _commits_missing(connection, witness), await _not_acknowledged(connection, keys)]
     if stream:
         found.append(await _beyond_the_stream(connection, stream.last_id, timeout_s, rows_max))
-    if beat < known["beat"] or is_another:
+    if beat < known["beat"] or is_another or note:
         why = "Redis has been further: it was restored from an older copy or wiped. A worker records it and goes on."
         row = {
             "beat": beat,
@@ -48,6 +49,8 @@ async def find_restores(
             "postgres_has_seen": known["beat"],
             "first_entry_seen": known["epoch"],
         }
+        if note:
+            row["confirmed_entry"], row["last_entry"] = note.split()
         found.append(Finding("redis_is_older", why, 1, [row]))
     return [finding for finding in found if finding.total]
 

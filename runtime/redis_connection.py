@@ -163,6 +163,9 @@ async def _read_reply(connection: OwnConnection) -> Reply:
 
 
 def _pool(url: SecretStr, **options: Any) -> ConnectionPool:  # noqa: ANN401
+    """Return a pool. An address names the server, the user and how to verify it; the rest is ours: `?protocol=3` would
+    change the replies that are read, and a time limit would end a read that may block.
+    """
     of_url: dict[str, Any] = dict(parse_url(url.get_secret_value()))
     connection_class = _OWN_CLASSES[of_url.pop("connection_class", Connection)]
     if connection_class is not _UnixConnection:
@@ -173,4 +176,4 @@ def _pool(url: SecretStr, **options: Any) -> ConnectionPool:  # noqa: ANN401
         "health_check_interval": 0,
         "retry": Retry(NoBackoff(), 0),
     }
-    return ConnectionPool(connection_class=connection_class, **{**always, **options, **of_url})
+    return ConnectionPool(connection_class=connection_class, **{**of_url, **options, **always})

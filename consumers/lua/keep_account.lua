@@ -29,7 +29,7 @@ end
 
 -- Workers of version 0.2 do not count what they delete, nor are they in the hash.
 local function all_workers_count()
-    local consumers = redis.pcall('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])
+    local consumers = redis.pcall('XINFO', 'CONSUMERS', KEYS[1], ARGV[1]) -- there may be no group
     for _, consumer in ipairs(consumers) do
         local name = pairs_of(consumer).name
         if string.find(name, '^worker%-%d+$') and redis.call('HEXISTS', KEYS[4], name) == 0 then
@@ -40,9 +40,13 @@ local function all_workers_count()
 end
 
 local known = redis.call('HMGET', KEYS[3], 'epoch', 'done')
-local info = redis.pcall('XINFO', 'STREAM', KEYS[1])
-local stream = not info.err and pairs_of(info)
+local stream = redis.call('EXISTS', KEYS[1]) == 1 and pairs_of(redis.call('XINFO', 'STREAM', KEYS[1]))
 local epoch = redis.call('GET', KEYS[2]) or ''
+if stream and stream['entries-added'] == 0 and epoch ~= '' then -- of a stream before, with what waited in it
+    redis.call('HSETNX', KEYS[3], 'rewound', epoch .. ' 0-0')
+    redis.call('DEL', KEYS[2])
+    epoch = ''
+end
 -- A new stream gets its epoch with its first entry: this one has lost its own.
 if epoch == '' and stream and stream['entries-added'] > 0 then
     epoch = known[1] and known[1] ~= '' and known[1] or ARGV[5] -- Postgres may be an older copy

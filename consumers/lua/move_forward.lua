@@ -11,7 +11,7 @@ local function number(id)
     return tonumber(ms), tonumber(sequence)
 end
 
-local info = redis.pcall('XINFO', 'STREAM', KEYS[1])
+local info = redis.call('EXISTS', KEYS[1]) == 1 and redis.call('XINFO', 'STREAM', KEYS[1]) or {}
 for i = 1, #info, 2 do
     if info[i] == 'last-generated-id' then
         local ms, sequence = number(info[i + 1])

@@ -21,8 +21,11 @@ local function pairs_of(flat)
     return found
 end
 
-local stream, group = pairs_of(redis.pcall('XINFO', 'STREAM', KEYS[1])), nil
-for _, flat in ipairs(redis.pcall('XINFO', 'GROUPS', KEYS[1])) do
+if redis.call('EXISTS', KEYS[1]) == 0 then
+    return { '-', -1, 0 }
+end
+local stream, group = pairs_of(redis.call('XINFO', 'STREAM', KEYS[1])), nil
+for _, flat in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
     local found = pairs_of(flat)
     if found.name == ARGV[1] then
         group = found

@@ -14,9 +14,8 @@ from contract.keys import COMMITTED, GROUP, Keys, committed_marker, entry_number
 from tests.support.consuming import Running, Workers
 from tests.support.events import contract_event
 from tests.support.pending_list import PendingList
+from tests.support.restores import RESTORES, beaten, restored
 from tests.support.wait import until
-
-RESTORES = "SELECT server, number FROM restores ORDER BY id"
 
 
 @pytest.fixture(autouse=True)
@@ -32,28 +31,6 @@ async def lose_commits(workers: Workers, *event_ids: str) -> None:
 
 async def marker(workers: Workers, event_id: str) -> bytes | None:
     return cast("bytes | None", await workers.redis.get(workers.keys.seen("stripe", event_id)))
-
-
-async def epoch_of(workers: Workers) -> str:
-    return cast("bytes", await workers.redis.get(workers.keys.epoch)).decode()
-
-
-async def restored(workers: Workers, n: int = 1) -> None:
-    """Wait until `n` restores are recorded."""
-
-    async def are() -> bool:
-        return len(await workers.rows(RESTORES)) >= n
-
-    await until(are, what=f"{n} restores are noticed")
-
-
-async def beaten(workers: Workers, at_least: int = 1) -> None:
-    """Wait until Postgres keeps a beat."""
-
-    async def has() -> bool:
-        return bool(await workers.rows("SELECT FROM redis_beats WHERE beat >= $1", at_least))
-
-    await until(has, what="Postgres keeps a beat")
 
 
 async def test_commits_that_postgres_lost_are_noticed_and_their_markers_count_no_more(workers: Workers) -> None:
@@ -126,43 +103,6 @@ async def test_a_redis_that_was_further_is_noticed(workers: Workers, rewind: str
             await workers.drained()
     assert [line["event"] for line in logs].count(REDIS_WAS_RESTORED) == 1
     assert await workers.rows(RESTORES) == [("redis", None)]
-
-
-LOSSES: dict[str, Callable[[Redis, Keys], object]] = {
-    "deleted": lambda redis, keys: redis.delete(keys.events),
-    "renamed": lambda redis, keys: redis.rename(keys.events, f"{keys.events}:old"),
-    "replaced": lambda redis, keys: redis.delete(keys.events, keys.epoch),
-}
-
-
-@pytest.mark.parametrize("lose", LOSSES)
-async def test_a_stream_that_was_taken_away_is_noticed(workers: Workers, lose: str) -> None:
-    await workers.publish(1)
-    async with workers.working():
-        await workers.drained()
-    first = await epoch_of(workers)
-    await workers.publish(2, first=1)
-    await LOSSES[lose](workers.redis, workers.keys)  # type: ignore[misc]
-    await workers.publish(1, first=3)
-    async with workers.working():
-        await restored(workers)
-        await workers.drained()
-    assert await workers.events() == ["evt_0", "evt_3"]
-    ((server, proof),) = await workers.rows("SELECT server, proof FROM restores")
-    assert (server, first in proof) == ("redis", True)
-    assert await workers.rows("SELECT epoch FROM redis_beats") == [(await epoch_of(workers),)]
-
-
-async def test_a_stream_that_was_taken_away_is_noticed_before_its_next_entry(workers: Workers) -> None:
-    await workers.publish(1)
-    async with workers.working():
-        await workers.drained()
-        await workers.redis.delete(workers.keys.events)
-        await restored(workers)
-        await workers.publish(1, first=1)
-        await workers.drained()
-        await beaten(workers, 3)
-    assert len(await workers.rows(RESTORES)) == 1
 
 
 async def test_an_epoch_that_was_deleted_alone_is_set_again(workers: Workers) -> None:

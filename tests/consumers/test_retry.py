@@ -80,7 +80,7 @@ SQLSTATES: list[tuple[str, FailureKind, FailureKind]] = [
     ("40001", "conflict", "conflict"),
     ("40P01", "conflict", "conflict"),
     ("42P01", "outage", "failed"),  # not migrated
-    ("42501", "outage", "failed"),
+    ("42501", "outage", "conflict"),
     ("53100", "outage", "outage"),  # disk full
     ("53200", "outage", "outage"),
     ("53300", "outage", "outage"),

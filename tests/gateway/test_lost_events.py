@@ -77,9 +77,55 @@ async def test_a_commit_counts_only_if_postgres_was_not_restored_since(
     gateway: Running, redis: Redis, keys: Keys, marker: bytes, restores: int, status: int
 ) -> None:
     await redis.set(keys.seen("default", MARKED), marker)
+    await redis.set(keys.compared, "1")
     if restores:
         await redis.hset(keys.account, "restores", str(restores))
     assert (await gateway.post(payment())).status == status
+
+
+async def test_a_commit_does_not_count_while_no_worker_compares_with_postgres(
+    gateway: Running, redis: Redis, keys: Keys
+) -> None:
+    """Postgres may be being restored from an older backup; it decides about the entry later."""
+    await redis.set(keys.seen("default", MARKED), COMMITTED)
+    again = await gateway.post(payment())
+    assert (again.status, await redis.xlen(keys.events)) == (202, 1)
+    assert (await gateway.post(payment())).status == 200, "the entry counts"
+
+
+@pytest.mark.parametrize("loss", ["DEL", "RENAME", "all keys"])
+async def test_a_stream_that_is_taken_away_before_any_ack_is_noticed_by_the_gateway(
+    gateway: Running, redis: Redis, keys: Keys, loss: str
+) -> None:
+    lost = (await gateway.post(payment(1))).json()["entry_id"]
+    if loss == "all keys":
+        await redis.delete(*await redis.keys(f"{keys.prefix}:*"))
+    else:
+        await LOSSES[loss](redis, keys.events)
+    with capture_logs() as logs:
+        assert (await gateway.post(payment(2))).status == 202
+        assert (await gateway.post(payment(3))).status == 202
+    assert [line["event"] for line in logs].count(REDIS_WAS_REWOUND) == 1
+    assert await redis.hget(keys.account, "rewound") == f"{lost} 0-0".encode()
+
+
+async def test_a_gateway_that_is_started_anew_notices_a_stream_that_was_taken_away(
+    valkey: ValkeyServer, redis: Redis, keys: Keys
+) -> None:
+    async with running(valkey.url, keys.prefix) as gateway:
+        lost = (await gateway.post(payment(1))).json()["entry_id"]
+    await redis.delete(keys.events)
+    async with running(valkey.url, keys.prefix) as gateway:
+        await gateway.post(payment(2))
+    assert await redis.hget(keys.account, "rewound") == f"{lost} 0-0".encode()
+
+
+async def test_the_first_entry_of_all_is_no_loss(gateway: Running, redis: Redis, keys: Keys) -> None:
+    await redis.xgroup_create(keys.events, GROUP, "0", mkstream=True)
+    await gateway.post(payment(1))
+    await delete_all(redis, keys.events)
+    await gateway.post(payment(2))
+    assert not await redis.exists(keys.account)
 
 
 async def test_a_lost_event_waits_for_room_like_a_new_one(

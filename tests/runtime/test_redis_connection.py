@@ -88,6 +88,16 @@ async def test_a_client_sends_command_names_of_two_words_and_its_own_name(valkey
         assert await redis.execute_command(b"CONFIG GET", "appendonly")  # type: ignore[no-untyped-call]
 
 
+@pytest.mark.parametrize("options", ["protocol=3", "decode_responses=yes", "socket_timeout=0.0001", "protocol=3&db=0"])
+async def test_options_of_the_address_change_no_reply(valkey: ValkeyServer, options: str) -> None:
+    connection = connection_to(f"{valkey.url}?{options}")
+    (reply,) = await exchange(connection, [("CONFIG", "GET", "appendonly")])
+    assert reply == [b"appendonly", b"yes"]
+    await connection.disconnect()
+    async with client_of(f"{valkey.url}?{options}") as redis:
+        assert await redis.echo("a") == b"a"
+
+
 async def test_a_client_waits_as_long_as_its_commands_may_block(valkey: ValkeyServer, key_prefix: str) -> None:
     async with client_of(valkey.url, timeout_s=0.2, blocks_ms=5000) as redis:
         assert await redis.blpop([key_prefix], timeout=0.5) is None
