@@ -6,9 +6,8 @@ By it the stack notices that workers have to be replaced.
 import sys
 from pathlib import Path
 
-from dotenv import dotenv_values
-
 from consumers.settings import Settings
+from runtime.env_file import read_env_file
 from runtime.setting_names import SETTING_NAMES
 from runtime.settings import ENV_FILE, settings_digest
 
@@ -18,9 +17,7 @@ def digest(settings: Settings, posting_rules: object) -> str:
 
     The handlers must have been loaded.
     """
-    of_handlers = {
-        name: value for name, value in dotenv_values(ENV_FILE, interpolate=False).items() if name not in SETTING_NAMES
-    }
+    of_handlers = {name: value for name, value in read_env_file(ENV_FILE).items() if name not in SETTING_NAMES}
     code = {str(file): file.read_bytes() for file in sorted(_handlers_code(settings))}
     return settings_digest(settings, posting_rules, of_handlers, code)
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from dotenv import dotenv_values
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from runtime.env_file import find_problems, read_env_file, reading_problem
 from runtime.setting_names import misspelt_names
 
 ENV_FILE = Path(".env")
@@ -63,9 +63,10 @@ def load_settings(
     Raises SettingsError, with every problem at once: wrong values, and names in `.env` that are misspelt. A command
     that must work nevertheless passes `warn`, which gets the problems; the settings in question have their defaults.
     """
-    _require_text(ENV_FILE)
     files = env_files() if files is None else files
-    problems = misspelt_names(dotenv_values(ENV_FILE, interpolate=False), _names_in_sources_file())
+    problems = [*find_problems(ENV_FILE), *filter(None, map(reading_problem, set(files) - {ENV_FILE}))]
+    problems += misspelt_names(read_env_file(ENV_FILE), _names_in_sources_file())
+    files = _readable(files)
     try:
         settings = kind(_env_file=files)  # type: ignore[call-arg]
     except ValidationError as error:
@@ -81,13 +82,8 @@ def load_settings(
     return settings
 
 
-def _require_text(file: Path) -> None:
-    try:
-        if file.exists():
-            file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise SettingsError([f"{file} cannot be read: {reason}"]) from error
+def _readable(files: Sequence[Path]) -> list[Path]:
+    return [file for file in files if not reading_problem(file)]
 
 
 def _with_defaults(kind: type[Program], files: Sequence[Path], error: ValidationError) -> Program | None:
@@ -109,14 +105,14 @@ class _Places(ProgramSettings):
 
 def env_files() -> tuple[Path, Path]:
     """Return the files with settings: what the running stack wrote, then `.env`, which wins over it."""
-    return _Places(_env_file=ENV_FILE).data_dir / "stack.env", ENV_FILE  # type: ignore[call-arg]
+    return _Places(_env_file=_readable([ENV_FILE])).data_dir / "stack.env", ENV_FILE  # type: ignore[call-arg]
 
 
 def read_env_files() -> dict[str, str]:
     """Return all names and values of those files, for `${NAME}` in sources.toml."""
     found: dict[str, str] = {}
     for file in env_files():
-        found |= {name: value for name, value in dotenv_values(file, interpolate=False).items() if value}
+        found |= {name: value for name, value in read_env_file(file).items() if value}
     return found
 
 
@@ -165,7 +161,7 @@ def _sentence(detail: ErrorDetails) -> str:
 
 def _names_in_sources_file() -> set[str]:
     """Return each `${NAME}` in sources.toml, which is usually a secret; empty where the file cannot be read."""
-    file = _Places(_env_file=env_files()).sources_file  # type: ignore[call-arg]
+    file = _Places(_env_file=_readable(env_files())).sources_file  # type: ignore[call-arg]
     try:
         return set(_REFERENCE.findall(file.read_text(encoding="utf-8")))
     except (OSError, ValueError):  # the gateway, which needs the file, reports it

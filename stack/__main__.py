@@ -11,11 +11,13 @@ import sys
 from collections.abc import Callable, Mapping
 
 from runtime.command_line import make_parser
+from runtime.env_file import read_env_file
 from runtime.settings import ENV_FILE, SETTINGS_EXIT_CODE, SettingsError, load_settings
 from stack import containers, dotenv_file, logs, psql, show, state
 from stack.base import Stack, StackError
 from stack.check import WrongSettingsError
 from stack.compose import Compose
+from stack.control import Control
 from stack.embedded import Embedded
 from stack.programs import plan
 from stack.progress import PROGRESS
@@ -24,6 +26,9 @@ from stack.settings import CONSUMERS_MAX, Settings
 DEMO_TIMES = 25
 DEMO_TIMES_MAX = 1000
 """How often `demo` delivers each event, by default and at most."""
+
+INTERRUPTED_EXIT_CODE = 130
+"""As a shell reports a program that Ctrl-C ended."""
 
 ALWAYS_POSSIBLE = ("down", "status", "logs")
 """They only warn of a mistake in .env, because what runs must stay visible and be stoppable."""
@@ -40,8 +45,11 @@ def main(argv: list[str]) -> int:
     except SettingsError as error:
         show.complain(f"{error}")
         return SETTINGS_EXIT_CODE
+    except StackError as error:
+        show.complain(f"{error}")
+        return 1
     settings = settings.model_copy(update={"data_dir": settings.data_dir.expanduser().resolve()})
-    environ = {**dotenv_file.read(ENV_FILE), **os.environ}
+    environ = {**read_env_file(ENV_FILE), **os.environ}
     try:
         return COMMANDS[arguments.command](settings, environ, arguments)
     except WrongSettingsError as error:
@@ -50,6 +58,12 @@ def main(argv: list[str]) -> int:
     except StackError as error:
         show.complain(f"{error}")
         return 1
+    except OSError as error:
+        show.complain(f"{error.filename or arguments.command} cannot be used: {error.strerror or error}")
+        return 1
+    except KeyboardInterrupt:
+        show.complain("Interrupted. `make status` shows what runs; `make up` finishes what was begun.")
+        return INTERRUPTED_EXIT_CODE
 
 
 def _warn(problems: SettingsError) -> None:
@@ -58,7 +72,12 @@ def _warn(problems: SettingsError) -> None:
 
 def choose(settings: Settings, environ: Mapping[str, str]) -> Stack:
     """Return the stack: as STACK says, else as it ran before, else in containers if an engine answers."""
-    before = state.read(settings.data_dir)
+    try:
+        before = state.read(settings.data_dir)
+    except state.StateError:
+        if Control(settings.data_dir).pid is None:
+            raise
+        return Embedded(settings, environ)  # what runs can be seen and stopped
     kind = settings.stack or (before.kind if before else None)
     if kind is None:
         kind = "compose" if containers.engine_answers() else "embedded"

@@ -4,12 +4,14 @@ import asyncio
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from stack import ready
+from stack import ready, show
 from stack.base import StackError
+from stack.ports import holder
 from stack.programs import Name, Program
 from stack.progress import PROGRESS
+from stack.state import Ports, State, moved_ports
 
 CHECK_TIMEOUT_S = 60
 """A check imports the program and the user's handlers."""
@@ -52,8 +54,19 @@ def check_parts(parts: Sequence[Program]) -> dict[Name, str]:
     return digests
 
 
-def require_address(host: str) -> None:
-    """Raise WrongSettingsError where no server can listen on this address of the gateway."""
+def require_addresses(hosts: Mapping[str, str]) -> None:
+    """Raise WrongSettingsError where no server can listen on an address. `hosts`: by the name of its setting."""
+    problems = [
+        f"{name}: nothing can listen on {host!r}, because {reason}: name an address of this host, such as 127.0.0.1, "
+        "or 0.0.0.0 for all"
+        for name, host in hosts.items()
+        if (reason := _bind_problem(host))
+    ]
+    if problems:
+        raise WrongSettingsError(problems_text(problems))
+
+
+def _bind_problem(host: str) -> str:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -61,9 +74,10 @@ def require_address(host: str) -> None:
         with socket.socket(family, kind, protocol) as probe:
             probe.bind(address)
     except OSError as error:
-        raise WrongSettingsError(
-            problems_text([f"GATEWAY_HOST: nothing can listen on {host}: {error.strerror}"])
-        ) from error
+        return error.strerror or str(error)
+    except UnicodeError:
+        return "it is not the name of a host"
+    return ""
 
 
 def require_servers(redis_url: str, database_url: str) -> None:
@@ -75,6 +89,16 @@ def require_servers(redis_url: str, database_url: str) -> None:
     problems = [f"{name}: this server does not answer: {reason}" for name, reason in reasons.items() if reason]
     if problems:
         raise WrongSettingsError(problems_text(problems))
+
+
+def report_moved_ports(last: State | None, now: Ports, asked: Mapping[str, int | None]) -> None:
+    """Print which addresses of metrics differ from before, unless a setting says so: somebody may read them there."""
+    for name, port in moved_ports(last.ports, now).items() if last else ():
+        if asked[name] is None:
+            show.say(
+                f"Port {port}, which was {name.upper()}_PORT before, is taken by {holder(port)}; it is "
+                f"{getattr(now, name)} from now on."
+            )
 
 
 def problems_text(lines: Sequence[str]) -> str:

@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 from typing_extensions import override
 
-from stack import dotenv_file, ready, state
+from runtime.env_file import read_env_file
+from stack import ready, state
 from stack.base import Running, Stack, StackError
 from stack.check import WrongSettingsError, problems_text
 from stack.containers import INSPECT, Container, output, read_container
@@ -196,7 +197,7 @@ class Compose(Stack):
 
         Without values: Compose would replace `$NAME` in them, and so change a secret that contains a `$`.
         """
-        names = dotenv_file.read(DOTENV) if DOTENV.exists() else {}
+        names = read_env_file(DOTENV)
         self._names_file.write_text("".join(f"{name}\n" for name in sorted(names)))
 
     def _last_words(self) -> str:

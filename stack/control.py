@@ -138,10 +138,16 @@ class Control:
             try:
                 answer: dict[str, Any] = client.send_message(command, **properties)
             except CallError as error:
-                raise ControlError(f"the process manager (pid {self.pid}) does not answer: {error}") from error
+                raise ControlError(self._silence(error)) from error
             finally:
                 client.stop()
         return answer
+
+    def _silence(self, error: CallError) -> str:
+        pid = self.pid
+        if pid is None:
+            return "the process manager has ended, and everything that it ran; `make up` starts it again"
+        return f"the process manager (pid {pid}) does not answer: {error}"
 
 
 def _age_s(pid: int) -> float | None:

@@ -6,7 +6,8 @@ import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from dotenv import dotenv_values
+from runtime.env_file import read_env_file
+from stack.base import StackError
 
 SECRET_BYTES = 32
 
@@ -38,17 +39,18 @@ SECRETS: Mapping[str, Callable[[], str]] = {
 """The secrets that `.env` must hold, and how to make each. None needs quoting in a shell or a URL."""
 
 
-def read(path: Path) -> dict[str, str]:
-    """Return the names and values of a `.env`, as pydantic-settings reads it; empty without a file."""
-    return {name: value for name, value in dotenv_values(path, interpolate=False).items() if value is not None}
-
-
 def complete(path: Path) -> list[str]:
-    """Add the secrets that are missing or empty, keep everything else, and return the names of the added ones."""
-    held = read(path) if path.exists() else {}
+    """Add the secrets that are missing or empty, keep everything else, and return the names of the added ones.
+
+    Raise StackError if the file cannot be written.
+    """
+    held = read_env_file(path)
     missing = [name for name in SECRETS if not held.get(name)]
     if missing:
-        _append(path, "".join(f"{name}={SECRETS[name]()}\n" for name in missing))
+        try:
+            _append(path, "".join(f"{name}={SECRETS[name]()}\n" for name in missing))
+        except OSError as error:
+            raise StackError(f"{path} cannot be written: {error.strerror}; nothing was started or stopped") from error
     return missing
 
 

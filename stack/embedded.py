@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,20 +16,17 @@ from typing_extensions import override
 
 from stack import logs, ready, rolling, show, state
 from stack.base import Running, Stack, StackError
-from stack.check import check_parts, require_address, require_servers
+from stack.check import check_parts, report_moved_ports, require_addresses, require_servers
 from stack.control import Control
 from stack.digests import all_digests
 from stack.lock import Lock
-from stack.ports import HOST
+from stack.migrate import migrate
 from stack.programs import ORDER, SERVER_STOP_TIMEOUT_S, Name, Plan, Program, log_file, metrics_dir, plan
 from stack.progress import PROGRESS
 from stack.ready import Waiter
 from stack.settings import Settings
 from stack.state import State
 from stack.valkey import set_users
-
-MIGRATE_TIMEOUT_S = 600
-"""A migration of a large table may take minutes."""
 
 PAUSE_S = 0.05
 
@@ -60,6 +57,7 @@ class Embedded(Stack):
                 self.down()
             with Lock(_starting_lock(), self._settings.up_timeout_s):  # past this limit, without the lock
                 chosen, digests = self._checked(last)
+                report_moved_ports(last, chosen.ports, self._settings.ports_asked_for)
                 self._start_manager(chosen, digests)
                 self._start_programs(chosen)
             return self._pids() != before
@@ -140,8 +138,7 @@ class Embedded(Stack):
     @property
     @override
     def workers_metrics_url(self) -> str | None:
-        port = self.plan().ports.consumers_metrics
-        return f"http://{HOST}:{port}" if port else None
+        return self.plan().workers_metrics_url
 
     @property
     @override
@@ -161,7 +158,7 @@ class Embedded(Stack):
         """Return what is to run, and the digests of the parts' settings. Raise StackError; change nothing."""
         asked, before = self._settings.ports_asked_for, last.ports if last else None
         runs = self._control.answers()
-        require_address(self._settings.gateway_host)
+        require_addresses(self._settings.hosts)
         ports = state.ports_while_running(before, asked) if before and runs else state.choose_ports(before, asked)
         chosen = plan(self._settings, ports, self._environ)
         checked = check_parts(chosen.parts())
@@ -185,6 +182,15 @@ class Embedded(Stack):
         """Restart what changed: a server at once, gateway and workers one process after another."""
         programs = {program.name: program for program in chosen.programs()}
         changed = [program for name, program in programs.items() if digests[name] != last.digests.get(name)]
+        # Noted before and after each, so that what an interrupted or failed attempt left is changed by the next one.
+        noted = last.without([program.name for program in changed])
+        state.write(self._data_dir, noted)
+
+        def replaced(name: Name) -> None:
+            nonlocal noted
+            noted = noted.replaced(name, chosen.ports, digests[name])
+            state.write(self._data_dir, noted)
+
         for program in changed:
             if not program.waits_for_servers:
                 show.say(f"{program.name} is restarted, because its settings or its version changed.")
@@ -193,7 +199,7 @@ class Embedded(Stack):
                 self._control.confirm(program.name)
         if any(program.waits_for_servers for program in changed):
             show.say("Gateway and workers are replaced one after another, where something changed for them.")
-        self._start_programs(chosen, [program for program in changed if program.waits_for_servers])
+        self._start_programs(chosen, [program for program in changed if program.waits_for_servers], replaced)
         if last.consumers not in (None, self._settings.consumers):
             self.scale(self._settings.consumers)
         self._remember(chosen, digests)
@@ -235,7 +241,9 @@ class Embedded(Stack):
                 raise StackError(f"the process manager does not start.{shown}")
             time.sleep(PAUSE_S)
 
-    def _start_programs(self, chosen: Plan, to_replace: Sequence[Program] = ()) -> None:
+    def _start_programs(
+        self, chosen: Plan, to_replace: Sequence[Program] = (), replaced: Callable[[Name], None] | None = None
+    ) -> None:
         waiter = self._waiter()
         names = self._control.names()
         for server in ("valkey", "postgres"):
@@ -248,27 +256,15 @@ class Embedded(Stack):
         if chosen.valkey:
             asyncio.run(set_users(chosen.redis_url, chosen.valkey.users))
         state.write_environment(self._data_dir, chosen.environment)
-        self._migrate(chosen)
+        migrate(chosen.environment)
         for program in to_replace:
             rolling.replace(self._control, program, waiter, log_file(self._data_dir, program.name))
+            if replaced:
+                replaced(program.name)
         self._control.start("consumers")
         self._control.start("gateway")
         self._wait(waiter, "gateway", partial(ready.gateway_answers, chosen.gateway_url))
         self._wait_for_consumers(waiter)
-
-    def _migrate(self, chosen: Plan) -> None:
-        PROGRESS.step("applying the migrations that are missing")
-        done = subprocess.run(
-            [sys.executable, "-m", "sql", "migrate"],
-            env=chosen.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=MIGRATE_TIMEOUT_S,
-        )
-        if done.returncode != 0:
-            output = done.stderr.strip() or done.stdout.strip()
-            raise StackError(f"the migrations failed; no event is lost meanwhile:\n{output}")
 
     def _waiter(self) -> Waiter:
         logs = [log_file(self._data_dir, name) for name in (*ORDER, "supervisor")]
@@ -288,7 +284,7 @@ class Embedded(Stack):
         target = self._control.target("consumers")
         if len(running) != target:
             return f"{len(running)} of {target} workers run"
-        return await ready.workers_answer(self.plan().ports.consumers_metrics, running)
+        return await ready.workers_answer(self.workers_metrics_url, running)
 
     def _require_running(self) -> None:
         if self._control.pid is None:

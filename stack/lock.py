@@ -58,10 +58,11 @@ class Lock:
 
 
 def owner(path: Path) -> int | None:
-    """Return the pid of the process that holds the lock; None if none does."""
+    """Return the pid of the process that holds the lock, 0 if the file does not say it; None if none does."""
     if not path.exists():
         return None
     with Lock(path) as lock:
         if lock.held:
             return None
-    return int(path.read_text() or "0")
+    text = path.read_text(errors="replace")
+    return int(text) if text.isdecimal() else 0

@@ -77,15 +77,19 @@ class Plan:
     @property
     def gateway_url(self) -> str:
         """The address of the gateway, as seen from this host."""
-        host = self.settings.gateway_host
-        shown = HOST if host in ("0.0.0.0", "::", "") else f"[{host}]" if ":" in host else host  # noqa: S104
-        return f"{self.settings.gateway_scheme}://{shown}:{self.ports.gateway}"
+        return f"{self.settings.gateway_scheme}://{_shown(self.settings.gateway_host)}:{self.ports.gateway}"
 
     @property
     def gateway_operators_url(self) -> str | None:
         """The address of the gateway's operators' port, None without one."""
         port = self.ports.gateway_operators
-        return f"http://{HOST}:{port}" if port else None
+        return f"http://{_shown(self.settings.gateway_operators_host)}:{port}" if port else None
+
+    @property
+    def workers_metrics_url(self) -> str | None:
+        """The address of the workers' /metrics, None without one."""
+        port = self.ports.consumers_metrics
+        return f"http://{_shown(self.settings.consumers_metrics_host)}:{port}" if port else None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -197,6 +201,11 @@ def metrics_dir(data_dir: Path) -> Path:
 
 def _workers_url(settings: Settings, postgres: Postgres) -> str:
     return postgres.url(role=WORKERS_ROLE, password=settings.workers_postgres_password.get_secret_value())
+
+
+def _shown(host: str) -> str:
+    """Return the address by which this host reaches what listens on `host`."""
+    return HOST if host in ("0.0.0.0", "::", "") else f"[{host}]" if ":" in host else host  # noqa: S104
 
 
 def _given(url: SecretStr | None) -> str:

@@ -16,7 +16,6 @@ from redis.exceptions import RedisError
 
 from runtime.redis_connection import client
 from stack.base import StackError
-from stack.ports import HOST
 from stack.progress import PROGRESS
 
 Question = Callable[[], Coroutine[None, None, str]]
@@ -129,14 +128,14 @@ async def gateway_answers(url: str) -> str:
     return "" if status == 200 else body
 
 
-async def workers_answer(port: int, pids: Collection[int]) -> str:
-    """Return "" once each of these workers reports that it reads. They share the port; any of them may answer."""
-    if port == 0:
+async def workers_answer(url: str | None, pids: Collection[int]) -> str:
+    """Return "" once each of these workers reports that it reads. They share the address; any of them may answer."""
+    if url is None:
         return ""
     ready: set[int] = set()
     reason = "none has answered"
     for _ in range(QUESTIONS_PER_WORKER * len(pids)):
-        status, body = await asyncio.to_thread(ask, f"http://{HOST}:{port}")
+        status, body = await asyncio.to_thread(ask, url)
         if status == 200:
             ready.add(int(json.loads(body)["pid"]))
         reason = body

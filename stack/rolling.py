@@ -11,7 +11,7 @@ from stack.ready import NotReadyError, Waiter
 def replace(control: Control, program: Program, waiter: Waiter, log: Path) -> None:
     """Replace every process of this program by one that is started as `program` says.
 
-    Raise NotReadyError if a new process does not become ready. Then the old ones run on.
+    Raise NotReadyError if a new process does not become ready. Then, or on Ctrl-C, the old ones run on.
     """
     name = program.name
     control.define(program)
@@ -23,11 +23,13 @@ def replace(control: Control, program: Program, waiter: Waiter, log: Path) -> No
             waiter.until(name, partial(_new_are_ready, control, program, old), log, partial(control.restarts, name))
             # The manager ends the one that runs the longest.
             control.scale(name, target, program.stop_timeout_s)
-    except NotReadyError as error:
+    except (NotReadyError, KeyboardInterrupt) as error:
         control.revert(name)
         for pid in set(control.pids(name)) - old:
             control.end(name, pid, program.stop_timeout_s)
         control.scale(name, target, program.stop_timeout_s)
+        if isinstance(error, KeyboardInterrupt):
+            raise
         raise NotReadyError(
             f"{error}\nThe {name} processes from before run on, with the settings from before."
         ) from error

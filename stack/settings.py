@@ -46,6 +46,9 @@ class Settings(ProgramSettings):
     consumers_metrics_port: Annotated[int, Field(ge=0, le=65_535)] | None = None
     """The port of the workers' /metrics and /healthz, shared by all of a host; 0: none; unset: 9100 if free."""
 
+    consumers_metrics_host: str = "127.0.0.1"
+    """The address where the workers serve /metrics and /healthz."""
+
     up_timeout_s: Annotated[float, Field(gt=0)] = 60
     """How long `make up` waits for what it started."""
 
@@ -109,6 +112,16 @@ class Settings(ProgramSettings):
     def gateway_scheme(self) -> Literal["http", "https"]:
         """The scheme of the gateway's address."""
         return "https" if self.gateway_tls_cert else "http"
+
+    @property
+    def hosts(self) -> dict[str, str]:
+        """The addresses that programs listen on, by the names of their settings."""
+        hosts = {"GATEWAY_HOST": self.gateway_host}
+        if self.gateway_operators_port != 0:
+            hosts["GATEWAY_OPERATORS_HOST"] = self.gateway_operators_host
+        if self.consumers_metrics_port != 0:
+            hosts["CONSUMERS_METRICS_HOST"] = self.consumers_metrics_host
+        return hosts
 
     @property
     def ports_asked_for(self) -> dict[str, int | None]:

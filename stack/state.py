@@ -2,13 +2,14 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
+from stack.base import StackError
 from stack.ports import PortTakenError, holder, is_free, usual_or_free
 
 Kind = Literal["compose", "embedded"]
@@ -31,6 +32,13 @@ class Ports:
     gateway_operators: int = OPERATORS_PORT
 
 
+PORTS_OF: Mapping[str, tuple[str, ...]] = {
+    "consumers": ("consumers_metrics",),
+    "gateway": ("gateway", "gateway_operators"),
+}
+"""The ports of each program that `make up` can change while it runs."""
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """The choices of the last `make up`."""
@@ -42,14 +50,35 @@ class State:
     consumers: int | None = None
     """The setting CONSUMERS that was applied; `make consumers` changes the running pool without it."""
 
+    def without(self, names: Collection[str]) -> "State":
+        """Return these choices without the digests of some programs, which so count as changed."""
+        return replace(self, digests={name: digest for name, digest in self.digests.items() if name not in names})
+
+    def replaced(self, name: str, ports: Ports, digest: str) -> "State":
+        """Return these choices once a program was replaced by one with this digest and its own part of `ports`."""
+        own = {port: getattr(ports, port) for port in PORTS_OF.get(name, ())}
+        return replace(self, ports=replace(self.ports, **own), digests=self.digests | {name: digest})
+
 
 _STATE = TypeAdapter(State)
 
 
+class StateError(StackError):
+    """The choices of the last `make up` cannot be read."""
+
+
 def read(data_dir: Path) -> State | None:
-    """Return the choices of the last `make up`; None before the first."""
+    """Return the choices of the last `make up`; None before the first. Raise StateError."""
     path = data_dir / "stack.json"
-    return _STATE.validate_json(path.read_bytes()) if path.exists() else None
+    try:
+        return _STATE.validate_json(path.read_bytes()) if path.exists() else None
+    except (OSError, ValidationError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is damaged, or of another version"
+        raise StateError(
+            f"{path}, in which `make up` keeps the ports that it chose, cannot be read: {reason}. What runs runs on. "
+            "Run `make down`, remove this file, set GATEWAY_PORT to the port that providers send to, and run "
+            "`make up`: the data is kept."
+        ) from error
 
 
 def write(data_dir: Path, state: State) -> None:
@@ -84,6 +113,12 @@ def ports_while_running(before: Ports, asked: Mapping[str, int | None]) -> Ports
     for name, port in changed.items():
         require_free(name, port)
     return replace(before, **changed)
+
+
+def moved_ports(before: Ports, now: Ports) -> dict[str, int]:
+    """Return the ports before of those addresses for metrics that have other ports now."""
+    names = ("gateway_operators", "consumers_metrics")
+    return {name: getattr(before, name) for name in names if getattr(before, name) != getattr(now, name)}
 
 
 def require_free(name: str, port: int) -> None:

@@ -255,5 +255,5 @@ def test_addresses_of_the_usual_kinds_are_accepted(
 def test_a_dotenv_file_that_is_no_text_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".env").write_bytes(b"A=\xff\n")
-    with pytest.raises(SettingsError, match=r"\.env cannot be read: it is not UTF-8 text"):
+    with pytest.raises(SettingsError, match=r"\.env cannot be read: line 1 is not UTF-8 text"):
         load_settings(StackSettings)

@@ -1,9 +1,10 @@
-"""A server of the user's own that does not answer is noticed before anything is stopped."""
+"""An address or a server that cannot be used is noticed before anything is stopped."""
 
 import pytest
 
-from stack.check import WrongSettingsError, require_servers
+from stack.check import WrongSettingsError, report_moved_ports, require_addresses, require_servers
 from stack.ports import free_port
+from stack.state import Ports, State
 
 
 def test_servers_that_do_not_answer_are_named_by_their_settings() -> None:
@@ -18,3 +19,27 @@ def test_servers_that_do_not_answer_are_named_by_their_settings() -> None:
 
 def test_servers_of_the_stack_itself_are_not_asked() -> None:
     require_servers("", "")
+
+
+@pytest.mark.parametrize(
+    "host", ["198.51.100.7", "nohost.invalid", "ä..", "1.2.3.4.5", "http://127.0.0.1", "a b", "x" * 300]
+)
+def test_an_address_that_nothing_can_listen_on_is_named_by_its_setting(host: str) -> None:
+    with pytest.raises(WrongSettingsError) as caught:
+        require_addresses({"GATEWAY_HOST": "127.0.0.1", "CONSUMERS_METRICS_HOST": host})
+    first, *_, last = str(caught.value).splitlines()
+    assert first.startswith("CONSUMERS_METRICS_HOST: nothing can listen on")
+    assert "127.0.0.1" in first
+    assert last.startswith("Nothing was started or stopped")
+
+
+def test_addresses_of_this_host_are_accepted() -> None:
+    require_addresses({"GATEWAY_HOST": "0.0.0.0", "GATEWAY_OPERATORS_HOST": "localhost"})
+
+
+def test_a_port_for_metrics_that_moves_is_named_unless_a_setting_moved_it(capsys: pytest.CaptureFixture[str]) -> None:
+    last, now = State("embedded", Ports(1, 2, 3, 4, 5)), Ports(1, 2, 3, 4, 6)
+    report_moved_ports(last, now, {"gateway_operators": 6, "consumers_metrics": None})
+    assert capsys.readouterr().out == ""
+    report_moved_ports(last, now, {"gateway_operators": None, "consumers_metrics": None})
+    assert "Port 5, which was GATEWAY_OPERATORS_PORT before, is taken by" in capsys.readouterr().out

@@ -6,6 +6,7 @@ import hmac
 import http.client
 import json
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from stack import dotenv_file
+from runtime.env_file import read_env_file
 from stack.ports import HOST
 from tests.support.checkout import ROOT, Checkout
 from tests.support.wait import until_sync
@@ -104,7 +105,7 @@ def checkout(tmp_path: Path) -> Iterator[Checkout]:
 
 def applied(checkout: Checkout) -> tuple[int, int]:
     """Return how many events were applied, and how many of their payments moved money."""
-    url = dotenv_file.read(checkout.data_dir / "stack.env")["DATABASE_URL"]
+    url = read_env_file(checkout.data_dir / "stack.env")["DATABASE_URL"]
 
     async def count() -> tuple[int, int]:
         connection = await asyncpg.connect(url)
@@ -134,7 +135,7 @@ def changes(checkout: Checkout) -> Iterator[tuple[str, set[str]]]:
 
 def test_no_request_is_refused_while_what_changed_is_replaced(checkout: Checkout) -> None:
     checkout.run("up")
-    secret = dotenv_file.read(checkout.folder / ".env")["WEBHOOK_SECRET"]
+    secret = read_env_file(checkout.folder / ".env")["WEBHOOK_SECRET"]
     sender = Sender(int(checkout.environ["GATEWAY_PORT"]), secret)
     with sender.sending():
         for what, replaced in changes(checkout):
@@ -150,6 +151,35 @@ def test_no_request_is_refused_while_what_changed_is_replaced(checkout: Checkout
     sent = len(sender.answers)
     until_sync(lambda: applied(checkout) == (sent, sent), what="each event is applied, once")
     print(f"{len(sender.answers)} requests, the slowest took {sender.slowest_s:.2f} s")
+
+
+def test_what_an_attempt_that_ended_midway_left_is_finished_or_undone_by_the_next(checkout: Checkout) -> None:
+    env, service = checkout.folder / ".env", Path(checkout.environ["PYTHONPATH"]) / "gateway" / "service.py"
+    checkout.run("up")
+    first, right_env, right_code = checkout.processes(), env.read_text(), service.read_text()
+    env.write_text(right_env + "BATCH_SIZE=400\n")
+    service.write_text(right_code + "raise SystemExit(3)\n")
+    assert "run on, with the settings from before" in checkout.run("up", code=1)
+    failed = checkout.processes()
+    assert failed["gateway"] == first["gateway"]
+    assert failed["consumers"] != first["consumers"]
+    env.write_text(right_env)
+    service.write_text(right_code)
+    checkout.run("up")
+    undone = checkout.processes()
+    assert undone["consumers"] != failed["consumers"]  # no worker has the BATCH_SIZE of the attempt any more
+    (checkout.folder / "mine.py").write_text('import sys, time\n"check" in sys.argv or time.sleep(99)\n' + HANDLERS)
+    attempt = checkout.start("up")
+    until_sync(lambda: len(checkout.processes()["consumers"]) == 2, what="a worker is being replaced")
+    attempt.send_signal(signal.SIGINT)
+    said = attempt.communicate(timeout=60)[0]
+    assert attempt.returncode == 130, said
+    assert "Interrupted." in said
+    assert "Traceback" not in said
+    assert checkout.processes() == undone
+    (checkout.folder / "mine.py").write_text(HANDLERS)
+    checkout.run("up")
+    assert len(checkout.processes()["consumers"]) == 1
 
 
 def test_a_mistake_leaves_what_runs_as_it_runs(checkout: Checkout) -> None:

@@ -42,6 +42,13 @@ class Checkout:
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout + done.stderr
 
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """One command in the background, whose output and errors are read together."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "stack", *arguments], cwd=self.folder, env=self.environ, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+
     def running(self) -> list[Running]:
         """What runs, asked of the process manager itself."""
         return Control(self.data_dir).running()
