@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +12,8 @@ import asyncpg
 from consumers.entry import Entry, Unreadable
 from consumers.handlers import Connection
 from consumers.settings import Settings
-from contract.event import Event
+from contract.event import Event, Mode
+from providers import PROVIDERS_WITH_MODE
 from sql import columns, load
 
 EVENTS = load("events")
@@ -103,19 +105,46 @@ async def claim(
 ) -> list[Entry]:
     """Insert the events that nobody has applied, and return their entries: those are to be applied now.
 
-    Those of the other mode than their source are recorded as such: they will move nothing.
+    Those of the other mode than their source are recorded as such: they will move nothing. An event that does not say
+    its mode is returned with that of its payment, where events of the other mode were about it.
     """
     events = [entry.event for entry in entries]
     rows = await connection.fetch(
         *EVENTS.bind("claim_events", **columns(entries, "entry_id"), **columns(events, *_EVENT_COLUMNS))
     )
     ours = {row[0] for row in rows}
-    claimed = [entry for entry in entries if entry.entry_id in ours]
+    claimed = await _with_modes([entry for entry in entries if entry.entry_id in ours], connection, is_of_other_mode)
     if others := [entry.event for entry in claimed if is_of_other_mode(entry.event)]:
         await connection.execute(
-            *EVENTS.bind("record_other_mode", **columns(others, "namespace", "event_id", "source", "mode"))
+            *EVENTS.bind("record_other_mode", **columns(others, "namespace", "event_id", "source", "mode", "resource"))
         )
     return claimed
+
+
+async def _with_modes(
+    claimed: list[Entry], connection: Connection, is_of_other_mode: Callable[[Event], bool]
+) -> list[Entry]:
+    """Return the entries; an event without a mode gets the one that its payment is known to have."""
+    silent = [entry.event for entry in claimed if _leaves_out_mode(entry.event)]
+    if not silent:
+        return claimed
+    rows = await connection.fetch(
+        *EVENTS.bind("find_payments_of_other_mode", **columns(silent, "namespace", "resource"))
+    )
+    modes: dict[tuple[str, str], Mode | None] = {(row["namespace"], row["resource"]): row["mode"] for row in rows}
+    batch = [entry.event for entry in claimed]
+    modes |= {(event.namespace, event.resource): event.mode for event in batch if is_of_other_mode(event)}
+    if not modes:
+        return claimed
+    return [
+        replace(entry, event=replace(entry.event, mode=modes.get((entry.event.namespace, entry.event.resource))))
+        if _leaves_out_mode(entry.event) else entry
+        for entry in claimed
+    ]  # fmt: skip
+
+
+def _leaves_out_mode(event: Event) -> bool:
+    return event.mode is None and event.provider in PROVIDERS_WITH_MODE
 
 
 async def keep_payloads(connection: Connection, claimed: Sequence[Entry]) -> None:

@@ -9,7 +9,7 @@ from contract.accounts import PostingRules
 from contract.event import Event
 from contract.facts import DISPUTE_KINDS, DISPUTE_STATES, Fact, Kind
 from ledger.conflicts import record_conflicts, record_currency_conflicts
-from ledger.disputes import merge_disputes
+from ledger.disputes import merge_disputes, recompute_disputes
 from ledger.outcome import EventFact, Outcome
 from ledger.transfers import (
     TRANSFER_RULES,
@@ -114,7 +114,7 @@ async def book(
     if outside := [update for update in updates if update.captured_outside]:
         await _skip_booked(connection, outside)
     events = [update.event for update in updates]
-    booked_keys, is_contradicted = await connection.fetchrow(
+    booked_keys, is_contradicted, is_converted = await connection.fetchrow(
         *PAYMENTS.bind(
             "book_facts",
             **columns(events, "namespace", "provider", "occurred_at", "event_id"),
@@ -133,6 +133,10 @@ async def book(
         await record_conflicts(connection, unbooked, outcome)
     if is_contradicted:
         await record_currency_conflicts(connection, updates, outcome)
+    if is_converted:  # the payment's currency may be new, and decides whether less came back by the exchange rate
+        await recompute_disputes(
+            connection, [event.namespace for event in events], [event.resource for event in events]
+        )
 
 
 async def _skip_booked(connection: Connection, outside: Sequence[PaymentUpdate]) -> None:

@@ -133,8 +133,9 @@ def with_implied_facts(facts: Sequence[Fact], event: Event, rules: PostingRules)
             yield replace(fact, kind=implied)
         yield fact
         if fact.kind == "authorized" and fact.amount and rules.capture == "automatic":
-            name = f"{event.resource}/{fact.object}" if fact.object else event.resource
-            yield Fact("captured", fact.amount, fact.currency, name)
+            payment = fact.payment or event.resource
+            name = f"{payment}/{fact.object}" if fact.object else payment
+            yield Fact("captured", fact.amount, fact.currency, name, payment=fact.payment)
 
 
 def by_payment(event: Event, facts: Sequence[Fact]) -> Iterator[tuple[Event, Sequence[Fact]]]:

@@ -90,6 +90,11 @@ PROVIDERS: dict[str, type[Provider]] = {
 }
 """The providers by name: the values of `provider =` in sources.toml."""
 
+PROVIDERS_WITH_MODE = frozenset(
+    {"stripe", "paypal", "adyen", "checkout", "mollie", "paddle", "paystack", "mercadopago"}
+)  # fmt: skip
+"""The providers whose events say whether they are of live or test mode, or some of them (`ParsedEvent.mode`)."""
+
 FACT_EXTRACTORS: Mapping[str, ExtractFacts] = {
     "stripe": stripe_facts.extract_facts,
     "paypal": paypal_facts.extract_facts,

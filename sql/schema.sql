@@ -269,21 +269,30 @@ CREATE TABLE disputes (
     won_at timestamp with time zone,
     lost_at timestamp with time zone,
     claimed boolean DEFAULT true NOT NULL,
-    disputed bigint GENERATED ALWAYS AS (
-CASE
-    WHEN (reinstated_amount > 0) THEN GREATEST((withdrawn_amount - reinstated_amount), (0)::bigint)
-    WHEN (won AND (NOT (lost AND COALESCE((lost_at >= won_at), true)))) THEN (0)::bigint
-    WHEN (withdrawn_amount > 0) THEN withdrawn_amount
-    ELSE amount
-END) STORED NOT NULL,
     disputed_currency text GENERATED ALWAYS AS (
 CASE
     WHEN ((withdrawn_amount > 0) OR (reinstated_amount > 0)) THEN COALESCE(money_currency, currency)
     ELSE currency
 END) STORED NOT NULL,
+    converted boolean DEFAULT false NOT NULL,
+    outstanding integer DEFAULT 0 NOT NULL,
+    disputed bigint GENERATED ALWAYS AS (
+CASE
+    WHEN (converted AND (outstanding <= 0) AND won AND (NOT (lost AND COALESCE((lost_at >= won_at), true)))) THEN (0)::bigint
+    WHEN (reinstated_amount > 0) THEN GREATEST((withdrawn_amount - reinstated_amount), (0)::bigint)
+    WHEN (won AND (NOT (lost AND COALESCE((lost_at >= won_at), true)))) THEN (0)::bigint
+    WHEN (withdrawn_amount > 0) THEN withdrawn_amount
+    ELSE amount
+END) STORED NOT NULL,
     status text GENERATED ALWAYS AS (
 CASE
     WHEN ((reinstated_amount > 0) AND (reinstated_amount >= withdrawn_amount)) THEN 'won'::text
+    WHEN (converted AND (outstanding <= 0) AND won AND (NOT (lost AND COALESCE((lost_at >= won_at), true)))) THEN 'won'::text
+    WHEN ((reinstated_amount > 0) AND converted AND (outstanding > 0)) THEN
+    CASE
+        WHEN lost THEN 'lost'::text
+        ELSE 'open'::text
+    END
     WHEN ((reinstated_amount > 0) AND (money_currency = currency) AND ((withdrawn_amount - reinstated_amount) >= amount)) THEN
     CASE
         WHEN lost THEN 'lost'::text
@@ -337,6 +346,7 @@ CREATE TABLE events_of_other_mode (
     source text NOT NULL,
     mode text NOT NULL,
     recorded_at timestamp with time zone DEFAULT now() NOT NULL,
+    resource text,
     CONSTRAINT events_of_other_mode_mode_check CHECK ((mode = ANY (ARRAY['live'::text, 'test'::text])))
 );
 
@@ -534,6 +544,8 @@ CREATE INDEX conflicts_without_decision ON conflicts USING btree (namespace, pay
 CREATE INDEX dead_letters_open ON dead_letters USING btree (namespace, event_id) WHERE (state = 'open'::text);
 
 CREATE INDEX disputes_of_payment ON disputes USING btree (namespace, payment_id);
+
+CREATE INDEX events_of_other_mode_by_resource ON events_of_other_mode USING btree (namespace, resource);
 
 CREATE INDEX events_of_other_mode_by_source ON events_of_other_mode USING btree (source, mode);
 

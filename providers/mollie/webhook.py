@@ -19,7 +19,7 @@ from providers.payload import first_id, first_timestamp, read_json
 from providers.raw_body import RawBody, Scheme
 
 MODES: Mapping[str, Mode] = {"live": "live", "test": "test"}
-"""The values of an entity's `mode`. A chargeback has none."""
+"""The values of an entity's `mode`. A chargeback has none, and gets its payment's from the worker."""
 
 
 class Mollie(RawBody):

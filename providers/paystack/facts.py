@@ -6,6 +6,7 @@ Sources: paystack.com/docs/payments/webhooks with its samples in PaystackOSS/doc
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from contract.event import Event
@@ -47,13 +48,21 @@ def _hold(kind: Kind) -> ExtractFacts:
 
 
 def _hold_captured(event: Event) -> Sequence[Fact]:
-    """Return the capture, of all or a part. Its transaction may have a `charge.success` too, with the same name."""
+    """Return the capture, of all or a part. Its transaction may have a `charge.success` too, with the same name.
+
+    Where the transaction has another reference than the hold, the money is the transaction's, which charges, refunds
+    and disputes name. The hold is then a row of its own that has succeeded, with nothing captured under its name.
+    """
     hold = read_complete_json(HoldEvent, event.body).data
     captured = hold.amount if hold.captured_amount is None else hold.captured_amount
-    return [
-        _fact("authorized", hold.amount, hold.currency),
-        _fact("captured", captured, hold.currency, hold.capture_id),
-    ]
+    authorized = _fact("authorized", hold.amount, hold.currency)
+    facts = [authorized, _fact("captured", captured, hold.currency, hold.capture_id)]
+    if hold.reference != hold.capture_id:
+        facts += [
+            replace(authorized, payment=hold.reference),
+            replace(_fact("captured", 0, hold.currency, hold.reference), payment=hold.reference),
+        ]
+    return facts
 
 
 def _refund_processed(event: Event) -> Sequence[Fact]:

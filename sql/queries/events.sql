@@ -38,10 +38,16 @@ RETURNING entry_id;
 
 -- name: record_other_mode :exec
 -- Records events just claimed that are of the other mode than their source's: they move no money.
-INSERT INTO events_of_other_mode (namespace, event_id, source, mode)
-SELECT namespace, event_id, source, mode
-FROM unnest(:namespace::text[], :event_id::text[], :source::text[], :mode::text[])
-    AS batch (namespace, event_id, source, mode);
+INSERT INTO events_of_other_mode (namespace, event_id, source, mode, resource)
+SELECT namespace, event_id, source, mode, resource
+FROM unnest(:namespace::text[], :event_id::text[], :source::text[], :mode::text[], :resource::text[])
+    AS batch (namespace, event_id, source, mode, resource);
+
+-- name: find_payments_of_other_mode :many
+-- Returns those of these payments that events of the other mode are about, with that mode.
+SELECT DISTINCT namespace, resource, mode
+FROM unnest(:namespace::text[], :resource::text[]) AS batch (namespace, resource)
+JOIN events_of_other_mode USING (namespace, resource);
 
 -- name: count_other_mode :many
 -- Counts the events of the other mode, by source and the mode that they have.

@@ -3,8 +3,9 @@
 -- name: book_facts :one
 -- Merges facts into their payments and books their transfers, each once, whichever event reported it first. A transfer
 -- is not booked if its payment is stopped by a conflict, or has another currency. Returns the transfers that were
--- booked now, as `<namespace>:<key>`, and whether a payment has been reported in two currencies. `adds_to` names the
--- payment's total that a transfer changes. `of_dispute`: the currency is a dispute's, which need not be its payment's.
+-- booked now, as `<namespace>:<key>`, whether a payment has been reported in two currencies, and whether one is disputed
+-- in another currency than its own. `adds_to` names the payment's total that a transfer changes. `of_dispute`: the
+-- currency is a dispute's, which need not be its payment's.
 WITH reported AS (
     SELECT *
     FROM unnest(
@@ -90,11 +91,12 @@ merged AS (
         captured_outside  = greatest(known.captured_outside, excluded.captured_outside),
         account           = greatest(known.account, excluded.account),
         currency_assumed  = known.currency_assumed AND excluded.currency_assumed
-    RETURNING contradicted
+    RETURNING contradicted, disputed > 0 AND disputed_currency <> currency AS converted
 )
 SELECT
     (SELECT array_agg(namespace || ':' || movement) FROM booked) AS booked,
-    (SELECT bool_or(contradicted) FROM merged) AS is_contradicted;
+    (SELECT bool_or(contradicted) FROM merged) AS is_contradicted,
+    (SELECT bool_or(converted) FROM merged) AS is_converted;
 
 -- name: find_booked :many
 -- Returns those of these transfers that are booked.

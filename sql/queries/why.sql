@@ -98,13 +98,10 @@ SELECT min(committed_at) AS committed_at FROM events WHERE ctid >= :first_page A
 -- Returns events with their signed bytes, which are null if their partition was dropped.
 SELECT
     source, namespace, provider, event_id, entry_id, type, resource, signed, occurred_at, received_at, committed_at,
-    mode, account, EXISTS (
-        SELECT FROM events_of_other_mode AS other
-        WHERE other.namespace = events.namespace AND other.event_id = events.event_id
-    ) AS is_of_other_mode,
-    body, headers
+    coalesce(events.mode, other.mode) AS mode, account, other.mode IS NOT NULL AS is_of_other_mode, body, headers
 FROM unnest(:namespace::text[], :event_id::text[]) AS batch (namespace, event_id)
 JOIN events USING (namespace, event_id)
+LEFT JOIN (SELECT namespace, event_id, mode FROM events_of_other_mode) AS other USING (namespace, event_id)
 LEFT JOIN payloads USING (namespace, event_id, received_at)
 ORDER BY committed_at, namespace, event_id;
 

@@ -91,6 +91,39 @@ STORIES: dict[str, tuple[Capture, list[Report], End]] = {
         reports(CAPTURED, said("opened", 1100, "USD"), withdrawn(950), said("lost", 1100, "USD")),
         End("charged_back", 1000, 950, {"d1": "lost"}, {("merchant", "EUR"): 1000, ("disputes", "EUR"): -950}),
     ),
+    "won, and the exchange rate changed meanwhile": (
+        "manual",
+        reports(CAPTURED, said("opened", 1100, "USD"), withdrawn(950), (said("won", 1100, "USD"), 1), reinstated(940)),
+        End("succeeded", 1000, 0, {"d1": "won"}, {("merchant", "EUR"): 1000, ("disputes", "EUR"): -10}),
+    ),
+    "won in a currency that the payment has not, with less back": (
+        "manual",
+        reports(CAPTURED, said("opened", 1100, "USD"), withdrawn(1100, currency="USD"),
+                reinstated(1090, currency="USD"), said("won", 1100, "USD")),
+        End("succeeded", 1000, 0, {"d1": "won"}, {("merchant", "EUR"): 1000, ("disputes", "USD"): -10}),
+    ),
+    "won with less back, and all in one currency: a part is lost": (
+        "manual",
+        reports(CAPTURED, said("opened"), withdrawn(1000), said("won"), reinstated(940)),
+        End("charged_back", 1000, 60, {"d1": "partly_lost"}, {("merchant", "EUR"): 1000, ("disputes", "EUR"): -60}),
+    ),
+    "converted and lost, and a part came back": (
+        "manual",
+        reports(CAPTURED, said("opened", 1100, "USD"), withdrawn(950), said("lost", 1100, "USD"), reinstated(300)),
+        End("charged_back", 1000, 650, {"d1": "partly_lost"}, {("merchant", "EUR"): 1000, ("disputes", "EUR"): -650}),
+    ),
+    "converted, won, and then taken again": (
+        "manual",
+        reports(CAPTURED, said("opened", 1100, "USD"), withdrawn(950), (said("won", 1100, "USD"), 1), reinstated(960),
+                withdrawn(940, "d1:2")),
+        End("disputed", 1000, 930, {"d1": "open"}, {("merchant", "EUR"): 1000, ("disputes", "EUR"): -930}),
+    ),
+    "converted, won, taken again, and lost": (
+        "manual",
+        reports(CAPTURED, said("opened", 1100, "USD"), withdrawn(950), (said("won", 1100, "USD"), 1), reinstated(960),
+                withdrawn(940, "d1:2"), (said("lost", 1100, "USD"), 2)),
+        End("charged_back", 1000, 930, {"d1": "lost"}, {("merchant", "EUR"): 1000, ("disputes", "EUR"): -930}),
+    ),
     "automatic: canceled before the capture": (
         "automatic",
         reports(AUTHORIZED, Fact("canceled", 1000, "EUR")),

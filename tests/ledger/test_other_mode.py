@@ -13,6 +13,7 @@ from contract.event import Event, Mode
 from sql.audit import audit
 from tests.support.consuming import Workers
 from tests.support.events import contract_event
+from tests.support.stories.base import published
 
 NOTHING: list[Any] = []
 
@@ -59,6 +60,49 @@ async def test_an_event_of_the_other_mode_is_recorded_and_moves_nothing(
     assert sorted(heard) == ["fact evt_1", "fact evt_2", "type evt_1", "type evt_2"]
     assert await audit(workers.connection) == []
     await workers.assert_all_acked()
+
+
+async def test_an_event_without_a_mode_has_that_of_its_payment(workers: Workers) -> None:
+    heard: list[str] = []
+    handlers = builtin({"stripe": PostingRules(mode="live")}).joined_with(listening(heard))
+    paid = contract_event("evt_1", "pi_test", mode="test")
+    silent = contract_event("evt_2", "pi_test")
+    other_payment, live = contract_event("evt_3", "pi_old"), contract_event("evt_4", "pi_live", mode="live")
+    await apply(workers, handlers, paid)
+    await apply(workers, handlers, silent, other_payment, live, silent)
+    assert await workers.rows("SELECT event_id, mode FROM events ORDER BY 1") == [
+        ("evt_1", "test"), ("evt_2", None), ("evt_3", None), ("evt_4", "live")
+    ]  # fmt: skip
+    assert await workers.rows("SELECT event_id, mode, resource FROM events_of_other_mode ORDER BY 1") == [
+        ("evt_1", "test", "pi_test"), ("evt_2", "test", "pi_test")
+    ]  # fmt: skip
+    assert await workers.rows("SELECT payment_id FROM payments ORDER BY 1") == [("pi_live",), ("pi_old",)]
+    assert sorted(heard) == ["fact evt_3", "fact evt_4", "type evt_3", "type evt_4"]
+    assert await audit(workers.connection) == []
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+async def test_a_chargeback_of_a_test_payment_moves_nothing(workers: Workers, order: tuple[int, int]) -> None:
+    """Mollie's chargebacks have no mode. In one batch even the order does not matter."""
+    amount = {"value": "10.00", "currency": "EUR"}
+    payment = {"id": "tr_1", "mode": "test", "amount": amount}
+    chargeback = {"id": "chb_1", "paymentId": "tr_1", "amount": amount}
+    events = [
+        published("mollie", {"id": f"event_{number}", "type": type_, "entityId": entity["id"],
+                             "_embedded": {"entity": entity}})
+        for number, (type_, entity) in enumerate([("payment.paid", payment), ("chargeback.received", chargeback)])
+    ]  # fmt: skip
+    await apply(workers, builtin({}), *(events[each] for each in order))
+    assert await workers.rows("SELECT * FROM payments") == await workers.rows("SELECT * FROM transfers") == NOTHING
+    assert await workers.rows("SELECT * FROM disputes") == NOTHING
+    assert await workers.row("SELECT count(*) FROM events_of_other_mode") == (2,)
+
+
+async def test_a_provider_that_never_says_its_mode_is_not_asked_for_it(workers: Workers) -> None:
+    test, silent = contract_event("evt_1", "pi_1", mode="test"), contract_event("evt_2", "pi_1")
+    square = [replace(each, provider="square", source="square") for each in (test, silent)]
+    await apply(workers, builtin({}), *square)
+    assert await workers.rows("SELECT event_id FROM events_of_other_mode") == [("evt_1",)]
 
 
 async def test_the_default_mode_of_a_source_is_live(workers: Workers) -> None:

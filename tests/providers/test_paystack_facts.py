@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -141,7 +142,6 @@ HELD = Fact("authorized", 1000, "ZAR")
         ("capture.success", {"captured_amount": "1000"}, [HELD, Fact("captured", 1000, "ZAR", "pre1")]),
         ("capture.success", {"captured_amount": 700}, [HELD, Fact("captured", 700, "ZAR", "pre1")]),
         ("capture.success", {"captured_amount": None}, [HELD, Fact("captured", 1000, "ZAR", "pre1")]),
-        ("capture.success", {"transaction": {"reference": "t1"}}, [HELD, Fact("captured", 1000, "ZAR", "t1")]),
         ("capture.success", {"transaction": []}, [HELD, Fact("captured", 1000, "ZAR", "pre1")]),
         ("capture.failed", {"captured_amount": "1000"}, [HELD]),
         ("release.failed", {}, [HELD]),
@@ -167,3 +167,14 @@ def test_a_captured_hold_and_its_charge_report_one_capture() -> None:
 )
 def test_events_without_a_payment_or_anything_new_move_nothing(type_: str) -> None:
     assert list(read(type_, {**CHARGE, **DISPUTE})) == []
+
+
+def test_a_hold_that_another_transaction_captured_is_not_held_any_more() -> None:
+    hold = {"reference": "pre1", "amount": 1000, "currency": "ZAR", "captured_amount": "700",
+            "transaction": {"reference": "trx1"}}  # fmt: skip
+    assert list(read("preauthorization.capture.success", hold)) == [
+        HELD,
+        Fact("captured", 700, "ZAR", "trx1"),
+        replace(HELD, payment="pre1"),
+        Fact("captured", 0, "ZAR", "pre1", payment="pre1"),
+    ]

@@ -121,7 +121,7 @@ async def merge(connection: asyncpg.Connection, facts: list[Fact]) -> list[str]:
     for fact in facts:
         rows.append(fact if fact.transfer_key not in keys else replace(fact, transfer_key=None))
         keys.add(fact.transfer_key)
-    booked, _ = await connection.fetchrow(*PAYMENTS.bind("book_facts", **columns(rows, *COLUMNS)))
+    booked, *_ = await connection.fetchrow(*PAYMENTS.bind("book_facts", **columns(rows, *COLUMNS)))
     return list(booked or [])
 
 

@@ -124,7 +124,7 @@ async def test_an_old_worker_books_facts_next_to_a_new_one(connection: asyncpg.C
     succeeded, adds_to_captured = 2, 1
     arguments = ("stripe", "pi_1", "stripe", "EUR", 700, 0, succeeded, None, "capture:pi_1", adds_to_captured, 700,
                  "provider:stripe", "merchant", "evt_700")  # fmt: skip
-    booked, _ = await connection.fetchrow(OLD["book_facts"], *([value] for value in arguments))
+    booked, *_ = await connection.fetchrow(OLD["book_facts"], *([value] for value in arguments))
     assert booked == ["stripe:capture:pi_1"]
     update = {
         "namespace": "stripe", "payment_id": "pi_1", "provider": "stripe", "event_id": "evt_800", "occurred_at": None,
@@ -133,7 +133,7 @@ async def test_an_old_worker_books_facts_next_to_a_new_one(connection: asyncpg.C
         "adds_to": "captured", "debit_account": "provider:stripe", "credit_account": "merchant",
         "dispute_id": None, "of_dispute": False, "captured_outside": 0, "account": "",
     }  # fmt: skip
-    booked, _ = await connection.fetchrow(
+    booked, *_ = await connection.fetchrow(
         *PAYMENTS.bind("book_facts", **{name: [value] for name, value in update.items()})
     )
     assert booked is None

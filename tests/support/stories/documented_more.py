@@ -38,6 +38,19 @@ PAYSTACK = {
         {"capture:pre1": (700, "ZAR"), "refund:r1": (200, "ZAR")},
         {("merchant", "ZAR"): 500},
     ),
+    "a hold that is captured under another reference": Documented(
+        "paystack",
+        [
+            hold("reserve.success"),
+            hold("capture.success", captured_amount="700", transaction={"id": "91", "reference": "trx1"}),
+            hold("release.success"),
+            {"event": "charge.success", "data": {"id": 91, "reference": "trx1", "amount": 700, "currency": "ZAR",
+                                                 "domain": "live", "status": "success"}},
+        ],
+        {"pre1": ("succeeded", 0, 0, 0), "trx1": ("succeeded", 700, 0, 0)},
+        {"capture:trx1": (700, "ZAR")},
+        {("merchant", "ZAR"): 700},
+    ),
     "a hold that is released": Documented(
         "paystack",
         [hold("reserve.success"), hold("release.failed"), hold("release.success")],
