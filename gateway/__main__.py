@@ -41,9 +41,9 @@ accepted while others that gave way to them are being closed."""
 def main(argv: list[str]) -> int:
     """Run the gateway, or one check, and return the exit code."""
     arguments = _parser().parse_args(argv)
-    environment = read_env_files() | dict(os.environ)
     try:
         settings = load_settings(Settings)
+        environment = read_env_files() | dict(os.environ)
         sources = load_sources(settings.sources_file, environment)
     except (SettingsError, SourcesError) as error:
         return fail(f"{error}", SETTINGS_EXIT_CODE)

@@ -1,6 +1,6 @@
 """Facts on hold: count them, and release those that were held back because no signature covers them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -79,12 +79,12 @@ class Release:
 
 
 class UntrustedSourceError(Exception):
-    """The source's settings do not allow its unsigned facts to move money. `is_known`: the sources file has it."""
+    """The source's settings do not allow its unsigned facts to move money. `known`: the names in the sources file."""
 
-    def __init__(self, source: str, *, is_known: bool) -> None:
+    def __init__(self, source: str, known: Iterable[str]) -> None:
         super().__init__(source)
         self.source = source
-        self.is_known = is_known
+        self.known = sorted(known)
 
 
 async def count_held_back(connection: Connection) -> list[HeldBackCount]:
@@ -103,7 +103,7 @@ async def release_source(servers: Servers, posting: Posting, source: str) -> Rel
     An event that fails stays on hold and does not stop the others. Raise UntrustedSourceError and UnreachableError.
     """
     if posting.rules.get(source, PostingRules()).trust != "all":
-        raise UntrustedSourceError(source, is_known=source in posting.rules)
+        raise UntrustedSourceError(source, posting.rules)
     payments, total, is_first = Payments(posting.rules), Release(), True
     while is_first or total.next:
         async with servers.postgres(LONG_TIMEOUT_S) as connection:

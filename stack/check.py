@@ -17,6 +17,10 @@ CHECK_TIMEOUT_S = 60
 """A check imports the program and the user's handlers."""
 
 
+IN_SOURCES = " cannot be used, so nothing was started:"
+"""How the gateway ends the line with the file whose problems follow."""
+
+
 class WrongSettingsError(StackError):
     """Settings cannot be used. The text has every problem, and nothing was changed."""
 
@@ -36,22 +40,34 @@ def check_parts(parts: Sequence[Program]) -> dict[Name, str]:
         for part in parts
     }
     digests: dict[Name, str] = {}
-    problems: list[str] = []
+    problems: dict[Name, list[str]] = {}
     for name, process in running.items():
         try:
             output, errors = process.communicate(timeout=CHECK_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
-            problems.append(f"the check of {name} did not end within {CHECK_TIMEOUT_S} s")
+            problems[name] = [f"the check of {name} did not end within {CHECK_TIMEOUT_S} s"]
             continue
         if process.returncode != 0:
-            problems += errors.strip().splitlines() or [f"the check of {name} ended with {process.returncode}"]
+            problems[name] = errors.strip().splitlines() or [f"the check of {name} ended with {process.returncode}"]
         else:
             digests[name] = output.split()[-1]
     if problems:
-        raise WrongSettingsError(problems_text(problems))
+        raise WrongSettingsError(problems_text(each_once(problems)))
     return digests
+
+
+def each_once(problems: Mapping[Name, Sequence[str]]) -> list[str]:
+    """Return the problems of all parts.
+
+    Workers read sources.toml to its first mistake, and the gateway names all of them, so that those of workers are left
+    out where the gateway has the same file's.
+    """
+    of_gateway = problems.get("gateway", ())
+    files = [line.removesuffix(IN_SOURCES) for line in of_gateway if line.endswith(IN_SOURCES)]
+    others = [line for name, lines in problems.items() if name != "gateway" for line in lines]
+    return [*of_gateway, *(line for line in others if not any(f" {file}: " in line for file in files))]
 
 
 def require_addresses(hosts: Mapping[str, str]) -> None:

@@ -55,10 +55,20 @@ def run(asked: argparse.Namespace, sources: Mapping[str, Provider]) -> int:
     """Run the command and return its exit code."""
     if asked.source not in sources:
         return _not_checked(f"No source is named {asked.source!r}; there are: {', '.join(sorted(sources))}.")
+    piped = asked.file == "-"
+    place = "What was piped in" if piped else asked.file
     try:
-        recording = read_recording(_read(asked.file), asked.at or datetime.now(UTC))
-    except (OSError, RecordingError) as error:
-        return _not_checked(f"{asked.file} cannot be read as an HTTP request: {error}.")
+        content = b"" if piped and sys.stdin.isatty() else _read(asked.file)
+        if piped and not content:
+            return _not_checked(
+                "No recorded request was named or piped in: make check SOURCE=… FILE=request.http, where the file has "
+                "the request line, the headers, an empty line and the body."
+            )
+        recording = read_recording(content, asked.at or datetime.now(UTC))
+    except OSError as error:
+        return _not_checked(f"{place} cannot be read: {error.strerror}.")
+    except RecordingError as error:
+        return _not_checked(f"{place} cannot be read as an HTTP request: {error}.")
     code, lines = asyncio.run(check(sources, asked.source, recording))
     sys.stdout.write(escaped("\n".join(lines)) + "\n")
     return code

@@ -59,8 +59,11 @@ def _json(release: Release) -> dict[str, Any]:
 
 
 def _untrusted_sentence(error: UntrustedSourceError, sources_file: Path) -> str:
-    source, why = error.source, 'its trust is "signed"' if error.is_known else f"{sources_file} has no such source"
+    source = error.source
+    if source not in error.known:
+        names = ", ".join(error.known) or "none"
+        return f"Nothing was released: {sources_file} has no source {source!r}; there are: {names}."
     return (
-        f"Nothing was released of source {source!r}, because {why}. To let its unsigned facts move money, set "
-        f'trust = "all" under [{source}] in {sources_file}, restart the workers, and release it then.'
+        f'Nothing was released of source {source!r}, because its trust is "signed". To let its unsigned facts '
+        f'move money, set trust = "all" under [{source}] in {sources_file}, restart the workers, and release it then.'
     )

@@ -112,16 +112,15 @@ def _applied(event: EventDetails) -> Diagnosis:
 
 
 def _in_stream(entry: StreamEntry, result: SearchResult, limits: WorkerLimits, now: datetime) -> Diagnosis:
+    step = None if result.workers else "no worker runs: make consumers N=2"
     if entry.pending:
-        needs_workers = entry.pending.consumer_lives is False and not result.workers
-        step = "no worker runs: make consumers N=2" if needs_workers else None
         return Diagnosis("waiting", pending_reason(entry.pending, limits, now) + _postgres_is_down(result), step)
     if entry.has_left:
         return Diagnosis("waiting", "it was read and has just been acked", "ask again")
     if entry.is_delivered:
-        return Diagnosis("waiting", STRANDED, None if result.workers else "no worker runs: make consumers N=2")
+        return Diagnosis("waiting", STRANDED, step)
     unread, outage = f"in the stream, and not read by any worker yet ({result.unread} such entries)", result.outage
-    if outage and outage.retry_at and outage.retry_at > now:
+    if result.workers and outage and outage.retry_at and outage.retry_at > now:
         since = f" since {outage.since:%Y-%m-%d %H:%M:%S} UTC" if outage.since else ""
         reason = printable(outage.reason)[:REASON_CHARS_SHOWN]
         return Diagnosis("unread", f"{unread}: the workers wait for Redis or Postgres{since}: {reason}")

@@ -25,7 +25,7 @@ async def test_nothing_is_released_of_an_untrusted_source(
     await operator.apply(*unsigned(captured(700, "evt_1")))
     assert "release SOURCE" in (await operator.say("conflicts")).text
     assert (await operator.say("release", "stripe")).code == EXIT_WRONG
-    assert "has no such source" in capsys.readouterr().err
+    assert "has no source 'stripe'; there are: " in capsys.readouterr().err
     operator.trust('[stripe]\nprovider = "stripe"\n')
     assert (await operator.say("release", "stripe")).code == EXIT_WRONG
     assert 'its trust is "signed"' in capsys.readouterr().err

@@ -1,8 +1,18 @@
 """An address or a server that cannot be used is noticed before anything is stopped."""
 
+from pathlib import Path
+
 import pytest
 
-from stack.check import WrongSettingsError, report_moved_ports, require_addresses, require_servers
+from gateway.sources import SourcesError, load_sources
+from stack.check import (
+    IN_SOURCES,
+    WrongSettingsError,
+    each_once,
+    report_moved_ports,
+    require_addresses,
+    require_servers,
+)
 from stack.ports import free_port
 from stack.state import Ports, State
 
@@ -43,3 +53,17 @@ def test_a_port_for_metrics_that_moves_is_named_unless_a_setting_moved_it(capsys
     assert capsys.readouterr().out == ""
     report_moved_ports(last, now, {"gateway_operators": None, "consumers_metrics": None})
     assert "Port 5, which was GATEWAY_OPERATORS_PORT before, is taken by" in capsys.readouterr().out
+
+
+def test_a_mistake_in_the_sources_is_reported_once_and_those_of_workers_alone_stay() -> None:
+    of_sources = "The worker cannot start: mine.toml: [a] trust is not one of signed, all"
+    workers = [of_sources, "BATCH_SIZE: it is not a whole number"]
+    gateway = [f"mine.toml{IN_SOURCES}", "  - [a] trust: it is not one of signed, all"]
+    assert each_once({"consumers": workers, "gateway": gateway}) == [*gateway, workers[1]]
+    assert each_once({"consumers": workers}) == workers
+
+
+def test_the_gateway_names_the_sources_file_as_expected(tmp_path: Path) -> None:
+    with pytest.raises(SourcesError) as caught:
+        load_sources(tmp_path / "none.toml", {})
+    assert str(caught.value).splitlines()[0] == f"{tmp_path / 'none.toml'}{IN_SOURCES}"

@@ -60,7 +60,7 @@ DAMAGED = {
     "truncated": '{"kind": "emb',
     "of another version": '{"kind": "systemd", "ports": {}}',
     "a list": "[]",
-    "a port that is none": '{"kind": "embedded", "ports": {"redis": "x"}}',
+    "a port in words": '{"kind": "embedded", "ports": {"redis": "x"}}',
     "no UTF-8": "\xff",
 }
 
