@@ -37,6 +37,10 @@ class Scheme:
         number = signing.signing_key(keys, body, signatures, *self.encodings, mac=self.mac)
         return Proof(secret_number=number, signed=self.signed)
 
+    def sign(self, key: bytes, body: bytes) -> dict[str, str]:
+        """Return the header that a sender with this key adds, for samples."""
+        return {self.header: (self.prefix + self.encodings[0](self.mac(key, body))).decode()}
+
 
 class RawBody(Provider):
     """A sender with such a scheme. Its keys are the secrets as they are written."""
@@ -50,3 +54,7 @@ class RawBody(Provider):
     async def authenticate(self, request: Request) -> Proof:
         """Accept any value of the scheme's header, made with any of the secrets."""
         return self.scheme.prove(self._keys, request.body, request.headers.get_all(self.scheme.header))
+
+    def sign(self, body: bytes) -> dict[str, str]:
+        """Return the header of a body that is signed with the first secret, for samples."""
+        return self.scheme.sign(self._keys[0], body)

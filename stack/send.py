@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from providers import PROVIDERS, signing
+from providers.generic_hmac.webhook import GenericHmac
+from providers.raw_body import RawBody
 from stack import ready, show
 from stack.base import StackError
-
-AMOUNT_MINOR = 1234
-"""The amount of every sample, in minor units."""
+from stack.samples import AMOUNT_MINOR, SAMPLES, Headers
 
 REFERENCE = re.compile(r"\$\{(\w+)\}")
-
-Headers = dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +46,6 @@ def _stripe_headers(secret: str, _id: str, body: bytes, _type: str) -> Headers:
     return {"Stripe-Signature": f"t={at},v1={digest.hex()}"}
 
 
-def _hmac_body(event_id: str, status: str) -> dict[str, Any]:
-    return {"event_id": event_id, "transaction_id": f"tx_{event_id}", "status": status, "amount": "12.34",
-            "currency": "EUR"}  # fmt: skip
-
-
 def _standard_headers(prefix: str) -> Callable[[str, str, bytes, str], Headers]:
     def headers(secret: str, event_id: str, body: bytes, _type: str) -> Headers:
         at = str(int(time.time()))
@@ -68,11 +63,6 @@ def _standard_body(event_id: str, kind: str) -> dict[str, Any]:
 
 SENDERS: Mapping[str, Sender] = {
     "stripe": Sender("payment_intent.succeeded", _stripe_body, _stripe_headers),
-    "hmac": Sender(
-        "COMPLETED",
-        _hmac_body,
-        lambda secret, _id, body, _type: {"X-Signature": signing.hmac_sha256(secret.encode(), body).hex()},
-    ),
     "standard_webhooks": Sender("sample.sent", _standard_body, _standard_headers("webhook")),
     "svix": Sender("sample.sent", _standard_body, _standard_headers("svix")),
     "github": Sender(
@@ -85,7 +75,7 @@ SENDERS: Mapping[str, Sender] = {
         },
     ),
 }
-"""The providers whose samples we sign. Others are tested with the provider's own dashboard."""
+"""The providers whose samples are signed here, besides SAMPLES. Others are tested with the provider's dashboard."""
 
 
 def send(environment: Mapping[str, str], gateway_url: str, source: str, kind: str | None) -> int:
@@ -93,20 +83,34 @@ def send(environment: Mapping[str, str], gateway_url: str, source: str, kind: st
     path = Path(environment.get("SOURCES_FILE") or "sources.toml")
     table = _table(path, source)
     provider = str(table.get("provider"))
-    sender = SENDERS.get(provider)
-    if sender is None:
+    made = SENDERS.get(provider) or SAMPLES.get(provider)
+    if made is None:
         raise StackError(_cannot_sign(source, provider))
     secret = _secret(table, path.parent, environment, source)
-    event_id, chosen = f"sample_{secrets.token_hex(6)}", kind or sender.type
-    body = json.dumps(sender.body(event_id, chosen)).encode()
-    headers = {"Content-Type": "application/json", **sender.sign(secret, event_id, body, chosen)}
+    event_id, chosen = f"sample_{secrets.token_hex(6)}", kind or made.type
+    body = json.dumps(made.body(event_id, chosen)).encode()
+    headers = {"Content-Type": "application/json", **signed_headers(table, secret, event_id, body, chosen)}
     status, answer = _post(gateway_url, f"/webhooks/{source}", body, headers)
     show.say(f"{chosen} to {gateway_url}/webhooks/{source}: {status} {answer}")
     return 0 if status in (200, 201, 202) else 1
 
 
+def signed_headers(table: Mapping[str, Any], secret: str, event_id: str, body: bytes, kind: str) -> Headers:
+    """Return the headers of a sample, signed as the source's own settings say. Raise StackError."""
+    name = str(table["provider"])
+    if sender := SENDERS.get(name):
+        return sender.sign(secret, event_id, body, kind)
+    try:
+        provider = PROVIDERS[name](PROVIDERS[name].Source.model_validate({**table, "secrets": [secret]}))
+    except ValidationError as error:
+        raise StackError(f"[{table['source']}] cannot be used; `make check` says why") from error
+    if not isinstance(provider, RawBody | GenericHmac):
+        raise TypeError(f"{name} cannot sign its samples")
+    return {**SAMPLES[name].headers(kind), **provider.sign(body)}
+
+
 def _cannot_sign(source: str, provider: str) -> str:
-    known = ", ".join(sorted(SENDERS))
+    known = ", ".join(sorted({*SENDERS, *SAMPLES}))
     if provider not in PROVIDERS:
         return f"[{source}] has no known provider; samples are made for {known}"
     return (
@@ -123,7 +127,7 @@ def _table(path: Path, source: str) -> Mapping[str, Any]:
     table = tables.get(source)
     if not isinstance(table, dict):
         raise StackError(f"{path} has no source {source!r}; there are: {', '.join(sorted(tables))}")
-    return table
+    return {**table, "source": source}
 
 
 def _secret(table: Mapping[str, Any], folder: Path, environment: Mapping[str, str], source: str) -> str:

@@ -100,6 +100,10 @@ class GenericHmac(Provider):
         """Accept any value of the header, in lower or in upper case, made with any of the secrets."""
         return self._scheme.prove(self._keys, request.body, request.headers.get_all(self._scheme.header))
 
+    def sign(self, body: bytes) -> dict[str, str]:
+        """Return the header of a body that is signed with the first secret, for samples."""
+        return self._scheme.sign(self._keys[0], body)
+
     def parse(self, request: Request) -> list[ParsedEvent]:
         """Return the one event: read by the source's field paths, or in the in-house format."""
         return [self._paths.parse(request)] if self._paths else self._in_house(request)

@@ -10,17 +10,23 @@ from providers import PROVIDERS
 from providers.base import Headers, Request
 from stack import psql
 from stack.base import StackError
-from stack.send import SENDERS, send
+from stack.samples import SAMPLES
+from stack.send import SENDERS, send, signed_headers
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
-@pytest.mark.parametrize("name", SENDERS)
-async def test_a_sample_verifies_and_is_an_event_of_that_type(name: str) -> None:
-    sender, kind = SENDERS[name], PROVIDERS[name]
-    provider = kind(kind.Source.model_validate({"source": "s", "provider": name, "secrets": [SECRET]}))
-    body = json.dumps(sender.body("sample_1", sender.type)).encode()
-    headers = {"Content-Type": "application/json", **sender.sign(SECRET, "sample_1", body, sender.type)}
+OTHER_HMAC = {"header": "X-Other", "digest": "sha512", "encoding": "base64", "prefix": "v=", "key_encoding": "base64"}
+
+
+@pytest.mark.parametrize(("name", "settings"), [*((name, {}) for name in {**SENDERS, **SAMPLES}), ("hmac", OTHER_HMAC)])
+async def test_a_sample_verifies_and_is_an_event_of_that_type(name: str, settings: dict[str, str]) -> None:
+    made, kind = SENDERS.get(name) or SAMPLES[name], PROVIDERS[name]
+    secret = SECRET.removeprefix("whsec_") if settings else SECRET
+    table = {"source": "s", "provider": name, "secrets": [secret], **settings}
+    provider = kind(kind.Source.model_validate(table))
+    body = json.dumps(made.body("sample_1", made.type)).encode()
+    headers = {"Content-Type": "application/json", **signed_headers(table, secret, "sample_1", body, made.type)}
     request = Request(
         "POST", "/webhooks/s", Headers([(each.encode(), value.encode()) for each, value in headers.items()]), body,
         datetime.now(UTC),
@@ -28,6 +34,9 @@ async def test_a_sample_verifies_and_is_an_event_of_that_type(name: str) -> None
     assert (await provider.authenticate(request)).secret_number == 1
     [event] = provider.parse(request)
     assert event.event_id
+    assert event.resource
+    if name not in ("hmac", "github"):
+        assert event.type == made.type
 
 
 SOURCES = """
