@@ -17,6 +17,7 @@ from consumers.retry import describe
 from consumers.settings import Settings
 from runtime.redis_connection import exchange, single_connection
 from sql import load
+from sql.connect import open_connection
 
 WATCH_S = 3.0
 """The pause between two looks. Each makes one connection to Redis and one to Postgres."""
@@ -101,7 +102,7 @@ async def postgres_identity(settings: Settings) -> str:
     Raises OSError, asyncpg.PostgresError, asyncpg.InterfaceError.
     """
     url, timeout_s = settings.database_url.get_secret_value(), settings.acquire_timeout_s
-    connection = await asyncpg.connect(url, timeout=timeout_s, command_timeout=timeout_s)
+    connection = await open_connection(url, timeout=timeout_s, command_timeout=timeout_s)
     try:
         return str(await connection.fetchval(*SERVER.bind("read_server_start")))
     finally:

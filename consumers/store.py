@@ -15,6 +15,7 @@ from consumers.settings import Settings
 from contract.event import Event, Mode
 from providers import PROVIDERS_WITH_MODE
 from sql import columns, load
+from sql.connect import open_connection
 
 EVENTS = load("events")
 DEAD_LETTERS = load("dead_letters")
@@ -37,6 +38,7 @@ async def open_pool(settings: Settings, consumer: str) -> "asyncpg.Pool[Any]":
     """Return a pool that connects when first used, with limits on both sides. Postgres may be down now."""
     return await asyncpg.create_pool(
         settings.database_url.get_secret_value(),
+        connect=open_connection,
         min_size=0,
         max_size=MAIN_CONNECTIONS + settings.side_lane_max,
         timeout=settings.acquire_timeout_s,

@@ -1,5 +1,6 @@
 """How every program speaks to Redis: time limits are explicit, replies are bytes, and nothing is retried unseen."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -18,7 +19,10 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.typing import EncodableT
+
+from runtime.addresses import LivingServers, resolve
 
 Command = Sequence[str | bytes | int]
 Reply = Any
@@ -78,8 +82,24 @@ class OwnConnection(AbstractConnection):
             raise RedisConnectionError(f"the connection to Redis was closed: {error}") from error
 
 
+_LIVING = LivingServers()
+
+
 class _TcpConnection(OwnConnection, Connection):
-    pass
+    async def connect_check_health(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - as redis-py has it
+        """Connect. If nothing answered the last time, choose the name's address that does. Raises RedisError."""
+        name, address = self.host, f"{self.host}:{self.port}"
+        try:
+            if address in _LIVING:
+                self.host, _ = (await _LIVING.choose(address, await resolve(name, self.port)))[0]
+            await super().connect_check_health(*args, **options)
+        except (TimeoutError, RedisTimeoutError, asyncio.CancelledError):
+            _LIVING.fell_silent(address)
+            raise
+        except OSError as error:
+            raise RedisConnectionError(f"connecting to {address}: {error}") from error
+        finally:
+            self.host = name
 
 
 class _TlsConnection(OwnConnection, SSLConnection):

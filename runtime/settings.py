@@ -20,6 +20,7 @@ from runtime.setting_names import misspelt_names
 ENV_FILE = Path(".env")
 
 PORT_MAX = 65_535
+HOST_CHARS_MAX, LABEL_CHARS_MAX = 253, 63
 
 SETTINGS_EXIT_CODE = 2
 """The exit code of every program whose settings cannot be used."""
@@ -188,6 +189,11 @@ def _servers(url: SecretStr) -> list[str]:
     except ValueError:
         raise ValueError("it is not an address: a [ without a ] in it, or the like") from None
     for server in servers:
+        host = re.sub(r":[0-9]*$", "", server)
+        is_name = bool(host) and not re.search(r"[\[%]", host)  # else an address, a path
+        labels = host.removesuffix(".").split(".")
+        if is_name and (len(host) > HOST_CHARS_MAX or not all(0 < len(label) <= LABEL_CHARS_MAX for label in labels)):
+            raise ValueError("its host name is too long, or has an empty part")
         port = re.sub(r"^(\[.*\]|[^:]*)", "", server)
         if (port and not re.fullmatch(r":(0*[1-9][0-9]{0,4})?", port)) or (len(port) > 1 and int(port[1:]) > PORT_MAX):
             raise ValueError(f"its port is not a whole number from 1 to {PORT_MAX}")

@@ -225,6 +225,9 @@ async def test_every_program_refuses_a_misspelt_setting(programs: Programs, modu
         ("REDIS_URL", "redis://a:port", "its port is not a whole number from 1 to 65535"),
         ("REDIS_URL", "redis://[::1", "it is not an address: a [ without a ] in it, or the like"),
         ("DATABASE_URL", "postgresql://u:secret@a:x/db", "its port is not a whole number from 1 to 65535"),
+        ("DATABASE_URL", f"postgresql://u:secret@{'a' * 64}/db", "its host name is too long, or has an empty part"),
+        ("DATABASE_URL", f"postgresql://b,{'a.' * 150}a:5432/db", "its host name is too long, or has an empty part"),
+        ("REDIS_URL", "redis://:p@a..b:6379", "its host name is too long, or has an empty part"),
     ],
 )
 def test_an_address_that_cannot_be_used_is_named_without_its_text(
