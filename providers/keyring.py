@@ -5,12 +5,14 @@ anything is fetched. Whether the fetched key is the sender's is for the provider
 about the request, so the answer is 503 and the sender retries.
 
 What strangers invent must not keep out what is genuine. Keys that were fetched once are kept apart from failures, which
-cannot evict or replace them, and their addresses are always fetched again at once. All other addresses share a few
+cannot evict or replace them, and their addresses are always fetched again at once. Keys that verified a genuine request
+are the last to be dropped, and are replaced only by keys that the provider trusts. All other addresses share a few
 places and a rate: one that waits for a place gets that of the longest fetch, once this had its time.
 """
 
 import asyncio
 import re
+import socket
 import ssl
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -19,7 +21,7 @@ from datetime import datetime
 from functools import cache
 from typing import Generic, TypeVar
 
-from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar
+from aiohttp import AddrInfoType, ClientError, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 
 from providers.base import SignatureError, UnavailableError
 from providers.fetch_places import Places
@@ -29,6 +31,9 @@ FETCH_TIMEOUT_S = 3.0
 
 FETCH_BYTES_MAX = 65_536
 """The largest document. A certificate chain has about 10,000 bytes."""
+
+RECEIVED_BYTES_MAX = 8192
+"""What the kernel takes in from a server before the event loop has parsed it; Linux doubles it."""
 
 DOCUMENTS_MAX = 64
 """Cached documents of one source; the least recently used one is dropped first."""
@@ -81,16 +86,25 @@ def _system_tls() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
+def _slow_socket(address: AddrInfoType) -> socket.socket:
+    """Return a socket that takes in little at a time: its bytes are parsed at once, and a small chunk takes 1 µs."""
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVED_BYTES_MAX)
+    return made
+
+
 async def _get(url: str, tls: ssl.SSLContext, timeout_s: float) -> bytes:
     async with (
         ClientSession(
+            connector=TCPConnector(ssl=tls, limit=1, force_close=True, socket_factory=_slow_socket),
             cookie_jar=DummyCookieJar(),
             timeout=ClientTimeout(total=timeout_s),
             auto_decompress=False,
             trust_env=False,
             headers={"Accept-Encoding": "identity"},
         ) as session,
-        session.get(url, ssl=tls, allow_redirects=False) as response,
+        session.get(url, allow_redirects=False) as response,
     ):
         if response.status != 200:
             raise UnavailableError(f"{url} answered {response.status}")
@@ -129,12 +143,20 @@ class _Failure:
 class Keyring(Generic[KeysT]):
     """The published keys of one source. `read` turns a document into keys; a ValueError of it counts as a failed fetch.
 
-    `fetch` can be replaced, as tests do. `now` is always the time at which a request was received.
+    `fetch` can be replaced, as tests do. `trusts` says whether keys may replace those that verified a genuine request.
+    `now` is always the time at which a request was received.
     """
 
-    def __init__(self, read: Callable[[bytes], KeysT], fetch: Fetch | None = None) -> None:
+    def __init__(
+        self,
+        read: Callable[[bytes], KeysT],
+        fetch: Fetch | None = None,
+        trusts: Callable[[KeysT, datetime], bool] = lambda _keys, _now: True,
+    ) -> None:
         self.fetch = fetch or https_fetch()
         self._read = read
+        self._trusts = trusts
+        self._proven: set[str] = set()
         self._good: OrderedDict[str, _Keys[KeysT]] = OrderedDict()
         self._failed: OrderedDict[str, _Failure] = OrderedDict()
         self._fetches: dict[str, asyncio.Task[_Keys[KeysT] | _Failure]] = {}
@@ -157,6 +179,11 @@ class Keyring(Generic[KeysT]):
             self._good.move_to_end(url)
         return good.keys
 
+    def prove(self, url: str) -> None:
+        """Note that the keys at this address verified a genuine request."""
+        if url in self._good:
+            self._proven.add(url)
+
     async def _shared_fetch(self, url: str, now: datetime) -> _Keys[KeysT] | _Failure:
         """Join the running fetch of this address, or start one. Cancelling a caller does not cancel the fetch."""
         task = self._fetches.get(url)
@@ -172,7 +199,7 @@ class Keyring(Generic[KeysT]):
         try:
             async with asyncio.timeout(FETCH_TIMEOUT_S):
                 if url in self._good:
-                    return self._found(url, _Keys(self._read(await self.fetch(url)), now))
+                    return self._fetched_again(url, _Keys(self._read(await self.fetch(url)), now))
                 async with self._places.one() as place:
                     try:
                         return self._found(url, _Keys(self._read(await self.fetch(url)), now))
@@ -190,9 +217,16 @@ class Keyring(Generic[KeysT]):
                 self._failed.popitem(last=False)
         return failure
 
+    def _fetched_again(self, url: str, keys: _Keys[KeysT]) -> _Keys[KeysT]:
+        if url in self._proven and not self._trusts(keys.keys, keys.at):
+            raise UnavailableError(f"{url} has keys now that are not trusted")
+        return self._found(url, keys)
+
     def _found(self, url: str, keys: _Keys[KeysT]) -> _Keys[KeysT]:
         self._good[url] = keys
         self._failed.pop(url, None)
         while len(self._good) > DOCUMENTS_MAX:
-            self._good.popitem(last=False)
+            dropped = next((each for each in self._good if each not in self._proven), next(iter(self._good)))
+            del self._good[dropped]
+            self._proven.discard(dropped)
         return keys

@@ -18,6 +18,7 @@ RSA with SHA-256, by the certificate at `PAYPAL-CERT-URL`. The webhook's id is n
 
 import re
 from binascii import crc32
+from datetime import datetime
 from typing import ClassVar
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -37,7 +38,7 @@ from providers.payload import (
     read_json,
     time_from_iso,
 )
-from providers.paypal.certificates import check_trusted, read_chain, trusted_roots
+from providers.paypal.certificates import Chain, check_trusted, read_chain, trusted_roots
 from providers.paypal.models import AnyEvent, AnyResource
 from providers.public_keys import (
     OneOrMore,
@@ -108,7 +109,7 @@ class PayPal(Provider):
 
     def __init__(self, settings: PayPalSettings, fetch: Fetch | None = None) -> None:
         super().__init__(settings)
-        self.keyring = Keyring(read_chain, fetch)
+        self.keyring = Keyring(read_chain, fetch, self._trusts)
         self._webhook_ids = [each.encode() for each in with_secrets(settings.webhook_id, settings.secrets)]
         self._roots = trusted_roots(settings.trusted_certificates)
         self._tolerance_s = settings.tolerance_s
@@ -135,8 +136,18 @@ class PayPal(Provider):
         chain = await self.keyring.get(url, request.received_at, grace_s=CERTIFICATE_GRACE_S)
         number = await rsa_sha256_key([chain.key()], messages, signatures, self._off_loop)
         check_trusted(chain.certificates, request.received_at, self._roots)
+        self.keyring.prove(url)
         self._check_clock(request, time)
         return Proof(secret_number=number, signed="weak")
+
+    def _trusts(self, chain: Chain, at: datetime) -> bool:
+        """Return whether a certificate may replace one that verified a genuine request."""
+        try:
+            chain.key()
+            check_trusted(chain.certificates, at, self._roots)
+        except SignatureError:
+            return False
+        return True
 
     def _check_clock(self, request: Request, time: bytes) -> None:
         if self._tolerance_s is not None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from providers.base import UnavailableError
 from providers.fetch_places import FETCHES_AT_ONCE_MAX, FETCHES_MAX
-from providers.keyring import KEPT_S, Keyring
+from providers.keyring import DOCUMENTS_MAX, KEPT_S, Keyring
 from tests.support.cases.base import NOW
 from tests.support.wait import until
 
@@ -92,3 +92,17 @@ async def test_the_rate_of_invented_addresses_is_limited_and_known_ones_are_not(
         await attempt(keys, f"{URL}/wrong/{number}")
     assert FETCHES_AT_ONCE_MAX <= slow.under_way() < 2 * FETCHES_AT_ONCE_MAX
     assert await keys.get(URL, NOW + timedelta(seconds=KEPT_S + 1)) == 1
+
+
+async def test_keys_of_genuine_requests_are_dropped_last() -> None:
+    slow = Slow()
+    keys = Keyring(int, slow.fetch)
+    assert await keys.get(URL, NOW) == 1
+    keys.prove(URL)
+    for number in range(DOCUMENTS_MAX + 1):
+        assert await keys.get(f"{URL}/{number}", NOW) == 1
+    asked = slow.under_way()
+    assert await keys.get(URL, NOW) == 1
+    assert slow.under_way() == asked
+    await keys.get(f"{URL}/0", NOW)
+    assert slow.under_way() == asked + 1

@@ -3,8 +3,10 @@
 import asyncio
 import ipaddress
 import ssl
+import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,13 @@ from tests.support.wait import until
 URL = "https://a.example/keys"
 
 
+FLOODS = {
+    "/small-chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * (FETCH_BYTES_MAX + 1),
+    "/early-hints": b"HTTP/1.1 103 Early Hints\r\nA: b\r\n\r\n" * 12_000,
+}
+"""What costs a reader much for each byte."""
+
+
 class Pages:
     """What the server answers, and what it was asked for."""
 
@@ -54,6 +63,9 @@ class Pages:
                 return await self._endless(request)
             case "/silent":
                 await self.left.wait()
+            case "/small-chunks" | "/early-hints":
+                assert request.transport is not None
+                request.transport.write(FLOODS[request.path])
         return web.Response(status=404, body=b"keys")
 
     async def _endless(self, request: web.Request) -> web.StreamResponse:
@@ -117,6 +129,24 @@ async def test_a_redirect_an_error_or_too_large_a_document_is_a_failure(site: Si
 async def test_a_silent_server_times_out(site: Site) -> None:
     with pytest.raises(UnavailableError, match="TimeoutError"):
         await https_fetch(site.trusting, timeout_s=0.2)(f"{site.url}/silent")
+
+
+@pytest.mark.parametrize("path", FLOODS)
+async def test_a_flood_of_small_pieces_is_read_in_many_turns_of_the_loop(site: Site, path: str) -> None:
+    """Before, it was read in two or three turns, of up to 160 ms each."""
+    fetch = asyncio.ensure_future(https_fetch(site.trusting)(site.url + path))
+    turns_s, began_s = [], time.thread_time()
+
+    def count() -> None:
+        turns_s.append(time.thread_time())
+        if not fetch.done():
+            asyncio.get_running_loop().call_soon(count)
+
+    count()
+    with pytest.raises(UnavailableError):
+        await fetch
+    longest_s = max(after - before for before, after in pairwise(turns_s))
+    assert longest_s < (turns_s[-1] - began_s) / 4
 
 
 async def test_an_untrusted_or_absent_server_is_a_failure(site: Site) -> None:

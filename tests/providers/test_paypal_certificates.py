@@ -2,13 +2,15 @@
 
 import ssl
 from base64 import b64decode
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from providers.base import UnavailableError
+from providers.base import SignatureError, UnavailableError
+from providers.keyring import KEPT_S
 from providers.paypal.webhook import PayPal, PayPalSettings
 from tests.support.cases.base import NOW
 from tests.support.cases.public_keys import (
@@ -133,6 +135,20 @@ async def test_only_an_authority_may_sign_certificates() -> None:
 )
 async def test_a_certificate_must_be_issued_for_signing_messages(name: str) -> None:
     assert "not issued to" in await refused(ours(pem(certificate(name)), root()), CASE.signed().request())
+
+
+@pytest.mark.parametrize("other", [certificate("www.paypal.com"), certificate(signer=ISSUED_TO)])
+async def test_a_certificate_in_use_is_not_replaced_by_one_that_is_not_trusted(other: object) -> None:
+    served = {CERTIFICATE_URL: pem(certificate())}
+    source = ours(b"", root())
+    source.keyring.fetch = serving(served)
+    request = CASE.signed().request()
+    assert await source.verify(request)
+    served[CERTIFICATE_URL] = pem(other)
+    later = replace(request, received_at=NOW + timedelta(seconds=KEPT_S + 1))
+    assert await source.verify(later)
+    with pytest.raises(SignatureError):
+        await ours(pem(other), root()).verify(later)
 
 
 def test_the_bundled_roots_are_the_two_that_paypal_ships() -> None:
