@@ -54,6 +54,9 @@ class Fact:
     `dispute` is the dispute of a withdrawal or reinstatement; "" if `object` is the dispute's own id.
     `payment` is the payment that the fact is about, "" if that is the event's `resource`: a dispute may concern several
     payments.
+
+    `either_whole_or_parts`: its payment has one capture under the payment's own name, or captures with ids of their
+    own. If both are reported, they are the same money, and the first does not count.
     """
 
     kind: Kind
@@ -63,6 +66,7 @@ class Fact:
     dispute: str = ""
     payment: str = ""
     held_by: HeldBy = "provider"
+    either_whole_or_parts: bool = False
 
     @property
     def dispute_id(self) -> str:

@@ -15,6 +15,7 @@ from ledger.transfers import (
     TRANSFER_RULES,
     ConsistentBatch,
     PaymentUpdate,
+    may_imply_captures,
     partition_conflicting,
     payment_updates,
 )
@@ -50,9 +51,9 @@ async def post(
     updates = chain.from_iterable(payment_updates(event, facts, rules_of(event)) for event, facts in batch)
     for consistent in partition_conflicting(updates):
         await book(connection, consistent, wanted, outcome)
-    automatic = [event for event, _ in batch if rules_of(event).capture == "automatic"]
-    if automatic:
-        await undo_captures(connection, automatic, wanted, outcome)
+    implying = [event for event, facts in batch if may_imply_captures(facts, rules_of(event))]
+    if implying:
+        await undo_captures(connection, implying, wanted, outcome)
     await merge_disputes(connection, [each for each in batch if any(fact.kind in DISPUTE_KINDS for fact in each[1])])
     return outcome
 

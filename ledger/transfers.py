@@ -138,6 +138,11 @@ def with_implied_facts(facts: Sequence[Fact], event: Event, rules: PostingRules)
             yield Fact("captured", fact.amount, fact.currency, name, payment=fact.payment)
 
 
+def may_imply_captures(facts: Sequence[Fact], rules: PostingRules) -> bool:
+    """Return whether a capture under the payment's own name may have to be undone (`ledger.posting.undo_captures`)."""
+    return rules.capture == "automatic" or any(fact.either_whole_or_parts for fact in facts)
+
+
 def by_payment(event: Event, facts: Sequence[Fact]) -> Iterator[tuple[Event, Sequence[Fact]]]:
     """Return the event with its facts; if they are about several payments, once for each, as an event about it."""
     payments = dict.fromkeys(fact.payment or event.resource for fact in facts)

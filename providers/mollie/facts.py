@@ -9,6 +9,7 @@ canceled before any money leaves.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from contract.event import Event
 from contract.facts import Fact, Kind
@@ -37,11 +38,16 @@ def _named(*kinds: Kind) -> Callable[[Entity], list[Fact]]:
     return lambda entity: [_fact(kind, entity, entity.id) for kind in kinds]
 
 
+def _captured(entity: Entity) -> list[Fact]:
+    return [replace(_fact("captured", entity, entity.id), either_whole_or_parts=True)]
+
+
 def _paid(payment: Entity) -> list[Fact]:
-    """Return a capture of the whole payment, named by the payment's id, unless captures have events of their own."""
-    if payment.has_captures:
-        return [_fact("authorized", payment)]
-    return [_fact("captured", payment, payment.id)]
+    """Return a capture of the whole payment, named by the payment's id, unless captures have events of their own.
+
+    Version 0.2 always returned it; and should a payment not say that it has captures, they are the same money.
+    """
+    return [_fact("authorized", payment)] if payment.has_captures else _captured(payment)
 
 
 TYPES: Mapping[str, Callable[[Entity], Sequence[Fact]]] = {
@@ -51,7 +57,7 @@ TYPES: Mapping[str, Callable[[Entity], Sequence[Fact]]] = {
     "payment.failed": _payment("failed"),
     "payment.canceled": _payment("canceled"),
     "payment.expired": _payment("canceled"),
-    "capture.succeeded": _named("captured"),
+    "capture.succeeded": _captured,
     "refund.refunded": _named("refunded"),
     "refund.failed": _named("refund_failed"),
     "chargeback.received": _named("dispute_opened", "funds_withdrawn"),

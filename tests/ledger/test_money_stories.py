@@ -1,6 +1,6 @@
 """Stories about money with their ends: each is posted forwards, backwards, one by one and at once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import asyncpg
 import pytest
@@ -11,6 +11,7 @@ from tests.support.posting import DISPUTES, Report, applied, reports
 
 AUTHORIZED = Fact("authorized", 1000, "EUR")
 CAPTURED = Fact("captured", 1000, "EUR", "c1")
+WHOLE = Fact("captured", 1000, "EUR", "p1", either_whole_or_parts=True)
 
 
 def withdrawn(amount: int, name: str = "d1", currency: str = "EUR", dispute: str = "d1") -> Fact:
@@ -123,6 +124,16 @@ STORIES: dict[str, tuple[Capture, list[Report], End]] = {
         reports(CAPTURED, said("opened", 1100, "USD"), withdrawn(950), (said("won", 1100, "USD"), 1), reinstated(960),
                 withdrawn(940, "d1:2"), (said("lost", 1100, "USD"), 2)),
         End("charged_back", 1000, 930, {"d1": "lost"}, {("merchant", "EUR"): 1000, ("disputes", "EUR"): -930}),
+    ),
+    "captured whole, and then by a capture with an id: the same money": (
+        "manual",
+        reports(WHOLE, replace(WHOLE, object="c1")),
+        End("succeeded", 1000, 0, {}, {("merchant", "EUR"): 1000}),
+    ),
+    "captured whole, and by two captures of parts": (
+        "manual",
+        reports(WHOLE, replace(WHOLE, amount=600, object="c1"), replace(WHOLE, amount=400, object="c2")),
+        End("succeeded", 1000, 0, {}, {("merchant", "EUR"): 1000}),
     ),
     "automatic: canceled before the capture": (
         "automatic",

@@ -92,6 +92,18 @@ async def test_both_book_one_dispute_in_turn(connection: asyncpg.Connection) -> 
     assert len(await rows(connection, "SELECT movement FROM transfers")) == 3
 
 
+async def test_what_0_2_captured_whole_is_undone_by_a_capture_of_its_own(connection: asyncpg.Connection) -> None:
+    """Mollie's payment that was authorized first: 0.2 applied `payment.paid`, and today's worker its capture."""
+    await claim(connection, [Row("evt_1", "1-0")])
+    await connection.fetchrow(*OLD.bind("book_facts", **CAPTURE))
+    await new_worker_posts(connection, Fact("captured", 1999, "EUR", "cpt_1", either_whole_or_parts=True))
+    assert await rows(connection, PAYMENT) == [("succeeded", 1999, 0, False)]
+    assert await rows(connection, "SELECT movement FROM transfers ORDER BY 1") == [
+        ("capture:cpt_1",), ("capture:pi_1",), ("capture_failed:pi_1",)
+    ]  # fmt: skip
+    assert await audit(connection) == []
+
+
 async def test_an_old_worker_claims_events_next_to_a_new_one(connection: asyncpg.Connection) -> None:
     names = OLD.describe("claim_events").parameters
     values = {name: ["stripe"] for name in names} | {
