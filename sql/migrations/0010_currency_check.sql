@@ -1,5 +1,5 @@
 -- The currency of a booking is looked up in a hash, not in a list
--- depends: 0008_epochs
+-- depends: 0009_exchange_rates
 
 -- migrate: apply
 
