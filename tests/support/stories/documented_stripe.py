@@ -67,6 +67,18 @@ STRIPE = {
         {"capture:pi_1": (10000, "USD"), "dispute:du_1": (10000, "USD"), "dispute_reinstated:du_1": (10000, "USD")},
         {("merchant", "USD"): 10000},
     ),
+    "won, and the exchange rate brought less back": Documented(
+        "stripe",
+        stripe(
+            PAID,
+            ("charge.dispute.created", dispute("needs_response", -9200, moved_in="eur")),
+            ("charge.dispute.closed", dispute("won", -9200, 9150, moved_in="eur")),
+            ("charge.dispute.funds_reinstated", dispute("won", -9200, 9150, moved_in="eur")),
+        ),
+        {"pi_1": ("succeeded", 10000, 0, 0)},
+        {"capture:pi_1": (10000, "USD"), "dispute:du_1": (9200, "EUR"), "dispute_reinstated:du_1": (9150, "EUR")},
+        {("merchant", "USD"): 10000, ("disputes", "EUR"): -50},
+    ),
     "won, and taken again under the same id": Documented(
         "stripe",
         stripe(
