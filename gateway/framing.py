@@ -26,16 +26,15 @@ LENGTH_DIGITS_MAX = 15
 _USUAL_VERSION = b" HTTP/1.1\r\n"
 
 _FRAMING_HEADER = re.compile(
-    rb"\r\n(?:(content-length)|(transfer-encoding)|(expect)):[ \t]*([^\r\n]*?)[ \t]*(?=\r\n)", re.IGNORECASE
-)
+    rb"\r\n(?:(content-length)|(transfer-encoding)|(expect)):([^\r\n]*)(?=\r\n)", re.IGNORECASE
+)  # spaces around the value are not for the expression: it would try each of them against each other
 _ABSOLUTE_TARGET = re.compile(rb"\A([A-Z-]{1,32} +)[a-z][a-z0-9+.-]*://[^/?#\s]*/?", re.IGNORECASE)
 _LENGTH = re.compile(rb"[0-9]{1,%d}" % LENGTH_DIGITS_MAX)
 _REQUEST_LINE = re.compile(rb"[A-Z-]{1,32} +[^\s\x00-\x1f]+ +HTTP/1\.[01]")
 _REQUEST_LINE_BEGIN = re.compile(
     rb"[A-Z-]{1,32}(?: +(?:[^\s\x00-\x1f]+(?: +(?:H(?:T(?:T(?:P(?:/(?:1(?:\.(?:[01]\r?)?)?)?)?)?)?)?)?)?)?)?"
 )
-_FIELD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\x00\r\n]*")
-_FIELD_BEGIN = re.compile(rb"[^\x00\r\n]*\r?")
+_FIELD_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:")
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e]*)?")
 _CHUNK_LINE_BEGIN = re.compile(rb"(?:[0-9A-Fa-f]{1,15}(?:;[\t\x20-\x7e]*)?\r?)?")
 
@@ -124,11 +123,13 @@ def check_lines(head: bytes | bytearray, start: int, line_bytes_max: int, header
         if not is_complete:
             end = len(head)
         is_too_long = end - start > line_bytes_max
-        if is_complete and not is_too_long:
-            pattern = _FIELD if start else _REQUEST_LINE
+        stop = min(end, start + line_bytes_max)
+        if start:
+            is_line = is_field(head, start, stop) if is_complete and not is_too_long else is_begun(head, start, stop)
         else:
-            pattern = _FIELD_BEGIN if start else _REQUEST_LINE_BEGIN
-        if not pattern.fullmatch(head, start, min(end, start + line_bytes_max)):
+            pattern = _REQUEST_LINE if is_complete and not is_too_long else _REQUEST_LINE_BEGIN
+            is_line = pattern.fullmatch(head, start, stop) is not None
+        if not is_line:
             raise MalformedError
         if is_too_long:
             raise HeadersTooLongError
@@ -136,6 +137,22 @@ def check_lines(head: bytes | bytearray, start: int, line_bytes_max: int, header
             return start
         start = end + len(LINE_END)
         number += 1
+
+
+def is_field(raw: bytes | bytearray, start: int, end: int) -> bool:
+    """Return whether this is a header, without its line end."""
+    name = _FIELD_NAME.match(raw, start, end)
+    return name is not None and _is_text(raw, name.end(), end)
+
+
+def is_begun(raw: bytes | bytearray, start: int, end: int) -> bool:
+    """Return whether a header can begin like this. Its end may be the first half of a line end."""
+    return _is_text(raw, start, end - 1 if raw.endswith(b"\r", start, end) else end)
+
+
+def _is_text(raw: bytes | bytearray, start: int, end: int) -> bool:
+    """Return whether no byte is one that headers may not have. To seek each costs a tenth of a regular expression."""
+    return raw.find(b"\r", start, end) < 0 and raw.find(b"\n", start, end) < 0 and raw.find(b"\0", start, end) < 0
 
 
 def origin_form(head: bytes) -> bytes:
@@ -161,6 +178,7 @@ def read_framing(head: bytes) -> Framing:
     declared = 0
     for match in _FRAMING_HEADER.finditer(head):
         is_length, is_encoding, _, value = match.groups()
+        value = value.strip(b" \t")
         if is_length:
             declared += 1
             if not _LENGTH.fullmatch(value):
@@ -251,7 +269,7 @@ class ChunkedBody:
         """Take a chunk's size, or a line of the trailer; return whether it was the last line."""
         if self._is_in_trailer:
             self._trailer_lines += 1
-            if start < end and (self._trailer_lines > TRAILER_LINES_MAX or not _FIELD.fullmatch(raw, start, end)):
+            if start < end and (self._trailer_lines > TRAILER_LINES_MAX or not is_field(raw, start, end)):
                 raise MalformedError
             return start == end
         self._chunks += 1
@@ -267,6 +285,7 @@ class ChunkedBody:
         return False
 
     def _check_unfinished_line(self, line: bytes | bytearray) -> None:
-        pattern = _FIELD_BEGIN if self._is_in_trailer else _CHUNK_LINE_BEGIN
-        if len(line) > CHUNK_LINE_BYTES_MAX or not pattern.fullmatch(line):
+        if len(line) > CHUNK_LINE_BYTES_MAX:
+            raise MalformedError
+        if not (is_begun(line, 0, len(line)) if self._is_in_trailer else _CHUNK_LINE_BEGIN.fullmatch(line)):
             raise MalformedError

@@ -77,7 +77,7 @@ class RequestReader:
             return
         settings = self._settings
         headers_bytes_max = settings.headers_bytes_max
-        end = buffer.find(HEADERS_END, max(0, self._checked - len(LINE_END)))
+        end = buffer.find(HEADERS_END, max(0, self._checked - len(LINE_END)), headers_bytes_max + len(HEADERS_END))
         head_bytes = end + len(LINE_END) if end >= 0 else len(buffer)
         head = buffer[: min(head_bytes, headers_bytes_max + 1)]
         self._checked = check_lines(head, self._checked, settings.header_line_bytes_max, settings.headers_max)

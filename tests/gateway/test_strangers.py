@@ -4,11 +4,15 @@ import asyncio
 import json
 import socket
 import ssl
-from contextlib import AsyncExitStack
+import time
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import pytest
 
+from gateway.framing import FramingError
+from gateway.request_reader import RequestReader
+from gateway.settings import Settings
 from stack.ports import HOST
 from tests.support.gateway import Client, Running, payment, request, running
 from tests.support.processes import Programs
@@ -189,3 +193,16 @@ async def test_a_client_that_ends_its_side_gets_its_answer_over_tls(
                 return client.recv(100)
 
         assert (await asyncio.to_thread(exchange)).startswith(b"HTTP/1.1 202 ")
+
+
+@pytest.mark.parametrize("name", [b"Content-Length", b"Transfer-Encoding", b"Expect", b"Host"])
+@pytest.mark.parametrize("filler", [b" ", b"\t", b":", b"a"])
+def test_long_headers_are_read_in_a_time_that_follows_their_length(name: bytes, filler: bytes) -> None:
+    settings = Settings(_env_file=None)  # type: ignore[call-arg]
+    line = name + b": a" + filler * 7 * KIB + b"b\r\n"
+    reader = RequestReader(settings, MIB)
+    before_s = time.process_time()
+    reader.add(b"POST /webhook HTTP/1.1\r\n" + line * 4 + b"\r\n")
+    with suppress(FramingError):
+        reader.next()
+    assert time.process_time() - before_s < 0.1
