@@ -131,11 +131,9 @@ async def test_a_silent_server_times_out(site: Site) -> None:
         await https_fetch(site.trusting, timeout_s=0.2)(f"{site.url}/silent")
 
 
-@pytest.mark.parametrize("path", FLOODS)
-async def test_a_flood_of_small_pieces_is_read_in_many_turns_of_the_loop(site: Site, path: str) -> None:
-    """Before, it was read in two or three turns, of up to 160 ms each."""
-    fetch = asyncio.ensure_future(https_fetch(site.trusting)(site.url + path))
-    turns_s, began_s = [], time.thread_time()
+async def longest_share(fetch: asyncio.Future[bytes]) -> float:
+    """Return the processor time of the longest turn of the loop until the fetch fails, as a part of that of all."""
+    turns_s: list[float] = []
 
     def count() -> None:
         turns_s.append(time.thread_time())
@@ -145,8 +143,14 @@ async def test_a_flood_of_small_pieces_is_read_in_many_turns_of_the_loop(site: S
     count()
     with pytest.raises(UnavailableError):
         await fetch
-    longest_s = max(after - before for before, after in pairwise(turns_s))
-    assert longest_s < (turns_s[-1] - began_s) / 4
+    return max(after - before for before, after in pairwise(turns_s)) / (turns_s[-1] - turns_s[0])
+
+
+@pytest.mark.parametrize("path", FLOODS)
+async def test_a_flood_of_small_pieces_is_read_in_many_turns_of_the_loop(site: Site, path: str) -> None:
+    """Before, one turn of two or three took more than half of the time. The least of some tries counts."""
+    shares = [await longest_share(asyncio.ensure_future(https_fetch(site.trusting)(site.url + path))) for _ in "abc"]
+    assert min(shares) < 0.25
 
 
 async def test_an_untrusted_or_absent_server_is_a_failure(site: Site) -> None:
