@@ -8,6 +8,9 @@ from stack import show
 
 POSTGRES_PORT = 5432
 
+NOT_CONNECTED = 2
+"""The exit code of psql whose connection failed or was lost."""
+
 
 def run(environment: Mapping[str, str], program: str | None) -> int:
     """Open psql on the database, or print how to. Return its exit code."""
@@ -18,7 +21,10 @@ def run(environment: Mapping[str, str], program: str | None) -> int:
         )
         return 1
     # By the environment, because anyone can read a command line.
-    return subprocess.run([program], env={**environment, **_libpq(environment["DATABASE_URL"])}, check=False).returncode  # noqa: S603
+    code = subprocess.run([program], env={**environment, **_libpq(environment["DATABASE_URL"])}, check=False).returncode  # noqa: S603
+    if code == NOT_CONNECTED:
+        show.complain("`make status` shows what runs, and `make up` starts what does not.")
+    return code
 
 
 def _libpq(url: str) -> dict[str, str]:

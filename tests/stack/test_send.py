@@ -65,6 +65,11 @@ def test_psql_gets_the_password_by_its_environment(tmp_path: Path, capfd: pytest
     program.write_text('#!/bin/sh\necho "$# $PGHOST $PGPORT $PGUSER $PGPASSWORD $PGDATABASE $PGSSLMODE"\n')
     program.chmod(0o755)
     url = {"DATABASE_URL": "postgresql://worker:p%40ss@127.0.0.1:5433/payments?sslmode=disable"}
+    program_that_fails = tmp_path / "fails"
+    program_that_fails.write_text("#!/bin/sh\nexit 2\n")
+    program_that_fails.chmod(0o755)
+    assert psql.run(url, str(program_that_fails)) == 2
+    assert "`make up` starts what does not" in capfd.readouterr().err
     assert psql.run(url, str(program)) == 0
     assert capfd.readouterr().out == "0 127.0.0.1 5433 worker p@ss payments disable\n"
     assert psql.run(url, None) == 1
