@@ -1,5 +1,6 @@
 """The stack in containers, through `docker compose` and compose.yaml."""
 
+import asyncio
 import hashlib
 import subprocess
 import time
@@ -11,14 +12,26 @@ from urllib.parse import quote
 from typing_extensions import override
 
 from runtime.env_file import read_env_file
+from runtime.settings import SETTINGS_EXIT_CODE
 from stack import ready, state
 from stack.base import Running, Stack, StackError
 from stack.check import WrongSettingsError, problems_text
-from stack.containers import INSPECT, Container, output, read_container
+from stack.containers import (
+    INSPECT,
+    CommandFailedError,
+    Container,
+    number,
+    output,
+    read_container,
+    running_ids,
+    start_commands,
+)
+from stack.lock import Lock
 from stack.ports import HOST
 from stack.postgres import DATABASE, SUPERUSER, WORKERS_ROLE
+from stack.progress import PROGRESS
 from stack.settings import Settings
-from stack.state import State
+from stack.state import Ports, State
 
 DOTENV = Path(".env")
 
@@ -30,6 +43,9 @@ COMMAND_TIMEOUT_S = 300
 LONG_RUNNING = ("valkey", "postgres", "consumers", "gateway")
 """The services that keep running; `migrate` runs once."""
 
+PUBLISHED = ("gateway", "gateway_operators", "redis", "postgres")
+"""The ports that this host can reach."""
+
 KILL = "kill -KILL $(cat /proc/1/task/1/children)"
 """Kills a container's program from inside. The engine does not restart a container that was killed from outside."""
 
@@ -38,6 +54,8 @@ PAUSE_S = 0.05
 
 LOG_LINES = 20
 """How many log lines are shown of a container that does not become healthy."""
+
+NOT_READABLE = "In a container, user 10001 reads these files: `chmod a+r` them, and `chmod a+x` their folders."
 
 
 class Compose(Stack):
@@ -52,27 +70,36 @@ class Compose(Stack):
     def up(self) -> bool:
         self._refuse_tls()
         self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        before = self._containers()
-        if not any(container.runs for container in before):
-            last = state.read(self._data_dir)
-            ports = state.choose_ports(last.ports if last else None, self._settings.ports_asked_for)
-            state.write(self._data_dir, State("compose", ports))
-        self.check()
-        self._start(_number(before, "consumers") if before else self._settings.consumers)
-        return _running_ids(self._containers()) != _running_ids(before)
+        PROGRESS.step("waiting for another `make up` to end")
+        with Lock(self._data_dir / "up.lock", self._settings.up_timeout_s) as lock:
+            if not lock.held:
+                raise StackError("another `make up` of this DATA_DIR is still running; nothing was done")
+            before = self._containers()
+            ports, consumers = self._wanted(before)
+            self.check()
+            state.write(self._data_dir, State("compose", ports, consumers=self._settings.consumers))
+            self._start(before, consumers)
+            return running_ids(self._containers()) != running_ids(before)
 
     @override
     def check(self) -> None:
         self._refuse_tls()
+        self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._write_names()
+        PROGRESS.step("building the image; the first time, others are downloaded for it")
         self._run("build", timeout_s=BUILD_TIMEOUT_S)
+        PROGRESS.step("checking all settings, sources and handlers")
+        self._refuse_another_password()
         problems: list[str] = []
         for service in ("gateway", "consumers"):
             # In a container of its own, which sees what the service will see; what runs is left alone.
             try:
                 self._run("run", "--rm", "--no-deps", "--no-TTY", service, "python", "-m", service, "check")
-            except StackError as error:
-                problems += f"{error}".splitlines()
+            except CommandFailedError as error:
+                wrong_settings = error.exit_code == SETTINGS_EXIT_CODE
+                problems += (error.said if wrong_settings else f"{error}").splitlines()
+        if any("Permission denied" in problem for problem in problems):
+            problems.append(NOT_READABLE)
         if problems:
             raise WrongSettingsError(problems_text(problems))
 
@@ -80,6 +107,7 @@ class Compose(Stack):
     def down(self) -> bool:
         if not self._containers():
             return False
+        PROGRESS.step("stopping the containers")
         for service in ("gateway", "consumers"):
             self._run("stop", service)
         self._run("down")
@@ -99,7 +127,7 @@ class Compose(Stack):
         containers = self._containers()
         if not any(container.runs for container in containers):
             raise StackError("nothing runs here; `make up` starts it")
-        return _number(containers, "consumers")
+        return number(containers, "consumers")
 
     @override
     def workers(self) -> list[int]:
@@ -128,7 +156,7 @@ class Compose(Stack):
         run = [container for container in containers if container.runs]
         # Zero workers may be intended. Of every other service there is one.
         wanted = {service: 0 if service == "consumers" else 1 for service in LONG_RUNNING}
-        return [name for name, least in wanted.items() if _number(run, name) < max(least, _number(containers, name))]
+        return [name for name, least in wanted.items() if number(run, name) < max(least, number(containers, name))]
 
     @override
     def logs(self, follow: bool, lines: int) -> None:
@@ -163,7 +191,7 @@ class Compose(Stack):
         }
 
     @property
-    def _ports(self) -> state.Ports:
+    def _ports(self) -> Ports:
         chosen = state.read(self._data_dir)
         if chosen is None:
             raise StackError(f"no stack was ever started with DATA_DIR={self._data_dir}; `make up` starts one")
@@ -177,15 +205,32 @@ class Compose(Stack):
                 "set STACK=embedded."
             )
 
-    def _start(self, consumers: int) -> None:
+    def _wanted(self, before: list[Container]) -> tuple[Ports, int]:
+        """Return the ports and the number of workers that settings ask for now. Raise PortTakenError."""
+        last = state.read(self._data_dir)
+        asked, known = self._settings.ports_asked_for, last.ports if last else None
+        runs = any(container.runs for container in before)
+        ports = state.ports_while_running(known, asked) if known and runs else state.choose_ports(known, asked)
+        changed = last is not None and last.consumers not in (None, self._settings.consumers)
+        return ports, self._settings.consumers if changed or not before else number(before, "consumers")
+
+    def _refuse_another_password(self) -> None:
+        """Raise WrongPasswordError if the running PostgreSQL was created with another password than .env has now."""
+        if any(found.service == "postgres" and found.runs for found in self._containers()):
+            asyncio.run(ready.postgres_answers(self.environment["MIGRATE_DATABASE_URL"]))
+
+    def _start(self, before: list[Container], consumers: int) -> None:
         self._write_names()
+        PROGRESS.step("starting the containers; the first time, images are downloaded")
         try:
-            self._run("up", "--detach", "--build", f"--scale=consumers={consumers}", timeout_s=BUILD_TIMEOUT_S)
+            for arguments in start_commands(before, consumers):
+                self._run("up", "--detach", *arguments, timeout_s=BUILD_TIMEOUT_S)
             state.write_environment(self._data_dir, self.environment)
             waiter = ready.Waiter(time.monotonic() + self._settings.up_timeout_s)
             waiter.until("gateway", partial(ready.gateway_answers, self.gateway_url), None, int)
             self._wait_for_consumers(consumers)
         except StackError as error:
+            self._refuse_another_password()
             raise StackError(f"{error}{self._last_words()}") from error
 
     @property
@@ -239,7 +284,7 @@ class Compose(Stack):
 
     def _compose_environment(self) -> dict[str, str]:
         chosen = state.read(self._data_dir)
-        ports = {} if chosen is None else {f"{name.upper()}_PORT": str(port) for name, port in _published(chosen)}
+        ports = {f"{name.upper()}_PORT": str(getattr(chosen.ports, name)) for name in PUBLISHED} if chosen else {}
         # Absolute paths, because Compose takes a bare name for that of a volume.
         sources = {
             "SOURCES_FILE": str(self._settings.sources_file.expanduser().resolve()),
@@ -257,16 +302,3 @@ class Compose(Stack):
 
     def _docker(self, *arguments: str) -> str:
         return output(["docker", *arguments], self._compose_environment(), COMMAND_TIMEOUT_S)
-
-
-def _published(chosen: State) -> list[tuple[str, int]]:
-    names = ("gateway", "gateway_operators", "redis", "postgres")
-    return [(name, getattr(chosen.ports, name)) for name in names]
-
-
-def _number(containers: list[Container], service: str) -> int:
-    return sum(container.service == service for container in containers)
-
-
-def _running_ids(containers: list[Container]) -> set[str]:
-    return {container.container_id for container in containers if container.runs}

@@ -19,6 +19,16 @@ INSPECT = (
 """The format of `docker inspect` that `read_container` parses."""
 
 
+class CommandFailedError(StackError):
+    """The `docker` program ended with another exit code than 0."""
+
+    def __init__(self, argv: list[str], exit_code: int, said: str) -> None:
+        super().__init__(f"`{' '.join(argv)}` failed ({exit_code}):\n{said}")
+        self.exit_code = exit_code
+        self.said = said
+        """What it wrote to its standard error."""
+
+
 @dataclass(frozen=True, slots=True)
 class Container:
     """One container of the project, running or not."""
@@ -67,7 +77,7 @@ def output(argv: list[str], environment: Mapping[str, str], timeout_s: float) ->
     except subprocess.TimeoutExpired as error:
         raise StackError(f"`{' '.join(argv)}` did not end within {timeout_s} s and was killed") from error
     if done.returncode != 0:
-        raise StackError(f"`{' '.join(argv)}` failed ({done.returncode}):\n{done.stderr.strip()}")
+        raise CommandFailedError(argv, done.returncode, done.stderr.strip())
     return done.stdout
 
 
@@ -78,3 +88,25 @@ def read_container(container_id: str, line: str) -> Container:
     since = datetime.fromisoformat(started_at[:19]).replace(tzinfo=UTC)
     process = Running(service, int(pid), (datetime.now(UTC) - since).total_seconds(), int(restarts))
     return Container(service, container_id, status, int(exit_code), health, process)
+
+
+def number(containers: list[Container], service: str) -> int:
+    """Return how many containers of a service there are."""
+    return sum(container.service == service for container in containers)
+
+
+def running_ids(containers: list[Container]) -> set[str]:
+    """Return the ids of the containers that run."""
+    return {container.container_id for container in containers if container.runs}
+
+
+def start_commands(before: list[Container], consumers: int) -> list[tuple[str, ...]]:
+    """Return the arguments of each `docker compose up`.
+
+    A running gateway comes last and by itself: Compose stops everything that it replaces before it starts any of it,
+    and would keep the port closed until servers, migrations and workers are done.
+    """
+    everything = ("--build", f"--scale=consumers={consumers}")
+    if number([container for container in before if container.runs], "gateway") == 0:
+        return [everything]
+    return [(*everything, "consumers"), ("gateway",)]
