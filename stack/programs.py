@@ -27,8 +27,17 @@ ORDER: tuple[Name, ...] = ("valkey", "postgres", "consumers", "gateway")
 SERVER_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
 """The variables that the servers inherit; the providers' secrets are not among them."""
 
-OF_THE_OWNER = frozenset({"MIGRATE_DATABASE_URL", "POSTGRES_PASSWORD", "REDIS_PASSWORD"})
-"""The variables that gateway and workers do not get."""
+OF_OTHERS = frozenset(
+    {
+        "MIGRATE_DATABASE_URL",
+        "POSTGRES_PASSWORD",
+        "WORKERS_POSTGRES_PASSWORD",
+        "REDIS_PASSWORD",
+        "GATEWAY_REDIS_PASSWORD",
+        "WORKERS_REDIS_PASSWORD",
+    }
+)
+"""The variables that gateway and workers do not get: each has its own password in its URLs."""
 
 SERVER_STOP_TIMEOUT_S = 120
 """How long a server may take to write its data before it is killed."""
@@ -124,7 +133,9 @@ class Plan:
         return [self._part("consumers", self.settings.consumers), self._part("gateway", 1)]
 
     def _part(self, name: Name, processes: int) -> Program:
-        environment = {key: value for key, value in self.environment.items() if key not in OF_THE_OWNER}
+        environment = {key: value for key, value in self.environment.items() if key not in OF_OTHERS}
+        if name == "gateway":
+            environment.pop("DATABASE_URL", None)
         if self.valkey:
             password = (
                 self.settings.gateway_redis_password if name == "gateway" else self.settings.workers_redis_password

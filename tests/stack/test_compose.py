@@ -1,16 +1,22 @@
 """How the engine's answers about containers are read. CI runs the whole stack on a real engine."""
 
+import dataclasses
+import os
 import re
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from typing_extensions import override
 
+from stack import dotenv_file
 from stack.base import StackError
-from stack.compose import Compose
-from stack.containers import Container, read_container
+from stack.compose import NOT_READABLE, Compose
+from stack.containers import CommandFailedError, Container, output, read_container, start_commands
+from stack.lock import Lock
 from stack.settings import Settings
+from stack.state import Ports, State, write
 
 ROOT = Path(__file__).parents[2]
 
@@ -124,3 +130,82 @@ def test_containers_get_the_names_in_env_and_compose_interpolates_no_value(
     environment = stack._compose_environment()
     assert Path(environment["ENV_FILE"]).read_text() == "EMPTY\nWEBHOOK_SECRET\n"
     assert environment["WEBHOOK_SECRET"] == "pa$sword"
+
+
+def test_a_running_gateway_is_replaced_last_and_by_itself() -> None:
+    before = [read_container(f"{number}", line) for number, line in enumerate([*SERVERS, MIGRATED])]
+    assert start_commands(before, 4) == [("--build", "--scale=consumers=4", "consumers"), ("gateway",)]
+
+
+@pytest.mark.parametrize("gateway", [[], [f"gateway exited 137 none 0 {UP} 0"]])
+def test_a_stack_whose_gateway_does_not_run_starts_at_once(gateway: list[str]) -> None:
+    before = [read_container(f"{number}", line) for number, line in enumerate([*SERVERS[:2], *gateway])]
+    assert start_commands(before, 2) == [("--build", "--scale=consumers=2")]
+
+
+PORTS = Ports(redis=6379, postgres=5432, gateway=8080, consumers_metrics=9100)
+
+
+@pytest.mark.parametrize(
+    ("applied", "asked_for", "wanted"),
+    [
+        pytest.param(2, 2, 3, id="make consumers is kept"),
+        pytest.param(2, 5, 5, id="a changed setting is applied"),
+        pytest.param(None, 5, 3, id="not known before"),
+    ],
+)
+def test_up_changes_the_number_of_workers_only_if_the_setting_changed(
+    tmp_path: Path, applied: int | None, asked_for: int, wanted: int
+) -> None:
+    stack = Given(tmp_path, [*SERVERS, *[f"consumers running 0 healthy {pid} {UP} 0" for pid in (7, 8, 9)]])
+    stack._settings = Settings(data_dir=tmp_path, consumers=asked_for)
+    write(tmp_path, State("compose", PORTS, consumers=applied))
+    assert stack._wanted(stack._containers()) == (PORTS, wanted)
+
+
+def test_a_port_that_is_set_while_the_stack_runs_replaces_the_one_before(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+    stack = Given(tmp_path, SERVERS)
+    stack._settings = Settings(data_dir=tmp_path, gateway_port=port)
+    write(tmp_path, State("compose", PORTS))
+    ports, _ = stack._wanted(stack._containers())
+    assert ports == dataclasses.replace(PORTS, gateway=port)
+
+
+def test_a_second_up_waits_and_says_so_in_the_end(tmp_path: Path) -> None:
+    with Lock(tmp_path / "up.lock"), pytest.raises(StackError, match="another `make up`"):
+        Compose(Settings(data_dir=tmp_path, up_timeout_s=0.1), {}).up()
+
+
+def test_a_failed_command_keeps_what_the_program_said_apart() -> None:
+    with pytest.raises(CommandFailedError, match=r"`sh -c .*` failed") as failed:
+        output(["sh", "-c", "echo GATEWAY_PORT is not a number >&2; exit 2"], {"PATH": os.defpath}, 10)
+    assert (failed.value.exit_code, failed.value.said) == (2, "GATEWAY_PORT is not a number")
+
+
+class CannotRead(Given):
+    """A project whose gateway may not read sources.toml; everything else succeeds."""
+
+    @override
+    def _run(self, *arguments: str, timeout_s: float = 0) -> str:
+        if "gateway" in arguments:
+            raise CommandFailedError(["docker"], 2, "sources.toml cannot be read: Permission denied")
+        return ""
+
+
+def test_a_file_that_the_container_cannot_read_is_reported_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(StackError) as refused:
+        CannotRead(tmp_path, []).check()
+    assert str(refused.value).splitlines()[:2] == ["sources.toml cannot be read: Permission denied", NOT_READABLE]
+
+
+@pytest.mark.parametrize("service", ["migrate", "gateway", "consumers"])
+def test_no_program_is_given_passwords_besides_those_in_its_urls(service: str) -> None:
+    text = (ROOT / "compose.yaml").read_text()
+    part = re.split(r"\n(?=\S|  \w)", text.partition(f"\n  {service}:\n")[2])[0]
+    assert "<<: *no-passwords" in part
+    blanked = text.partition("x-no-passwords:")[2].partition("\n\n")[0]
+    assert {name for name in dotenv_file.SECRETS if name.endswith("_PASSWORD")} == set(
+        re.findall(r"\w+_PASSWORD", blanked)
+    )
