@@ -5,6 +5,7 @@ import hashlib
 import subprocess
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from urllib.parse import quote
@@ -13,19 +14,11 @@ from typing_extensions import override
 
 from runtime.env_file import read_env_file
 from runtime.settings import SETTINGS_EXIT_CODE
+from stack import containers as engine
 from stack import ready, state
 from stack.base import Running, Stack, StackError
 from stack.check import WrongSettingsError, problems_text
-from stack.containers import (
-    INSPECT,
-    CommandFailedError,
-    Container,
-    number,
-    output,
-    read_container,
-    running_ids,
-    start_commands,
-)
+from stack.containers import CommandFailedError, Container, number, output, read_container, running_ids, start_commands
 from stack.lock import Lock
 from stack.ports import HOST
 from stack.postgres import DATABASE, SUPERUSER, WORKERS_ROLE
@@ -46,16 +39,11 @@ LONG_RUNNING = ("valkey", "postgres", "consumers", "gateway")
 PUBLISHED = ("gateway", "gateway_operators", "redis", "postgres")
 """The ports that this host can reach."""
 
-KILL = "kill -KILL $(cat /proc/1/task/1/children)"
-"""Kills a container's program from inside. The engine does not restart a container that was killed from outside."""
-
 KILL_TIMEOUT_S = 5
 PAUSE_S = 0.05
 
 LOG_LINES = 20
 """How many log lines are shown of a container that does not become healthy."""
-
-NOT_READABLE = "In a container, user 10001 reads these files: `chmod a+r` them, and `chmod a+x` their folders."
 
 
 class Compose(Stack):
@@ -75,10 +63,11 @@ class Compose(Stack):
             if not lock.held:
                 raise StackError("another `make up` of this DATA_DIR is still running; nothing was done")
             before = self._containers()
-            ports, consumers = self._wanted(before)
+            chosen, consumers = self._wanted(before)
             self.check()
-            state.write(self._data_dir, State("compose", ports, consumers=self._settings.consumers))
+            state.write(self._data_dir, chosen)
             self._start(before, consumers)
+            state.write(self._data_dir, replace(chosen, consumers=self._settings.consumers))
             return running_ids(self._containers()) != running_ids(before)
 
     @override
@@ -96,10 +85,9 @@ class Compose(Stack):
             try:
                 self._run("run", "--rm", "--no-deps", "--no-TTY", service, "python", "-m", service, "check")
             except CommandFailedError as error:
-                wrong_settings = error.exit_code == SETTINGS_EXIT_CODE
-                problems += (error.said if wrong_settings else f"{error}").splitlines()
+                problems += (error.said if error.exit_code == SETTINGS_EXIT_CODE else f"{error}").splitlines()
         if any("Permission denied" in problem for problem in problems):
-            problems.append(NOT_READABLE)
+            problems.append(engine.NOT_READABLE)
         if problems:
             raise WrongSettingsError(problems_text(problems))
 
@@ -137,7 +125,7 @@ class Compose(Stack):
     def kill_worker(self, pid: int) -> bool:
         ids = [found.container_id for found in self._workers() if found.process.pid == pid]
         for container_id in ids:
-            self._docker("exec", "--detach", container_id, "sh", "-c", KILL)
+            self._docker("exec", "--detach", container_id, "sh", "-c", engine.KILL)
         deadline = time.monotonic() + KILL_TIMEOUT_S
         while pid in self.workers():
             if time.monotonic() > deadline:
@@ -205,18 +193,21 @@ class Compose(Stack):
                 "set STACK=embedded."
             )
 
-    def _wanted(self, before: list[Container]) -> tuple[Ports, int]:
-        """Return the ports and the number of workers that settings ask for now. Raise PortTakenError."""
+    def _wanted(self, before: list[Container]) -> tuple[State, int]:
+        """Return the ports, and the number of workers, that settings ask for now. Raise PortTakenError."""
         last = state.read(self._data_dir)
         asked, known = self._settings.ports_asked_for, last.ports if last else None
         runs = any(container.runs for container in before)
         ports = state.ports_while_running(known, asked) if known and runs else state.choose_ports(known, asked)
-        changed = last is not None and last.consumers not in (None, self._settings.consumers)
-        return ports, self._settings.consumers if changed or not before else number(before, "consumers")
+        applied = last.consumers if last else None
+        is_new = not before or applied not in (None, self._settings.consumers)
+        consumers = self._settings.consumers if is_new else number(before, "consumers")
+        return State("compose", ports, consumers=applied), consumers
 
     def _refuse_another_password(self) -> None:
         """Raise WrongPasswordError if the running PostgreSQL was created with another password than .env has now."""
-        if any(found.service == "postgres" and found.runs for found in self._containers()):
+        runs = any(found.service == "postgres" and found.runs for found in self._containers())
+        if runs and state.read(self._data_dir):
             asyncio.run(ready.postgres_answers(self.environment["MIGRATE_DATABASE_URL"]))
 
     def _start(self, before: list[Container], consumers: int) -> None:
@@ -265,7 +256,7 @@ class Compose(Stack):
     def _containers(self) -> list[Container]:
         """Return all containers, running or not, except those made with `docker compose run`."""
         ids = self._docker("ps", "--all", "--quiet", "--no-trunc", *self._filters()).split()
-        lines = self._docker("inspect", f"--format={INSPECT}", *ids).splitlines() if ids else []
+        lines = self._docker("inspect", f"--format={engine.INSPECT}", *ids).splitlines() if ids else []
         return [read_container(container_id, line) for container_id, line in zip(ids, lines, strict=True)]
 
     def _workers(self) -> list[Container]:

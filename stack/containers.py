@@ -18,6 +18,11 @@ INSPECT = (
 )
 """The format of `docker inspect` that `read_container` parses."""
 
+KILL = "kill -KILL $(cat /proc/1/task/1/children)"
+"""Kills a container's program from inside. The engine does not restart a container that was killed from outside."""
+
+NOT_READABLE = "In a container, user 10001 reads these files: `chmod a+r` them, and `chmod a+x` their folders."
+
 
 class CommandFailedError(StackError):
     """The `docker` program ended with another exit code than 0."""

@@ -12,8 +12,8 @@ from typing_extensions import override
 
 from stack import dotenv_file
 from stack.base import StackError
-from stack.compose import NOT_READABLE, Compose
-from stack.containers import CommandFailedError, Container, output, read_container, start_commands
+from stack.compose import Compose
+from stack.containers import NOT_READABLE, CommandFailedError, Container, output, read_container, start_commands
 from stack.lock import Lock
 from stack.settings import Settings
 from stack.state import Ports, State, write
@@ -160,7 +160,7 @@ def test_up_changes_the_number_of_workers_only_if_the_setting_changed(
     stack = Given(tmp_path, [*SERVERS, *[f"consumers running 0 healthy {pid} {UP} 0" for pid in (7, 8, 9)]])
     stack._settings = Settings(data_dir=tmp_path, consumers=asked_for)
     write(tmp_path, State("compose", PORTS, consumers=applied))
-    assert stack._wanted(stack._containers()) == (PORTS, wanted)
+    assert stack._wanted(stack._containers()) == (State("compose", PORTS, consumers=applied), wanted)
 
 
 def test_a_port_that_is_set_while_the_stack_runs_replaces_the_one_before(tmp_path: Path) -> None:
@@ -169,8 +169,8 @@ def test_a_port_that_is_set_while_the_stack_runs_replaces_the_one_before(tmp_pat
     stack = Given(tmp_path, SERVERS)
     stack._settings = Settings(data_dir=tmp_path, gateway_port=port)
     write(tmp_path, State("compose", PORTS))
-    ports, _ = stack._wanted(stack._containers())
-    assert ports == dataclasses.replace(PORTS, gateway=port)
+    chosen, _ = stack._wanted(stack._containers())
+    assert chosen.ports == dataclasses.replace(PORTS, gateway=port)
 
 
 def test_a_second_up_waits_and_says_so_in_the_end(tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_a_file_that_the_container_cannot_read_is_reported_with_what_to_do(tmp_p
 
 
 @pytest.mark.parametrize("service", ["migrate", "gateway", "consumers"])
-def test_no_program_is_given_passwords_besides_those_in_its_urls(service: str) -> None:
+def test_each_program_is_given_only_the_passwords_in_its_urls(service: str) -> None:
     text = (ROOT / "compose.yaml").read_text()
     part = re.split(r"\n(?=\S|  \w)", text.partition(f"\n  {service}:\n")[2])[0]
     assert "<<: *no-passwords" in part
