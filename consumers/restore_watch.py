@@ -14,7 +14,7 @@ from typing import Any
 
 import asyncpg
 import structlog
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from consumers.entry import Entry
 from consumers.lease import Lease
@@ -73,9 +73,10 @@ class RestoreWatch:
         try:
             await self._compare()
         except INFRASTRUCTURE as error:
-            log.info(
-                "Redis and Postgres cannot be compared now; it is tried again", reason=describe(outage_cause(error))
-            )
+            # An outage is logged by the batches; work goes on without this right, but no restore would be noticed.
+            is_refused = isinstance(error, ResponseError | asyncpg.InsufficientPrivilegeError)
+            report = log.warning if is_refused else log.info
+            report("Redis and Postgres cannot be compared now; it is tried again", reason=describe(outage_cause(error)))
             if not isinstance(error, RedisError):
                 with suppress(RedisError, OSError):
                     await self._stream.forget_comparison()

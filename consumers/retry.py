@@ -44,12 +44,13 @@ _OUTAGE_CLASSES = frozenset({
     "26",  # a prepared statement is gone: a pooler put another server behind the connection
     "28",  # authorization: an operator changed a password
     "3D", "3F", "42",  # no database, no schema, no table or right: not migrated, or migrated away
+    "55",  # the database takes no connections, unless a state below says that only this transaction failed
     "53",  # insufficient resources: disk full, out of memory, too many connections
     "57",  # operator intervention: shutdown, crash, cannot connect now
     "58", "XX",  # system and internal errors
 })  # fmt: skip
-_CONFLICT_CLASSES = frozenset({"40", "55"})  # serialization failure, deadlock; lock not available
-_QUERY_CANCELED = "57014"  # the statement's time limit, not an operator
+_CONFLICT_CLASS = "40"  # serialization failure, deadlock
+_CONFLICT_STATES = frozenset({"55006", "55P03", "57014"})  # in use; lock not available; the statement's time limit
 _BAD_DATA_CLASSES = frozenset({"22", "23"})  # data that Postgres cannot hold, or that breaks a rule of the schema
 _SERVER_ONLY_CLASSES = frozenset({"08", "26", "53", "57", "58", "XX"})  # cannot be the fault of a handler's own SQL
 _SERVER_ONLY_STATES = frozenset({"25006", "25P03", "25P04"})  # read-only, idle or too long: ended by the server
@@ -220,12 +221,16 @@ def _classify_handler_failure(failure: HandlerFailed) -> Failure:
 
 
 def _is_server_only(sqlstate: str) -> bool:
-    return sqlstate[:2] in _SERVER_ONLY_CLASSES | _CONFLICT_CLASSES or sqlstate in _SERVER_ONLY_STATES
+    return sqlstate[:2] in _SERVER_ONLY_CLASSES or sqlstate in _SERVER_ONLY_STATES or _is_conflict(sqlstate)
+
+
+def _is_conflict(sqlstate: str) -> bool:
+    return sqlstate.startswith(_CONFLICT_CLASS) or sqlstate in _CONFLICT_STATES
 
 
 def _kind_of(error: asyncpg.PostgresError) -> FailureKind:
     sqlstate = error.sqlstate or ""
-    if sqlstate == _QUERY_CANCELED or sqlstate[:2] in _CONFLICT_CLASSES:
+    if _is_conflict(sqlstate):
         return "conflict"
     if sqlstate[:2] in _BAD_DATA_CLASSES:
         return "permanent"

@@ -84,6 +84,8 @@ SQLSTATES: list[tuple[str, FailureKind, FailureKind]] = [
     ("53100", "outage", "outage"),  # disk full
     ("53200", "outage", "outage"),
     ("53300", "outage", "outage"),
+    ("55000", "outage", "failed"),  # the database takes no connections
+    ("55006", "conflict", "conflict"),
     ("55P03", "conflict", "conflict"),
     ("57014", "conflict", "conflict"),  # a statement's time limit
     ("57P01", "outage", "outage"),
