@@ -212,7 +212,8 @@ class Embedded(Stack):
             self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             (self._data_dir / "log").mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
-            raise StackError(f"DATA_DIR {self._data_dir} cannot be used: {error.strerror}; nothing was done") from error
+            reason = "it is a file" if self._data_dir.is_file() else error.strerror
+            raise StackError(f"DATA_DIR {self._data_dir} cannot be used: {reason}; nothing was done") from error
 
     def _pids(self) -> set[int]:
         return {process.pid for process in self.running()}

@@ -20,6 +20,9 @@ DATABASE = "payments"
 LOCKS_PER_TRANSACTION = "256"
 """A worker's transaction holds a lock per resource of its batch; PostgreSQL's default of 64 is too low."""
 
+NOT_IN_PATHS = frozenset('"$`\\')
+"""initdb runs postgres by a shell, with its path in double quotes."""
+
 INITIALISE_TIMEOUT_S = 120
 """A new cluster takes one or two seconds, on a slow disk longer."""
 
@@ -54,6 +57,11 @@ class Postgres:
             os.chown(self.data_dir, drop.uid, drop.gid)
         if self._cluster.exists():
             return
+        if found := NOT_IN_PATHS & set(f"{self._program('initdb')}"):
+            raise PostgresError(
+                f"PostgreSQL cannot be run from {self._program('initdb').parent}, because the path has a "
+                f"{' and a '.join(sorted(found))} in it: move the checkout to another folder"
+            )
         half_made = self.data_dir / "half-made"
         shutil.rmtree(half_made, ignore_errors=True)
         password_file = self._write_password(drop)

@@ -14,6 +14,7 @@ from stack.check import (
     require_servers,
 )
 from stack.ports import free_port
+from stack.postgres import Postgres, PostgresError
 from stack.state import Ports, State
 
 
@@ -67,3 +68,9 @@ def test_the_gateway_names_the_sources_file_as_expected(tmp_path: Path) -> None:
     with pytest.raises(SourcesError) as caught:
         load_sources(tmp_path / "none.toml", {})
     assert str(caught.value).splitlines()[0] == f"{tmp_path / 'none.toml'}{IN_SOURCES}"
+
+
+def test_a_path_that_postgres_cannot_be_run_from_is_named(tmp_path: Path) -> None:
+    server = Postgres(tmp_path / "data", 1, "", bin_dir=tmp_path / 'a "quoted" folder')
+    with pytest.raises(PostgresError, match='the path has a " in it: move the checkout'):
+        server.initialise()
