@@ -7,11 +7,13 @@ from consumers.notes import NO_PAST, Past
 from contract.event import EnvelopeError, Event, from_fields
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entry:
     """One stream entry, and the number of its present or next attempt, from 1.
 
     `fields` are kept unchanged, for the dead letters. `past` is known of entries that were tried before.
+
+    Never changed, but not frozen, as `contract.event.Event`.
     """
 
     entry_id: str

@@ -43,7 +43,7 @@ HeldBy = Literal["provider", "merchant"]
 """Who received the money of a capture: `merchant` if it never passed through the provider (cash, another processor)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Fact:
     """One thing an event reports about its payment. `amount` is in minor units of `currency` (ISO 4217).
 
@@ -57,6 +57,8 @@ class Fact:
 
     `either_whole_or_parts`: its payment has one capture under the payment's own name, or captures with ids of their
     own. If both are reported, they are the same money, and the first does not count.
+
+    Never changed, but not frozen, as `contract.event.Event`.
     """
 
     kind: Kind

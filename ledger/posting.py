@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from contract.accounts import PostingRules
 from contract.event import Event
-from contract.facts import DISPUTE_KINDS, DISPUTE_STATES, Fact, Kind
+from contract.facts import DISPUTE_STATES, Fact, Kind
 from ledger.conflicts import record_conflicts, record_currency_conflicts
 from ledger.disputes import merge_disputes, recompute_disputes
 from ledger.outcome import EventFact, Outcome
@@ -54,7 +54,7 @@ async def post(
     implying = [event for event, facts in batch if may_imply_captures(facts, rules_of(event))]
     if implying:
         await undo_captures(connection, implying, wanted, outcome)
-    await merge_disputes(connection, [each for each in batch if any(fact.kind in DISPUTE_KINDS for fact in each[1])])
+    await merge_disputes(connection, batch)
     return outcome
 
 

@@ -145,11 +145,13 @@ def may_imply_captures(facts: Sequence[Fact], rules: PostingRules) -> bool:
 
 def by_payment(event: Event, facts: Sequence[Fact]) -> Iterator[tuple[Event, Sequence[Fact]]]:
     """Return the event with its facts; if they are about several payments, once for each, as an event about it."""
-    payments = dict.fromkeys(fact.payment or event.resource for fact in facts)
-    if len(payments) == 1 and event.resource in payments:
+    for fact in facts:
+        if fact.payment:
+            break
+    else:  # as of almost every event
         yield event, facts
         return
-    for payment in payments:
+    for payment in dict.fromkeys(fact.payment or event.resource for fact in facts):
         about = event if payment == event.resource else replace(event, resource=payment)
         yield about, [fact for fact in facts if (fact.payment or event.resource) == payment]
 
