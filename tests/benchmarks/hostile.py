@@ -38,7 +38,7 @@ HOPS = 2
 HOPS_MEASURED = 40
 """How often a hop is measured. The median counts."""
 
-CALLS_IF_SHORT, LONG_BYTES = 8, 16 * 1024
+CALLS_IF_SHORT, LONG_BYTES = 8, 64 * 1024
 """Of a short request there are that many times more calls, because the first ones cost twice what later ones do."""
 
 THREAD_US_MIN = 10.0
