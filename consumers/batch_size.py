@@ -12,9 +12,8 @@ GROWS_AFTER_MAX = 3200
 class BatchSize:
     """A number of entries that falls where batches fail because of their size, and grows again while they pass."""
 
-    def __init__(self, largest: int, smallest: int = 1) -> None:
+    def __init__(self, largest: int) -> None:
         self._largest = largest
-        self._smallest = min(smallest, largest)
         self._passed = 0
         self._grows_after = GROWS_AFTER
         self._has_grown = False
@@ -25,7 +24,7 @@ class BatchSize:
         """Note that a batch of this size failed."""
         if self._has_grown:
             self._grows_after = min(GROWS_AFTER_MAX, self._grows_after * 2)
-        self.now = max(self._smallest, self.now // SHRINKS_BY)
+        self.now = max(1, self.now // SHRINKS_BY)
         self._passed = 0
         self._has_grown = False
 

@@ -26,9 +26,6 @@ STRANDED = (
 
 log = structlog.get_logger()
 
-SMALL_BATCH = 50
-"""The entries that a batch may always have, however often one must be done again."""
-
 DIED = "{} died or was stopped while it worked on this event"
 """Why an attempt failed whose worker left it without an outcome."""
 
@@ -43,8 +40,6 @@ class Fetcher:
         self._settings = settings
         self._metrics = metrics
         self._reclaim_at_s = 0.0
-        self.batch_size = BatchSize(settings.batch_size, SMALL_BATCH)
-        """The entries of one batch: fewer while batches must be done again because of slow handlers."""
         self._reply_size = BatchSize(settings.batch_size)
         self._reply_lost = False
 
@@ -93,7 +88,7 @@ class Fetcher:
         """Return how many entries may be added to a batch of `taken`."""
         if self._in_flight.waiting_bytes >= self._settings.parked_bytes_max:
             return 0
-        return min(self.batch_size.now - taken, self._settings.parked_max - self._in_flight.waiting)
+        return min(self._settings.batch_size - taken, self._settings.parked_max - self._in_flight.waiting)
 
     async def _read_new(self, room: int, bytes_max: int, block_ms: int | None) -> list[Entry | Unreadable]:
         with self._noting_lost_replies():

@@ -109,8 +109,8 @@ class Settings(ProgramSettings):
     handler_timeout_s: Annotated[float, Field(gt=0)] = 10
     """The limit for one call of a handler."""
 
-    handler_slow_ms: Annotated[int, Field(ge=2)] = 10
-    """How long a handler may keep its batch waiting, 20 times this for Postgres; past it, its event is tried alone."""
+    handler_slow_ms: Annotated[int, Field(ge=2)] = 5
+    """How long a handler may keep its batch waiting, 40 times this for Postgres; past it, its event is tried alone."""
 
     handler_blocked_s: Annotated[float, Field(gt=0)] = 1
     """How long a handler may block its worker's event loop; past it, it is named in log, metric and `make pending`."""

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -12,12 +12,11 @@ import asyncpg
 import structlog
 from redis.exceptions import RedisError
 
-from consumers import store
-from consumers.acks import Acks, CommitResult
+from consumers.acks import Acks
 from consumers.entry import Entry
 from consumers.failures import OUTAGES, Failures, Outage
 from consumers.fetcher import Fetcher
-from consumers.handlers import Handlers, Outcome
+from consumers.handlers import Handlers
 from consumers.handlers.exceptions import HandlerBlockedError, SlowCallsError
 from consumers.in_flight import InFlight, without
 from consumers.lease import Lease
@@ -29,6 +28,7 @@ from consumers.retry import SplitBatch, WaitOut, cause_of_type, decide, describe
 from consumers.settings import DAY_S, Settings
 from consumers.side_lane import SideLane
 from consumers.stream import Stream
+from consumers.transactions import Transactions
 from sql.partitions import ensure_payload_partitions
 
 log = structlog.get_logger()
@@ -65,8 +65,10 @@ class Worker:
         acks = Acks(stream, locks, self.in_flight, settings, observers, self._watch)
         self._pipeline = AckPipeline(self._fetcher.prefetch, acks.ack_committed)
         self._failures = Failures(stream, lease, pool, self.in_flight, acks, settings, observers)
+        self._transactions = Transactions(pool, handlers, settings, observers)
         self._side_lane = SideLane(
-            side_locks, pool, self.in_flight, acks, self._failures, settings, observers.calls, self._commit_alone
+            side_locks, pool, self.in_flight, acks, self._failures, settings, observers.calls,
+            self._transactions.commit_alone,
         )  # fmt: skip
         self._conflicts_in_a_row = 0
         self._stopping = asyncio.Event()
@@ -118,7 +120,7 @@ class Worker:
         async with self._locks.hold(self.in_flight.batch) as held:
             ready = self._delay_busy(held)
             self._hooks("locked")
-            if len(ready) >= self._fetcher.batch_size.now and not self._stopping.is_set():
+            if len(ready) >= self._settings.batch_size and not self._stopping.is_set():
                 self._pipeline.start_prefetch()
             if ready:
                 began_s = time.monotonic()
@@ -133,23 +135,24 @@ class Worker:
         """
         while entries:
             try:
-                committed = await self._commit(entries)
+                committed, slow_handlers = await self._transactions.commit(entries)
             except SlowCallsError as slow:
-                entries = self._leave_to_side_lane(entries, slow)
+                entries = self._leave_to_side_lane(entries, slow.handlers)
             except Exception as error:  # noqa: BLE001 - each becomes a decision
                 entries = await self._handle_failure(entries, error)
             else:
                 self._conflicts_in_a_row = 0
+                if slow_handlers:
+                    entries = self._leave_to_side_lane(entries, slow_handlers)
+                entries = without(entries, committed.entries)
                 await self._pipeline.wait_for_ack()
                 self.in_flight.remove([*committed.applied, *committed.duplicates])
-                self._pipeline.start_ack(committed, self._locks.hand_over() if holds_all_locks else [])
-                self._fetcher.batch_size.passed(len(entries))
-                return
+                self._pipeline.start_ack(committed, self._locks.hand_over() if holds_all_locks and not entries else [])
 
     async def _handle_failure(self, entries: Sequence[Entry], error: Exception) -> Sequence[Entry]:
         """Carry out the decision about entries whose transaction failed. Return those to be tried again at once."""
         if slow := cause_of_type(error, SlowCallsError):  # hidden by a connection that was lost meanwhile
-            return self._leave_to_side_lane(entries, slow)
+            return self._leave_to_side_lane(entries, slow.handlers)
         if blocked := cause_of_type(error, HandlerBlockedError):  # no other event has to be tried alone to find it
             guilty = next(entry for entry in entries if entry.event is blocked.event)
             decision = decide(blocked, guilty.attempt, 1, self._settings)
@@ -171,56 +174,19 @@ class Worker:
             await self._apply(entries[first : first + size])
         return []
 
-    def _leave_to_side_lane(self, entries: Sequence[Entry], slow: SlowCallsError) -> list[Entry]:
+    def _leave_to_side_lane(self, entries: Sequence[Entry], slow: Mapping[int, str]) -> list[Entry]:
         """Move entries with slow handlers from the batch to the side lane, at no attempt; return the others."""
         leaving = [
-            replace(entry, alone=f"handler {slow.handlers[id(entry.event)]} is slow")
+            replace(entry, alone=f"handler {slow[id(entry.event)]} is slow")
             for entry in entries
-            if id(entry.event) in slow.handlers
+            if id(entry.event) in slow
         ]
-        for handler in slow.handlers.values():
+        for handler in slow.values():
             self._metrics.handler_slow(handler)
         log.info("handlers are slow; their events are tried alone, and the batch goes on without them",
-                 events=len(leaving), handlers=sorted(set(slow.handlers.values())))  # fmt: skip
+                 events=len(leaving), handlers=sorted(set(slow.values())))  # fmt: skip
         self.in_flight.delay(leaving, 0)
-        self._fetcher.batch_size.shrink()
         return without(entries, leaving)
-
-    async def _commit_alone(self, entry: Entry, began_in: Callable[[int], None]) -> CommitResult:
-        """Apply one entry, in the side lane. `began_in` is called with the id of the server's process."""
-        return await self._commit([entry], began_in)
-
-    async def _commit(self, entries: Sequence[Entry], began_in: Callable[[int], None] | None = None) -> CommitResult:
-        """Claim the events that nobody has applied and apply them, in one transaction.
-
-        Raise SlowCallsError if some must leave the batch, unless the entry is alone: then `began_in` is called first.
-        """
-        dead: set[str] = set()
-        outcome = Outcome()
-        lock_timeout_s = self._settings.row_lock_timeout_s if began_in else None
-        async with store.exclusive_transaction(
-            self._pool, entries, self._settings.acquire_timeout_s, lock_timeout_s, began_in or _ignore
-        ) as (connection, server):
-            claimed = await store.claim(connection, entries, self._handlers.is_of_other_mode)
-            self._hooks("claimed")
-            if claimed:
-                await store.keep_payloads(connection, claimed)
-                events = [entry.event for entry in claimed]
-                outcome = await self._handlers.apply(
-                    connection, events, self._settings.handler_timeout_s, self._handler_done, self._calls,
-                    is_alone=began_in is not None,
-                )  # fmt: skip
-            others = without(entries, claimed)
-            if others:
-                await store.record_duplicates(connection, others)
-                dead = await store.find_dead_lettered(connection, others)
-            self._hooks("applied")
-        self._hooks("committed")
-        duplicates = [entry for entry in others if entry.entry_id not in dead]
-        return CommitResult(claimed, duplicates, without(others, duplicates), outcome, server)
-
-    def _handler_done(self) -> None:
-        self._progress.made("a handler's call")
 
     def _delay_busy(self, held: set[tuple[str, str]]) -> list[Entry]:
         """Delay entries whose resource another worker has locked, at no attempt; return the others."""
@@ -261,7 +227,3 @@ class Worker:
         """Wait, but not longer than until `stop()`."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), wait_s)
-
-
-def _ignore(_: int) -> None:
-    """Ignore which process of the server a batch is in."""

@@ -22,3 +22,11 @@ class Outcome:
     held_back: Counter[str] = field(default_factory=Counter)
     incomplete: Counter[str] = field(default_factory=Counter)
     other_mode: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: "Outcome") -> None:
+        """Add another one's facts and numbers."""
+        self.happened.extend(other.happened)
+        self.conflicts.update(other.conflicts)
+        self.held_back.update(other.held_back)
+        self.incomplete.update(other.incomplete)
+        self.other_mode.update(other.other_mode)

@@ -18,19 +18,12 @@ CHECKS_PER_TIMEOUT = 10
 """How often, per `timeout_s`, Postgres is asked something between calls that do not use it. After a long silence it
 would take the worker for dead and end the transaction."""
 
-SQL_TIME_FACTOR = 20
+SQL_TIME_FACTOR = 40
 """How much longer a call may keep its batch waiting for Postgres than for anything else."""
 
-TICKS_PER_LIMIT = 5
+TICKS_PER_LIMIT = 4
 """How often, per limit, the running call is looked at. A call is slow once it was seen so often: time in which this
 process did not run, e.g. because the machine is busy, counts as one tick at most."""
-
-SLOW_CALLS_PER_PASS = 10
-"""Slow calls that one pass over a batch waits for; then the pass ends, and the others are found in the next one."""
-
-
-CALLS_WORTH_MAKING = 100
-"""Once a slow call was found, a pass with fewer calls left ends at once: it is rolled back, and few are slow."""
 
 
 @dataclass(slots=True)  # not frozen, which would take twice as long
@@ -47,12 +40,14 @@ class CallLimits:
     """How calls are limited: `timeout_s` each. `after_each` is called after each one.
 
     `is_alone`: the event has its transaction for itself. Otherwise a slow call must not keep the others waiting.
+    `is_guarded`: the caller has armed the transaction's guard already, and looks at it afterwards.
     """
 
     timeout_s: float
     after_each: Callable[[], None]
     watch: CallWatch
     is_alone: bool
+    is_guarded: bool = False
 
 
 async def make_calls(
@@ -61,38 +56,25 @@ async def make_calls(
     """Make the calls, in the transaction that `connection` has open, and that handlers see `through`.
 
     Raise what a handler raises, TransactionEndedError if one has ended the transaction, and SlowCallsError with the
-    events that must leave the batch. Of many others the handlers are called nevertheless, so that one pass finds all
-    slow ones; its effects are rolled back.
+    events that must leave the batch: all that are known to be slow, or the first that turns out to be.
     """
+    slow_limit = None
+    if not limits.is_alone:
+        if known := {id(call.event): call.name for call in calls if limits.watch.is_slow(call.name, call.event)}:
+            raise SlowCallsError(known, 0)
+        slow_limit = _SlowLimit(through, limits.watch)
     checked_at_s = time.monotonic()
-    slow: dict[int, str] = {}
-    waited = 0
-    async with commit_guard(connection):
-        slow_limit = None if limits.is_alone else _SlowLimit(through, limits.watch)
+    async with nullcontext() if limits.is_guarded else commit_guard(connection):
         with slow_limit or nullcontext():
-            for number, call in enumerate(calls, 1):
-                if id(call.event) in slow:
-                    continue
-                if not limits.is_alone and limits.watch.is_slow(call.name, call.event):
-                    slow[id(call.event)] = call.name
-                    continue
+            for call in calls:
                 try:
                     await _make_in_transaction(connection, call, limits, slow_limit)
-                except _SlowCallError:
-                    slow[id(call.event)] = call.name
-                    waited += 1
-                except Exception:
-                    if slow:  # perhaps only because a slow call was cut off before
-                        break
-                    raise
-                if waited >= SLOW_CALLS_PER_PASS or (waited and len(calls) - number < CALLS_WORTH_MAKING):
-                    break
+                except _SlowCallError as error:
+                    raise SlowCallsError({id(call.event): call.name}, 1) from error
                 limits.after_each()
-                if not slow and time.monotonic() - checked_at_s > limits.timeout_s / CHECKS_PER_TIMEOUT:
+                if time.monotonic() - checked_at_s > limits.timeout_s / CHECKS_PER_TIMEOUT:
                     await check_usable(connection)
                     checked_at_s = time.monotonic()
-        if slow:
-            raise SlowCallsError(slow)
 
 
 class _SlowCallError(Exception):

@@ -71,6 +71,18 @@ class HandlerConnection:
             self.is_in_sql = False
 
 
+class _TakenBack:
+    """Stands for the connection once the calls are over."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise TransactionEndedError(f"{name}: this connection's calls are over; await what a handler begins")
+
+
+def take_back(connection: HandlerConnection) -> None:
+    """Let nothing that a handler left running, such as a task, work in what follows in the transaction."""
+    connection._connection = _TakenBack()
+
+
 @asynccontextmanager
 async def commit_guard(connection: Connection) -> AsyncIterator[None]:
     """Make Postgres refuse to commit this transaction during the block.

@@ -57,12 +57,14 @@ class HandlerBlockedError(Exception):
 class SlowCallsError(Exception):
     """Handlers took so long that their events must leave the batch. Nothing of the batch is kept.
 
-    `handlers`: the id() of each such event's object → the handler's name.
+    `handlers`: the id() of each such event's object → the handler's name. `waited`: how many of them were waited for,
+    because nobody knew before that they are slow.
     """
 
-    def __init__(self, handlers: Mapping[int, str]) -> None:
+    def __init__(self, handlers: Mapping[int, str], waited: int) -> None:
         super().__init__(f"{len(handlers)} events of a batch have slow handlers")
         self.handlers = handlers
+        self.waited = waited
 
 
 class HandlersError(Exception):

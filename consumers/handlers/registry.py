@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 from consumers.handlers.calls import Call, CallLimits, make_calls
-from consumers.handlers.connection import HandlerConnection, check_usable, is_lost
+from consumers.handlers.connection import HandlerConnection, check_usable, is_lost, take_back
 from consumers.handlers.exceptions import HandlerFailed, HandlersError, SlowCallsError
 from consumers.handlers.payment_fact import PaymentFact, payment_fact
 from consumers.handlers.watch import CallWatch
@@ -103,15 +103,16 @@ class Handlers:
 
     async def apply(
         self, connection: Connection, events: Sequence[Event], timeout_s: float, after_each: Callable[[], None],
-        watch: CallWatch | None = None, *, is_alone: bool = True,
+        watch: CallWatch | None = None, *, is_alone: bool = True, is_guarded: bool = False,
     ) -> Outcome:  # fmt: skip
         """Apply events that were just claimed, except those of the other mode.
 
-        `timeout_s` limits each call; `after_each` is called after each.
+        `timeout_s` limits each call; `after_each` is called after each. `is_guarded`: the caller does what commit_guard
+        does, for the whole transaction.
 
         Raise HandlerFailed, with what a handler raised as its cause; unless `is_alone`, SlowCallsError.
         """
-        limits = CallLimits(timeout_s, after_each, watch or _unwatched(), is_alone)
+        limits = CallLimits(timeout_s, after_each, watch or _unwatched(), is_alone, is_guarded)
         outcome = Outcome()
         outcome.other_mode.update(event.source for event in events if self.is_of_other_mode(event))
         if outcome.other_mode:
@@ -121,15 +122,15 @@ class Handlers:
             for projection in self._projections if events else ():
                 async with asyncio.timeout(timeout_s):
                     applied = await projection(connection, events, self.wanted)
-                outcome.happened.extend(applied.happened)
-                outcome.conflicts.update(applied.conflicts)
-                outcome.held_back.update(applied.held_back)
-                outcome.incomplete.update(applied.incomplete)
+                outcome.add(applied)
                 after_each()
             is_user_handler = True
             through = HandlerConnection(connection)
             if calls := list(self._calls(through, events, outcome.happened)):
-                await make_calls(connection, through, calls, limits)
+                try:
+                    await make_calls(connection, through, calls, limits)
+                finally:
+                    take_back(through)
             else:
                 await check_usable(connection)
         except SlowCallsError:

@@ -90,3 +90,20 @@ async def test_a_handler_may_survive_an_error_in_a_nested_transaction(connection
                 await given.execute("SELECT 1/0")
 
     await apply(handlers, connection, contract_event())
+
+
+async def test_what_a_handler_left_running_cannot_use_the_connection_after_the_calls(
+    connection: asyncpg.Connection,
+) -> None:
+    """The transaction goes on, with other events."""
+    handlers, kept = Handlers(), []
+
+    @handlers.on("stripe", SUCCEEDED)
+    async def keep(given: Connection, __: Event) -> None:
+        kept.append(given)
+
+    async with connection.transaction():
+        await handlers.apply(connection, [contract_event()], TIMEOUT_S, nothing)
+        with pytest.raises(TransactionEndedError, match="await what a handler begins"):
+            await kept[0].execute("SELECT 1")
+        assert await connection.fetchval("SELECT 1") == 1
