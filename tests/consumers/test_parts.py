@@ -17,7 +17,11 @@ from tests.support.events import contract_event
 SUCCEEDED = "payment_intent.succeeded"
 XACT = "INSERT INTO handled VALUES ($1, pg_current_xact_id()::text)"
 SLOW_S = 0.3
-SIDE_LANE: dict[str, Any] = {"handler_timeout_s": 5, "transaction_idle_s": 10, "side_lane_max": 8}
+LIMITS: dict[str, Any] = {
+    "handler_timeout_s": 5, "transaction_idle_s": 10, "statement_timeout_s": 20, "side_lane_max": 8,
+    "lock_ttl_ms": 10_000, "slot_ttl_ms": 10_000, "claim_idle_ms": 15_000,
+}  # fmt: skip
+"""Long enough for a busy machine: nothing here waits for one of them."""
 
 
 @pytest.fixture
@@ -47,7 +51,7 @@ async def test_only_the_part_of_a_slow_event_is_done_again_in_the_same_transacti
     """The first batch meets a slow event at once. In the second one it is the last one, in the last part."""
     await ready.publish(400)
     calls = Calls({"evt_0", "evt_399"})
-    async with ready.working(calls.handlers, batch_size=200, **SIDE_LANE):
+    async with ready.working(calls.handlers, batch_size=200, **LIMITS):
         await ready.drained()
     called = [calls.of[f"evt_{n}"] for n in range(400)]
     assert called[:300] == [2] + [1] * 299, "what was done before the slow event is kept"
@@ -65,7 +69,7 @@ async def test_many_slow_events_among_copies_are_all_applied_once_and_no_transac
     for n in range(240):
         await ready.stream.publish(contract_event(f"evt_{n % 160}", f"pi_{n % 160}"))
     calls = Calls({f"evt_{n}" for n in range(0, 160, 5)})
-    async with ready.working(calls.handlers, **SIDE_LANE) as running:
+    async with ready.working(calls.handlers, **LIMITS) as running:
         await ready.drained()
         assert running.counted("events_retried_total") == 0, "being slow counts no attempt"
     rows = await ready.rows("SELECT event_id, xact FROM handled")
@@ -108,7 +112,7 @@ async def test_what_a_handler_does_wrong_in_a_part_is_its_own_event_s_affair(
             await do(connection)
 
     await ready.publish(120)
-    async with ready.working(calls.handlers, max_attempts=2, **SIDE_LANE):
+    async with ready.working(calls.handlers, max_attempts=2, **LIMITS):
         await ready.drained()
     others = sorted(f"evt_{n}" for n in range(120) if n != at)
     assert sorted(row[0] for row in await ready.rows("SELECT event_id FROM handled")) == others
