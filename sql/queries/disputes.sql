@@ -44,7 +44,8 @@ ON CONFLICT (namespace, dispute_id) DO UPDATE SET
 -- name: recompute_disputes :exec
 -- Sums up the transfers of these payments' disputes. While a transfer is undecided, its larger amount counts, and
 -- transfers on hold count too. A dispute's transfers have one currency; if not, the first by name is summed up. A
--- dispute is converted if the claim, the money and the payment do not all have one currency.
+-- dispute is converted if the claim, the money and the payment do not all have one currency; a payment that was reported
+-- in two has none.
 WITH moved AS (
     SELECT namespace, payment_id, dispute_id, currency, split_part(movement, ':', 1) AS kind, max(amount) AS amount
     FROM reported_transfers(:namespace::text[], :payment_id::text[])
@@ -65,7 +66,7 @@ UPDATE disputes
 SET withdrawn_amount = sums.withdrawn, reinstated_amount = sums.reinstated, money_currency = sums.currency,
     outstanding = sums.outstanding,
     converted = disputes.currency <> sums.currency
-        OR payments.currency <> sums.currency AND NOT payments.currency_assumed
+        OR payments.currency <> sums.currency AND NOT payments.currency_assumed AND NOT payments.contradicted
 FROM sums
 JOIN payments USING (namespace, payment_id)
 WHERE disputes.namespace = sums.namespace AND disputes.dispute_id = sums.dispute_id;

@@ -91,7 +91,7 @@ merged AS (
         captured_outside  = greatest(known.captured_outside, excluded.captured_outside),
         account           = greatest(known.account, excluded.account),
         currency_assumed  = known.currency_assumed AND excluded.currency_assumed
-    RETURNING contradicted, disputed > 0 AND disputed_currency <> currency AS converted
+    RETURNING contradicted, disputed_currency IS NOT NULL AND (contradicted OR disputed_currency <> currency) AS converted
 )
 SELECT
     (SELECT array_agg(namespace || ':' || movement) FROM booked) AS booked,
