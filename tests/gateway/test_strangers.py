@@ -1,6 +1,7 @@
 """What strangers may keep: connections and memory, each and in sum. Genuine senders are served meanwhile."""
 
 import asyncio
+import gc
 import json
 import socket
 import ssl
@@ -13,6 +14,7 @@ import pytest
 from gateway.framing import FramingError
 from gateway.request_reader import RequestReader
 from gateway.settings import Settings
+from gateway.tls_transport import COUNTS_AS
 from stack.ports import HOST
 from tests.support.gateway import Client, Running, payment, request, running
 from tests.support.processes import Programs
@@ -114,7 +116,7 @@ async def test_a_client_that_has_just_connected_is_not_the_one_that_gives_way(
         AsyncExitStack() as stack,
         running(valkey.url, key_prefix, certificate=certificate, connections_max=20) as gateway,
     ):
-        room = 10 if tls else 20
+        room = 20 // COUNTS_AS if tls else 20
         await strangers(stack, gateway, room, b"POST /webhook HTTP/1.1\r\nX-Unfinished: ")
         await until(lambda: gateway.counted("connections") == room, what="all connections are open")
         old_s = asyncio.get_running_loop().time() + 0.3
@@ -129,7 +131,7 @@ async def test_a_client_that_has_just_connected_is_not_the_one_that_gives_way(
 
 async def test_a_client_over_tls_takes_little_memory(valkey: ValkeyServer, key_prefix: str, programs: Programs) -> None:
     certificate = write_certificate(programs.folder)
-    env = certificate | {"UNVERIFIED_BYTES_MAX": str(2 * MIB), "CONNECTIONS_MAX": str(4 * TLS_STRANGERS)}
+    env = certificate | {"UNVERIFIED_BYTES_MAX": str(2 * MIB), "CONNECTIONS_MAX": str(2 * COUNTS_AS * TLS_STRANGERS)}
     gateway = await programs.gateway(valkey.url, key_prefix, env, ready=False)
     trusted = ssl.create_default_context(cafile=certificate["GATEWAY_TLS_CERT"])
     trusted.check_hostname = False
@@ -152,6 +154,26 @@ async def test_a_client_over_tls_takes_little_memory(valkey: ValkeyServer, key_p
             client.writer.write(data)
         await until(is_answering, what="the gateway answers others")
         assert resident_bytes(gateway.pid) - before_bytes < TLS_STRANGERS * 100 * KIB
+
+
+async def test_a_client_over_tls_that_is_gone_leaves_nothing_until_cycles_are_collected(
+    valkey: ValkeyServer, key_prefix: str, tmp_path: Path
+) -> None:
+    async with running(valkey.url, key_prefix, certificate=write_certificate(tmp_path)) as gateway:
+
+        def shake_hands_and_go() -> None:
+            assert gateway.trusted
+            plain = socket.create_connection((HOST, gateway.port), 10)
+            gateway.trusted.wrap_socket(plain).close()
+
+        gc.disable()
+        try:
+            for _ in range(5):
+                await asyncio.to_thread(shake_hands_and_go)
+            await until(lambda: gateway.counted("connections") == 0, what="all connections are closed")
+            assert [each for each in gc.get_objects() if isinstance(each, ssl.SSLObject)] == []
+        finally:
+            gc.enable()
 
 
 def resident_bytes(pid: int) -> int:
