@@ -117,9 +117,9 @@ image: ## build the container image, tagged with the version
 
 lock: ## pin all dependencies with hashes (UPGRADE=1: the newest versions)
 	@rm -rf .lock-venv && "$${PYTHON:-python3}" -m venv .lock-venv && .lock-venv/bin/python -m pip install --quiet uv
-	@$(COMPILE) --extra embedded --extra dev --output-file requirements-dev.lock
-	@$(COMPILE) --constraint requirements-dev.lock --extra embedded --output-file requirements.lock
-	@$(COMPILE) --constraint requirements-dev.lock --output-file requirements-runtime.lock
+	@$(COMPILE) --extra embedded --extra tracing --extra dev --output-file requirements-dev.lock
+	@$(COMPILE) --constraint requirements-dev.lock --extra embedded --extra tracing --output-file requirements.lock
+	@$(COMPILE) --constraint requirements-dev.lock --extra tracing --output-file requirements-runtime.lock
 	@rm -rf .lock-venv
 
 # No index URL is written into the locks; each installation chooses where packages come from.

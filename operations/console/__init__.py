@@ -1,0 +1,1 @@
+"""The console: the pages on which a person sees and does what the commands of `operations/cli` show and do."""

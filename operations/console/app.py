@@ -1,0 +1,30 @@
+"""The console's application: all pages behind one guard."""
+
+from aiohttp import web
+
+from operations.console import sign_in
+from operations.console.guard import guard
+from operations.console.pages import PAGES
+from operations.console.render import FOLDER, make_templates
+from operations.console.sessions import Sessions
+from operations.console.settings import ConsoleSettings
+from operations.console.site import SITE, Site
+from operations.servers import Servers
+
+FORM_BYTES_MAX = 64 * 1024
+
+
+def make_app(servers: Servers, settings: ConsoleSettings) -> web.Application:
+    """Return the application."""
+    app = web.Application(middlewares=[guard], client_max_size=FORM_BYTES_MAX)
+    app[SITE] = Site(servers, settings, Sessions(settings.console_session_s), make_templates())
+    app.router.add_get("/healthz", _healthz)
+    app.router.add_static("/static/", FOLDER / "static")
+    app.add_routes(sign_in.routes)
+    for routes in PAGES:
+        app.add_routes(routes)
+    return app
+
+
+async def _healthz(_: web.Request) -> web.Response:
+    return web.json_response({"ok": True})

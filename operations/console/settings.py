@@ -1,0 +1,56 @@
+"""The settings of the console. Built only in `__main__.py` files."""
+
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated
+
+from pydantic import Field, SecretStr, field_validator
+
+from operations.console.access import Account, read_accounts
+from runtime.settings import ProgramSettings
+
+HOUR_S = 3600
+
+
+class ConsoleSettings(ProgramSettings):
+    """All settings of the console besides those that it shares with the workers."""
+
+    console_host: str = "127.0.0.1"
+    """The address where the console listens. Beyond this host, put a proxy with TLS before it."""
+
+    console_port: Annotated[int, Field(ge=0, le=65_535)] = 9180
+    """The console's port; 0: no console; unset: 9180 if free."""
+
+    console_password_hash: SecretStr = SecretStr("")
+    """Who may sign in: hashes of `python -m operations password`, or name:roles:hash of several people, with spaces."""
+
+    console_trusted_proxies: str = ""
+    """Addresses or networks of proxies whose X-Forwarded-User and X-Forwarded-Groups are believed, with spaces."""
+
+    console_session_s: Annotated[float, Field(gt=0)] = 8 * HOUR_S
+    """How long a sign-in lasts without a request."""
+
+    @field_validator("console_password_hash")
+    @classmethod
+    def _accounts_can_be_read(cls, text: SecretStr) -> SecretStr:
+        read_accounts(text.get_secret_value())
+        return text
+
+    @field_validator("console_trusted_proxies")
+    @classmethod
+    def _proxies_can_be_read(cls, text: str) -> str:
+        for each in text.split():
+            try:
+                ip_network(each)
+            except ValueError:
+                raise ValueError("it is not a list of addresses or networks, such as 10.0.0.5 10.1.0.0/16") from None
+        return text
+
+    @property
+    def accounts(self) -> list[Account]:
+        """The people who may sign in with a password."""
+        return read_accounts(self.console_password_hash.get_secret_value())
+
+    @property
+    def proxies(self) -> list[IPv4Network | IPv6Network]:
+        """The networks of the proxies that are believed."""
+        return [ip_network(each) for each in self.console_trusted_proxies.split()]

@@ -1,0 +1,53 @@
+"""What every page of the console shares, and the keys under which aiohttp keeps it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import jinja2
+from aiohttp import web
+from redis.asyncio import Redis
+
+from operations.console.access import Viewer
+from operations.console.sessions import Attempts, Sessions
+from operations.console.settings import ConsoleSettings
+from operations.servers import Servers
+
+if TYPE_CHECKING:
+    from sql.connect import Connection
+
+CONNECTIONS_MAX = 4
+"""Postgres connections of the console. A page waits for one of them."""
+
+PAGE_TIMEOUT_S = 10.0
+"""The limit for the queries of one page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The servers, the settings, who is signed in, and the templates."""
+
+    servers: Servers
+    settings: ConsoleSettings
+    sessions: Sessions
+    templates: jinja2.Environment
+    attempts: Attempts = field(default_factory=Attempts)
+    _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CONNECTIONS_MAX))
+
+    @asynccontextmanager
+    async def postgres(self, timeout_s: float = PAGE_TIMEOUT_S) -> AsyncIterator["Connection"]:
+        """Open a connection for one page or act. Raise UnreachableError."""
+        async with self._turns, self.servers.postgres(timeout_s) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def redis(self) -> AsyncIterator[Redis]:
+        """Open a client for one page or act. Raise UnreachableError."""
+        async with self.servers.redis() as redis:
+            yield redis
+
+
+SITE: web.AppKey[Site] = web.AppKey("site", Site)
+VIEWER: web.RequestKey[Viewer] = web.RequestKey("viewer", Viewer)
