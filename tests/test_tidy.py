@@ -190,7 +190,7 @@ def test_every_setting_is_in_the_example() -> None:
     assert len(modules) >= 3
     missing = {}
     for path in modules:
-        module = importlib.import_module(f"{path.parent.name}.settings")
+        module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
         kinds = [value for value in vars(module).values() if isinstance(value, type)]
         own = [kind for kind in kinds if issubclass(kind, BaseSettings) and kind.__module__ == module.__name__]
         missing[path.parent.name] = set().union(*(names_of(kind) for kind in own)) - example

@@ -7,6 +7,7 @@ Exit codes: 0 done; 1 the audit found something, the id is unknown or ambiguous,
 import argparse
 import asyncio
 import shutil
+from collections.abc import Mapping
 from typing import IO, cast
 
 from rich.console import Console
@@ -36,14 +37,19 @@ COMMANDS = {
 }
 
 
-def parse(argv: list[str]) -> argparse.Namespace:
-    """Parse the command line. Print usage and exit on --help or on errors."""
+def parse(argv: list[str], others: Mapping[str, str] | None = None) -> argparse.Namespace:
+    """Parse the command line. Print usage and exit on --help or on errors.
+
+    `others` are the help lines of commands that do not run here.
+    """
     parser = make_parser("operations", __doc__ or "")
     subparsers = parser.add_subparsers(dest="command", required=True)
     for name, command in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=command.help)
         subparser.add_argument("--json", action="store_true", help="print one JSON document, for scripts")
         command.add_arguments(subparser)
+    for name, text in (others or {}).items():
+        subparsers.add_parser(name, help=text)
     return parser.parse_args(argv)
 
 

@@ -15,6 +15,9 @@ SALT_BYTES = 16
 KEY_BYTES = 32
 MEMORY_BYTES_MAX = 256 * 1024 * 1024
 
+PASSWORD_CHARACTERS_MIN, PASSWORD_CHARACTERS_MAX = 12, 200
+"""The length of a password that gets a hash. A longer one is refused at the sign-in without a check."""
+
 SHARED_NAME = "admin"
 """Whom the log names if a shared password was used without a name."""
 

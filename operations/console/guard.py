@@ -57,18 +57,21 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         response = await _guarded(request, handler)
     except web.HTTPException as error:
         if error.status < 400:
-            response = error
-        else:
-            response = render(request, "error.html", status=error.status, problem=error.text or error.reason)
+            raise
+        response = render(request, "error.html", status=error.status, problem=error.text or error.reason)
     except UnreachableError as error:
         response = render(request, "error.html", status=503, problem=f"{error}.")
     except Exception:
         log.exception("a page of the console failed", path=request.path)
         response = render(request, "error.html", status=500, problem="The console has an error; its log has it.")
-    response.headers.extend(SECURITY_HEADERS)
-    if request.path.startswith(STATIC):
-        response.headers["Cache-Control"] = "public, max-age=3600"
     return response
+
+
+async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Add what browsers obey to an answer before it is sent, whichever it is."""
+    response.headers.update(SECURITY_HEADERS)
+    if request.path.startswith(STATIC):
+        response.headers[hdrs.CACHE_CONTROL] = "no-cache"  # kept, and asked for again by its ETag
 
 
 def requires(role: Role) -> Callable[[Handler], Handler]:

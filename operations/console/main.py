@@ -1,36 +1,67 @@
-"""Running the console until SIGTERM."""
+"""Running the console until SIGTERM, and the hash of a password for it."""
 
 import asyncio
-import os
 import signal
+import socket
+import sys
+from collections.abc import Callable
 
 import structlog
 from aiohttp import web
 
 from consumers.settings import Settings
+from operations.console.access import PASSWORD_CHARACTERS_MAX, PASSWORD_CHARACTERS_MIN, hash_password
 from operations.console.app import make_app
-from operations.console.settings import ConsoleSettings
+from operations.console.settings import Settings as ConsoleSettings
 from operations.servers import Servers
-from runtime.process_manager import notify_ready
+from runtime.command_line import fail
+from runtime.settings import SETTINGS_EXIT_CODE
 
 SHUTDOWN_TIMEOUT_S = 2.0
+KEEPALIVE_S = 75.0
 
 log = structlog.get_logger()
 
 
-async def serve(settings: Settings, console: ConsoleSettings) -> None:
-    """Answer until SIGTERM or SIGINT. Raise OSError if the port cannot be used."""
+async def serve(
+    settings: Settings, console: ConsoleSettings, listening: socket.socket, on_ready: Callable[[], object]
+) -> None:
+    """Answer on this socket until SIGTERM or SIGINT."""
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    runner = web.AppRunner(make_app(Servers(settings), console), access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
+    runner = web.AppRunner(
+        make_app(Servers(settings), console),
+        access_log=None,
+        keepalive_timeout=KEEPALIVE_S,
+        shutdown_timeout=SHUTDOWN_TIMEOUT_S,
+    )
     await runner.setup()
     try:
-        await web.TCPSite(runner, console.console_host, console.console_port).start()
+        await web.SockSite(runner, listening).start()
         if not console.accounts and not console.proxies:
             log.warning("nobody can sign in: neither CONSOLE_PASSWORD_HASH nor CONSOLE_TRUSTED_PROXIES is set")
         log.info("the console answers", host=console.console_host, port=console.console_port)
-        notify_ready(dict(os.environ), os.getpid())
+        on_ready()
         await stopping.wait()
     finally:
         await runner.cleanup()
+
+
+def listen(console: ConsoleSettings) -> socket.socket:
+    """Return a socket that listens where the settings say. Raise OSError."""
+    host, port = console.console_host, console.console_port
+    family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    return socket.create_server(address[:2], family=family)
+
+
+def print_hash(password: str) -> int:
+    """Print the hash of a password, and return the exit code."""
+    if not PASSWORD_CHARACTERS_MIN <= len(password) <= PASSWORD_CHARACTERS_MAX:
+        return fail(
+            f"A password has {PASSWORD_CHARACTERS_MIN} to {PASSWORD_CHARACTERS_MAX} characters, and is typed the same "
+            "twice; no hash was made.",
+            SETTINGS_EXIT_CODE,
+        )
+    sys.stdout.write(f"{hash_password(password)}\n")
+    return 0

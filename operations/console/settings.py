@@ -8,10 +8,8 @@ from pydantic import Field, SecretStr, field_validator
 from operations.console.access import Account, read_accounts
 from runtime.settings import ProgramSettings
 
-HOUR_S = 3600
 
-
-class ConsoleSettings(ProgramSettings):
+class Settings(ProgramSettings):
     """All settings of the console besides those that it shares with the workers."""
 
     console_host: str = "127.0.0.1"
@@ -24,9 +22,12 @@ class ConsoleSettings(ProgramSettings):
     """Who may sign in: hashes of `python -m operations password`, or name:roles:hash of several people, with spaces."""
 
     console_trusted_proxies: str = ""
-    """Addresses or networks of proxies whose X-Forwarded-User and X-Forwarded-Groups are believed, with spaces."""
+    """Addresses or networks of proxies that sign people in: their X-Forwarded-User is believed; with spaces."""
 
-    console_session_s: Annotated[float, Field(gt=0)] = 8 * HOUR_S
+    console_hosts: str = ""
+    """Names by which browsers reach the console, with spaces; localhost and addresses are always right."""
+
+    console_session_s: Annotated[float, Field(gt=0)] = 28_800
     """How long a sign-in lasts without a request."""
 
     @field_validator("console_password_hash")

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from operations.console.access import Viewer
 from operations.console.sessions import Attempts, Sessions
-from operations.console.settings import ConsoleSettings
+from operations.console.settings import Settings
 from operations.servers import Servers
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Site:
     """The servers, the settings, who is signed in, and the templates."""
 
     servers: Servers
-    settings: ConsoleSettings
+    settings: Settings
     sessions: Sessions
     templates: jinja2.Environment
     attempts: Attempts = field(default_factory=Attempts)

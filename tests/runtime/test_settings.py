@@ -22,7 +22,12 @@ from stack.settings import Settings as StackSettings
 from tests.support.processes import Programs
 
 ROOT = Path(__file__).parents[2]
-ROOMS_WITH_SETTINGS = sorted(path.parent.name for path in ROOT.glob("*/settings.py") if path.parent.name != "runtime")
+ROOMS_WITH_SETTINGS = sorted(
+    ".".join(path.parent.relative_to(ROOT).parts)
+    for room in ROOT.glob("*/__init__.py")
+    for path in room.parent.rglob("settings.py")
+    if path.parent.name != "runtime"
+)
 SOURCES = '[a]\nprovider = "hmac"\nsecrets = ["${SHOP_EU_SECRET}", "${SHOP_US_SECRET}"]\n'
 
 
