@@ -20,7 +20,7 @@ override WITH_ARGS := $(PY) -c 'import os, shlex, sys; \
 # If it were set, every start of a program would compile all of our files again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help up down consumers status logs pending why dead replay discard conflicts resolve release audit acknowledge check send psql demo test lint bench prove schema lock image
+.PHONY: help up down consumers status logs pending why dead replay discard conflicts resolve release log audit acknowledge check send psql demo test lint bench prove schema lock image
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -50,26 +50,29 @@ why: .venv/runtime ## ID=<event or payment>: its history, and the next step if i
 dead: .venv/runtime ## list the dead letters, with the reason; ID=…: that one in full (JSON=1)
 	@$(PY) -m operations dead $${JSON:+--json} -- $${ID:+"$$ID"}
 
-replay: .venv/runtime ## ID=… or ID=all: put dead letters back into the stream
+replay: .venv/runtime ## ID=… or ID=all: put dead letters back into the stream (REASON=… ACTOR=…)
 	@test -n "$$ID" || { echo "Which? make replay ID=7, or ID=all; \`make dead\` lists them"; exit 2; }; \
-	$(PY) -m operations replay $${JSON:+--json} -- "$$ID"
+	$(PY) -m operations replay $${REASON:+--reason="$$REASON"} $${JSON:+--json} -- "$$ID"
 
-discard: .venv/runtime ## ID=…: close a dead letter without applying it
+discard: .venv/runtime ## ID=…: close a dead letter without applying it (REASON=… ACTOR=…)
 	@test -n "$$ID" || { echo "Which? make discard ID=7; \`make dead\` lists them"; exit 2; }; \
-	$(PY) -m operations discard $${JSON:+--json} -- "$$ID"
+	$(PY) -m operations discard $${REASON:+--reason="$$REASON"} $${JSON:+--json} -- "$$ID"
 
 conflicts: .venv/runtime ## list the conflicts that wait for a decision, and the facts on hold (JSON=1)
 	@$(PY) -m operations conflicts $${JSON:+--json}
 
-resolve: .venv/runtime ## ID=… KEEP=booked|reported: decide about a conflict, or all conflicts of a payment
+resolve: .venv/runtime ## ID=… KEEP=booked|reported: decide about a conflict, or all of a payment (REASON=… ACTOR=…)
 	@test -n "$$ID" && test -n "$$KEEP" || { \
 		echo "Which, and which amount is right? make resolve ID=7 KEEP=booked, or KEEP=reported; \`make conflicts\` lists them"; \
 		exit 2; }; \
-	$(PY) -m operations resolve --keep="$$KEEP" $${JSON:+--json} -- "$$ID"
+	$(PY) -m operations resolve --keep="$$KEEP" $${REASON:+--reason="$$REASON"} $${JSON:+--json} -- "$$ID"
 
-release: .venv/runtime ## SOURCE=…: book the facts on hold as unsigned, once the source has trust = "all"
+release: .venv/runtime ## SOURCE=…: book what is on hold as unsigned, once trust = "all" (REASON=… ACTOR=…)
 	@test -n "$$SOURCE" || { echo "Which source? make release SOURCE=paypal; \`make conflicts\` lists what is on hold"; exit 2; }; \
-	$(PY) -m operations release $${JSON:+--json} -- "$$SOURCE"
+	$(PY) -m operations release $${REASON:+--reason="$$REASON"} $${JSON:+--json} -- "$$SOURCE"
+
+log: .venv/runtime ## who did what and why, the newest first (BEFORE=<number> LIMIT=… JSON=1)
+	@$(PY) -m operations log $${BEFORE:+--before="$$BEFORE"} $${LIMIT:+--limit="$$LIMIT"} $${JSON:+--json}
 
 audit: .venv/runtime ## check the invariants on the live system; exit 1 if one is broken (JSON=1)
 	@$(PY) -m operations audit $${JSON:+--json}

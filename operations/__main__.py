@@ -35,8 +35,8 @@ def main(argv: list[str]) -> int:
             return _serve_console(settings)
     except SettingsError as error:
         return fail(f"{error}", SETTINGS_EXIT_CODE)
-    if arguments.command == "acknowledge":
-        arguments.actor = arguments.actor or os.environ.get("ACTOR") or getpass.getuser()
+    if "actor" in arguments:
+        arguments.actor = arguments.actor or os.environ.get("ACTOR")
     return cli.main(arguments, settings)
 
 

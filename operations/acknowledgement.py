@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, dataclass
 
+from operations.log import Act, record
 from operations.lost_events import NAMED_MAX
 from operations.servers import LONG_TIMEOUT_S, Servers
 from operations.stream_accounting import RESTORES, read_account
@@ -21,7 +22,7 @@ class Acknowledgement:
     left: list[Finding]
 
 
-async def acknowledge(servers: Servers, *, actor: str, reason: str) -> Acknowledgement:
+async def acknowledge(servers: Servers, *, act: Act) -> Acknowledgement:
     """Record who acknowledges the present differences, and why, with the names of what was lost."""
     prefix = servers.keys.prefix
     async with servers.redis() as redis, servers.postgres(LONG_TIMEOUT_S) as connection:
@@ -35,11 +36,16 @@ async def acknowledge(servers: Servers, *, actor: str, reason: str) -> Acknowled
         async with connection.transaction():
             number = await connection.fetchval(
                 *RESTORES.bind(
-                    "acknowledge", actor=actor, reason=reason, key_prefix=prefix, epoch=account.epoch,
+                    "acknowledge", actor=act.actor, reason=act.reason, key_prefix=prefix, epoch=account.epoch,
                     difference=account.counts.difference if account.counts else 0,
                     findings=json.dumps([asdict(finding) for finding in taken], default=str),
                 )
             )  # fmt: skip
             restores = [row["id"] for f in taken if f.name == "restore_not_acknowledged" for row in f.rows]
             await connection.execute(*RESTORES.bind("close_restores", acknowledgement=number, ids=restores))
+            totals = {finding.name: finding.total for finding in taken}
+            await record(
+                connection, act, action="acknowledge", subject=f"stream:{prefix}", touched=sum(totals.values()),
+                details={"acknowledgement": number, "findings": totals},
+            )  # fmt: skip
     return Acknowledgement(number, taken, left)

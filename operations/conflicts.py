@@ -18,6 +18,7 @@ from ledger.disputes import recompute_disputes
 from ledger.outcome import EventFact, Outcome
 from ledger.posting import book
 from ledger.transfers import TRANSFER_RULES, PaymentUpdate, partition_conflicting
+from operations.log import Act, record
 from operations.payment_acts import connection_lost, exclusive_transaction
 from sql import load
 from sql.connect import Connection
@@ -133,8 +134,9 @@ async def find_decision(connection: Connection, id_text: str) -> EarlierDecision
 
 
 async def decide(
-    connection: Connection, handlers: Handlers, matches: Sequence[ConflictMatch], keep: Keep, *, timeout_s: float
-) -> Decision:
+    connection: Connection, handlers: Handlers, matches: Sequence[ConflictMatch], keep: Keep, *, timeout_s: float,
+    act: Act,
+) -> Decision:  # fmt: skip
     """Store a decision about open conflicts of one payment and book its effects, in one transaction.
 
     After the payment's last conflict the facts that waited for it are booked too. Handlers are called for every
@@ -150,11 +152,26 @@ async def decide(
     try:
         async with exclusive_transaction(connection, [namespace], [payment_id]):
             await _decide_in_transaction(connection, handlers, matches, keep, decision, timeout_s)
+            if decision.decided:
+                await _record(connection, act, matches[0], keep, decision)
     except HandlerFailed as error:
         if error.connection_lost:
             raise connection_lost(error) from error
         raise
     return decision
+
+
+async def _record(connection: Connection, act: Act, match: ConflictMatch, keep: Keep, decision: Decision) -> None:
+    details = {
+        "keep": keep,
+        "conflicts": [conflict.id for conflict in decision.decided],
+        "corrected": decision.corrected,
+        "booked": decision.booked,
+        "released": decision.released,
+        "open": decision.open,
+    }
+    subject = f"payment:{match.namespace}/{match.payment_id}"
+    await record(connection, act, action="resolve", subject=subject, touched=len(decision.decided), details=details)
 
 
 async def _decide_in_transaction(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from redis.asyncio import Redis
 
 from contract.keys import Keys
+from operations.log import Act, record, require_log
 from operations.redis_server import is_flushed
 from sql import load
 
@@ -112,32 +113,50 @@ async def iterate_open(connection: "Connection") -> AsyncIterator[OpenDeadLetter
 
 
 async def replay(
-    redis: Redis, keys: Keys, connection: "Connection", dead_letter: OpenDeadLetter, *, seen_ttl_s: int
+    redis: Redis, keys: Keys, connection: "Connection", dead_letter: OpenDeadLetter, *, seen_ttl_s: int, act: Act
 ) -> DeadLetterResult:
     """Add the dead letter's entry to the stream, unless its event is there or committed, and close the dead letter.
 
     A crash at any point leaves the dead letter open, or the event's marker in Redis, so that replaying again never adds
     the event twice. The dead letter is closed only once the stream is known to hold the event on disk; the worker that
     applies the event closes it too.
+
+    The act is recorded if it closed the dead letter or added its entry. A crash after the entry was added leaves no
+    record: replaying again finds the entry, and records that.
     """
     id_, event = dead_letter.id, dead_letter.event
     async with connection.transaction():
         if await connection.fetchval(*DEAD_LETTERS.bind("lock_dead_letter", id=id_)) is None:
             return DeadLetterResult(id_, event, DeadLetterOutcome.CLOSED_BEFORE)
+        await require_log(connection)
         async with redis.client() as one_connection:
             outcome, entry_id = await _add_to_stream(one_connection, keys, dead_letter, seen_ttl_s)
+            is_added = outcome is DeadLetterOutcome.ADDED
             if outcome in _IN_STREAM and not await is_flushed(one_connection):
                 outcome = DeadLetterOutcome.UNPROVEN
+        result = DeadLetterResult(id_, event, outcome, entry_id)
         if outcome not in OPEN_AFTER:
             await connection.execute(*DEAD_LETTERS.bind("close_dead_letter", id=id_, state="replayed"))
-    return DeadLetterResult(id_, event, outcome, entry_id)
+        if is_added or outcome not in OPEN_AFTER:
+            await _record(connection, act, "replay", result)
+    return result
 
 
-async def discard(connection: "Connection", dead_letter: OpenDeadLetter) -> DeadLetterResult:
+async def discard(connection: "Connection", dead_letter: OpenDeadLetter, *, act: Act) -> DeadLetterResult:
     """Close the dead letter without replaying it. Its event is applied only if the provider sends it again."""
-    closed = await connection.fetchval(*DEAD_LETTERS.bind("close_dead_letter", id=dead_letter.id, state="discarded"))
-    outcome = DeadLetterOutcome.CLOSED_BEFORE if closed is None else DeadLetterOutcome.DISCARDED
-    return DeadLetterResult(dead_letter.id, dead_letter.event, outcome)
+    id_, event = dead_letter.id, dead_letter.event
+    async with connection.transaction():
+        if await connection.fetchval(*DEAD_LETTERS.bind("close_dead_letter", id=id_, state="discarded")) is None:
+            return DeadLetterResult(id_, event, DeadLetterOutcome.CLOSED_BEFORE)
+        result = DeadLetterResult(id_, event, DeadLetterOutcome.DISCARDED)
+        await _record(connection, act, "discard", result)
+    return result
+
+
+async def _record(connection: "Connection", act: Act, action: str, result: DeadLetterResult) -> None:
+    details = {"event": result.event, "outcome": result.outcome.value, "entry_id": result.entry_id}
+    subject = f"dead_letter:{result.dead_letter_id}"
+    await record(connection, act, action=action, subject=subject, touched=1, details=details)
 
 
 async def _add_to_stream(

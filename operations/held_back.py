@@ -14,6 +14,7 @@ from consumers.store import read_applied_events
 from contract.accounts import PostingRules
 from ledger.outcome import Outcome
 from ledger.transfers import TRANSFER_RULES
+from operations.log import Act, record
 from operations.payment_acts import Posting, connection_lost, exclusive_transaction, failure_reason
 from operations.servers import LONG_TIMEOUT_S, Servers
 from sql import load
@@ -97,7 +98,7 @@ async def count_other_mode(connection: Connection) -> list[OtherModeCount]:
     return [OtherModeCount(**row) for row in await connection.fetch(EVENTS["count_other_mode"])]
 
 
-async def release_source(servers: Servers, posting: Posting, source: str) -> Release:
+async def release_source(servers: Servers, posting: Posting, source: str, *, act: Act) -> Release:
     """Apply all events of a source that were held back as unsigned, page by page, each page on its own connection.
 
     An event that fails stays on hold and does not stop the others. Raise UntrustedSourceError and UnreachableError.
@@ -108,7 +109,7 @@ async def release_source(servers: Servers, posting: Posting, source: str) -> Rel
     while is_first or total.next:
         async with servers.postgres(LONG_TIMEOUT_S) as connection:
             page = await _release_page(
-                connection, posting.handlers, payments, source, total.next, servers.settings.handler_timeout_s
+                connection, posting.handlers, payments, source, total.next, servers.settings.handler_timeout_s, act
             )
         total.add(page)
         is_first = False
@@ -117,7 +118,7 @@ async def release_source(servers: Servers, posting: Posting, source: str) -> Rel
 
 async def _release_page(
     connection: Connection, handlers: Handlers, payments: Payments, source: str, after: ReleaseCursor | None,
-    timeout_s: float,
+    timeout_s: float, act: Act,
 ) -> Release:  # fmt: skip
     """Apply one page in one transaction or, if one of its events fails, each event in its own."""
     query = CONFLICTS.bind(
@@ -136,7 +137,7 @@ async def _release_page(
     while batches:
         batch = batches.pop()
         try:
-            events, outcome = await _release_batch(connection, handlers, payments, batch, timeout_s)
+            events, outcome = await _release_batch(connection, handlers, payments, source, batch, timeout_s, act)
         except (HandlerFailed, Reject, ValidationError) as error:
             if isinstance(error, HandlerFailed) and error.connection_lost:
                 raise connection_lost(error) from error
@@ -146,14 +147,14 @@ async def _release_page(
                 page.failed.append((batch[0]["event_id"], failure_reason(error)))
         else:
             page.released += events
-            page.booked += sum(fact.kind in TRANSFER_RULES for _, fact in outcome.happened)
+            page.booked += _count_booked(outcome)
             page.conflicts += outcome.conflicts.total()
     return page
 
 
 async def _release_batch(
-    connection: Connection, handlers: Handlers, payments: Payments, batch: "Sequence[asyncpg.Record[Any]]",
-    timeout_s: float,
+    connection: Connection, handlers: Handlers, payments: Payments, source: str,
+    batch: "Sequence[asyncpg.Record[Any]]", timeout_s: float, act: Act,
 ) -> tuple[int, Outcome]:  # fmt: skip
     """Release a batch in one transaction. Return how many events were released, and the outcome of booking them."""
     namespaces, event_ids = [row["namespace"] for row in batch], [row["event_id"] for row in batch]
@@ -171,4 +172,21 @@ async def _release_batch(
         if outcome.incomplete:
             raise Reject("the body is not what its provider documents: what money needs is left out")
         await handlers.notify(connection, outcome.happened, timeout_s)
+        if kept:
+            await _record(connection, act, source, sorted(kept), outcome)
     return len(kept), outcome
+
+
+def _count_booked(outcome: Outcome) -> int:
+    return sum(fact.kind in TRANSFER_RULES for _, fact in outcome.happened)
+
+
+async def _record(
+    connection: Connection, act: Act, source: str, events: Sequence[tuple[str, str]], outcome: Outcome
+) -> None:  # fmt: skip
+    details = {
+        "events": [f"{namespace}/{event_id}" for namespace, event_id in events],
+        "booked": _count_booked(outcome),
+        "conflicts": outcome.conflicts.total(),
+    }
+    await record(connection, act, action="release", subject=f"source:{source}", touched=len(events), details=details)

@@ -1,7 +1,9 @@
 """One run of a command: its arguments, the servers, and where it prints."""
 
 import argparse
+import getpass
 import json
+import os
 import unicodedata
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
@@ -9,9 +11,11 @@ from typing import Any, NamedTuple
 from rich.console import Console
 
 from consumers.settings import Settings
+from operations.log import Act
 from operations.servers import Servers
 
 EXIT_WRONG = 1
+EXIT_USAGE = 2
 EXIT_UNREACHABLE = 3
 
 ROWS_SHOWN = 50
@@ -29,6 +33,11 @@ class Command:
         self.settings = settings
         self.console = console
         self.servers = Servers(settings)
+
+    @property
+    def act(self) -> Act:
+        """Who runs this command and why, for commands with `add_act`. Raise ActError."""
+        return Act(self.arguments.actor or _user_of_the_system(), self.arguments.reason or "", "command")
 
     def print_json(self, document: dict[str, Any]) -> None:
         """Write one document to stdout."""
@@ -53,6 +62,14 @@ def add_limit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=_limit, default=ROWS_SHOWN, help=f"rows to list, {ROWS_SHOWN} if absent")
 
 
+def add_act(parser: argparse.ArgumentParser, *, needs_reason: bool = False) -> None:
+    """Add --actor and --reason, for commands that change something."""
+    parser.add_argument("--actor", type=_not_empty, help="who does it; ACTOR, else the user of the system")
+    parser.add_argument(
+        "--reason", required=needs_reason, type=_not_empty, help="why: it is kept, and nobody can change it"
+    )
+
+
 def no_arguments(_: argparse.ArgumentParser) -> None:
     """Add nothing, for commands without arguments of their own."""
 
@@ -65,6 +82,19 @@ def identifier(text: str) -> str:
     if not text or any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
         raise argparse.ArgumentTypeError("an id is not empty, is UTF-8, and has no control characters")
     return text
+
+
+def _not_empty(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty")
+    return text.strip()
+
+
+def _user_of_the_system() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user need not have a name
+        return f"uid {os.getuid()}"
 
 
 def _limit(text: str) -> int:

@@ -13,8 +13,22 @@ from typing import IO, cast
 from rich.console import Console
 
 from consumers.settings import Settings
-from operations.cli import acknowledge, audit, conflicts, dead, discard, pending, release, replay, resolve, status, why
-from operations.cli.command import EXIT_UNREACHABLE, Command
+from operations.cli import (
+    acknowledge,
+    audit,
+    conflicts,
+    dead,
+    discard,
+    log,
+    pending,
+    release,
+    replay,
+    resolve,
+    status,
+    why,
+)
+from operations.cli.command import EXIT_UNREACHABLE, EXIT_USAGE, Command
+from operations.log import ActError
 from runtime.command_line import fail, make_parser
 from runtime.terminal import EscapingOutput
 from sql.connect import UnreachableError
@@ -34,6 +48,7 @@ COMMANDS = {
     "release": release.COMMAND,
     "audit": audit.COMMAND,
     "acknowledge": acknowledge.COMMAND,
+    "log": log.COMMAND,
 }
 
 
@@ -63,6 +78,8 @@ async def run(arguments: argparse.Namespace, settings: Settings, console: Consol
     command = Command(arguments, settings, console or _console())
     try:
         return await COMMANDS[arguments.command].run(command)
+    except ActError as error:
+        return fail(f"{error}. Nothing was done.", EXIT_USAGE)
     except UnreachableError as error:
         return fail(f"{error}. `make status` shows what runs, and `make up` starts what does not.", EXIT_UNREACHABLE)
 

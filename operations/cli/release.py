@@ -1,5 +1,6 @@
 """`release`: a trusted source's facts on hold as unsigned are booked."""
 
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ from rich.console import Console
 
 from consumers.handlers import HandlersError
 from contract.accounts import PostingRulesError
-from operations.cli.command import EXIT_WRONG, Command, Subcommand, identifier
+from operations.cli.command import EXIT_WRONG, Command, Subcommand, add_act, identifier
 from operations.held_back import Release, UntrustedSourceError, release_source
 from operations.payment_acts import Posting
 from operations.units import count
@@ -17,13 +18,13 @@ from runtime.settings import SETTINGS_EXIT_CODE
 
 async def release_held_back(command: Command) -> int:
     """Release all unsigned facts of one source. Events that fail stay on hold."""
-    source = command.arguments.source
+    source, act = command.arguments.source, command.act
     try:
         posting = Posting.read(command.settings)
     except (HandlersError, PostingRulesError) as error:
         return fail(f"{error}. Nothing was released.", SETTINGS_EXIT_CODE)
     try:
-        release = await release_source(command.servers, posting, source)
+        release = await release_source(command.servers, posting, source, act=act)
     except UntrustedSourceError as error:
         return fail(_untrusted_sentence(error, command.settings.sources_file), EXIT_WRONG)
     if command.arguments.json:
@@ -35,10 +36,13 @@ async def release_held_back(command: Command) -> int:
     return EXIT_WRONG if release.failed else 0
 
 
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="SOURCE", type=identifier, help="its name in sources.toml")
+    add_act(parser)
+
+
 COMMAND = Subcommand(
-    "book facts on hold as unsigned, for a source that is trusted now",
-    lambda parser: parser.add_argument("source", metavar="SOURCE", type=identifier, help="its name in sources.toml"),
-    release_held_back,
+    "book facts on hold as unsigned, for a source that is trusted now", _add_arguments, release_held_back
 )
 
 

@@ -1,9 +1,10 @@
 """`replay`: dead letters go into the stream again. Also the sentence and the JSON of each dead letter's outcome."""
 
+import argparse
 from collections.abc import AsyncIterator
 from typing import Any
 
-from operations.cli.command import EXIT_WRONG, Command, Subcommand, identifier
+from operations.cli.command import EXIT_WRONG, Command, Subcommand, add_act, identifier
 from operations.cli.dead import no_dead_letter
 from operations.dead_letters import (
     FAILED,
@@ -22,11 +23,11 @@ ALL = "all"
 
 async def replay_dead_letters(command: Command) -> int:
     """Replay one dead letter, every one that an event id matches, or all."""
-    id_text, keys, results = command.arguments.id, command.servers.keys, []
+    id_text, keys, act, results = command.arguments.id, command.servers.keys, command.act, []
     async with command.servers.redis() as redis, command.servers.postgres(LONG_TIMEOUT_S) as connection:
         found = iterate_open(connection) if id_text == ALL else _each(await find_dead_letters(connection, id_text))
         async for dead_letter in found:
-            result = await replay(redis, keys, connection, dead_letter, seen_ttl_s=command.settings.seen_ttl_s)
+            result = await replay(redis, keys, connection, dead_letter, seen_ttl_s=command.settings.seen_ttl_s, act=act)
             results.append(result)
             print_result(command, result)
     if not results and id_text != ALL:
@@ -36,13 +37,12 @@ async def replay_dead_letters(command: Command) -> int:
     return end(command, results)
 
 
-COMMAND = Subcommand(
-    "add dead letters to the stream again",
-    lambda parser: parser.add_argument(
-        "id", metavar="ID", type=identifier, help="number, entry id or event id, or `all`"
-    ),
-    replay_dead_letters,
-)
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", type=identifier, help="number, entry id or event id, or `all`")
+    add_act(parser)
+
+
+COMMAND = Subcommand("add dead letters to the stream again", _add_arguments, replay_dead_letters)
 
 
 def print_result(command: Command, result: DeadLetterResult) -> None:

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from consumers.handlers import HandlerFailed, HandlersError
 from contract.accounts import PostingRulesError
-from operations.cli.command import EXIT_WRONG, Command, Subcommand, identifier
+from operations.cli.command import EXIT_WRONG, Command, Subcommand, add_act, identifier
 from operations.cli.conflicts import format_conflict_amount
 from operations.conflicts import (
     AmbiguousError,
@@ -38,11 +38,13 @@ async def resolve_conflicts(command: Command) -> int:
         handlers = Posting.read(command.settings).handlers
     except (HandlersError, PostingRulesError) as error:
         return fail(f"{error}. Nothing was decided.", SETTINGS_EXIT_CODE)
-    id_text, keep = command.arguments.id, command.arguments.keep
+    id_text, keep, act = command.arguments.id, command.arguments.keep, command.act
     async with command.servers.postgres(LONG_TIMEOUT_S) as connection:
         matches = await find_open_conflicts(connection, id_text)
         try:
-            decision = await decide(connection, handlers, matches, keep, timeout_s=command.settings.handler_timeout_s)
+            decision = await decide(
+                connection, handlers, matches, keep, timeout_s=command.settings.handler_timeout_s, act=act
+            )
         except AmbiguousError as error:
             return fail(_ambiguous_sentence(id_text, matches, error), EXIT_WRONG)
         except HandlerFailed as error:
@@ -64,6 +66,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--keep", type=_keep, choices=get_args(Keep), required=True,
         help="the amount that is right: the booked one, or the one that the later event reported",
     )  # fmt: skip
+    add_act(parser)
 
 
 def _keep(text: str) -> str:

@@ -235,3 +235,30 @@ SELECT dead_letters.id, dead_letters.namespace, dead_letters.event_id
 FROM dead_letters
 JOIN events USING (namespace, event_id)
 WHERE dead_letters.state = 'open' AND events.committed_at > dead_letters.died_at;
+
+-- name: operation_out_of_chain :many
+-- Each row of the operators' log follows the one before and has the hash of its content: none was changed, added or
+-- removed by hand.
+WITH chain AS (
+    SELECT
+        *,
+        lag(id, 1, 0::bigint) OVER (ORDER BY id) AS id_before,
+        lag(hash, 1, '') OVER (ORDER BY id) AS hash_before
+    FROM operations
+),
+checked AS (
+    SELECT
+        id, acted_at, actor, action, subject,
+        concat_ws(
+            ', ',
+            CASE WHEN id <> id_before + 1 THEN 'the row before it is missing' END,
+            CASE WHEN previous_hash <> hash_before THEN 'it does not follow the row before it' END,
+            CASE WHEN hash <> operation_hash(
+                id, acted_at, actor, face, action, subject, reason, touched, details, previous_hash)
+                THEN 'its content was changed' END) AS wrong
+    FROM chain
+)
+SELECT id, acted_at, actor, action, subject, wrong
+FROM checked
+WHERE wrong <> ''
+ORDER BY id;

@@ -17,6 +17,7 @@ from redis.exceptions import ResponseError
 from consumers.settings import Settings
 from contract.keys import GROUP
 from operations.acknowledgement import acknowledge
+from operations.log import Act
 from operations.servers import Servers
 from sql.connect import connect
 from tests.adversity.faults import Fault
@@ -116,7 +117,7 @@ async def check_after_losses(harness: Harness, load: Load) -> list[str]:
     broken = [line for line in broken if not line.startswith("missing: entry ")]
     broken += [line for line in await harness.broken_rules() if not line.startswith(_audit(OF_A_LOSS))]
     servers = Servers(_settings(harness))
-    await acknowledge(servers, actor="prove", reason="the providers have sent everything again")
+    await acknowledge(servers, act=Act("prove", "the providers have sent everything again", "command"))
     broken += [f"after the acknowledgement: {line}" for line in await harness.broken_rules()]
     return [*broken, *harness.fallen()]
 

@@ -21,10 +21,12 @@ from operations.dead_letters import (
     iterate_open,
     replay,
 )
+from operations.log import Act
 from tests.support.events import contract_event
 from tests.support.servers import ValkeyServer
 from tests.support.stream_states import SEEN_TTL_S, Stream
 
+ACT = Act("ada", "the handler is fixed", "command")
 EVENT = contract_event("evt_dead", "pi_dead")
 
 
@@ -35,7 +37,7 @@ async def dead_letter_one(stream: Stream, connection: asyncpg.Connection) -> int
 
 async def replay_one(stream: Stream, connection: asyncpg.Connection, wanted: str) -> DeadLetterResult:
     (dead_letter,) = await find_dead_letters(connection, wanted)
-    return await replay(stream.redis, stream.keys, connection, dead_letter, seen_ttl_s=SEEN_TTL_S)
+    return await replay(stream.redis, stream.keys, connection, dead_letter, seen_ttl_s=SEEN_TTL_S, act=ACT)
 
 
 async def state_of(connection: asyncpg.Connection, number: int) -> Any:
@@ -127,7 +129,10 @@ async def test_two_operators_add_an_entry_once(
     try:
         (dead_letter,) = await find_dead_letters(connection, str(number))
         results = await asyncio.gather(
-            *(replay(stream.redis, stream.keys, c, dead_letter, seen_ttl_s=SEEN_TTL_S) for c in (connection, other))
+            *(
+                replay(stream.redis, stream.keys, c, dead_letter, seen_ttl_s=SEEN_TTL_S, act=ACT)
+                for c in (connection, other)
+            )
         )
     finally:
         await other.close()
@@ -172,8 +177,8 @@ async def test_all_dead_letters_are_read_in_pages(connection: asyncpg.Connection
 async def test_a_dead_letter_is_discarded_once(stream: Stream, connection: asyncpg.Connection) -> None:
     number = await dead_letter_one(stream, connection)
     (dead_letter,) = await find_dead_letters(connection, str(number))
-    assert (await discard(connection, dead_letter)).outcome is DeadLetterOutcome.DISCARDED
-    assert (await discard(connection, dead_letter)).outcome is DeadLetterOutcome.CLOSED_BEFORE
+    assert (await discard(connection, dead_letter, act=ACT)).outcome is DeadLetterOutcome.DISCARDED
+    assert (await discard(connection, dead_letter, act=ACT)).outcome is DeadLetterOutcome.CLOSED_BEFORE
     assert await state_of(connection, number) == "discarded"
 
 

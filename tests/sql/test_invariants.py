@@ -61,6 +61,11 @@ VALUES ('stripe', 'dispute:txn_1', 'pi_1', 'disputes', 'provider', {}, 'EUR', 'e
 """
 DISPUTED = "UPDATE payments SET disputed = {}, disputed_currency = 'EUR', charged_back = true"
 OTHER_MODE = "INSERT INTO events_of_other_mode VALUES ('stripe', 'evt_1', 'stripe', 'test')"
+ACTS = """
+INSERT INTO operations (actor, face, action, subject, reason, touched, details)
+SELECT 'ada', 'command', 'discard', 'dead_letter:' || n, '', 1, '{}' FROM generate_series(1, 3) AS n
+"""
+BY_HAND = "ALTER TABLE operations DISABLE TRIGGER operations_are_append_only"
 PAYLOAD = "INSERT INTO payloads VALUES ('stripe', '{}', '{}', '{{}}', '')"
 
 
@@ -105,6 +110,7 @@ BROKEN = {
     ),
     "transfer_of_the_other_mode": Broken((OTHER_MODE, TRANSFER.format("capture:pi_1", "evt_1"))),
     "open_dead_letter_of_applied_event": Broken((DEAD.format("0-1", "evt_1"),)),
+    "operation_out_of_chain": Broken((ACTS, BY_HAND, "UPDATE operations SET actor = 'bob' WHERE id = 2")),
 }
 
 
