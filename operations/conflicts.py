@@ -113,10 +113,12 @@ class AmbiguousError(Exception):
     """Several answers are possible, so nothing was decided. The text says why."""
 
 
-async def list_conflicts(connection: Connection, *, limit: int) -> tuple[int, list[ConflictSummary]]:
-    """Return how many are open, and the oldest `limit` of them."""
+async def list_conflicts(
+    connection: Connection, *, limit: int, after: int = 0
+) -> tuple[int, list[ConflictSummary]]:  # fmt: skip
+    """Return how many are open, and the oldest `limit` of those with a number above `after`."""
     total = await connection.fetchval(CONFLICTS["count_open_conflicts"])
-    rows = await connection.fetch(*CONFLICTS.bind("list_open_conflicts", limit=limit))
+    rows = await connection.fetch(*CONFLICTS.bind("list_open_conflicts", limit=limit, after=after))
     return total, [ConflictSummary(**row) for row in rows]
 
 
@@ -151,7 +153,7 @@ async def decide(
         raise AmbiguousError("they are about payments of several namespaces")
     try:
         async with exclusive_transaction(connection, [namespace], [payment_id]):
-            await _decide_in_transaction(connection, handlers, matches, keep, decision, timeout_s)
+            await decide_in_transaction(connection, handlers, matches, keep, decision, timeout_s)
             if decision.decided:
                 await _record(connection, act, matches[0], keep, decision)
     except HandlerFailed as error:
@@ -174,10 +176,11 @@ async def _record(connection: Connection, act: Act, match: ConflictMatch, keep: 
     await record(connection, act, action="resolve", subject=subject, touched=len(decision.decided), details=details)
 
 
-async def _decide_in_transaction(
+async def decide_in_transaction(
     connection: Connection, handlers: Handlers, matches: Sequence[ConflictMatch], keep: Keep, decision: Decision,
     timeout_s: float,
 ) -> None:  # fmt: skip
+    """Decide within a transaction that holds the payment's lock, and fill in `decision`."""
     namespace, payment_id = matches[0].namespace, matches[0].payment_id
     rows = await connection.fetch(*CONFLICTS.bind("read_open_conflicts", ids=[each.id for each in matches]))
     decision.decided = [OpenConflict(**row) for row in rows]

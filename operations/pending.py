@@ -13,7 +13,14 @@ from consumers.entry import Entry, read_entry
 from consumers.stream_stats import StreamStats, read_stream_stats
 from contract.keys import GROUP, Keys
 from operations.group_consumers import read_slot_leases
-from operations.pending_reason import PendingEntry, RecordedFailure, WorkerLimits, pending_reason
+from operations.pending_reason import (
+    PendingEntry,
+    PendingKind,
+    RecordedFailure,
+    WorkerLimits,
+    pending_kind,
+    pending_reason,
+)
 
 _FIND_STRANDED = (Path(__file__).parent / "lua" / "find_stranded.lua").read_text()
 
@@ -31,39 +38,67 @@ class ExplainedEntry:
     pending: PendingEntry
     age_ms: int
     why: str
+    kind: PendingKind
 
 
 @dataclass(frozen=True, slots=True)
 class PendingPage:
     """The oldest pending entries, and the stream's state when they were read.
 
-    `stranded`: entries that were read, and that are in nobody's pending list.
+    `stranded`: entries that were read, and that are in nobody's pending list. `next`: the entry after which the next
+    page begins, None after the last one.
     """
 
     stats: StreamStats
     entries: list[ExplainedEntry]
     stranded: list[str]
+    next: str | None = None
 
 
-async def list_pending(redis: Redis, keys: Keys, limits: WorkerLimits, *, limit: int) -> PendingPage:
-    """Return up to `limit` pending entries, the oldest first, each with the reason why it waits."""
+async def list_pending(
+    redis: Redis, keys: Keys, limits: WorkerLimits, *, limit: int, after: str | None = None, consumer: str | None = None
+) -> PendingPage:
+    """Return up to `limit` pending entries, the oldest first, each with the reason why it waits.
+
+    Only those after the entry `after`, and only one consumer's, if given. Stranded entries are on the first page.
+    """
     stats = await read_stream_stats(redis, keys)
     entries: list[ExplainedEntry] = []
     if stats.group is None:
         return PendingPage(stats, entries, [])
-    now = datetime.fromtimestamp(stats.now_ms / 1000, UTC)
-    after = "-"
-    while len(entries) < limit:
+    start, more = f"({after}" if after else "-", True
+    while more and len(entries) < limit:
         count = min(ENTRIES_READ_AT_ONCE, limit - len(entries))
-        rows = await redis.xpending_range(keys.events, GROUP, min=after, max="+", count=count)
-        entries += [
-            ExplainedEntry(pending, stats.age_ms(pending.entry_id), pending_reason(pending, limits, now))
-            for pending in await _read_details(redis, keys, rows)
-        ]
-        if len(rows) < count:
-            break
-        after = "(" + entries[-1].pending.entry_id
-    return PendingPage(stats, entries, await find_stranded(redis, keys, stats, limit=limit))
+        rows = await redis.xpending_range(
+            keys.events, GROUP, min=start, max="+", count=count, consumername=consumer
+        )  # fmt: skip
+        entries += _explain(await _read_details(redis, keys, rows), stats, limits)
+        more = len(rows) == count
+        start = f"({entries[-1].pending.entry_id}" if entries else start
+    stranded = [] if after or consumer else await find_stranded(redis, keys, stats, limit=limit)
+    return PendingPage(stats, entries, stranded, entries[-1].pending.entry_id if more and entries else None)
+
+
+async def find_oldest_of(
+    redis: Redis, keys: Keys, limits: WorkerLimits, stats: StreamStats, consumers: Sequence[str]
+) -> dict[str, ExplainedEntry]:
+    """Return consumer → its oldest pending entry, with the reason why it waits. The group must exist."""
+    async with redis.pipeline(transaction=False) as pipeline:
+        for name in consumers:
+            pipeline.xpending_range(keys.events, GROUP, min="-", max="+", count=1, consumername=name)
+        pages = await pipeline.execute() if consumers else []
+    details = await _read_details(redis, keys, [row for page in pages for row in page])
+    return {each.pending.consumer: each for each in _explain(details, stats, limits)}
+
+
+def _explain(details: Sequence[PendingEntry], stats: StreamStats, limits: WorkerLimits) -> list[ExplainedEntry]:
+    now = datetime.fromtimestamp(stats.now_ms / 1000, UTC)
+    return [
+        ExplainedEntry(
+            pending, stats.age_ms(pending.entry_id), pending_reason(pending, limits, now), pending_kind(pending, now)
+        )
+        for pending in details
+    ]
 
 
 async def find_stranded(redis: Redis, keys: Keys, stats: StreamStats, *, limit: int) -> list[str]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Literal
 
 from pydantic import BaseModel
@@ -76,6 +77,36 @@ def pending_reason(pending: PendingEntry, limits: WorkerLimits, now: datetime) -
         running = duration((now - (failure.since or failure.at)).total_seconds() * 1000)
         return f"{state}; {printable(failure.reason)[:REASON_CHARS_SHOWN]} for {running}"
     return f"{state}; {_failure_sentence(failure, limits, 'due now')}" if failure else state
+
+
+class PendingKind(StrEnum):
+    """Why entries wait, in a few words: what a list groups them by."""
+
+    GONE = "gone from the stream"
+    RETRY_LATER = "failed, tried again later"
+    OUTAGE = "a server is down"
+    OWNER_GONE = "its worker is gone"
+    NOT_OURS = "held by a name that is not a worker's"
+    UNREADABLE = "not an envelope"
+    IN_WORK = "in work"
+    LOCKED = "its payment is in work elsewhere"
+    READ = "read, not in work yet"
+
+
+def pending_kind(pending: PendingEntry, now: datetime) -> PendingKind:
+    """Return the kind of reason for which an entry waits. `pending_reason` has the whole sentence."""
+    failure = pending.failure
+    if pending.entry is None:
+        return PendingKind.GONE
+    if failure and failure.retry_at and failure.retry_at > now:
+        return PendingKind.OUTAGE if failure.kind == "infrastructure" else PendingKind.RETRY_LATER
+    if pending.consumer_lives is False:
+        return PendingKind.OWNER_GONE
+    if pending.lock_holder:
+        return PendingKind.IN_WORK if pending.lock_holder == pending.consumer else PendingKind.LOCKED
+    if pending.consumer_lives is None:
+        return PendingKind.NOT_OURS
+    return PendingKind.UNREADABLE if isinstance(pending.entry, Unreadable) else PendingKind.READ
 
 
 def _abandoned(pending: PendingEntry, limits: WorkerLimits) -> str:

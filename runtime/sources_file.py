@@ -1,9 +1,41 @@
 """What programs other than the gateway read in sources.toml: posting rules and namespaces, never a secret."""
 
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 
 from contract.accounts import PostingRules, PostingRulesError
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSettings:
+    """One source as a person sees it. `secrets` is how many its list has, None if it has no such list."""
+
+    name: str
+    provider: str
+    namespace: str
+    rules: PostingRules
+    secrets: int | None
+
+
+def read_source_settings(path: Path) -> list[SourceSettings]:
+    """Return every source in the file's order; empty where there is no file. Raises PostingRulesError."""
+    rules = read_posting_rules(path)
+    return [
+        _settings(source, table if isinstance(table, dict) else {}, rules[source])
+        for source, table in _read_tables(path).items()
+    ]
+
+
+def _settings(source: str, table: dict[str, object], rules: PostingRules) -> SourceSettings:
+    secrets = table.get("secrets")
+    return SourceSettings(
+        name=source,
+        provider=str(table.get("provider", "")),
+        namespace=str(table.get("namespace", source)),
+        rules=rules,
+        secrets=len(secrets) if isinstance(secrets, list) else None,
+    )
 
 
 def read_posting_rules(path: Path) -> dict[str, PostingRules]:

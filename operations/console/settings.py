@@ -30,6 +30,9 @@ class Settings(ProgramSettings):
     console_session_s: Annotated[float, Field(gt=0)] = 28_800
     """How long a sign-in lasts without a request."""
 
+    gateway_operators_url: str = ""
+    """The address of the gateway's operators' port, where the console reads its figures; unset: the stack writes it."""
+
     @field_validator("console_password_hash")
     @classmethod
     def _accounts_can_be_read(cls, text: SecretStr) -> SecretStr:

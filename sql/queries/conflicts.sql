@@ -89,7 +89,7 @@ ON CONFLICT (namespace, event_id, kind, object) DO UPDATE SET
 SELECT count(*) FROM conflicts WHERE kept IS NULL;
 
 -- name: list_open_conflicts :many
--- Lists the open ones, the oldest first, each with the number of transfers that wait for the decision.
+-- Lists the open ones after a number, the oldest first, each with the number of transfers that wait for the decision.
 SELECT
     id, namespace, payment_id, movement, booked_amount, booked_currency, reported_amount, reported_currency, event_id,
     found_at,
@@ -99,7 +99,7 @@ SELECT
           AND reason = 'conflict' AND released_at IS NULL
     ) AS waiting
 FROM conflicts
-WHERE kept IS NULL
+WHERE kept IS NULL AND id > :after
 ORDER BY id
 LIMIT :limit;
 

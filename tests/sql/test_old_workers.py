@@ -54,7 +54,7 @@ async def test_every_old_statement_is_still_valid(connection: asyncpg.Connection
 async def test_a_conflict_of_an_old_worker_has_the_new_names(connection: asyncpg.Connection) -> None:
     number = await open_old(connection)
     assert await rows(connection, NEW_NAMES) == await rows(connection, OLD_NAMES) == [(800, "EUR", None)]
-    (listed,) = await connection.fetch(*CONFLICTS.bind("list_open_conflicts", limit=9))
+    (listed,) = await connection.fetch(*CONFLICTS.bind("list_open_conflicts", limit=9, after=0))
     assert (listed["id"], listed["reported_amount"], listed["reported_currency"]) == (number, 800, "EUR")
     assert await rows(connection, *CONFLICTS.bind("find_stopped_payments", namespace=["stripe"], payment_id=["pi_1"]))
 

@@ -29,7 +29,7 @@ def test_every_setting_that_the_page_and_the_examples_name_exists() -> None:
     ]
     named = {name for text in texts for name in re.findall(r"\b[A-Z]{2,}(?:_[A-Z]+)+\b", text)}
     known = set(re.findall(r"^#?([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
-    elsewhere = {"TEST_DATABASE_URL", "PROMETHEUS_MULTIPROC_DIR", "GATEWAY_OPERATORS_URL"}
+    elsewhere = {"TEST_DATABASE_URL", "PROMETHEUS_MULTIPROC_DIR"}
     assert named - known - elsewhere == set()
 
 
