@@ -20,10 +20,10 @@ override WITH_ARGS := $(PY) -c 'import os, shlex, sys; \
 # If it were set, every start of a program would compile all of our files again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help up down consumers status logs pending why dead replay discard conflicts resolve release log audit acknowledge check send psql demo test lint bench prove schema lock image
+.PHONY: help up down consumers status logs pending why dead replay discard conflicts resolve release log audit acknowledge check send psql demo test test-browser screenshots lint bench prove schema lock image
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 up: .venv/runtime ## set up and start everything, wait until it answers, print the address (STACK=compose|embedded)
 	@$(PY) -m stack up
@@ -97,6 +97,13 @@ demo: .venv/runtime ## send 4,000 signed deliveries of 160 events, kill workers 
 
 test: .venv/dev ## all tests, against real Valkey and PostgreSQL (ARGS=… for pytest)
 	@$(WITH_ARGS) pytest -n auto --dist worksteal
+
+test-browser: .venv/dev ## the console in a real Chromium (CHROMIUM=…, else /usr/bin/chromium; ARGS=… for pytest)
+	@$(WITH_ARGS) pytest tests/browser
+
+screenshots: .venv/dev ## FOLDER=…: pictures of the console's pages, as docs/console.md shows them
+	@test -n "$$FOLDER" || { echo "Where to? make screenshots FOLDER=build/screenshots"; exit 2; }; \
+	SCREENSHOTS_FOLDER="$$(realpath -m -- "$$FOLDER")" $(PY) -m pytest tests/browser/screenshots.py
 
 lint: .venv/dev ## ruff, mypy --strict, and the import rules between the rooms
 	@$(PY) -m ruff check .

@@ -1,0 +1,41 @@
+"""What each page keeps: for a keyboard, a screen reader, a telephone, in the dark, and without a script of its own."""
+
+import itertools
+
+import pytest
+from playwright.async_api import expect
+
+from tests.support.browser import THEMES, WIDTHS, Visitor, accessibility_faults, is_too_wide
+
+PATHS = ("/",)
+
+INLINE = (
+    "script:not([src]):not([type='application/json']), style, [style], [onclick], [onload], [onerror], "
+    "a[href^='javascript:']"
+)
+"""What the policy forbids."""
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_everybody_can_use_a_page(visitor: Visitor, path: str) -> None:
+    faults = {}
+    for (device, width), theme in itertools.product(WIDTHS.items(), THEMES):
+        page = await visitor.window(visitor.console.money, width=width, theme=theme)
+        await visitor.open(page, path)
+        faults[device, theme] = await accessibility_faults(page)
+        if await is_too_wide(page):
+            faults[device, theme].append("the page as a whole has to be scrolled sideways")
+        await page.context.close()
+    assert {where: found for where, found in faults.items() if found} == {}
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_page_without_scripts_has_the_same_headings(visitor: Visitor, path: str) -> None:
+    headings = []
+    for scripts in (True, False):
+        page = await visitor.window(visitor.console.money, scripts=scripts)
+        await visitor.open(page, path)
+        headings.append(await page.locator("h1, h2").all_inner_texts())
+        await expect(page.locator("h1")).to_have_count(1)
+        await expect(page.locator(INLINE)).to_have_count(0)
+    assert headings[0] == headings[1]

@@ -1,0 +1,171 @@
+"""A shop with everything it runs: gateway, worker with handlers of its own, and console, within the test's process."""
+
+import random
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from redis.asyncio import Redis
+
+from consumers.handlers import Connection, Event, Handlers, PaymentFact, Reject, Retry
+from consumers.handlers.payments import HANDLERS
+from contract.keys import Keys
+from gateway.sources import load_sources
+from sql.connect import connect
+from tests.support import gateway
+from tests.support.console import RunningConsole, running_console
+from tests.support.consuming import Workers
+from tests.support.database import CONNECT_TIMEOUT_S, as_worker
+from tests.support.events import Signed
+from tests.support.servers import as_user
+from tests.support.shop_events import (
+    HOSTILE,
+    SOURCES_TOML,
+    adyen,
+    checkout,
+    mollie,
+    paid,
+    random_id,
+    refunded,
+    transferred,
+)
+from tests.support.stream_states import Stream, settings_for
+from tests.support.wait import until
+
+REJECTED = 52
+"""Payments of the seeded shop that its handler rejects for their currency."""
+
+RETRY_AFTER_S = 3600.0
+
+UNHURRIED: dict[str, Any] = {
+    "lock_ttl_ms": 10_000,
+    "claim_idle_ms": 15_000,
+    "slot_ttl_ms": 10_000,
+    "redis_timeout_s": 10,
+    "acquire_timeout_s": 10,
+    "statement_timeout_s": 30,
+    "transaction_idle_s": 60,
+    "handler_timeout_s": 10,
+}
+"""A worker that shares its event loop and its machine with a browser."""
+
+
+@dataclass
+class Team:
+    """The handlers of the shop's own team, with the mistakes that a person finds in the console."""
+
+    priced: set[str] = field(default_factory=lambda: {"EUR", "USD", "SEK"})
+    """A payment in another currency is rejected, until somebody adds it."""
+    rejected: dict[str, str] = field(default_factory=dict)
+    """Payment → why it is rejected."""
+    delayed: dict[str, str] = field(default_factory=dict)
+    """Payment → why it has to wait."""
+
+    def handlers(self) -> Handlers:
+        handlers = HANDLERS.joined_with(Handlers())
+
+        @handlers.on_fact("captured")
+        async def mark_order_paid(_: Connection, event: Event, fact: PaymentFact) -> None:
+            if reason := self.rejected.get(event.resource):
+                raise Reject(reason)
+            if reason := self.delayed.get(event.resource):
+                raise Retry(reason, after=RETRY_AFTER_S)
+            if fact.currency not in self.priced:
+                raise Reject(f"there is no price list in {fact.currency}")
+
+        return handlers
+
+
+@dataclass(frozen=True)
+class Shop:
+    """What a test sends, looks at and repairs."""
+
+    gateway: gateway.Running
+    workers: Workers
+    console: RunningConsole
+    team: Team
+
+    async def send(self, *deliveries: Signed) -> None:
+        """Have providers deliver these; each is accepted."""
+        for each in deliveries:
+            answer = await self.gateway.post(each)
+            assert answer.status in (200, 202), answer.body
+
+    async def is_done(self, applied: int, dead: int = 0) -> None:
+        """Wait until this number of events is applied and this number dead-lettered."""
+
+        async def counts() -> bool:
+            row = await self.workers.row("SELECT (SELECT count(*) FROM events), (SELECT count(*) FROM dead_letters)")
+            return row >= (applied, dead)
+
+        await until(counts, what=f"{applied} events are applied and {dead} are dead")
+
+    async def has_open_dead_letters(self, exactly: int) -> None:
+        """Wait until this number of dead letters is open."""
+
+        async def counted() -> bool:
+            (open_,) = await self.workers.row("SELECT count(*) FROM dead_letters WHERE state = 'open'")
+            return bool(open_ == exactly)
+
+        await until(counted, what=f"{exactly} dead letters are open")
+
+
+@asynccontextmanager
+async def open_shop(redis_url: str, database_url: str, key_prefix: str, folder: Path) -> AsyncIterator[Shop]:
+    """Run a shop on these servers; nothing has been sent to it yet."""
+    team = Team()
+    sources = folder / "sources.toml"
+    sources.write_text(SOURCES_TOML)
+    settings = settings_for(as_user("workers", redis_url), as_worker(database_url), key_prefix, sources_file=sources)
+    async with (
+        Redis.from_url(redis_url, decode_responses=False, protocol=3) as redis,
+        connect(database_url, timeout_s=CONNECT_TIMEOUT_S) as connection,
+        gateway.running(redis_url, key_prefix, providers=load_sources(sources, {})) as running,
+        running_console(settings) as console,
+    ):
+        workers = Workers(Stream(redis, Keys(key_prefix)), connection, settings)
+        async with workers.working(team.handlers(), **UNHURRIED):
+            yield Shop(running, workers, console, team)
+
+
+async def seed(shop: Shop) -> None:
+    """Bring the shop into a state in which each page of the console has something to show."""
+    source = random.Random(11)
+    payments = [random_id("pi_", source) for _ in range(40)]
+    amounts = [source.randrange(490, 24900, 10) for _ in payments]
+    good: list[Signed] = [paid(p, a, order=1000 + n) for n, (p, a) in enumerate(zip(payments, amounts, strict=True))]
+    good += [refunded(payment, amount // 3) for payment, amount in zip(payments[:6], amounts, strict=False)]
+    good += [transferred(number, f"{source.randrange(5, 400)}.50") for number in range(12)]
+    good += [adyen(f"88{source.randrange(10**13, 10**14)}", 4990 + 500 * n, 2000 + n) for n in range(5)]
+    good += [checkout(random_id("pay_", source), 12900), mollie(random_id("pl_", source), "24.90")]
+    await shop.send(*good)
+    bad = [paid(random_id("pi_", source), 1000 + 70 * n, "gbp", order=3000 + n) for n in range(REJECTED)]
+    cancelled = [random_id("pi_", source) for _ in range(3)]
+    shop.team.rejected |= dict.fromkeys(cancelled, "the order was cancelled before it was paid")
+    await shop.send(*bad, *(paid(payment, 2990, order=3100 + n) for n, payment in enumerate(cancelled)))
+    waiting = random_id("pi_", source)
+    shop.team.delayed[waiting] = "the warehouse does not answer"
+    contradicted = [paid(payments[n], amounts[n] + 100, order=1000 + n, event_id=f"evt_again_{n}") for n in (7, 8)]
+    await shop.send(paid(waiting, 5990, order=3200), *contradicted)
+    await shop.is_done(len(good) + len(contradicted), REJECTED + len(cancelled))
+    await shop.workers.failure_recorded()
+
+
+async def send_hostile(shop: Shop) -> Iterable[str]:
+    """Send what a hostile sender can choose, so that each list of the console has it. Returns the payments' ids."""
+    rejected, delayed, contradicted = (f"pi_{name}_{HOSTILE}" for name in ("rejected", "delayed", "contradicted"))
+    shop.team.rejected[rejected] = f"no order {HOSTILE}"
+    shop.team.delayed[delayed] = f"no answer about {HOSTILE}"
+    await shop.send(
+        paid(contradicted, 700, event_id=f"evt_700_{HOSTILE}"),
+        paid(contradicted, 800, event_id=f"evt_800_{HOSTILE}"),
+        paid(f"pi_odd_{HOSTILE}", 900, event_id=f"evt_odd_{HOSTILE}", type_=f"charge.{HOSTILE}"),
+        paid(rejected, 1000),
+        paid(delayed, 1100),
+        adyen(f"88{HOSTILE}", 500, 1),
+    )
+    await shop.is_done(applied=4, dead=1)
+    await shop.workers.failure_recorded()
+    return rejected, delayed, contradicted
