@@ -37,7 +37,7 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
         COOKIE, site.sessions.begin(viewer), path="/", httponly=True, samesite="Strict", secure=request.secure
     )
     log.info("somebody signed in to the console", actor=viewer.name, address=request.remote)
-    return answer
+    raise answer
 
 
 @routes.post("/sign-out")
@@ -46,7 +46,7 @@ async def sign_out(request: web.Request) -> web.StreamResponse:
     request.app[SITE].sessions.end(request.cookies.get(COOKIE, ""))
     answer = web.HTTPSeeOther("/sign-in")
     answer.del_cookie(COOKIE, path="/")
-    return answer
+    raise answer
 
 
 async def check_attempt(request: web.Request, name: str, password: str) -> Viewer | None:
