@@ -13,6 +13,7 @@ import signal
 import sys
 from functools import partial
 from pathlib import Path
+from types import FrameType
 
 import uvloop
 
@@ -66,12 +67,27 @@ async def work(settings: Settings, handlers: Handlers, hooks: Hooks = no_hooks) 
     progress = Progress(on_ready=partial(notify_ready, dict(os.environ), os.getpid()))
     loop_watch = LoopWatch(settings, CallWatch.of(settings), metrics)
     service = Service(settings, handlers, metrics, progress, hooks, loop_watch)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, service.stop)
+    _stop_on_signals(service, loop_watch)
     tune_gc()
     async with serve(settings, metrics, progress):
         with loop_watch:
             await service.run()
+
+
+def _stop_on_signals(service: Service, loop_watch: LoopWatch) -> None:
+    """Stop the worker on SIGTERM and SIGINT.
+
+    Python's own handlers run within most calls that block the event loop; those of the loop wait for their end.
+    """
+    loop = asyncio.get_running_loop()
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        loop_watch.is_stopping = True
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(service.stop)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
 
 
 def metrics_folder() -> Path | None:

@@ -2,7 +2,7 @@
 
 A call that blocks the loop (`time.sleep`, a long computation, a request of a library without asyncio) cannot be
 cancelled. So the worker gives back what it holds, records the failed attempt, and replaces its process by a new one
-with the same id: Postgres rolls back what the old one had begun.
+with the same id, or ends if it was being stopped: Postgres rolls back what the old one had begun.
 """
 
 import asyncio
@@ -66,6 +66,8 @@ class LoopWatch:
         self._thread = threading.Thread(target=self._watch, name="loop watch", daemon=True)
         self.in_hand: InHand | None = None
         """Set by the worker while it has a lease."""
+        self.is_stopping = False
+        """Set by SIGTERM: what begins anew would not know of it."""
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -101,8 +103,10 @@ class LoopWatch:
         if self.in_hand and (entry := self.in_hand.entry_of(step)):
             self._run(self._give_back(self.in_hand, entry, step))
         log.critical("a handler blocked this worker's event loop for too long; its attempt failed, and the worker "
-                     "begins again", handler=step.handler, event_id=step.event.event_id,
-                     blocked_s=self._settings.handler_timeout_s)  # fmt: skip
+                     "begins again, or ends if it was being stopped", handler=step.handler,
+                     event_id=step.event.event_id, blocked_s=self._settings.handler_timeout_s)  # fmt: skip
+        if self.is_stopping:
+            os._exit(0)
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - the same program again
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:

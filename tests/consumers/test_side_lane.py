@@ -195,11 +195,10 @@ async def block(_, event):
 """
 
 
-async def test_a_blocking_handler_is_named_and_ended_and_others_go_on(
-    workers: Workers, programs: Programs, tmp_path: Path
-) -> None:
-    (tmp_path / "blocking.py").write_text(BLOCKING)
-    env = QUICK_ENV | {
+def blocking_environment(workers: Workers, folder: Path) -> dict[str, str]:
+    """The environment of a worker whose handler blocks."""
+    (folder / "blocking.py").write_text(BLOCKING)
+    return QUICK_ENV | {
         "REDIS_URL": workers.settings.redis_url.get_secret_value(),
         "DATABASE_URL": workers.settings.database_url.get_secret_value(),
         "KEY_PREFIX": workers.settings.key_prefix,
@@ -207,8 +206,14 @@ async def test_a_blocking_handler_is_named_and_ended_and_others_go_on(
         "MAX_ATTEMPTS": "2",
         "HANDLER_BLOCKED_S": "0.2",
         "HANDLERS": "blocking:handlers",
-        "HANDLERS_FOLDER": str(tmp_path),
+        "HANDLERS_FOLDER": str(folder),
     }
+
+
+async def test_a_blocking_handler_is_named_and_ended_and_others_go_on(
+    workers: Workers, programs: Programs, tmp_path: Path
+) -> None:
+    env = blocking_environment(workers, tmp_path)
     (entry_id,) = await publish_slow(workers, 1)
     await workers.publish(20)
     worker = programs.start("consumers", env)
@@ -227,6 +232,16 @@ async def test_a_blocking_handler_is_named_and_ended_and_others_go_on(
     assert worker.stop() == 0
     assert '"handler": "block"' in worker.log
     await workers.assert_all_acked()
+
+
+async def test_a_worker_that_is_stopped_while_a_handler_blocks_it_ends(
+    workers: Workers, programs: Programs, tmp_path: Path
+) -> None:
+    (entry_id,) = await publish_slow(workers, 1)
+    worker = programs.start("consumers", blocking_environment(workers, tmp_path))
+    await until(lambda: "blocks this worker's event loop" in worker.log, what="the handler blocks")
+    assert worker.stop() == 0
+    assert (await note_of(workers, entry_id))["failed"] == 1
 
 
 async def test_a_block_that_costs_the_connection_is_a_failure_of_its_handler_and_no_outage(workers: Workers) -> None:
