@@ -1,16 +1,15 @@
 """Pages from templates. Whatever comes from outside is escaped: by jinja2 against markup, by `shown` against characters
 that cannot be seen or that turn the writing direction."""
 
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import quote
 
 import jinja2
 from aiohttp import web
 
 from contract.money import format_amount
 from operations.console.access import Role
+from operations.console.links import body_path, event_path, page_path, payment_path
 from operations.console.site import SITE, VIEWER
 from operations.units import count, duration, printable, size
 from runtime.version import version
@@ -51,6 +50,7 @@ def make_templates() -> jinja2.Environment:
         "page_path": page_path,
     }
     templates.globals |= {"navigation": NAVIGATION, "version": version(), "Role": Role}
+    templates.globals |= {"body_path": body_path, "event_path": event_path, "payment_path": payment_path}
     return templates
 
 
@@ -66,11 +66,6 @@ def render(request: web.Request, template: str, *, status: int = 200, **values: 
 def shown(value: object) -> str:
     """Return text from outside so that nothing in it is invisible or turns the line; an absent one as a dash."""
     return ABSENT if value is None or value == "" else printable(str(value))
-
-
-def page_path(parts: Iterable[str]) -> str:
-    """Return the address of a page from its parts, which may hold any character: `/payments/stripe/pi%2F1`."""
-    return "".join(f"/{quote(part, safe='')}" for part in parts)
 
 
 def utc(at: datetime | None) -> str:

@@ -9,8 +9,8 @@ from operations.pending_reason import WorkerLimits
 from operations.servers import Servers
 from operations.why.diagnosis import STUCK, Diagnosis, Stuck, diagnose, find_stuck_money
 from operations.why.event_facts import read_event_facts
-from operations.why.model import Matches, SearchResult, Subject
-from operations.why.postgres_source import SCAN_S, SCANS, PostgresSource
+from operations.why.model import FOR_A_COMMAND, FOR_A_PAGE, Matches, SearchResult, SearchTime, Subject
+from operations.why.postgres_source import SCANS, PostgresSource
 from operations.why.query import IdQuery, parse_query
 from operations.why.redis_source import RedisSource
 from operations.why.timeline import TimelineEntry, build_timeline
@@ -43,9 +43,26 @@ class Explanation:
 
 async def explain(servers: Servers, id_text: str) -> Explanation:
     """Search both servers for an id. A server that cannot be reached is a problem in the result, not an error."""
-    result, limits = SearchResult(id_text), WorkerLimits.of(servers.settings)
+    return await _explain(servers, SearchResult(id_text), parse_query(id_text), Matches(), FOR_A_COMMAND)
+
+
+async def explain_event(servers: Servers, event: Subject) -> Explanation:
+    """Explain exactly this event, in the time that a page may take."""
+    return await _explain(servers, SearchResult(str(event)), [], Matches(events={event}), FOR_A_PAGE)
+
+
+async def explain_payment(servers: Servers, payment: Subject) -> Explanation:
+    """Explain exactly this payment, in the time that a page may take."""
+    queries = [IdQuery(payment.id, payment.namespace)]
+    return await _explain(servers, SearchResult(str(payment)), queries, Matches(payments={payment}), FOR_A_PAGE)
+
+
+async def _explain(
+    servers: Servers, result: SearchResult, queries: list[IdQuery], matches: Matches, time: SearchTime
+) -> Explanation:
+    limits = WorkerLimits.of(servers.settings)
     rules, namespaces = _read_sources(servers, result)
-    matches = await _search(servers, result, limits, rules, namespaces)
+    await _search(servers, result, limits, rules, namespaces, queries, matches, time)
     result.ambiguous = matches.ambiguous_namespaces
     now = datetime.now(UTC)
     diagnoses = {event.subject: diagnose(event, result, limits, now) for event in result.events.values()}
@@ -55,10 +72,10 @@ async def explain(servers: Servers, id_text: str) -> Explanation:
 
 async def _search(
     servers: Servers, result: SearchResult, limits: WorkerLimits, rules: Mapping[str, PostingRules],
-    namespaces: set[str],
-) -> Matches:  # fmt: skip
+    namespaces: set[str], queries: list[IdQuery], matches: Matches, time: SearchTime,
+) -> None:  # fmt: skip
     """Ask Redis first, so that an event that leaves the stream meanwhile is found in Postgres."""
-    queries, matches, redis_source = parse_query(result.id_text), Matches(), RedisSource(servers.keys, result)
+    redis_source = RedisSource(servers.keys, result, time)
     try:
         async with servers.redis() as redis:
             await redis_source.add_matches(redis, queries, namespaces, matches)
@@ -66,7 +83,7 @@ async def _search(
     except UnreachableError as error:
         result.redis_problem = str(error)
     try:
-        await _search_postgres(servers, result, rules, queries, namespaces, matches)
+        await _search_postgres(servers, result, rules, queries, namespaces, matches, time)
         result.searched.append(POSTGRES_SEARCHED)
     except UnreachableError as error:
         result.postgres_problem = str(error)
@@ -79,19 +96,18 @@ async def _search(
     for event in result.events.values():
         if event.readable_entries and not event.applied:
             event.facts, event.facts_problem = read_event_facts(event.readable_entries[-1].event, rules)
-    return matches
 
 
 async def _search_postgres(
     servers: Servers, result: SearchResult, rules: Mapping[str, PostingRules], queries: list[IdQuery],
-    namespaces: set[str], matches: Matches,
+    namespaces: set[str], matches: Matches, time: SearchTime,
 ) -> None:  # fmt: skip
-    timeout_s = servers.settings.statement_timeout_s + SCANS * SCAN_S
+    timeout_s = servers.settings.statement_timeout_s + SCANS * time.table_s
     async with (
         servers.postgres(timeout_s) as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
-        source = PostgresSource(connection, rules, result)
+        source = PostgresSource(connection, rules, result, time)
         await source.add_matches(queries, namespaces, matches)
         if not matches.ambiguous_namespaces:
             await source.read_details(matches)

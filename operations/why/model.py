@@ -23,6 +23,23 @@ class Subject(NamedTuple):
         return f"{self.namespace}/{self.id}" if self.namespace else f"entry {self.id}"
 
 
+@dataclass(frozen=True, slots=True)
+class SearchTime:
+    """How long is searched where no index helps."""
+
+    table_s: float = 5.0
+    """For each of two tables, from its newest rows on."""
+    table_pages: int = 8192
+    """Pages per query of such a scan: 64 MiB."""
+    stream_s: float = 3.0
+    """For a long backlog."""
+
+
+FOR_A_COMMAND = SearchTime()
+FOR_A_PAGE = SearchTime(table_s=0.05, table_pages=1024, stream_s=0.05)
+"""A page of the console answers at once, and says what it left out."""
+
+
 @dataclass(slots=True)
 class Matches:
     """The events and payments that the operator's id matches, and the other events of those payments."""

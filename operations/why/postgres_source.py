@@ -21,6 +21,7 @@ from operations.why.model import (
     PaymentDetails,
     PaymentState,
     SearchResult,
+    SearchTime,
     Subject,
 )
 from operations.why.query import IdQuery
@@ -33,14 +34,8 @@ if TYPE_CHECKING:
 
 WHY = load("why")
 
-SCAN_S = 5.0
-"""How long a table without an index for this query is scanned, from its newest rows on."""
-
 SCANS = 2
-"""Number of such tables."""
-
-SCAN_PAGES = 8192
-"""Pages per query of such a scan: 64 MiB."""
+"""Number of tables that are scanned, because they have no index for this query."""
 
 ROWS_MAX = 500
 """Rows shown per table."""
@@ -57,10 +52,13 @@ Row = TypeVar("Row")
 class PostgresSource:
     """Reads about one id, in a read-only transaction that sees one snapshot."""
 
-    def __init__(self, connection: "Connection", rules: Mapping[str, PostingRules], result: SearchResult) -> None:
+    def __init__(
+        self, connection: "Connection", rules: Mapping[str, PostingRules], result: SearchResult, time_: SearchTime
+    ) -> None:
         self._connection = connection
         self._rules = rules
         self._result = result
+        self._time = time_
 
     async def add_matches(self, queries: Sequence[IdQuery], namespaces: set[str], matches: Matches) -> None:
         """Resolve the id by indexed lookups. If they find a payment or nothing, scan the recent events too."""
@@ -124,7 +122,7 @@ class PostgresSource:
 
         if await self._scan_pages("duplicates", read):
             self._result.notes.append(
-                f"not all duplicates were searched within {SCAN_S:g} s; older ones may be missing"
+                f"not all duplicates were searched within {self._time.table_s:g} s; older ones may be missing"
             )
         for event in self._result.events.values():
             event.duplicates.sort(key=lambda duplicate: duplicate.recorded_at)
@@ -156,17 +154,17 @@ class PostgresSource:
                     matches.payments.add(Subject(namespace, id_))
 
         if first := await self._scan_pages("events", read):
-            find = WHY.bind("find_oldest_in_pages", first_page=(first, 0), end_page=(first + SCAN_PAGES, 0))
+            find = WHY.bind("find_oldest_in_pages", first_page=(first, 0), end_page=(first + self._time.table_pages, 0))
             oldest = await self._connection.fetchval(*find)
-            how_far = f"in {SCAN_S:g} s the events were searched back to {oldest or 'some time ago'}"
+            how_far = f"in {self._time.table_s:g} s the events were searched back to {oldest or 'some time ago'}"
             self._result.notes.append(f"{how_far}; older ones that moved no money may be missing")
 
     async def _scan_pages(self, table: str, read: Callable[[tuple[int, int], tuple[int, int]], Any]) -> int:
         """Read a table from its end towards its beginning. Return the first page read, 0 if all pages were."""
         end: int = (await self._connection.fetchrow(WHY["count_pages"]))[table]
-        deadline = time.monotonic() + SCAN_S
+        deadline = time.monotonic() + self._time.table_s
         while end > 0:
-            start = max(0, end - SCAN_PAGES)
+            start = max(0, end - self._time.table_pages)
             await read((start, 0), (end, 0))
             end = start
             if time.monotonic() > deadline:

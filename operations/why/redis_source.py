@@ -14,14 +14,11 @@ from contract.keys import Keys, entry_number
 from operations.group_consumers import list_consumers
 from operations.pending import find_pending, list_pending
 from operations.pending_reason import WorkerLimits
-from operations.why.model import Matches, SearchResult, StreamEntry, Subject
+from operations.why.model import Matches, SearchResult, SearchTime, StreamEntry, Subject
 from operations.why.query import IdQuery
 
 ENTRIES_AT_ONCE = 100
 """Entries per script call. Redis is blocked during each call."""
-
-STREAM_SCAN_S = 3.0
-"""How long a long backlog is searched."""
 
 ENTRIES_MAX = 100
 """Entries shown of one payment."""
@@ -40,9 +37,10 @@ _FIND_ENTRIES = (Path(__file__).parents[1] / "lua" / "find_entries.lua").read_te
 class RedisSource:
     """Reads about one id: first which events it matches, then, once Postgres was asked too, their state now."""
 
-    def __init__(self, keys: Keys, result: SearchResult) -> None:
+    def __init__(self, keys: Keys, result: SearchResult, time_: SearchTime) -> None:
         self._keys = keys
         self._result = result
+        self._time = time_
         self._entries: dict[str, Entry | Unreadable] = {}
 
     async def add_matches(
@@ -109,11 +107,11 @@ class RedisSource:
         self._result.outage = max(outages, key=lambda failure: failure.at, default=None)
 
     async def _search_stream(self, redis: Redis, ids: Sequence[str]) -> None:
-        """Search the stream for entries of these events or payments, from the oldest on, for STREAM_SCAN_S seconds."""
+        """Search the stream for entries of these events or payments, from the oldest on, for a limited time."""
         stream = (await read_stream_stats(redis, self._keys)).stream
         if stream is None or not stream.length or not ids:
             return
-        script, start, deadline = redis.register_script(_FIND_ENTRIES), "-", time.monotonic() + STREAM_SCAN_S
+        script, start, deadline = redis.register_script(_FIND_ENTRIES), "-", time.monotonic() + self._time.stream_s
         while len(self._entries) < ENTRIES_MAX and time.monotonic() < deadline:
             reply = await script(keys=[self._keys.events], args=[start, stream.last_id, ENTRIES_AT_ONCE, *ids])
             last, *found = [each.decode() for each in cast("list[bytes]", reply)]

@@ -6,7 +6,8 @@ import pytest
 
 from consumers.settings import Settings
 from operations.cli.command import EXIT_UNREACHABLE, EXIT_WRONG
-from operations.why import postgres_source, redis_source
+from operations.why import explain, postgres_source, redis_source
+from operations.why.model import SearchTime
 from tests.support.asking_why import apply, ask_why, only_event, publish_and_read, succeeded
 from tests.support.consuming import Workers
 from tests.support.events import contract_event
@@ -87,7 +88,7 @@ async def test_a_long_backlog_is_searched_page_by_page(
     for number in range(7):
         await stream.publish(succeeded(f"evt_{number}", resource=f"pi_{number}"))
     assert only_event(await ask_why(settings, "pi_6"))["event_id"] == "evt_6"
-    monkeypatch.setattr(redis_source, "STREAM_SCAN_S", 0)
+    monkeypatch.setattr(explain, "FOR_A_COMMAND", SearchTime(stream_s=0))
     document = await ask_why(settings, "evt_6")
     assert only_event(document)["state"] == "unread", "its marker names its entry"
     assert "later entries are not shown" in document["notes"][0]
@@ -100,9 +101,9 @@ async def test_a_large_table_is_read_from_its_newest_rows_on(workers: Workers, m
         FROM generate_series(1, 2000) AS n
     """
     await workers.connection.execute(fill)
-    monkeypatch.setattr(postgres_source, "SCAN_PAGES", 1)
+    monkeypatch.setattr(explain, "FOR_A_COMMAND", SearchTime(table_pages=1))
     assert only_event(await ask_why(workers.settings, "pi_1"))["event_id"] == "evt_1"
-    monkeypatch.setattr(postgres_source, "SCAN_S", 0)
+    monkeypatch.setattr(explain, "FOR_A_COMMAND", SearchTime(table_pages=1, table_s=0))
     document = await ask_why(workers.settings, "pi_2000")
     assert only_event(document)["event_id"] == "evt_2000"
     assert "the events were searched back to 20" in document["notes"][0]
