@@ -21,6 +21,9 @@ SHOWN_CHARS_MAX = 16 * 1024
 
 FORM_FIELDS_MAX = 500
 
+XML_IN_BASE64 = b"PD94"
+"""`<?x`: Braintree sends its XML so."""
+
 _FORM = re.compile(r"[\w.%+\[\]-]+=[^\s<>{}]*")
 
 
@@ -54,13 +57,10 @@ def show_body(body: bytes, *, is_masked: bool) -> ShownBody:
             why = "Its personal data cannot be masked, because it is not JSON or too large: it is for operators only."
             return ShownBody(len(body), "not shown", None, None, why, is_masked=True)
         return ShownBody(len(body), "JSON", None, text[:SHOWN_CHARS_MAX], is_masked=True, is_cut=_is_long(text))
-    raw = body[: 4 * SHOWN_CHARS_MAX].decode(errors="backslashreplace")
-    laid_out = lay_out(body)
+    raw, laid_out = body[: 4 * SHOWN_CHARS_MAX].decode(errors="backslashreplace"), lay_out(body)
     is_cut = _is_long(raw) or len(body) > 4 * SHOWN_CHARS_MAX or _is_long(laid_out.text if laid_out else "")
-    kind = laid_out.kind if laid_out else "text"
-    return ShownBody(
-        len(body), kind, raw[:SHOWN_CHARS_MAX], laid_out and laid_out.text[:SHOWN_CHARS_MAX], is_cut=is_cut
-    )
+    kind, pretty = (laid_out.kind, laid_out.text[:SHOWN_CHARS_MAX]) if laid_out else ("text", None)
+    return ShownBody(len(body), kind, raw[:SHOWN_CHARS_MAX], pretty, is_cut=is_cut)
 
 
 def masked_body(body: bytes, *, pretty: bool = True) -> str | None:
@@ -74,7 +74,7 @@ def masked_body(body: bytes, *, pretty: bool = True) -> str | None:
 
 
 def lay_out(body: bytes) -> LaidOut | None:
-    """Return JSON, XML or a form, one thing a line; None if it is none of them or too large. Nothing is executed."""
+    """Return JSON, XML or a form, one thing a line; None if it is something else or too large. Nothing is executed."""
     if len(body) > LAID_OUT_BYTES_MAX:
         return None
     try:
@@ -83,13 +83,13 @@ def lay_out(body: bytes) -> LaidOut | None:
         pass
     if body.lstrip()[:1] == b"<":
         return _lay_out_xml(body, "XML")
+    if body.startswith(XML_IN_BASE64):
+        try:
+            return _lay_out_xml(b64decode(body), "XML in Base64")
+        except binascii.Error:
+            return None
     text = body.decode(errors="backslashreplace")
-    if _FORM.fullmatch(text):
-        return _lay_out_form(text)
-    try:
-        return _lay_out_xml(b64decode(body, validate=False), "XML in Base64") if body[:4] == b"PD94" else None
-    except binascii.Error:
-        return None
+    return _lay_out_form(text) if _FORM.fullmatch(text) else None
 
 
 def _lay_out_xml(text: bytes, kind: str) -> LaidOut | None:

@@ -4,6 +4,7 @@ A plain dict would show `19.990` as 19.99, and only the last of two fields with 
 """
 
 import json
+from dataclasses import dataclass
 from typing import TypeAlias
 
 
@@ -13,8 +14,11 @@ class Number(str):
     __slots__ = ()
 
 
-class Object(list[tuple[str, "Json"]]):
+@dataclass(frozen=True, slots=True)
+class Object:
     """An object, as pairs of a name and a value."""
+
+    fields: "list[tuple[str, Json]]"
 
 
 Json: TypeAlias = "Object | list[Json] | Number | str | bool | None"
@@ -48,7 +52,7 @@ def _write(value: Json, parts: list[str], line: str) -> None:
     match value:
         case Object():
             _write_items(
-                [(f"{json.dumps(name, ensure_ascii=False)}: ", each) for name, each in value], "{}", parts, line
+                [(f"{json.dumps(name, ensure_ascii=False)}: ", each) for name, each in value.fields], "{}", parts, line
             )
         case list():
             _write_items([("", each) for each in value], "[]", parts, line)

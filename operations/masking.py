@@ -63,7 +63,7 @@ def mask_json(value: Json, *, nested: int = 0) -> Json:
     """Return the same tree with its personal data masked. Raise RecursionError if it is nested too deep."""
     match value:
         case Object():
-            return Object([(mask_text(name), _masked_field(name, each, nested)) for name, each in value])
+            return Object([(mask_text(name), _masked_field(name, each, nested)) for name, each in value.fields])
         case list():
             return [mask_json(each, nested=nested) for each in value]
         case Number():
@@ -93,7 +93,7 @@ def _masked_field(name: str, value: Json, nested: int) -> Json:
 def _mask_all(value: Json) -> Json:
     match value:
         case Object():
-            return Object([(mask_text(name), _mask_all(each)) for name, each in value])
+            return Object([(mask_text(name), _mask_all(each)) for name, each in value.fields])
         case list():
             return [_mask_all(each) for each in value]
         case None | bool() | "":
