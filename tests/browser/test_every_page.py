@@ -6,8 +6,8 @@ import pytest
 from playwright.async_api import expect
 
 from tests.support.browser import THEMES, WIDTHS, Visitor, accessibility_faults, is_too_wide
-
-PATHS = ("/",)
+from tests.support.console_paths import list_pages, path_of
+from tests.support.shop import Shop
 
 INLINE = (
     "script:not([src]):not([type='application/json']), style, [style], [onclick], [onload], [onerror], "
@@ -16,12 +16,12 @@ INLINE = (
 """What the policy forbids."""
 
 
-@pytest.mark.parametrize("path", PATHS)
-async def test_everybody_can_use_a_page(visitor: Visitor, path: str) -> None:
+@pytest.mark.parametrize("page_name", list_pages())
+async def test_everybody_can_use_a_page(shop: Shop, visitor: Visitor, page_name: str) -> None:
     faults = {}
     for (device, width), theme in itertools.product(WIDTHS.items(), THEMES):
         page = await visitor.window(visitor.console.money, width=width, theme=theme)
-        await visitor.open(page, path)
+        await visitor.open(page, path_of(shop, page_name))
         faults[device, theme] = await accessibility_faults(page)
         if await is_too_wide(page):
             faults[device, theme].append("the page as a whole has to be scrolled sideways")
@@ -29,12 +29,12 @@ async def test_everybody_can_use_a_page(visitor: Visitor, path: str) -> None:
     assert {where: found for where, found in faults.items() if found} == {}
 
 
-@pytest.mark.parametrize("path", PATHS)
-async def test_a_page_without_scripts_has_the_same_headings(visitor: Visitor, path: str) -> None:
+@pytest.mark.parametrize("page_name", list_pages())
+async def test_a_page_without_scripts_has_the_same_headings(shop: Shop, visitor: Visitor, page_name: str) -> None:
     headings = []
     for scripts in (True, False):
         page = await visitor.window(visitor.console.money, scripts=scripts)
-        await visitor.open(page, path)
+        await visitor.open(page, path_of(shop, page_name))
         headings.append(await page.locator("h1, h2").all_inner_texts())
         await expect(page.locator("h1")).to_have_count(1)
         await expect(page.locator(INLINE)).to_have_count(0)

@@ -86,6 +86,8 @@ class Shop:
     workers: Workers
     console: RunningConsole
     team: Team
+    paths: dict[str, str] = field(default_factory=dict)
+    """Pages about one thing that `seed` made: what it shows → its path."""
 
     async def send(self, *deliveries: Signed) -> None:
         """Have providers deliver these; each is accepted."""
@@ -151,6 +153,15 @@ async def seed(shop: Shop) -> None:
     await shop.send(paid(waiting, 5990, order=3200), *contradicted)
     await shop.is_done(len(good) + len(contradicted), REJECTED + len(cancelled))
     await shop.workers.failure_recorded()
+    shop.paths.update(
+        {
+            "a refunded payment": f"/payments/stripe/{payments[0]}",
+            "a contradicted payment": f"/payments/stripe/{payments[7]}",
+            "an applied event": f"/events/stripe/{good[0].event_id}",
+            "a dead event": f"/events/stripe/{bad[0].event_id}",
+            "a waiting event": f"/events/stripe/{waiting.replace('pi_', 'evt_', 1)}",
+        }
+    )
 
 
 async def send_hostile(shop: Shop) -> Iterable[str]:
