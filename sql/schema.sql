@@ -609,9 +609,17 @@ CREATE INDEX conflicts_open ON conflicts USING btree (namespace, payment_id) WHE
 
 CREATE INDEX conflicts_without_decision ON conflicts USING btree (namespace, payment_id) WHERE (kept IS NULL);
 
+CREATE INDEX dead_letters_by_time ON dead_letters USING btree (died_at, id);
+
 CREATE INDEX dead_letters_open ON dead_letters USING btree (namespace, event_id) WHERE (state = 'open'::text);
 
 CREATE INDEX disputes_of_payment ON disputes USING btree (namespace, payment_id);
+
+CREATE INDEX duplicates_by_time ON duplicates USING brin (recorded_at) WITH (pages_per_range='128', autosummarize='on');
+
+CREATE INDEX events_by_payment ON events USING brin (resource text_bloom_ops (n_distinct_per_range='5000')) WITH (pages_per_range='128', autosummarize='on');
+
+CREATE INDEX events_by_time ON events USING brin (committed_at) WITH (pages_per_range='128', autosummarize='on');
 
 CREATE INDEX events_of_other_mode_by_resource ON events_of_other_mode USING btree (namespace, resource);
 
