@@ -79,6 +79,14 @@ class OpenDeadLetter(DeadLetterSummary):
 
 
 @dataclass(frozen=True, slots=True)
+class OpenRange:
+    """All dead letters that are open now: how many, and the last one's number."""
+
+    count: int
+    last_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class DeadLetterResult:
     """The outcome for one dead letter. `entry_id` is the entry that carries its event now, if one does."""
 
@@ -103,11 +111,18 @@ async def find_dead_letters(connection: "Connection", id_text: str) -> list[Open
     return [each for each in found if str(each.id) == id_text] or found
 
 
-async def iterate_open(connection: "Connection") -> AsyncIterator[OpenDeadLetter]:
-    """Yield every open dead letter, the oldest first, read in pages."""
+async def measure_open(connection: "Connection") -> OpenRange:
+    """Return how many dead letters are open, and which is the last, before something is done to all of them."""
+    return OpenRange(**await connection.fetchrow(DEAD_LETTERS["measure_open_dead_letters"]))
+
+
+async def iterate_open(connection: "Connection", last_id: int | None = None) -> AsyncIterator[OpenDeadLetter]:
+    """Yield every open dead letter, the oldest first, read in pages; none after `last_id`."""
     query, after = partial(DEAD_LETTERS.bind, "find_dead_letters", wanted=None, limit=DEAD_LETTERS_AT_ONCE), 0
     while rows := await connection.fetch(*query(after=after)):
         for row in rows:
+            if last_id is not None and row["id"] > last_id:
+                return
             yield _dead_letter(row)
         after = rows[-1]["id"]
 

@@ -98,6 +98,12 @@ async def count_other_mode(connection: Connection) -> list[OtherModeCount]:
     return [OtherModeCount(**row) for row in await connection.fetch(EVENTS["count_other_mode"])]
 
 
+async def count_unsigned(connection: Connection, source: str) -> int:
+    """Return how many events of a source are on hold as unsigned: what `release_source` would touch."""
+    number: int = await connection.fetchval(*CONFLICTS.bind("count_unsigned", source=source))
+    return number
+
+
 async def release_source(servers: Servers, posting: Posting, source: str, *, act: Act) -> Release:
     """Apply all events of a source that were held back as unsigned, page by page, each page on its own connection.
 

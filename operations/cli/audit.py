@@ -14,8 +14,8 @@ async def show_audit(command: Command) -> int:
     """Show every broken rule; those of Postgres even if Redis cannot be reached."""
     report = await run_audit(command.servers)
     if command.arguments.json:
-        account = asdict(report.entries) if report.entries else None
-        command.print_json(findings_json(report.findings, report.checked) | {"account": account})
+        more = {"account": asdict(report.entries) if report.entries else None, "operations": asdict(report.log_end)}
+        command.print_json(findings_json(report.findings, report.checked) | more)
     else:
         _print_report(command, report)
     if report.redis_problem:
@@ -34,6 +34,11 @@ COMMAND = Subcommand(
 def _print_report(command: Command, report: AuditReport) -> None:
     if not report.redis_problem:
         command.console.print(_entries_sentence(report.entries))
+    if report.log_end.count:
+        rows = count(report.log_end.count, "row")
+        command.console.print(
+            f"The operators' log has {rows}; keep its last hash elsewhere: {report.log_end.last_hash}"
+        )
     print_findings(command.console, report.findings, report.checked)
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from consumers.handlers import HandlersError
 from contract.accounts import PostingRulesError
 from operations.cli.command import EXIT_WRONG, Command, Subcommand, add_act, identifier
-from operations.held_back import Release, UntrustedSourceError, release_source
+from operations.held_back import Release, UntrustedSourceError, count_unsigned, release_source
 from operations.payment_acts import Posting
 from operations.units import count
 from runtime.command_line import fail
@@ -23,6 +23,8 @@ async def release_held_back(command: Command) -> int:
         posting = Posting.read(command.settings)
     except (HandlersError, PostingRulesError) as error:
         return fail(f"{error}. Nothing was released.", SETTINGS_EXIT_CODE)
+    if not command.arguments.json:
+        await _print_count(command, source)
     try:
         release = await release_source(command.servers, posting, source, act=act)
     except UntrustedSourceError as error:
@@ -44,6 +46,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 COMMAND = Subcommand(
     "book facts on hold as unsigned, for a source that is trusted now", _add_arguments, release_held_back
 )
+
+
+async def _print_count(command: Command, source: str) -> None:
+    async with command.servers.postgres() as connection:
+        number = await count_unsigned(connection, source)
+    if number:
+        command.console.print(f"On hold as unsigned: {count(number, 'event')} of source {source!r}.")
 
 
 def _print_release(console: Console, source: str, release: Release) -> None:

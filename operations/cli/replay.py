@@ -14,9 +14,11 @@ from operations.dead_letters import (
     OpenDeadLetter,
     find_dead_letters,
     iterate_open,
+    measure_open,
     replay,
 )
 from operations.servers import LONG_TIMEOUT_S
+from sql.connect import Connection
 
 ALL = "all"
 
@@ -25,8 +27,7 @@ async def replay_dead_letters(command: Command) -> int:
     """Replay one dead letter, every one that an event id matches, or all."""
     id_text, keys, act, results = command.arguments.id, command.servers.keys, command.act, []
     async with command.servers.redis() as redis, command.servers.postgres(LONG_TIMEOUT_S) as connection:
-        found = iterate_open(connection) if id_text == ALL else _each(await find_dead_letters(connection, id_text))
-        async for dead_letter in found:
+        async for dead_letter in await _find(command, connection):
             result = await replay(redis, keys, connection, dead_letter, seen_ttl_s=command.settings.seen_ttl_s, act=act)
             results.append(result)
             print_result(command, result)
@@ -56,6 +57,20 @@ def end(command: Command, results: list[DeadLetterResult]) -> int:
     if command.arguments.json:
         command.print_json({"results": [_json(result) for result in results]})
     return EXIT_WRONG if any(result.outcome in FAILED for result in results) else 0
+
+
+async def _find(command: Command, connection: Connection) -> AsyncIterator[OpenDeadLetter]:
+    """Print how many are meant, then return them."""
+    id_text = command.arguments.id
+    if id_text == ALL:
+        meant = await measure_open(connection)
+        found, number = iterate_open(connection, meant.last_id), meant.count
+    else:
+        matching = await find_dead_letters(connection, id_text)
+        found, number = _each(matching), len(matching)
+    if number > 1 and not command.arguments.json:
+        command.console.print(f"{number} dead letters are open and meant; they are replayed one after the other.")
+    return found
 
 
 async def _each(dead_letters: list[OpenDeadLetter]) -> AsyncIterator[OpenDeadLetter]:

@@ -41,6 +41,8 @@ async def resolve_conflicts(command: Command) -> int:
     id_text, keep, act = command.arguments.id, command.arguments.keep, command.act
     async with command.servers.postgres(LONG_TIMEOUT_S) as connection:
         matches = await find_open_conflicts(connection, id_text)
+        if len(matches) > 1 and not command.arguments.json:
+            command.console.print(f"{len(matches)} conflicts of {id_text} are open; the decision is about all of them.")
         try:
             decision = await decide(
                 connection, handlers, matches, keep, timeout_s=command.settings.handler_timeout_s, act=act

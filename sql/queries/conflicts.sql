@@ -257,6 +257,12 @@ WHERE reason = 'unsigned' AND source = :source AND released_at IS NULL
 ORDER BY held_at, namespace, event_id
 LIMIT :limit;
 
+-- name: count_unsigned :one
+-- Counts a source's events with unsigned facts on hold, before they are released.
+SELECT count(DISTINCT (namespace, event_id))
+FROM held_back
+WHERE reason = 'unsigned' AND source = :source AND released_at IS NULL;
+
 -- name: release_unsigned :many
 -- Releases the unsigned facts of these events, unless somebody else was faster; returns their events.
 WITH released AS (

@@ -37,6 +37,10 @@ LIMIT :limit;
 -- Counts the events that wait for a person: for `make status` and the metric.
 SELECT count(*) FROM dead_letters WHERE state = 'open';
 
+-- name: measure_open_dead_letters :one
+-- Counts the open ones, and returns the last one's number: an act on all of them touches those, and none that dies later.
+SELECT count(*) AS count, coalesce(max(id), 0) AS last_id FROM dead_letters WHERE state = 'open';
+
 -- name: find_dead_letters :many
 -- Returns a page of the open ones, the oldest first: those with this number, entry id or event id (all if null), after
 -- a number.

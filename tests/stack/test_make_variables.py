@@ -17,7 +17,8 @@ MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = re.findall(r"^([a-z]+):.*## ", MAKEFILE, re.MULTILINE)
 
 VARIABLES = (
-    "ACTOR", "ANYTHING", "ARGS", "AS_JSON", "CONFLICT", "FILE", "ID", "INSTALL", "JSON", "KEEP", "MINUTES", "N", "PY",
+    "ACTOR", "ANYTHING", "ARGS", "AS_JSON", "BEFORE", "CONFLICT", "FILE", "ID", "INSTALL", "JSON", "KEEP", "LIMIT",
+    "MINUTES", "N", "PY",
     "PYTHON", "QUERY", "REASON", "SEED", "SOURCE", "STACK", "TYPE", "UPGRADE", "VERSION", "WITH_ARGS", "literal",
 )  # fmt: skip
 
