@@ -18,8 +18,8 @@ MEMORY_BYTES_MAX = 256 * 1024 * 1024
 PASSWORD_CHARACTERS_MIN, PASSWORD_CHARACTERS_MAX = 12, 200
 """The length of a password that gets a hash. A longer one is refused at the sign-in without a check."""
 
-SHARED_NAME = "admin"
-"""Whom the log names if a shared password was used without a name."""
+NOBODYS_HASH = f"scrypt:{SCRYPT_N}:{SCRYPT_R}:{SCRYPT_P}:{'A' * 22}:{'A' * 43}"
+"""A hash that no known password has."""
 
 
 class Role(StrEnum):
@@ -91,10 +91,15 @@ def find_account(accounts: Iterable[Account], name: str, password: str) -> Viewe
 
     A name that nobody has costs as much as one that somebody has.
     """
-    meant = [account for account in accounts if account.name in (None, name)]
-    for account in meant or [Account(None, frozenset(), hash_password(""))]:
-        if password and check_password(password, account.password_hash) and account in meant:
-            return Viewer(name or SHARED_NAME, account.roles)
+    accounts = list(accounts)
+    owned = [account for account in accounts if account.name == name]
+    # With a shared password nobody can sign in under the name of an account.
+    meant = owned or [account for account in accounts if account.name is None]
+    for account in meant:
+        if check_password(password, account.password_hash):
+            return Viewer(name, account.roles)
+    if not meant:
+        check_password(password, NOBODYS_HASH)
     return None
 
 
@@ -112,7 +117,9 @@ def check_password(password: str, password_hash: str) -> bool:
 
 
 def _derive(password: str, salt: bytes, n: int, r: int, p: int) -> bytes:
-    return hashlib.scrypt(password.encode(), salt=salt, n=n, r=r, p=p, maxmem=MEMORY_BYTES_MAX, dklen=KEY_BYTES)
+    return hashlib.scrypt(
+        password.encode(errors="surrogatepass"), salt=salt, n=n, r=r, p=p, maxmem=MEMORY_BYTES_MAX, dklen=KEY_BYTES
+    )
 
 
 def _parameters(password_hash: str) -> tuple[int, int, int, bytes, bytes]:

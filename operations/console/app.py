@@ -13,6 +13,13 @@ from operations.servers import Servers
 
 FORM_BYTES_MAX = 64 * 1024
 
+ASSETS = {
+    path.relative_to(FOLDER / "static").as_posix(): path
+    for path in (FOLDER / "static").rglob("*")
+    if path.suffix in (".css", ".js", ".svg")
+}
+"""The files for everybody, by name: the sign-in page needs them. No name leads anywhere else."""
+
 
 def make_app(servers: Servers, settings: Settings) -> web.Application:
     """Return the application."""
@@ -20,7 +27,7 @@ def make_app(servers: Servers, settings: Settings) -> web.Application:
     app[SITE] = Site(servers, settings, Sessions(settings.console_session_s), make_templates())
     app.on_response_prepare.append(add_headers)
     app.router.add_get("/healthz", _healthz)
-    app.router.add_static("/static/", FOLDER / "static")
+    app.router.add_get("/static/{name:.+}", _asset)
     app.add_routes(sign_in.routes)
     for routes in PAGES:
         app.add_routes(routes)
@@ -29,3 +36,10 @@ def make_app(servers: Servers, settings: Settings) -> web.Application:
 
 async def _healthz(_: web.Request) -> web.Response:
     return web.json_response({"ok": True})
+
+
+async def _asset(request: web.Request) -> web.StreamResponse:
+    path = ASSETS.get(request.match_info["name"])
+    if path is None:
+        raise web.HTTPNotFound
+    return web.FileResponse(path)

@@ -1,23 +1,22 @@
-"""What runs before and after every page: who asks, whether they may, and the headers that browsers obey.
+"""What runs before and after every page: whether its sender may, and the headers that browsers obey.
 
 Acts are POST requests. A request that another site made a browser send is refused by what browsers say of it:
 `Sec-Fetch-Site` (W3C Fetch Metadata), or `Origin` where a browser does not send it; the cookie is SameSite=Strict.
+A page of another site whose name was made to lead here (DNS rebinding) is refused by the name in `Host`.
 """
 
-import base64
-import binascii
-from collections.abc import Awaitable, Callable, Iterable
+import asyncio
+from collections.abc import Awaitable, Callable
 from functools import wraps
-from ipaddress import IPv4Network, IPv6Network, ip_address
 from urllib.parse import quote, urlsplit
 
 import structlog
 from aiohttp import hdrs, web
 
-from operations.console.access import Role, Viewer
+from operations.console.access import Role
 from operations.console.render import render
-from operations.console.sign_in import COOKIE, check_attempt
 from operations.console.site import SITE, VIEWER
+from operations.console.who import find_viewer, is_named_by_proxy
 from sql.connect import UnreachableError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -31,21 +30,21 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-store",
+    hdrs.CACHE_CONTROL: "no-store",
 }
 
-PUBLIC = frozenset({"/sign-in", "/healthz"})
-"""Paths for everybody. Assets are public too: the sign-in page needs them."""
-
-STATIC = "/static/"
+HEALTH, SIGN_IN, STATIC = "/healthz", "/sign-in", "/static/"
 
 SAFE_METHODS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 
-USER_HEADER, GROUPS_HEADER = "X-Forwarded-User", "X-Forwarded-Groups"
-"""The names that oauth2-proxy and other authenticating proxies use."""
+FORM_TYPES = frozenset({"application/x-www-form-urlencoded", "application/octet-stream"})
+"""What a form is sent as; the second stands for no type at all."""
 
-GROUP_ROLES = {f"payments-{role}": role for role in Role}
-"""The groups of a proxy that give a role: payments-viewer, payments-operator, payments-money."""
+FORM_TIMEOUT_S = 10.0
+"""How long a form may take to arrive."""
+
+KEPT_HEADERS = (hdrs.ALLOW, hdrs.RETRY_AFTER)
+"""Headers of an error that its page has too."""
 
 log = structlog.get_logger()
 
@@ -54,17 +53,18 @@ log = structlog.get_logger()
 async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let a request pass if its sender may, and answer every error with a page."""
     try:
-        response = await _guarded(request, handler)
+        return await _guarded(request, handler)
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        response = render(request, "error.html", status=error.status, problem=error.text or error.reason)
+        page = render(request, "error.html", status=error.status, problem=error.text or error.reason)
+        page.headers.update({name: error.headers[name] for name in KEPT_HEADERS if name in error.headers})
+        return page
     except UnreachableError as error:
-        response = render(request, "error.html", status=503, problem=f"{error}.")
+        return render(request, "error.html", status=503, problem=f"{error}.")
     except Exception:
-        log.exception("a page of the console failed", path=request.path)
-        response = render(request, "error.html", status=500, problem="The console has an error; its log has it.")
-    return response
+        log.exception("a page of the console failed", method=request.method, path=request.path)
+        return render(request, "error.html", status=500, problem="The console has an error; its log has it.")
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
@@ -90,14 +90,42 @@ def requires(role: Role) -> Callable[[Handler], Handler]:
 
 
 async def _guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+    if request.path != HEALTH:
+        _require_own_name(request)
+    if request.path == HEALTH or request.path.startswith(STATIC):
+        return await handler(request)
+    _require_text(request.path, *request.query.keys(), *request.query.values())
     if request.method not in SAFE_METHODS:
         _require_same_site(request)
-    viewer = await _viewer(request)
+    viewer = await find_viewer(request)
     if viewer is not None:
         request[VIEWER] = viewer
-    elif request.path not in PUBLIC and not request.path.startswith(STATIC):
+    elif request.path != SIGN_IN:
         return _ask_to_sign_in(request)
+    if request.method not in SAFE_METHODS:
+        await _read_form(request)
     return await handler(request)
+
+
+def _require_own_name(request: web.Request) -> None:
+    if not request.app[SITE].settings.is_own_host(request.host):
+        raise web.HTTPMisdirectedRequest(
+            text="The console does not go by the name in this address. CONSOLE_HOSTS has the names it goes by."
+        )
+
+
+def _require_text(*texts: str) -> None:
+    """Refuse what PostgreSQL cannot keep as text: the character 0, and bytes that are not UTF-8."""
+    if any("\0" in text or not _is_utf8(text) for text in texts):
+        raise web.HTTPBadRequest(text="The address or the form is not text.")
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _require_same_site(request: web.Request) -> None:
@@ -106,48 +134,41 @@ def _require_same_site(request: web.Request) -> None:
     if site is not None:
         is_ours = site == "same-origin"
     elif origin is not None:
-        is_ours = urlsplit(origin).netloc == request.host
-    else:
-        is_ours = COOKIE not in request.cookies  # no browser: a script with a password of its own
+        is_ours = _server_of(origin) == request.host
+    else:  # no browser: a script, which has to name itself
+        is_ours = request.app[SITE].cookie not in request.cookies and not is_named_by_proxy(request)
     if not is_ours:
         raise web.HTTPForbidden(text="Another site made your browser send this, so nothing was done.")
 
 
-async def _viewer(request: web.Request) -> Viewer | None:
-    site = request.app[SITE]
-    if _is_trusted_proxy(request.remote, site.settings.proxies) and request.headers.get(USER_HEADER):
-        return _named_by_proxy(request)
-    if token := request.cookies.get(COOKIE):
-        return site.sessions.find(token)
-    scheme, _, credentials = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-    if scheme.lower() != "basic":
-        return None
+def _server_of(origin: str) -> str:
     try:
-        name, _, password = base64.b64decode(credentials, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
-        return None
-    return await check_attempt(request, name, password)
-
-
-def _named_by_proxy(request: web.Request) -> Viewer:
-    groups = {each.strip() for header in request.headers.getall(GROUPS_HEADER, []) for each in header.split(",")}
-    roles = frozenset(role for group, role in GROUP_ROLES.items() if group in groups)
-    if not roles:
-        raise web.HTTPForbidden(text=f"None of your groups may use the console: {', '.join(GROUP_ROLES)}.")
-    return Viewer(request.headers[USER_HEADER], roles)
-
-
-def _is_trusted_proxy(remote: str | None, networks: Iterable[IPv4Network | IPv6Network]) -> bool:
-    try:
-        address = ip_address(remote or "")
+        return urlsplit(origin).netloc
     except ValueError:
-        return False
-    return any(address in network for network in networks)
+        return ""
+
+
+async def _read_form(request: web.Request) -> None:
+    """Read the form, which the handler then gets from `request.post()`, and refuse everything else."""
+    if request.content_type not in FORM_TYPES:
+        raise web.HTTPUnsupportedMediaType(text="The console reads forms of its own pages only.")
+    try:
+        async with asyncio.timeout(FORM_TIMEOUT_S):
+            form = await request.post()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(text="The form did not arrive in time.") from None
+    except (LookupError, ValueError):  # an unknown charset, or bytes that are not of it
+        raise web.HTTPBadRequest(text="The address or the form is not text.") from None
+    _require_text(*form.keys(), *map(str, form.values()))
 
 
 def _ask_to_sign_in(request: web.Request) -> web.StreamResponse:
-    if request.method == hdrs.METH_GET and "text/html" in request.headers.get(hdrs.ACCEPT, ""):
-        raise web.HTTPSeeOther(f"/sign-in?next={quote(request.rel_url.path_qs, safe='')}")
+    is_browser = "text/html" in request.headers.get(hdrs.ACCEPT, "") or "Sec-Fetch-Site" in request.headers
+    if "HX-Request" in request.headers:
+        return web.Response(status=401, headers={"HX-Refresh": "true"})  # htmx opens the page anew, which leads on
+    if request.method == hdrs.METH_GET and is_browser:
+        raise web.HTTPSeeOther(f"{SIGN_IN}?next={quote(request.rel_url.path_qs, safe='')}")
     response = render(request, "error.html", status=401, problem="Sign in first.")
-    response.headers[hdrs.WWW_AUTHENTICATE] = 'Basic realm="payments console", charset="UTF-8"'
+    if not is_browser:  # which would ask for a password in a window of its own
+        response.headers[hdrs.WWW_AUTHENTICATE] = 'Basic realm="payments console", charset="UTF-8"'
     return response

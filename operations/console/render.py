@@ -57,9 +57,8 @@ def make_templates() -> jinja2.Environment:
 def render(request: web.Request, template: str, *, status: int = 200, **values: object) -> web.Response:
     """Return a page. Templates also get `viewer`, who is None before the sign-in, `path` and `is_part` (of htmx)."""
     page = request.app[SITE].templates.get_template(template)
-    text = page.render(
-        viewer=request.get(VIEWER), path=request.path, is_part="HX-Request" in request.headers, status=status, **values
-    )
+    is_part = "HX-Request" in request.headers and "HX-Boosted" not in request.headers
+    text = page.render(viewer=request.get(VIEWER), path=request.path, is_part=is_part, status=status, **values)
     return web.Response(text=text, status=status, content_type="text/html")
 
 

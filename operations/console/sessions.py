@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from operations.console.access import Viewer
 
+SESSION_S_MAX = 7 * 24 * 3600.0
+"""After this time a person signs in again, also if they never paused."""
+
 SESSIONS_MAX = 1000
 """Past it, the sign-in that was used least recently ends."""
 
@@ -22,7 +25,8 @@ ADDRESSES_MAX = 10_000
 @dataclass(slots=True)
 class _Session:
     viewer: Viewer
-    ends_at_s: float
+    began_at_s: float
+    used_at_s: float
 
 
 class Sessions:
@@ -32,10 +36,11 @@ class Sessions:
         self._lifetime_s = lifetime_s
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
 
-    def begin(self, viewer: Viewer) -> str:
-        """Return the token of a new sign-in."""
-        token = secrets.token_urlsafe(TOKEN_BYTES)
-        self._sessions[token] = _Session(viewer, time.monotonic() + self._lifetime_s)
+    def begin(self, viewer: Viewer, token: str = "") -> str:
+        """Return the token of a new sign-in: a random one unless it is given, which nobody else may know."""
+        token = token or secrets.token_urlsafe(TOKEN_BYTES)
+        now_s = time.monotonic()
+        self._sessions[token] = _Session(viewer, now_s, now_s)
         while len(self._sessions) > SESSIONS_MAX:
             self._sessions.popitem(last=False)
         return token
@@ -46,10 +51,10 @@ class Sessions:
         if session is None:
             return None
         now_s = time.monotonic()
-        if session.ends_at_s < now_s:
+        if now_s > min(session.used_at_s + self._lifetime_s, session.began_at_s + SESSION_S_MAX):
             del self._sessions[token]
             return None
-        session.ends_at_s = now_s + self._lifetime_s
+        session.used_at_s = now_s
         self._sessions.move_to_end(token)
         return session.viewer
 
@@ -64,6 +69,10 @@ class Attempts:
     def __init__(self) -> None:
         self._failed_at_s: OrderedDict[str, list[float]] = OrderedDict()
 
+    def __len__(self) -> int:
+        """Return how many addresses are remembered."""
+        return len(self._failed_at_s)
+
     def wait_s(self, address: str) -> float:
         """Return how long this address has to wait before its next attempt; 0 if it need not."""
         recent = self._recent(address)
@@ -77,8 +86,11 @@ class Attempts:
             self._failed_at_s.popitem(last=False)
 
     def succeeded(self, address: str) -> None:
-        """Forget the failures of this address."""
-        self._failed_at_s.pop(address, None)
+        """Take back the attempt that was counted last."""
+        if earlier := self._failed_at_s.get(address, [])[:-1]:
+            self._failed_at_s[address] = earlier
+        else:
+            self._failed_at_s.pop(address, None)
 
     def _recent(self, address: str) -> list[float]:
         since_s = time.monotonic() - ATTEMPTS_WINDOW_S

@@ -1,12 +1,15 @@
 """The settings of the console. Built only in `__main__.py` files."""
 
-from ipaddress import IPv4Network, IPv6Network, ip_network
+import re
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Annotated
 
 from pydantic import Field, SecretStr, field_validator
 
 from operations.console.access import Account, read_accounts
 from runtime.settings import ProgramSettings
+
+_PORT = re.compile(r":[0-9]*$")
 
 
 class Settings(ProgramSettings):
@@ -48,6 +51,15 @@ class Settings(ProgramSettings):
             except ValueError:
                 raise ValueError("it is not a list of addresses or networks, such as 10.0.0.5 10.1.0.0/16") from None
         return text
+
+    def is_own_host(self, host: str) -> bool:
+        """Return whether a `Host` header names this console: as localhost, by an address, or as in CONSOLE_HOSTS."""
+        name = _PORT.sub("", host).lower().rstrip(".")
+        try:
+            ip_address(name.strip("[]"))
+        except ValueError:
+            return name == "localhost" or name.endswith(".localhost") or name in self.console_hosts.lower().split()
+        return True
 
     @property
     def accounts(self) -> list[Account]:

@@ -1,6 +1,7 @@
 """What every page of the console shares, and the keys under which aiohttp keeps it."""
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -24,6 +25,9 @@ CONNECTIONS_MAX = 4
 PAGE_TIMEOUT_S = 10.0
 """The limit for the queries of one page."""
 
+CHECKS_MAX = 2
+"""Passwords that are checked at a time: each takes 16 MiB and a core."""
+
 
 @dataclass(frozen=True, slots=True)
 class Site:
@@ -34,7 +38,15 @@ class Site:
     sessions: Sessions
     templates: jinja2.Environment
     attempts: Attempts = field(default_factory=Attempts)
+    checking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CHECKS_MAX))
+    secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
+    """What digests are made with, for as long as this process lives."""
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CONNECTIONS_MAX))
+
+    @property
+    def cookie(self) -> str:
+        """The name of the cookie. Cookies ignore the port, and two consoles of one host are two."""
+        return f"payments_console_{self.settings.console_port}"
 
     @asynccontextmanager
     async def postgres(self, timeout_s: float = PAGE_TIMEOUT_S) -> AsyncIterator["Connection"]:

@@ -1,9 +1,11 @@
 """A console on a free port with people who are signed in, one client for each role."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
+from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp import web
@@ -15,12 +17,13 @@ from consumers.settings import Settings as WorkerSettings
 from operations.console.access import Role, Viewer, hash_password
 from operations.console.app import make_app
 from operations.console.settings import Settings
-from operations.console.sign_in import COOKIE
 from operations.console.site import SITE, Site
 from operations.servers import Servers
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml", "Sec-Fetch-Site": "same-origin"}
 """What a browser sends with a link or a form of the console's own pages."""
+
+ANSWER_TIMEOUT_S = 10.0
 
 PASSWORDS = {"vera": "vera's password", "olga": "olga's password", "mona": "mona's password"}
 """Who may sign in: vera is a viewer, olga an operator, mona has all roles."""
@@ -45,15 +48,15 @@ class Page:
 class Client:
     """A person's browser, without JavaScript. It follows no redirect."""
 
-    def __init__(self, url: str, token: str | None) -> None:
+    def __init__(self, url: str, cookie: str = "") -> None:
         self.url = url
-        self.headers = BROWSER | ({"Cookie": f"{COOKIE}={token}"} if token else {})
+        self.headers = BROWSER | {"Cookie": cookie}
 
-    async def get(self, path: str, query: Mapping[str, str] | None = None, **headers: str) -> Page:
+    async def get(self, path: str, query: Mapping[str, str] | None = None, /, **headers: str) -> Page:
         """Open a page. A keyword is a header, with `_` for `-`."""
         return await self.request("GET", path, params=query, headers=headers)
 
-    async def post(self, path: str, form: Mapping[str, str] | None = None, **headers: str) -> Page:
+    async def post(self, path: str, form: Mapping[str, str] | None = None, /, **headers: str) -> Page:
         """Send a form. A keyword is a header, with `_` for `-`."""
         return await self.request("POST", path, data=form or {}, headers=headers)
 
@@ -91,7 +94,7 @@ class RunningConsole:
 
     def sign_in(self, name: str, *roles: Role) -> Client:
         """Return the client of somebody who has signed in."""
-        return Client(self.url, self.site.sessions.begin(Viewer(name, frozenset(roles))))
+        return _signed_in(self.url, self.site, name, *roles)
 
 
 @asynccontextmanager
@@ -104,10 +107,22 @@ async def running_console(
     app.add_routes(routes or ())
     async with TestServer(app, host="127.0.0.1") as server:
         url, site = str(server.make_url("")).rstrip("/"), app[SITE]
-        clients = {
-            name: Client(url, site.sessions.begin(Viewer(name, frozenset(roles)))) for name, roles in ROLES.items()
-        }
-        yield RunningConsole(url, site, Client(url, None), clients["vera"], clients["olga"], clients["mona"])
+        people = [_signed_in(url, site, name, *roles) for name, roles in ROLES.items()]
+        yield RunningConsole(url, site, Client(url), *people)
+
+
+def _signed_in(url: str, site: Site, name: str, *roles: Role) -> Client:
+    return Client(url, f"{site.cookie}={site.sessions.begin(Viewer(name, frozenset(roles)))}")
+
+
+async def sent_raw(url: str, *lines: str, body: str = "") -> str:
+    """Return the whole answer to these lines, each character of which is a byte. Host is localhost unless given."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(url).port)
+    host = () if any(line.startswith("Host:") for line in lines) else ("Host: localhost",)
+    writer.write("\r\n".join([*lines, *host, "Connection: close", "", body]).encode("latin-1"))
+    answer = await asyncio.wait_for(reader.read(), ANSWER_TIMEOUT_S)
+    writer.close()
+    return answer.decode("latin-1")
 
 
 @cache
