@@ -1,7 +1,7 @@
 """A shop with everything it runs: gateway, worker with handlers of its own, and console, within the test's process."""
 
 import random
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -164,19 +164,27 @@ async def seed(shop: Shop) -> None:
     )
 
 
-async def send_hostile(shop: Shop) -> Iterable[str]:
-    """Send what a hostile sender can choose, so that each list of the console has it. Returns the payments' ids."""
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The ids of what was sent from the source `stripe`."""
+
+    events: list[str]
+    payments: list[str]
+
+
+async def send_hostile(shop: Shop) -> Sent:
+    """Send what a hostile sender can choose, so that each list of the console has it."""
     rejected, delayed, contradicted = (f"pi_{name}_{HOSTILE}" for name in ("rejected", "delayed", "contradicted"))
     shop.team.rejected[rejected] = f"no order {HOSTILE}"
     shop.team.delayed[delayed] = f"no answer about {HOSTILE}"
-    await shop.send(
+    deliveries = [
         paid(contradicted, 700, event_id=f"evt_700_{HOSTILE}"),
         paid(contradicted, 800, event_id=f"evt_800_{HOSTILE}"),
         paid(f"pi_odd_{HOSTILE}", 900, event_id=f"evt_odd_{HOSTILE}", type_=f"charge.{HOSTILE}"),
         paid(rejected, 1000),
         paid(delayed, 1100),
-        adyen(f"88{HOSTILE}", 500, 1),
-    )
+    ]
+    await shop.send(*deliveries, adyen(f"88{HOSTILE}", 500, 1))
     await shop.is_done(applied=4, dead=1)
     await shop.workers.failure_recorded()
-    return rejected, delayed, contradicted
+    return Sent([each.event_id for each in deliveries], [rejected, delayed, contradicted])
