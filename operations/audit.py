@@ -6,7 +6,9 @@ from operations.log import LogEnd, read_log_end
 from operations.servers import LONG_TIMEOUT_S, Servers
 from operations.stream_accounting import CHECKS, EntryCounts, account_for_entries
 from sql.audit import INVARIANTS, Finding, audit
-from sql.connect import UnreachableError
+from sql.connect import Connection, UnreachableError
+
+LOG_INVARIANT = "operation_out_of_chain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +37,9 @@ async def run_audit(servers: Servers) -> AuditReport:
         except UnreachableError as error:
             return AuditReport(findings, len(INVARIANTS), None, str(error), log_end)
     return AuditReport([*findings, *more], len(INVARIANTS) + CHECKS, entries, None, log_end)
+
+
+async def check_log(connection: Connection) -> Finding | None:
+    """Return the rows of the operators' log that were changed, added or removed by hand, or None."""
+    findings = await audit(connection, names=[LOG_INVARIANT])
+    return findings[0] if findings else None

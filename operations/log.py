@@ -91,9 +91,13 @@ async def require_log(connection: Connection) -> None:
         raise UnreachableError("PostgreSQL does not let this role write to the operators' log: `python -m sql migrate`")
 
 
-async def list_operations(connection: Connection, *, before: int | None, limit: int) -> list[Operation]:
-    """Return one page of the log, the newest first: those before this number, or from the end."""
-    rows = await connection.fetch(*OPERATIONS.bind("list_operations", before=before, limit=limit))
+async def list_operations(
+    connection: Connection, *, before: int | None, limit: int, actor: str | None = None, action: str | None = None
+) -> list[Operation]:
+    """Return one page of the log, the newest first: those before this number, or from the end; by one actor, or of one
+    action, if given."""
+    query = OPERATIONS.bind("list_operations", before=before, limit=limit, actor=actor, action=action)
+    rows = await connection.fetch(*query)
     return [Operation(**{**row, "details": json.loads(row["details"])}) for row in rows]
 
 

@@ -28,6 +28,7 @@ NAVIGATION = (
     ("/sources", "Sources"),
     ("/workers", "Workers"),
     ("/operations", "Operators' log"),
+    ("/audit", "Audit"),
 )
 
 

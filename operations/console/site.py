@@ -41,6 +41,8 @@ class Site:
     checking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CHECKS_MAX))
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
     """What digests are made with, for as long as this process lives."""
+    auditing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while an audit runs: one at a time."""
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CONNECTIONS_MAX))
 
     @property

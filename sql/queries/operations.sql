@@ -11,10 +11,13 @@ RETURNING id;
 SELECT has_table_privilege('operations', 'INSERT') AS may_record;
 
 -- name: list_operations :many
--- Lists one page of the log, the newest first: those before a number, from the end if `before` is null.
+-- Lists one page of the log, the newest first: those before a number, from the end if `before` is null; of one actor or
+-- one action, if they are not null.
 SELECT id, acted_at, actor, face, action, subject, reason, touched, details, previous_hash, hash
 FROM operations
 WHERE id < coalesce(:before::bigint, 9223372036854775807)
+  AND (:actor::text IS NULL OR actor = :actor)
+  AND (:action::text IS NULL OR action = :action)
 ORDER BY id DESC
 LIMIT :limit;
 

@@ -1,5 +1,15 @@
 """The pages, one module each. Each has `routes`, which the application adds."""
 
-from operations.console.pages import balances, event, overview, pending, sources, workers
+from operations.console.pages import audit, balances, conflicts, event, log, overview, pending, sources, workers
 
-PAGES = (overview.routes, event.routes, pending.routes, balances.routes, sources.routes, workers.routes)
+PAGES = (
+    overview.routes,
+    event.routes,
+    pending.routes,
+    conflicts.routes,
+    balances.routes,
+    sources.routes,
+    workers.routes,
+    log.routes,
+    audit.routes,
+)

@@ -1,0 +1,58 @@
+"""The audit, run when somebody asks for it, and the acknowledgement of what it misses."""
+
+import asyncio
+import time
+
+from aiohttp import web
+
+from operations.acknowledgement import ACKNOWLEDGED, acknowledge
+from operations.audit import run_audit
+from operations.console.access import Role
+from operations.console.forms import read_act
+from operations.console.guard import requires
+from operations.console.render import render
+from operations.console.site import SITE
+
+routes = web.RouteTableDef()
+
+TIMEOUT_S = 60.0
+"""The limit of an audit that a page waits for. `make audit` takes as long as it needs."""
+
+
+@routes.get("/audit")
+async def show(request: web.Request) -> web.StreamResponse:
+    """Show what an audit is, and the button."""
+    return render(request, "audit.html", report=None, timeout_s=TIMEOUT_S)
+
+
+@routes.post("/audit")
+@requires(Role.OPERATOR)
+async def run(request: web.Request) -> web.StreamResponse:
+    """Run the audit within TIMEOUT_S, one at a time, and show what it found. Changes nothing."""
+    site = request.app[SITE]
+    if site.auditing.locked():
+        raise web.HTTPConflict(text="An audit runs already; wait for its end.")
+    began_s = time.monotonic()
+    try:
+        async with site.auditing, asyncio.timeout(TIMEOUT_S):
+            report = await run_audit(site.servers)
+    except TimeoutError:
+        raise web.HTTPServiceUnavailable(
+            text=f"The audit was ended after {TIMEOUT_S:g} s and found nothing until then; `make audit` takes its time."
+        ) from None
+    return render(
+        request,
+        "audit.html",
+        report=report,
+        timeout_s=TIMEOUT_S,
+        duration_ms=(time.monotonic() - began_s) * 1000,
+        can_acknowledge=any(finding.name in ACKNOWLEDGED for finding in report.findings),
+    )
+
+
+@routes.post("/audit/acknowledge")
+@requires(Role.OPERATOR)
+async def acknowledge_differences(request: web.Request) -> web.StreamResponse:
+    """Acknowledge what the account of the stream misses, so that the audit shows later losses only."""
+    done = await acknowledge(request.app[SITE].servers, act=await read_act(request))
+    return render(request, "audit_acknowledged.html", done=done)

@@ -1,0 +1,140 @@
+"""Conflicts, with what each decision would book; money on hold, and its release."""
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from consumers.handlers import HandlerFailed, HandlersError
+from contract.accounts import PostingRulesError
+from operations.conflict_preview import preview_decisions
+from operations.conflicts import (
+    AmbiguousError,
+    ConflictMatch,
+    ConflictSummary,
+    Keep,
+    decide,
+    find_decision,
+    list_conflicts,
+)
+from operations.console.access import Role
+from operations.console.forms import read_act, read_number, read_text
+from operations.console.guard import requires
+from operations.console.render import render
+from operations.console.site import SITE
+from operations.held_back import UntrustedSourceError, count_held_back, release_source
+from operations.payment_acts import Posting, failure_reason
+from operations.servers import LONG_TIMEOUT_S
+
+if TYPE_CHECKING:
+    from sql.connect import Connection
+
+routes = web.RouteTableDef()
+
+CONFLICTS_PER_PAGE = 50
+
+
+@routes.get("/conflicts")
+async def show(request: web.Request) -> web.StreamResponse:
+    """Show the open conflicts, the oldest first, and what is on hold."""
+    after = read_number(request.query.get("after", "0"))
+    async with request.app[SITE].postgres() as connection:
+        total, conflicts = await list_conflicts(connection, limit=CONFLICTS_PER_PAGE, after=after)
+        held_back = await count_held_back(connection)
+    return render(
+        request,
+        "conflicts.html",
+        total=total,
+        conflicts=conflicts,
+        held_back=held_back,
+        after=after,
+        next=conflicts[-1].id if len(conflicts) == CONFLICTS_PER_PAGE else None,
+    )
+
+
+@routes.get("/conflicts/{id}")
+async def show_one(request: web.Request) -> web.StreamResponse:
+    """Show what is booked now, and what each of the two decisions would book."""
+    number = read_number(request.match_info["id"])
+    async with request.app[SITE].postgres() as connection:
+        conflict = await _find(connection, number)
+        if conflict is None:
+            return await _show_decided(request, connection, number)
+        choice = await preview_decisions(connection, [_match(conflict)])
+    return render(request, "conflict.html", conflict=conflict, choice=choice)
+
+
+@routes.post("/conflicts/{id}/resolve")
+@requires(Role.MONEY)
+async def resolve(request: web.Request) -> web.StreamResponse:
+    """Decide about one conflict, and show what was booked."""
+    number, act = read_number(request.match_info["id"]), await read_act(request)
+    keep = _read_keep(read_text(await request.post(), "keep"))
+    handlers, timeout_s = _posting(request).handlers, request.app[SITE].servers.settings.handler_timeout_s
+    async with request.app[SITE].postgres(LONG_TIMEOUT_S) as connection:
+        conflict = await _find(connection, number)
+        if conflict is None:
+            return await _show_decided(request, connection, number)
+        try:
+            decision = await decide(connection, handlers, [_match(conflict)], keep, timeout_s=timeout_s, act=act)
+        except AmbiguousError as error:
+            raise web.HTTPConflict(text=f"Nothing was decided: {error}.") from None
+        except HandlerFailed as error:
+            raise web.HTTPConflict(
+                text=f"Nothing was decided: {failure_reason(error)}. All was undone; decide again once it works."
+            ) from None
+        if not decision.decided:
+            return await _show_decided(request, connection, number)
+    return render(request, "conflict_decided.html", number=number, conflict=conflict, decision=decision, keep=keep)
+
+
+@routes.post("/conflicts/release")
+@requires(Role.MONEY)
+async def release(request: web.Request) -> web.StreamResponse:
+    """Book what is on hold as unsigned for a source that is trusted now, and show what became of it."""
+    act, source = await read_act(request), read_text(await request.post(), "source")
+    posting = _posting(request)
+    try:
+        outcome = await release_source(request.app[SITE].servers, posting, source, act=act)
+    except UntrustedSourceError as error:
+        raise web.HTTPConflict(text=_untrusted_sentence(request, error)) from None
+    return render(request, "released.html", source=source, outcome=outcome)
+
+
+async def _find(connection: "Connection", number: int) -> ConflictSummary | None:
+    _, found = await list_conflicts(connection, limit=1, after=number - 1)
+    return found[0] if found and found[0].id == number else None
+
+
+async def _show_decided(request: web.Request, connection: "Connection", number: int) -> web.StreamResponse:
+    earlier = await find_decision(connection, str(number))
+    status = 404 if earlier is None else 200
+    return render(request, "conflict_closed.html", status=status, number=number, earlier=earlier)
+
+
+def _match(conflict: ConflictSummary) -> ConflictMatch:
+    return ConflictMatch(conflict.id, conflict.namespace, conflict.payment_id)
+
+
+def _read_keep(text: str) -> Keep:
+    if text == "booked":
+        return "booked"
+    if text == "reported":
+        return "reported"
+    raise web.HTTPBadRequest(text="Nothing was decided: say which money is right, booked or reported.")
+
+
+def _posting(request: web.Request) -> Posting:
+    try:
+        return Posting.read(request.app[SITE].servers.settings)
+    except (HandlersError, PostingRulesError) as error:
+        raise web.HTTPConflict(text=f"Nothing was done: {error}.") from error
+
+
+def _untrusted_sentence(request: web.Request, error: UntrustedSourceError) -> str:
+    file, source = request.app[SITE].servers.settings.sources_file.name, error.source
+    if source not in error.known:
+        return f"Nothing was released: {file} has no source {source!r}; it has {', '.join(error.known) or 'no source'}."
+    return (
+        f'Nothing was released of source {source!r}, because its trust is "signed". To let its unsigned facts move '
+        f'money, set trust = "all" under [{source}] in {file}, restart the workers, and release it then.'
+    )

@@ -1,0 +1,121 @@
+"""Conflicts and money on hold are shown and decided in the console."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from operations.console.pages import conflicts
+from tests.support.console import RunningConsole, running_console
+from tests.support.hostile_texts import HOSTILE, assert_harmless
+from tests.support.operator_commands import PAYMENTS, STOPPED, TRANSFERS, Operator, captured, refunded, unsigned
+
+LOG = "SELECT actor, face, action, subject, reason FROM operations ORDER BY id"
+
+
+@pytest_asyncio.fixture
+async def pages(operator: Operator) -> AsyncIterator[RunningConsole]:
+    """A console with the operator's handlers and sources file."""
+    async with running_console(operator.settings) as running:
+        yield running
+
+
+async def test_a_conflict_is_compared_decided_and_logged(operator: Operator, pages: RunningConsole) -> None:
+    await operator.apply(*STOPPED)
+    listed = await pages.viewer.get("/conflicts")
+    for text in ("1 conflict is open", "7.00 EUR", "8.00 EUR", "evt_800", '/conflicts/1"', "a conflict stops"):
+        assert text in listed.text
+    page = await pages.money.get("/conflicts/1")
+    for text in ("If what is booked is right: 7.00 EUR", "If the report is right: 8.00 EUR", "undone:1", "decided:1",
+                 "4 transfers would be added", "2 transfers would be added", "Book what was reported"):  # fmt: skip
+        assert text in page.text
+    done = await pages.money.post("/conflicts/1/resolve", {"keep": "reported", "reason": "the provider confirmed it"})
+    assert done.status == 200
+    assert "moves again" in done.text
+    assert ("decided:1" in str(await operator.rows(TRANSFERS))) is True
+    assert await operator.rows(LOG) == [
+        ("mona", "console", "resolve", "payment:stripe/pi_1", "the provider confirmed it")
+    ]  # fmt: skip
+    again = await pages.money.post("/conflicts/1/resolve", {"keep": "booked", "reason": "no, the other way"})
+    assert "decided already" in again.text
+    assert "No conflict is open." in (await pages.viewer.get("/conflicts")).text
+    await operator.assert_sound()
+
+
+async def test_only_somebody_with_the_role_money_decides_and_releases(
+    operator: Operator, pages: RunningConsole
+) -> None:
+    await operator.apply(*STOPPED, *unsigned(captured(700, "evt_2", "pi_2")))
+    before = await operator.rows(TRANSFERS)
+    for client in (pages.viewer, pages.operator):
+        assert "Somebody with the role money decides." in (await client.get("/conflicts/1")).text
+        for path, form in (
+            ("/conflicts/1/resolve", {"keep": "booked", "reason": "x"}),
+            ("/conflicts/release", {"source": "stripe", "reason": "x"}),
+        ):
+            assert (await client.post(path, form)).status == 403
+    assert (await pages.stranger.post("/conflicts/1/resolve", {"keep": "booked", "reason": "x"})).status in (303, 401)
+    assert await operator.rows(TRANSFERS) == before
+    assert await operator.rows(LOG) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "form"),
+    [
+        ("/conflicts/1/resolve", {"keep": "booked"}),
+        ("/conflicts/1/resolve", {"keep": "booked", "reason": "  "}),
+        ("/conflicts/1/resolve", {"keep": "booked", "reason": "a\nb"}),
+        ("/conflicts/1/resolve", {"keep": "both", "reason": "x"}),
+        ("/conflicts/x/resolve", {"keep": "booked", "reason": "x"}),
+        ("/conflicts/99999999999999999999/resolve", {"keep": "booked", "reason": "x"}),
+        ("/conflicts/release", {"source": "stripe"}),
+    ],
+)
+async def test_a_form_with_something_missing_does_nothing(
+    operator: Operator, pages: RunningConsole, path: str, form: dict[str, str]
+) -> None:
+    await operator.apply(*STOPPED)
+    assert (await pages.money.post(path, form)).status == 400
+    assert await operator.rows(LOG) == []
+
+
+async def test_a_number_that_nothing_has_is_not_found(operator: Operator, pages: RunningConsole) -> None:
+    await operator.apply(*STOPPED)
+    assert (await pages.viewer.get("/conflicts/2")).status == 404
+    assert (await pages.viewer.get("/conflicts/0")).status == 404
+
+
+async def test_a_list_of_conflicts_is_shown_in_pages(
+    operator: Operator, pages: RunningConsole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conflicts, "CONFLICTS_PER_PAGE", 1)
+    await operator.apply(*STOPPED, captured(1, "evt_a", "pi_2"), captured(2, "evt_b", "pi_2"))
+    first = await pages.viewer.get("/conflicts")
+    assert "after=1" in first.text
+    assert "evt_b" not in first.text
+    assert "evt_b" in (await pages.viewer.get("/conflicts", {"after": "1"})).text
+
+
+async def test_money_on_hold_is_released_once_its_source_is_trusted(operator: Operator, pages: RunningConsole) -> None:
+    await operator.apply(*unsigned(captured(700, "evt_1"), refunded(200, "evt_2")))
+    assert "no signature covers them" in (await pages.viewer.get("/conflicts")).text
+    form = {"source": "stripe", "reason": "checked by hand"}
+    operator.trust('[stripe]\nprovider = "stripe"\n')
+    refused = await pages.money.post("/conflicts/release", form)
+    assert refused.status == 409
+    assert "its trust is &#34;signed&#34;" in refused.text
+    unknown = await pages.money.post("/conflicts/release", form | {"source": "x"})
+    assert "has no source" in unknown.text
+    operator.trust()
+    done = await pages.money.post("/conflicts/release", form)
+    assert "2 events released; 2 transfers booked." in done.text
+    assert await operator.rows(PAYMENTS) == [("pi_1", "partially_refunded", 700, 200)]
+    assert await operator.rows(LOG) == [("mona", "console", "release", "source:stripe", "checked by hand")]
+
+
+async def test_what_senders_write_is_escaped(operator: Operator, pages: RunningConsole) -> None:
+    await operator.apply(captured(700, "evt_1", HOSTILE), captured(800, HOSTILE, HOSTILE))
+    for path in ("/conflicts", "/conflicts/1"):
+        assert_harmless((await pages.money.get(path)).text)
+    assert_harmless((await pages.money.post("/conflicts/1/resolve", {"keep": "reported", "reason": HOSTILE})).text)
+    assert_harmless((await pages.money.get("/operations")).text)

@@ -1,0 +1,103 @@
+"""The operators' log, and the audit, in the console."""
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from operations.console.pages import audit, log
+from operations.log import Act, record
+from tests.support.console import RunningConsole
+from tests.support.events import contract_event
+from tests.support.hostile_texts import HOSTILE, assert_harmless
+from tests.support.stream_states import Stream
+
+
+async def add(connection: asyncpg.Connection, actor: str, action: str = "replay", reason: str = "why") -> None:
+    async with connection.transaction():
+        await record(
+            connection, Act(actor, reason, "console"), action=action, subject=f"dead_letter:{reason}", touched=1,
+            details={"event": reason},
+        )  # fmt: skip
+
+
+async def test_the_log_is_shown_newest_first_in_pages_and_filtered(
+    console: RunningConsole, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "Nobody has done anything yet." in (await console.viewer.get("/operations")).text
+    for number, (actor, action) in enumerate([("olga", "replay"), ("mona", "resolve"), ("olga", "discard")], 1):
+        await add(connection, actor, action, f"because-{number}")
+    page = await console.viewer.get("/operations")
+    assert page.text.index("because-3") < page.text.index("because-2") < page.text.index("because-1")
+    assert "3 acts are recorded" in page.text
+    by_olga = await console.viewer.get("/operations", {"actor": "olga", "action": "discard"})
+    assert "because-3" in by_olga.text
+    assert "because-2" not in by_olga.text
+    assert "because-1" not in by_olga.text
+    monkeypatch.setattr(log, "OPERATIONS_PER_PAGE", 2)
+    assert "before=2" in (await console.viewer.get("/operations")).text
+    older = await console.viewer.get("/operations", {"before": "2"})
+    assert "because-1" in older.text
+    assert "because-2" not in older.text
+    assert (await console.viewer.get("/operations", {"before": "x"})).status == 400
+
+
+async def test_the_chain_is_checked_when_somebody_asks(console: RunningConsole, connection: asyncpg.Connection) -> None:
+    await add(connection, "olga")
+    await add(connection, "mona")
+    assert "All 2 rows follow each other" in (await console.viewer.post("/operations/check")).text
+    await connection.execute("ALTER TABLE operations DISABLE TRIGGER ALL")
+    await connection.execute("UPDATE operations SET actor = $1 WHERE id = 1", HOSTILE)
+    page = await console.viewer.post("/operations/check")
+    assert "its content was changed" in page.text
+    assert_harmless(page.text)
+
+
+async def test_an_operator_runs_the_audit_and_acknowledges(
+    console: RunningConsole, connection: asyncpg.Connection, stream: Stream
+) -> None:
+    assert "Somebody with the role operator runs it." in (await console.viewer.get("/audit")).text
+    assert "rules hold" in (await console.operator.post("/audit")).text
+    await stream.publish(contract_event())
+    await stream.read("worker-1")
+    await stream.drop(stream.ids[0])
+    page = await console.operator.post("/audit")
+    assert "entries_do_not_add_up" in page.text
+    assert "Acknowledge what is missing" in page.text
+    assert (await console.operator.post("/audit/acknowledge")).status == 400
+    done = await console.operator.post("/audit/acknowledge", {"reason": "a drill"})
+    assert "the audit shows later losses only" in done.text
+    assert await connection.fetchval("SELECT actor FROM operations") == "olga"
+
+
+async def test_a_viewer_may_neither_audit_nor_acknowledge(console: RunningConsole) -> None:
+    for path in ("/audit", "/audit/acknowledge"):
+        assert (await console.viewer.post(path, {"reason": "x"})).status == 403
+
+
+async def test_an_audit_has_a_limit_of_time_and_runs_alone(
+    console: RunningConsole, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "TIMEOUT_S", 0.1)
+    async with connection.transaction():
+        await connection.execute("LOCK TABLE events")
+        first = asyncio.create_task(console.operator.post("/audit"))
+        page = await first
+    assert page.status == 503
+    assert "ended after 0.1 s" in page.text
+    async with console.site.auditing:
+        assert (await console.operator.post("/audit")).status == 409
+
+
+async def test_what_senders_write_is_escaped_in_an_audit(
+    console: RunningConsole, connection: asyncpg.Connection
+) -> None:
+    await connection.execute(PAYLOAD_OF_NOTHING, HOSTILE)
+    assert_harmless((await console.operator.post("/audit")).text)
+    await add(connection, HOSTILE, reason=HOSTILE)
+    assert_harmless((await console.viewer.get("/operations", {"actor": HOSTILE})).text)
+
+
+PAYLOAD_OF_NOTHING = """
+INSERT INTO payloads (namespace, event_id, received_at, headers, body) VALUES ('acme', $1, now(), '{}', '')
+"""
