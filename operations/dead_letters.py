@@ -1,6 +1,6 @@
 """Dead letters: list them, replay their entries into the stream, or discard them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -125,6 +125,11 @@ async def iterate_open(connection: "Connection", last_id: int | None = None) -> 
                 return
             yield _dead_letter(row)
         after = rows[-1]["id"]
+
+
+async def read_open(connection: "Connection", ids: Sequence[int]) -> list[OpenDeadLetter]:
+    """Return those of the dead letters with these numbers that are open, the oldest first."""
+    return [_dead_letter(row) for row in await connection.fetch(*DEAD_LETTERS.bind("read_open_dead_letters", ids=ids))]
 
 
 async def replay(

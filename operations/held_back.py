@@ -109,8 +109,7 @@ async def release_source(servers: Servers, posting: Posting, source: str, *, act
 
     An event that fails stays on hold and does not stop the others. Raise UntrustedSourceError and UnreachableError.
     """
-    if posting.rules.get(source, PostingRules()).trust != "all":
-        raise UntrustedSourceError(source, posting.rules)
+    require_trust(posting, source)
     payments, total, is_first = Payments(posting.rules), Release(), True
     while is_first or total.next:
         async with servers.postgres(LONG_TIMEOUT_S) as connection:
@@ -122,11 +121,30 @@ async def release_source(servers: Servers, posting: Posting, source: str, *, act
     return total
 
 
+async def release_events(
+    servers: Servers, posting: Posting, source: str, rows: "Sequence[asyncpg.Record[Any]]", *, act: Act
+) -> Release:
+    """Apply these events of one source, each with its namespace, event id and payment id, as `release_source` does."""
+    require_trust(posting, source)
+    payments, total = Payments(posting.rules), Release()
+    for start in range(0, len(rows), EVENTS_AT_ONCE):
+        part, timeout_s = rows[start : start + EVENTS_AT_ONCE], servers.settings.handler_timeout_s
+        async with servers.postgres(LONG_TIMEOUT_S) as connection:
+            total.add(await _release_rows(connection, posting.handlers, payments, source, part, timeout_s, act))
+    return total
+
+
+def require_trust(posting: Posting, source: str) -> None:
+    """Raise UntrustedSourceError if the unsigned facts of a source may not move money."""
+    if posting.rules.get(source, PostingRules()).trust != "all":
+        raise UntrustedSourceError(source, posting.rules)
+
+
 async def _release_page(
     connection: Connection, handlers: Handlers, payments: Payments, source: str, after: ReleaseCursor | None,
     timeout_s: float, act: Act,
 ) -> Release:  # fmt: skip
-    """Apply one page in one transaction or, if one of its events fails, each event in its own."""
+    """Apply one page of a source's events."""
     query = CONFLICTS.bind(
         "list_unsigned",
         source=source,
@@ -136,9 +154,18 @@ async def _release_page(
         limit=EVENTS_AT_ONCE,
     )
     rows = await connection.fetch(*query)
-    page = Release()
+    page = await _release_rows(connection, handlers, payments, source, rows, timeout_s, act)
     if len(rows) == EVENTS_AT_ONCE:
         page.next = ReleaseCursor(rows[-1]["held_at"], rows[-1]["namespace"], rows[-1]["event_id"])
+    return page
+
+
+async def _release_rows(
+    connection: Connection, handlers: Handlers, payments: Payments, source: str,
+    rows: "Sequence[asyncpg.Record[Any]]", timeout_s: float, act: Act,
+) -> Release:  # fmt: skip
+    """Apply these events in one transaction or, if one of them fails, each in its own."""
+    page = Release()
     batches = [rows] if rows else []
     while batches:
         batch = batches.pop()

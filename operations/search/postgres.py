@@ -74,7 +74,7 @@ async def search_postgres(
     connection: "Connection", query: Query, place: Place, *, limit: int, deadline: float
 ) -> Found:  # fmt: skip
     """Return up to one row more than `limit` of each kind that is older than a place."""
-    values = _values(query)
+    values = parameters(query)
     if query.names_ids:
         values["known"] = [row["namespace"] for row in await connection.fetch(WHY["list_namespaces"])]
     search = _Search(connection, values, limit, query.since, deadline)
@@ -139,7 +139,7 @@ def _lower_end(newest: datetime, window: timedelta, since: datetime | None) -> t
     return (end, True) if lower <= end else (lower, False)
 
 
-def _values(query: Query) -> dict[str, Any]:
+def parameters(query: Query) -> dict[str, Any]:
     """Return the parameters that are the same for each query."""
     wanted_events, wanted_payments = query.events or None, query.payments or None
     by_event = query.events or (() if query.payments else query.ids)

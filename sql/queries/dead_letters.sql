@@ -53,6 +53,14 @@ WHERE state = 'open'
 ORDER BY id
 LIMIT :limit;
 
+-- name: read_open_dead_letters :many
+-- Returns those of these dead letters that are open, in full.
+SELECT id, entry_id, namespace, event_id, source, type, resource, reason, traceback, attempts, died_at,
+       field_names, field_values
+FROM dead_letters
+WHERE state = 'open' AND id = ANY (:ids::bigint[])
+ORDER BY id;
+
 -- name: lock_dead_letter :one
 -- Locks an open dead letter until this transaction ends, so that nobody else closes it; no row if it is closed.
 SELECT id FROM dead_letters WHERE id = :id AND state = 'open' FOR UPDATE;

@@ -169,3 +169,46 @@ CROSS JOIN LATERAL (
     WHERE events_of_other_mode.namespace = page.namespace AND events_of_other_mode.event_id = page.event_id
 ) AS marks
 ORDER BY namespace, event_id, rank;
+
+-- name: select_dead_letters :many
+-- Returns the numbers of the open dead letters that a bulk act is about, the oldest first, up to a number that was shown
+-- before.
+SELECT id
+FROM dead_letters
+WHERE state = 'open' AND id <= coalesce(:up_to::bigint, id)
+  AND died_at < :before AND died_at >= :since
+  AND (:events::text[] IS NULL OR event_id = ANY (:events))
+  AND (:payments::text[] IS NULL OR resource = ANY (:payments))
+  AND (:ids::text[] IS NULL OR event_id = ANY (:ids) OR resource = ANY (:ids))
+  AND (:sources::text[] IS NULL OR source LIKE ANY (:sources))
+  AND NOT coalesce(source, '') LIKE ANY (:not_sources::text[])
+  AND (:types::text[] IS NULL OR type LIKE ANY (:types)) AND NOT coalesce(type, '') LIKE ANY (:not_types::text[])
+  AND (:namespaces::text[] IS NULL OR namespace LIKE ANY (:namespaces))
+  AND NOT coalesce(namespace, '') LIKE ANY (:not_namespaces::text[])
+  AND (:reasons::text[] IS NULL OR reason ILIKE ANY (:reasons))
+ORDER BY id
+LIMIT :limit;
+
+-- name: select_unsigned :many
+-- Returns the events with unsigned facts on hold that a bulk release is about, the oldest first.
+WITH held AS (
+    SELECT namespace, event_id, payment_id, source, min(held_at) AS held_at
+    FROM held_back
+    WHERE released_at IS NULL AND reason = 'unsigned'
+    GROUP BY namespace, event_id, payment_id, source
+)
+SELECT namespace, event_id, payment_id, held.source
+FROM held
+JOIN events USING (namespace, event_id)
+WHERE held_at < :before AND held_at >= :since
+  AND (:events::text[] IS NULL OR event_id = ANY (:events))
+  AND (:payments::text[] IS NULL OR payment_id = ANY (:payments))
+  AND (:ids::text[] IS NULL OR event_id = ANY (:ids) OR payment_id = ANY (:ids))
+  AND (:sources::text[] IS NULL OR held.source LIKE ANY (:sources))
+  AND NOT held.source LIKE ANY (:not_sources::text[])
+  AND (:types::text[] IS NULL OR type LIKE ANY (:types)) AND NOT type LIKE ANY (:not_types::text[])
+  AND (:namespaces::text[] IS NULL OR namespace LIKE ANY (:namespaces))
+  AND NOT namespace LIKE ANY (:not_namespaces::text[])
+  AND (:reasons::text[] IS NULL OR 'unsigned' ILIKE ANY (:reasons))
+ORDER BY held_at, namespace, event_id
+LIMIT :limit;
