@@ -110,6 +110,8 @@ class Running:
     port: int
     trusted: ssl.SSLContext | None = None
     """With it, clients use TLS."""
+    operators_url: str = ""
+    """The address of the operators' port, where there is one."""
 
     async def client(self) -> Client:
         return await Client.connect(self.port, self.trusted)
@@ -145,9 +147,13 @@ async def running(
     providers: Mapping[str, Provider] | None = None,
     clock: Callable[[], datetime] = utc_now,
     certificate: Mapping[str, str] | None = None,
+    operators: socket.socket | None = None,
     **settings: Any,
 ) -> AsyncIterator[Running]:
-    """Serve a gateway for the length of a block, over TLS with the settings of `write_certificate`."""
+    """Serve a gateway for the length of a block, over TLS with the settings of `write_certificate`.
+
+    `operators`: a listening socket for operators, which is closed at the end.
+    """
     tls = trusted = None
     if certificate is not None:
         settings |= {name.lower(): path for name, path in certificate.items()}
@@ -161,9 +167,10 @@ async def running(
         tls = tls_context(configured)
     with socket.socket() as listening:
         listening.bind((HOST, 0))
-        await gateway.start(listening, tls)
+        operators_url = "" if operators is None else f"http://{HOST}:{operators.getsockname()[1]}"
+        await gateway.start(listening, tls, operators)
         try:
-            yield Running(gateway, metrics, listening.getsockname()[1], trusted)
+            yield Running(gateway, metrics, listening.getsockname()[1], trusted, operators_url)
         finally:
             await gateway.stop()
 

@@ -1,6 +1,7 @@
 """A shop with everything it runs: gateway, worker with handlers of its own, and console, within the test's process."""
 
 import random
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from consumers.handlers.payments import HANDLERS
 from contract.keys import Keys
 from gateway.sources import load_sources
 from sql.connect import connect
+from stack.ports import HOST
 from tests.support import gateway
 from tests.support.console import RunningConsole, running_console
 from tests.support.consuming import Workers
@@ -124,8 +126,10 @@ async def open_shop(redis_url: str, database_url: str, key_prefix: str, folder: 
     async with (
         Redis.from_url(redis_url, decode_responses=False, protocol=3) as redis,
         connect(database_url, timeout_s=CONNECT_TIMEOUT_S) as connection,
-        gateway.running(redis_url, key_prefix, providers=load_sources(sources, {})) as running,
-        running_console(settings) as console,
+        gateway.running(
+            redis_url, key_prefix, providers=load_sources(sources, {}), operators=socket.create_server((HOST, 0))
+        ) as running,
+        running_console(settings, gateway_operators_url=running.operators_url) as console,
     ):
         workers = Workers(Stream(redis, Keys(key_prefix)), connection, settings)
         async with workers.working(team.handlers(), **UNHURRIED):
