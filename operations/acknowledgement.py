@@ -33,7 +33,7 @@ async def acknowledge(servers: Servers, *, act: Act) -> Acknowledgement:
         left = [finding for finding in account.findings if finding.name not in ACKNOWLEDGED]
         if not taken:
             return Acknowledgement(None, [], left)
-        async with connection.transaction():
+        async with connection.transaction(isolation="read_committed"):
             number = await connection.fetchval(
                 *RESTORES.bind(
                     "acknowledge", actor=act.actor, reason=act.reason, key_prefix=prefix, epoch=account.epoch,

@@ -145,7 +145,7 @@ async def replay(
     record: replaying again finds the entry, and records that.
     """
     id_, event = dead_letter.id, dead_letter.event
-    async with connection.transaction():
+    async with connection.transaction(isolation="read_committed"):
         if await connection.fetchval(*DEAD_LETTERS.bind("lock_dead_letter", id=id_)) is None:
             return DeadLetterResult(id_, event, DeadLetterOutcome.CLOSED_BEFORE)
         await require_log(connection)
@@ -165,7 +165,7 @@ async def replay(
 async def discard(connection: "Connection", dead_letter: OpenDeadLetter, *, act: Act) -> DeadLetterResult:
     """Close the dead letter without replaying it. Its event is applied only if the provider sends it again."""
     id_, event = dead_letter.id, dead_letter.event
-    async with connection.transaction():
+    async with connection.transaction(isolation="read_committed"):
         if await connection.fetchval(*DEAD_LETTERS.bind("close_dead_letter", id=id_, state="discarded")) is None:
             return DeadLetterResult(id_, event, DeadLetterOutcome.CLOSED_BEFORE)
         result = DeadLetterResult(id_, event, DeadLetterOutcome.DISCARDED)

@@ -75,7 +75,7 @@ async def record(
     """Write the act's row and return its number. Called in the act's own transaction, as its last statement.
 
     The row commits with the act or not at all. Until then no other act is recorded, so that nothing may follow that
-    waits for a lock.
+    waits for a lock. The transaction is READ COMMITTED, so that it sees the row that was committed while it waited.
     """
     row = OPERATIONS.bind(
         "record_operation", actor=act.actor, face=act.face, action=action, subject=subject, reason=act.reason,

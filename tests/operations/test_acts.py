@@ -14,12 +14,13 @@ from operations import held_back
 from operations.cli import replay as command
 from operations.cli.command import EXIT_UNREACHABLE, EXIT_USAGE, EXIT_WRONG
 from operations.dead_letters import OPEN_AFTER, DeadLetterOutcome
-from operations.log import list_operations
+from operations.log import Act, list_operations, record
 from sql.audit import audit
 from tests.support.database import WORKERS_ROLE
 from tests.support.events import contract_event
 from tests.support.operator_commands import STOPPED, Operator, captured, unsigned
 from tests.support.stream_states import Stream, say
+from tests.support.wait import until
 
 WHO = ("--actor", "ada", "--reason", "the handler is fixed")
 LOGGED = "SELECT actor, reason, face, action, subject, touched FROM operations ORDER BY id"
@@ -227,3 +228,28 @@ async def test_the_audit_prints_what_a_person_keeps_elsewhere(
     said = await say(settings, "audit")
     assert said.code == EXIT_WRONG
     assert "operation_out_of_chain" in said.text
+
+
+async def test_an_act_waits_for_the_one_that_is_being_recorded_and_follows_it(
+    settings: Settings, stream: Stream, connection: asyncpg.Connection
+) -> None:
+    """Also where the database's default would make it see nothing of what was committed meanwhile."""
+    await dead_letters(stream, connection, "evt_a")
+    await connection.execute(
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = ''repeatable read''',"
+        " current_database()); END $$"
+    )
+
+    async def waits() -> bool:
+        waiting = """
+            SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database
+            WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()
+        """
+        return bool(await connection.fetchval(waiting))
+
+    async with connection.transaction():
+        await record(connection, Act("bob", "", "console"), action="x", subject="y", touched=0, details={})
+        discarding = asyncio.create_task(say(settings, "discard", "evt_a", *WHO))
+        await until(waits, what="the other act waits for the log")
+    assert (await discarding).code == 0
+    assert [row[0] for row in await logged(connection)] == ["bob", "ada"]
