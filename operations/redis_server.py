@@ -25,6 +25,8 @@ class RedisServer:
     aof_enabled: bool
     aof_last_write_ok: bool
     appendfsync: str | None
+    replicas: int
+    """Replicas that are connected."""
     problems: list[str]
     """Every reason why the server may lose or refuse events, one sentence each."""
 
@@ -47,6 +49,7 @@ async def read_redis_server(redis: Redis) -> RedisServer:
         aof_enabled=bool(info["aof_enabled"]),
         aof_last_write_ok=info["aof_last_write_status"] == "ok",
         appendfsync=config.get("appendfsync") if config else None,
+        replicas=info.get("connected_slaves", 0),
         problems=_problems(_as_text(info), config, has_waitaof=any(waitaof)),
     )
 

@@ -1,10 +1,17 @@
 """The first page: what moves, what waits, and what needs a person."""
 
+import asyncio
+from datetime import UTC, datetime
+
 from aiohttp import web
 
+from operations.console.chart import HEIGHT, WIDTH, charts, number
 from operations.console.render import render
-from operations.console.site import SITE
-from operations.status import PostgresStatus, RedisStatus, read_status
+from operations.console.sampler import LAST_HOUR
+from operations.console.site import SITE, Site
+from operations.overview import COUNTED_MAX, SAMPLE_EVERY, Waiting, count_waiting
+from operations.status import RedisStatus, read_redis_status
+from sql.connect import UnreachableError
 
 routes = web.RouteTableDef()
 
@@ -12,11 +19,46 @@ routes = web.RouteTableDef()
 @routes.get("/")
 async def show(request: web.Request) -> web.StreamResponse:
     """Show both servers, each even if the other one cannot be reached."""
-    status = await read_status(request.app[SITE].servers)
+    site, last_hour = request.app[SITE], request.app[LAST_HOUR]
+    redis, waiting = await asyncio.gather(_read_redis(site), _read_waiting(site))
     return render(
         request,
         "overview.html",
-        redis=status.redis if isinstance(status.redis, RedisStatus) else None,
-        postgres=status.postgres if isinstance(status.postgres, PostgresStatus) else None,
-        problems=[half for half in (status.redis, status.postgres) if isinstance(half, str)],
+        redis=redis if isinstance(redis, RedisStatus) else None,
+        waiting=waiting if isinstance(waiting, Waiting) else None,
+        problems=[half for half in (redis, waiting) if isinstance(half, str)],
+        running=sum(1 for each in redis.consumers if each.lives) if isinstance(redis, RedisStatus) else None,
+        since=last_hour.samples[0].at if last_hour.samples else None,
+        every_s=int(SAMPLE_EVERY.total_seconds()),
+        now=last_hour.now(),
+        charts=charts(last_hour.rates(), datetime.now(UTC)),
+        size=(WIDTH, HEIGHT),
+        number=number,
+        counted_max=COUNTED_MAX,
     )
+
+
+@routes.get("/overview.json")
+async def numbers(request: web.Request) -> web.StreamResponse:
+    """Return the last hour as numbers: times in seconds since 1970, rates a second, null where nothing is known."""
+    rates = request.app[LAST_HOUR].rates()
+    at = [each.at.timestamp() for each in rates]
+    shown = charts(rates, datetime.now(UTC))
+    lines = {each.id: {"text": each.text, "lines": {line.name: line.values for line in each.lines}} for each in shown}
+    return web.json_response({"every_s": SAMPLE_EVERY.total_seconds(), "at": at, "charts": lines})
+
+
+async def _read_redis(site: Site) -> RedisStatus | str:
+    try:
+        async with site.redis() as redis:
+            return await read_redis_status(redis, site.servers.keys)
+    except UnreachableError as error:
+        return f"{error}."
+
+
+async def _read_waiting(site: Site) -> Waiting | str:
+    try:
+        async with site.postgres() as connection:
+            return await count_waiting(connection, site.servers.keys)
+    except UnreachableError as error:
+        return f"{error}."
