@@ -104,7 +104,7 @@ async def read_counters(redis: Redis, keys: Keys) -> tuple[int, int]:
 
 
 def largest(values: Sequence[float | None]) -> float:
-    """Return the largest of the values that are known; 0 if there are none."""
+    """Return the largest of the values that are known; 0 if not one is."""
     return max((value for value in values if value is not None), default=0.0)
 
 

@@ -1,9 +1,10 @@
 """The pages, one module each. Each has `routes`, which the application adds."""
 
-from operations.console.pages import audit, balances, conflicts, event, log, overview, pending, sources, workers
+from operations.console.pages import audit, balances, conflicts, event, events, log, overview, pending, sources, workers
 
 PAGES = (
     overview.routes,
+    events.routes,
     event.routes,
     pending.routes,
     conflicts.routes,
