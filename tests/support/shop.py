@@ -4,7 +4,7 @@ import random
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -157,15 +157,30 @@ async def seed(shop: Shop) -> None:
     await shop.send(paid(waiting, 5990, order=3200), *contradicted)
     await shop.is_done(len(good) + len(contradicted), REJECTED + len(cancelled))
     await shop.workers.failure_recorded()
+    for forged in good[:3]:
+        assert (await shop.gateway.post(replace(forged, body=forged.body + b" "))).status == 401
+    await act(shop)
     shop.paths.update(
         {
             "a refunded payment": f"/payments/stripe/{payments[0]}",
             "a contradicted payment": f"/payments/stripe/{payments[7]}",
             "an applied event": f"/events/stripe/{good[0].event_id}",
+            "a conflict": "/conflicts/1",
             "a dead event": f"/events/stripe/{bad[0].event_id}",
             "a waiting event": f"/events/stripe/{waiting.replace('pi_', 'evt_', 1)}",
         }
     )
+
+
+async def act(shop: Shop) -> None:
+    """Have people do what they do in the console, so that the operators' log has it."""
+    (conflict,) = await shop.workers.row("SELECT max(id) FROM conflicts")
+    for client, path, form in (
+        (shop.console.money, f"/conflicts/{conflict}/resolve",
+         {"keep": "booked", "reason": "Stripe's dashboard shows one capture, of what is booked"}),
+    ):  # fmt: skip
+        answer = await client.post(path, form)
+        assert answer.status in (200, 303), answer.text
 
 
 @dataclass(frozen=True, slots=True)
