@@ -1,12 +1,27 @@
 """The pages, one module each. Each has `routes`, which the application adds."""
 
-from operations.console.pages import audit, balances, conflicts, event, events, log, overview, pending, sources, workers
+from operations.console.pages import (
+    audit,
+    balances,
+    conflicts,
+    dead,
+    dead_acts,
+    event,
+    events,
+    log,
+    overview,
+    pending,
+    sources,
+    workers,
+)
 
 PAGES = (
     overview.routes,
     events.routes,
     event.routes,
     pending.routes,
+    dead.routes,
+    dead_acts.routes,
     conflicts.routes,
     balances.routes,
     sources.routes,
