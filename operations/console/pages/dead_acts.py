@@ -78,8 +78,17 @@ async def _act(request: web.Request, name: Name, run: Acts) -> web.StreamRespons
     if read_text(form, "confirm") == "yes" and meant.selection.ids:
         results, problem = await _run(request.app[SITE].servers, run, meant.selection, await read_act(request))
         counts = Counter(result.outcome for result in results)
-        return render(request, "dead_done.html", name=name, results=results, counts=counts.most_common(),
-                      failed=FAILED, plain=PLAIN_OUTCOMES, problem=problem, left=meant.selection.count - len(results))  # fmt: skip
+        return render(
+            request,
+            "dead_done.html",
+            name=name,
+            results=results,
+            counts=counts.most_common(),
+            failed=FAILED,
+            plain=PLAIN_OUTCOMES,
+            problem=problem,
+            left=meant.selection.count - len(results),
+        )
     return render(
         request,
         "dead_confirm.html",
@@ -123,7 +132,7 @@ async def _run(
     results: list[DeadLetterResult] = []
     try:
         async for result in run(servers, selection, act=act):
-            results.append(result)
+            results.append(result)  # noqa: PERF401 - what was done before an error is shown
     except UnreachableError as error:
         return results, f"{error}. The others were not touched."
     return results, None

@@ -190,10 +190,9 @@ async def test_a_query_that_matches_too_many_is_refused_with_a_sentence(
 
 
 async def test_what_senders_write_is_escaped(console: RunningConsole, letters: Letters) -> None:
-    letters.made = 0
     await letters.stream.publish(contract_event(HOSTILE, HOSTILE, type=HOSTILE))
     (entry,) = await letters.stream.read("worker-1")
-    await letters.stream.dead_letter(letters.connection, entry, HOSTILE_REASON)
+    await letters.stream.dead_letter(letters.connection, entry, f"<script>alert()</script> {HOSTILE_REASON}")
     groups = await group_dead_letters(letters.connection)
     group = {"group": groups.counts[0].group.reason, "source": "stripe"}
     for query in (None, {"all": "1"}, group):
