@@ -140,8 +140,6 @@ class Failures:
         if not isinstance(error, RedisError):
             # This server may be read-only, or stopping: the next connection goes where the address leads by then.
             await self._pool.expire_connections()
-            with suppress(RedisError, OSError):
-                await self._stream.forget_comparison()
         with suppress(RedisError, OSError):
             if group_is_missing(error):
                 await self._restore_group()

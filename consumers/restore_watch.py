@@ -8,13 +8,12 @@ docs/decisions/0018-restored-servers.md
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 import asyncpg
 import structlog
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
 from consumers.entry import Entry
 from consumers.lease import Lease
@@ -77,9 +76,6 @@ class RestoreWatch:
             is_refused = isinstance(error, ResponseError | asyncpg.InsufficientPrivilegeError)
             report = log.warning if is_refused else log.info
             report("Redis and Postgres cannot be compared now; it is tried again", reason=describe(outage_cause(error)))
-            if not isinstance(error, RedisError):
-                with suppress(RedisError, OSError):
-                    await self._stream.forget_comparison()
 
     async def verify(self, server: datetime | None) -> None:
         """Compare both servers if the one that committed is not the one that was compared last.
@@ -133,8 +129,6 @@ class RestoreWatch:
             log.critical(ENTRIES_WERE_DELETED, entries=state.deleted)
         if missing or state.restores != known["restores"]:
             await self._commits_were_lost(state, known["restores"], missing)
-        else:
-            await self._stream.keep_comparison(self._settings.claim_idle_ms)
         if state.is_older:
             await self._redis_was_restored(f"its beat is lower than {known['beat']}, which Postgres has seen")
         if state.note:

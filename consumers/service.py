@@ -95,13 +95,7 @@ class Service:
             worker = Worker(stream, locks, side_locks, lease, pool, self._handlers, self._settings, self._observers)
             self._loop_watch.in_hand = InHand(lease, (locks, side_locks), worker.in_flight)
             heartbeat = asyncio.create_task(lease.keep_alive([locks, side_locks], worker.entries_held))
-
-            async def leave_old_postgres() -> None:
-                await pool.expire_connections()
-                with suppress(RedisError, OSError):  # the new one may lack commits
-                    await stream.forget_comparison()
-
-            watch = AddressWatch("Postgres", partial(postgres_identity, self._settings), leave_old_postgres)
+            watch = AddressWatch("Postgres", partial(postgres_identity, self._settings), pool.expire_connections)
             watching = asyncio.create_task(watch.run(), name="address of Postgres")
             try:
                 await self._drive(worker)

@@ -197,14 +197,6 @@ class Stream:
         """Count a restore of Postgres. Return False if another worker has done so."""
         return await self._scripts.count_restore(known, number, missing)
 
-    async def keep_comparison(self, ttl_ms: int) -> None:
-        """Let commits count as duplicates for so long: Postgres has what it must have."""
-        await self._redis.set(self._keys.compared, "1", px=ttl_ms)
-
-    async def forget_comparison(self) -> None:
-        """Let no commit count as a duplicate until a worker has compared again: Postgres may be another one by then."""
-        await self._redis.delete(self._keys.compared)
-
     async def forget_note(self) -> None:
         """Delete a gateway's note about a restore, which is recorded in Postgres now."""
         await self._redis.hdel(self._keys.account, "rewound")

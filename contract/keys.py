@@ -38,14 +38,6 @@ class Keys:
         return f"{self._tag}:account"
 
     @property
-    def compared(self) -> str:
-        """Set while a worker has found in Postgres, lately, what Redis believes to be committed. Expires.
-
-        Without it no commit counts as a duplicate: Postgres may be being restored from an older backup.
-        """
-        return f"{self._tag}:compared"
-
-    @property
     def applied(self) -> str:
         """A hash, consumer → `<namespace>:<event id>` of the event it acknowledged last, which Postgres must have."""
         return f"{self._tag}:applied"

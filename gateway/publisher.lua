@@ -3,8 +3,7 @@
 -- memory refuse the script as a whole before its first write. A marker counts only while its entry is in the stream or
 -- its commit is in Postgres: an event that was lost, by whatever means, is new when it is sent again.
 --
--- KEYS  1 the stream · 2 the epoch · 3 the account · 4 the mark of a comparison with Postgres
---       5… the duplicate marker of each event, in the batch's order
+-- KEYS  1 the stream · 2 the epoch · 3 the account · 4… the duplicate marker of each event, in the batch's order
 -- ARGV  1 life of a marker in seconds · 2 stream length from which new events are refused
 --       3 "1" where the answer "duplicate" must be a write too: WAITAOF and WAIT wait for this connection's own writes
 --       4 the highest entry id that was confirmed to the caller, or '' · 5 "1" if by another server process than this one
@@ -71,9 +70,6 @@ local function is_believed(seen)
   if not committed then
     local restores = redis.call('HGET', account, 'restores')
     committed = restores and 'committed:' .. restores or 'committed'
-    if redis.call('EXISTS', KEYS[4]) == 0 then
-      committed = 'not compared' -- no worker has lately found commits where they must be
-    end
   end
   return seen == committed
 end
@@ -84,8 +80,8 @@ for field = 1, width do
   entry[2 * field - 1] = ARGV[6 + field]
 end
 
-for event = 1, #KEYS - 4 do
-  local marker = KEYS[event + 4]
+for event = 1, #KEYS - 3 do
+  local marker = KEYS[event + 3]
   local seen = redis.call('GET', marker)
   if seen and is_believed(seen) then
     if touch then

@@ -171,7 +171,7 @@ class Publisher:
 
     async def _run_script(self, writer: RedisWriter, batch: list[_Queued]) -> tuple[list[Any], Guarantee]:
         names = self._keys
-        keys = [names.events, names.epoch, names.account, names.compared, *(queued.marker for queued in batch)]
+        keys = [names.events, names.epoch, names.account, *(queued.marker for queued in batch)]
         values = [value for queued in batch for value in queued.values]
 
         def call(name: str, script: str | bytes, guarantee: Guarantee) -> Command:

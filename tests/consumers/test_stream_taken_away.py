@@ -4,15 +4,12 @@ from collections.abc import Callable
 from typing import cast
 
 import pytest
-from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from consumers import restore_watch
 from contract.keys import GROUP, Keys
 from tests.support.consuming import Workers
 from tests.support.restores import RESTORES, beaten, restored
-from tests.support.servers import PostgresServer
-from tests.support.wait import until
 
 
 @pytest.fixture(autouse=True)
@@ -91,25 +88,3 @@ async def test_a_note_of_a_gateway_is_a_finding_before_a_worker_takes_it(workers
     (finding,) = await workers.findings()
     assert finding.startswith("redis_is_older:")
     assert "'confirmed_entry': '9-1'" in finding
-
-
-async def is_compared(workers: Workers) -> bool:
-    return await workers.redis.exists(workers.keys.compared) == 1
-
-
-async def test_commits_count_as_duplicates_only_while_workers_find_them(
-    workers: Workers, private_postgres: PostgresServer
-) -> None:
-    url = SecretStr(private_postgres.url)
-    async with workers.working(database_url=url, claim_idle_ms=60_000):
-        await until(lambda: is_compared(workers), what="a worker has compared")
-        assert await workers.redis.pttl(workers.keys.compared) > 0
-        private_postgres.kill()
-        await workers.publish(1)
-        await until(lambda: is_not_compared(workers), what="Postgres may be another one when it is back")
-        await private_postgres.restart()
-        await workers.drained()
-
-
-async def is_not_compared(workers: Workers) -> bool:
-    return not await is_compared(workers)

@@ -77,20 +77,9 @@ async def test_a_commit_counts_only_if_postgres_was_not_restored_since(
     gateway: Running, redis: Redis, keys: Keys, marker: bytes, restores: int, status: int
 ) -> None:
     await redis.set(keys.seen("default", MARKED), marker)
-    await redis.set(keys.compared, "1")
     if restores:
         await redis.hset(keys.account, "restores", str(restores))
     assert (await gateway.post(payment())).status == status
-
-
-async def test_a_commit_does_not_count_while_no_worker_compares_with_postgres(
-    gateway: Running, redis: Redis, keys: Keys
-) -> None:
-    """Postgres may be being restored from an older backup; it decides about the entry later."""
-    await redis.set(keys.seen("default", MARKED), COMMITTED)
-    again = await gateway.post(payment())
-    assert (again.status, await redis.xlen(keys.events)) == (202, 1)
-    assert (await gateway.post(payment())).status == 200, "the entry counts"
 
 
 @pytest.mark.parametrize("loss", ["DEL", "RENAME", "all keys"])

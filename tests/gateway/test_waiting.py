@@ -61,7 +61,6 @@ async def test_the_answer_says_which_wait_was_applied(
 
 async def test_200_at_once_where_it_was_committed_before(gateway: Running, redis: Redis, keys: Keys) -> None:
     await commit(redis, keys.seen("default", "tx_1:COMPLETED"))
-    await redis.set(keys.compared, "1")
     answer = await gateway.post(payment(), **LONG)
     assert (answer.status, answer.json()) == (200, {"status": "duplicate", "event_id": "tx_1:COMPLETED"})
     assert "preference-applied" not in answer.headers
@@ -91,7 +90,6 @@ async def test_several_events_are_committed_when_the_last_one_is(
 ) -> None:
     async with running(valkey.url, key_prefix, providers=sources(several=multi_event())) as gateway:
         await commit(redis, keys.seen("several", "a"))
-        await redis.set(keys.compared, "1")
         waiting = asyncio.create_task(gateway.exchange(request("/webhooks/several", b'["a", "b", "c"]', KEY | LONG)))
         await until(lambda: redis.exists(keys.seen("several", "c")), what="the events are published")
         await commit(redis, keys.seen("several", "b"))
