@@ -29,11 +29,11 @@ from consumers.metrics import Metrics
 from consumers.service import Service
 from consumers.settings import Settings
 from contract.accounts import PostingRulesError
-from runtime import logs
+from runtime import logs, tracing
 from runtime.command_line import fail, make_parser
 from runtime.gc_tuning import tune_gc
 from runtime.process_manager import notify_ready
-from runtime.settings import SETTINGS_EXIT_CODE, SettingsError, load_settings
+from runtime.settings import SETTINGS_EXIT_CODE, SettingsError, load_settings, read_env_files
 from runtime.sources_file import read_posting_rules
 
 
@@ -46,27 +46,35 @@ def main(argv: list[str], hooks: Hooks = no_hooks) -> int:
         settings = load_settings(Settings)
         posting_rules = read_posting_rules(settings.sources_file)
         handlers = load(settings.handlers, builtin(posting_rules), settings.handlers_folder)
-    except SettingsError as error:
+        environment = read_env_files() | dict(os.environ)
+        tracing.check(environment)
+    except (SettingsError, tracing.TracingError) as error:
         return fail(f"{error}", SETTINGS_EXIT_CODE)
     except (HandlersError, PostingRulesError) as error:
         return fail(f"The worker cannot start: {error}", SETTINGS_EXIT_CODE)
     if command:
         sys.stdout.write(f"All settings and handlers can be used. Digest: {check.digest(settings, posting_rules)}\n")
         return 0
-    logs.configure(settings.log_level)
+    logs.configure(settings.consumers_log_level or settings.log_level)
+    os.environ.update(tracing.otel_settings(environment))
+    spans = tracing.start("consumers", os.environ)
     try:
-        uvloop.run(work(settings, handlers, hooks))
+        uvloop.run(work(settings, handlers, hooks, spans))
     except LeasesExhaustedError as error:
         return fail(f"{error}", 1)
+    finally:
+        spans.stop()
     return 0
 
 
-async def work(settings: Settings, handlers: Handlers, hooks: Hooks = no_hooks) -> None:
+async def work(
+    settings: Settings, handlers: Handlers, hooks: Hooks = no_hooks, spans: tracing.Tracing = tracing.OFF
+) -> None:
     """Run one worker until SIGTERM or SIGINT."""
     metrics = Metrics(metrics_folder())
     progress = Progress(on_ready=partial(notify_ready, dict(os.environ), os.getpid()))
     loop_watch = LoopWatch(settings, CallWatch.of(settings), metrics)
-    service = Service(settings, handlers, metrics, progress, hooks, loop_watch)
+    service = Service(settings, handlers, metrics, progress, hooks, loop_watch, spans)
     _stop_on_signals(service, loop_watch)
     tune_gc()
     async with serve(settings, metrics, progress):

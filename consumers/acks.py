@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 import structlog
 
@@ -16,6 +16,7 @@ from consumers.restore_watch import RestoreWatch
 from consumers.retry import INFRASTRUCTURE, describe
 from consumers.settings import Settings
 from consumers.stream import Stream
+from runtime.tracing import trace_id_of
 
 log = structlog.get_logger()
 
@@ -73,7 +74,16 @@ class Acks:
         except INFRASTRUCTURE as error:
             log.warning("applied but not acknowledged; the entries will be read again and skipped",
                         entries=len(entries), error=describe(error))  # fmt: skip
+            if self._observers.spans.is_on:
+                self._observers.spans.failed(committed.entries, "not acknowledged", error)
             raise
+        if self._observers.spans.is_on:
+            self._observers.spans.acked(
+                {"applied": committed.applied, "duplicate": committed.duplicates, "dead": committed.dead}
+            )
+        if self._settings.event_log:
+            _log_events("event applied", committed.applied)
+            _log_events("event was applied before", committed.duplicates)
         self._observers.hooks("acked")
 
     async def ack_dead_lettered(self, entry: Entry | Unreadable) -> None:
@@ -101,3 +111,14 @@ class Acks:
             metrics.conflicts(source, count)
             log.error("events contradict each other about money; nothing is overwritten, and that payment's money "
                       "stops until somebody decides (make resolve)", source=source, conflicts=count)  # fmt: skip
+
+
+def _log_events(what: str, entries: Sequence[Entry]) -> None:
+    """Log one line for each event, with the time since the gateway received it. No body, and no header."""
+    now = datetime.now(UTC)
+    for entry in entries:
+        event = entry.event
+        log.info(
+            what, source=event.source, event_id=event.event_id, entry_id=entry.entry_id, attempt=entry.attempt,
+            trace_id=trace_id_of(event.headers), seconds=round((now - event.received_at).total_seconds(), 6),
+        )  # fmt: skip

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from consumers import store
 from consumers.acks import Acks, CommitResult
 from consumers.entry import Entry, Unreadable
+from consumers.handlers.exceptions import HandlerFailed
 from consumers.in_flight import InFlight
 from consumers.lease import Lease
 from consumers.notes import WaitingKind
@@ -30,6 +31,7 @@ from consumers.retry import (
 )
 from consumers.settings import Settings
 from consumers.stream import GROUP_WAS_GONE, Stream, group_is_missing
+from runtime.tracing import trace_id_of
 
 log = structlog.get_logger()
 
@@ -56,6 +58,7 @@ class Failures:
         self._settings = settings
         self._metrics = observers.metrics
         self._progress = observers.progress
+        self._spans = observers.spans
         self._outages_in_a_row = 0
         self._outage_since: datetime | None = None
 
@@ -71,6 +74,8 @@ class Failures:
         if isinstance(decision, DeadLetter):
             await self._dead_letter(entry, decision, error)
             return
+        if self._spans.is_on:
+            self._spans.failed([entry], "retry", _cause(error))
         if decision.counts:
             trace = "".join(traceback.format_exception(error))
             entry = replace(entry, past=entry.past.with_error(entry.attempt, decision.reason, trace), waits=0)
@@ -78,7 +83,8 @@ class Failures:
             entry = replace(entry, alone=entry.alone or decision.reason, waits=entry.waits + 1)
         self._in_flight.delay([entry], decision.wait_s, attempt_counts=decision.counts)
         self._metrics.retried(entry.event.source, decision.kind)
-        log.warning("an event failed; it is tried again", event_id=entry.event.event_id, attempt=entry.attempt,
+        log.warning("an event failed; it is tried again", source=entry.event.source, event_id=entry.event.event_id,
+                    trace_id=trace_id_of(entry.event.headers), attempt=entry.attempt,
                     attempts_max=self._settings.max_attempts, wait_s=round(decision.wait_s, 3), reason=decision.reason,
                     )  # fmt: skip
         kind: WaitingKind = "retry" if decision.counts else "infrastructure"
@@ -101,13 +107,18 @@ class Failures:
         async with store.exclusive_transaction(self._pool, readable, timeout_s) as (connection, _):
             await store.record_duplicates(connection, readable)
             is_dead = await store.dead_letter(connection, entry, decision.reason, trace)
+        if self._spans.is_on and is_dead:
+            self._spans.begin(readable)
+            self._spans.failed(readable, "dead", _cause(error) if error else "attempts ended with their worker")
         if not is_dead:
             self._in_flight.remove(readable)
             await finished(self._acks.ack_committed(CommitResult(duplicates=readable)))
             return
-        self._metrics.dead(entry.event.source if isinstance(entry, Entry) else "unreadable")
+        event = entry.event if isinstance(entry, Entry) else None
+        self._metrics.dead(event.source if event else "unreadable")
         log.error("an event cannot be applied; it is in the dead letters (make dead, make replay)",
-                  entry_id=entry.entry_id, event_id=entry.event.event_id if isinstance(entry, Entry) else None,
+                  entry_id=entry.entry_id, event_id=event and event.event_id, source=event and event.source,
+                  trace_id=trace_id_of(event.headers) if event else None,
                   attempts=entry.attempt, reason=decision.reason)  # fmt: skip
         await self._acks.ack_dead_lettered(entry)
 
@@ -163,3 +174,8 @@ class Failures:
             await self._stream.record_failure(self._lease.consumer, entries, kind, reason, wait_s, since)
         except RedisError as error:
             log.warning("cannot record why entries wait; `make pending` does not show it", error=describe(error))
+
+
+def _cause(error: BaseException) -> BaseException:
+    """Return what a handler raised, where its failure is wrapped."""
+    return error.__cause__ if isinstance(error, HandlerFailed) and error.__cause__ else error

@@ -22,12 +22,14 @@ from consumers.observers import Observers
 from consumers.retry import delay_s, describe
 from consumers.scripts import Scripts
 from consumers.settings import Settings
+from consumers.spans import EventSpans
 from consumers.store import open_pool
 from consumers.stream import GROUP_WAS_GONE, Stream
 from consumers.worker import Worker
 from contract.keys import Keys
 from runtime.redis_connection import POOL_CONNECTIONS_MAX, client
 from runtime.tasks import end
+from runtime.tracing import OFF, Tracing
 
 CLIENT_NAME = "payments-consumer"
 """The name of a worker's connections in CLIENT LIST."""
@@ -40,12 +42,13 @@ class Service:
 
     def __init__(
         self, settings: Settings, handlers: Handlers, metrics: Metrics, progress: Progress, hooks: Hooks = no_hooks,
-        loop_watch: LoopWatch | None = None,
+        loop_watch: LoopWatch | None = None, tracing: Tracing = OFF,
     ) -> None:  # fmt: skip
         self._settings = settings
         self._handlers = handlers
         self._loop_watch = loop_watch or LoopWatch(settings, CallWatch.of(settings), metrics)
-        self._observers = Observers(metrics, progress, self._loop_watch.calls, hooks)
+        spans = EventSpans(tracing, Keys(settings.key_prefix))
+        self._observers = Observers(metrics, progress, self._loop_watch.calls, hooks, spans)
         self._had_group = False
         self._stopping = asyncio.Event()
         self._on_stop: Callable[[], None] = lambda: None
@@ -88,6 +91,7 @@ class Service:
         if not await self._begin(lease, stream):
             return
         log.info("working", consumer=lease.consumer)
+        self._observers.spans.work_as(lease.consumer)
         ttl_ms = self._settings.lock_ttl_ms
         locks = Locks(scripts, keys, lease.consumer, lease.token, ttl_ms)
         side_locks = Locks(scripts, keys, f"{lease.consumer}/side", f"{lease.token}/side", ttl_ms)

@@ -133,6 +133,12 @@ class Settings(ProgramSettings):
     log_level: LogLevel = "INFO"
     """The lowest level that is logged."""
 
+    consumers_log_level: LogLevel | None = None
+    """The workers' own level; unset: LOG_LEVEL."""
+
+    event_log: bool = False
+    """Whether gateway and workers log a line for each event: its id, source, trace id and time, and nothing of it."""
+
     @model_validator(mode="after")
     def _claims_come_after_the_lock(self) -> Self:
         if self.claim_idle_ms <= self.lock_ttl_ms:

@@ -55,6 +55,7 @@ class Transactions:
         self._progress = observers.progress
         self._hooks = observers.hooks
         self._calls = observers.calls
+        self._spans = observers.spans
         self._part_size = PartSize()
 
     async def commit(self, entries: Sequence[Entry]) -> tuple[CommitResult, Mapping[int, str]]:
@@ -78,7 +79,7 @@ class Transactions:
             else:
                 await self._do_noting(connection, entries, work)
             result = await self._end(connection, work, server)
-        self._hooks("committed")
+        self._committed(result)
         return result, work.slow
 
     async def commit_alone(self, entry: Entry, began_in: Callable[[int], None]) -> CommitResult:
@@ -89,7 +90,7 @@ class Transactions:
         ) as (connection, server):
             await self._do(connection, [entry], work, is_alone=True)
             result = await self._end(connection, work, server)
-        self._hooks("committed")
+        self._committed(result)
         return result
 
     async def _do_part(self, connection: Connection, part: Sequence[Entry], work: _Work) -> None:
@@ -124,13 +125,18 @@ class Transactions:
         self, connection: Connection, entries: Sequence[Entry], work: _Work, *, is_alone: bool = False,
         is_guarded: bool = False,
     ) -> None:  # fmt: skip
+        around_call = None
+        if self._spans.is_on:
+            self._spans.begin(entries)
         claimed = await store.claim(connection, entries, self._handlers.is_of_other_mode)
+        if self._spans.is_on:
+            around_call = self._spans.claimed(claimed)
         self._hooks("claimed")
         if claimed:
             events = [entry.event for entry in claimed]
             outcome = await self._handlers.apply(
                 connection, events, self._settings.handler_timeout_s, self._handler_done, self._calls,
-                is_alone=is_alone, is_guarded=is_guarded,
+                is_alone=is_alone, is_guarded=is_guarded, around_call=around_call,
             )  # fmt: skip
             work.outcome.add(outcome)
         work.claimed += claimed
@@ -146,6 +152,11 @@ class Transactions:
         self._hooks("applied")
         duplicates = [entry for entry in work.others if entry.entry_id not in dead]
         return CommitResult(work.claimed, duplicates, without(work.others, duplicates), work.outcome, server)
+
+    def _committed(self, result: CommitResult) -> None:
+        if self._spans.is_on:
+            self._spans.committed(result.entries)
+        self._hooks("committed")
 
     def _handler_done(self) -> None:
         self._progress.made("a handler's call")

@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -33,6 +33,8 @@ from sql.partitions import ensure_payload_partitions
 
 log = structlog.get_logger()
 
+NO_SPAN = nullcontext()
+
 SPLIT_INTO = 8
 """The parts of a batch that failed: each is tried, and split again if it fails."""
 
@@ -58,6 +60,7 @@ class Worker:
         self._progress = observers.progress
         self._hooks = observers.hooks
         self._calls = observers.calls
+        self._spans = observers.spans
         self.in_flight = InFlight()
         """Every entry that it has read and that has no outcome."""
         self._fetcher = Fetcher(stream, lease, self.in_flight, settings, observers.metrics)
@@ -124,7 +127,8 @@ class Worker:
                 self._pipeline.start_prefetch()
             if ready:
                 began_s = time.monotonic()
-                await self._apply(ready, holds_all_locks=True)
+                with self._spans.batch(ready) if self._spans.is_on else NO_SPAN:
+                    await self._apply(ready, holds_all_locks=True)
                 self._metrics.batch(len(ready), time.monotonic() - began_s)
         self._progress.made("a batch" if entries else "nothing to do")
 
@@ -199,6 +203,8 @@ class Worker:
 
     async def _keep_house(self) -> None:
         """Remove the names of dead workers; once a day, create the partitions of the coming months."""
+        if self._spans.is_on:
+            self._spans.keep(self.in_flight.entry_ids)
         await self._watch.look()
         await self._lease.forget_dead_consumers()
         if time.monotonic() >= self._partitions_due_s:
@@ -215,6 +221,8 @@ class Worker:
         await self._side_lane.close(at_once=at_once)
         if self._lease.lost.is_set():
             return
+        if self._spans.is_on:
+            self._spans.keep([])
         self.in_flight.delay(self.in_flight.batch, 0)
         untried = [entry for queue in (self.in_flight.delayed, self.in_flight.slow) for entry in queue.take_all()[0]]
         try:

@@ -26,7 +26,7 @@ from gateway.settings import Settings
 from gateway.sources import SourcesError, load_sources
 from gateway.tls import TlsError, tls_context
 from providers.base import Provider
-from runtime import logs
+from runtime import logs, tracing
 from runtime.command_line import fail, make_parser
 from runtime.process_manager import inherited_socket, notify_ready
 from runtime.settings import SETTINGS_EXIT_CODE, SettingsError, load_settings, read_env_files
@@ -45,7 +45,8 @@ def main(argv: list[str]) -> int:
         settings = load_settings(Settings)
         environment = read_env_files() | dict(os.environ)
         sources = load_sources(settings.sources_file, environment)
-    except (SettingsError, SourcesError) as error:
+        tracing.check(environment)
+    except (SettingsError, SourcesError, tracing.TracingError) as error:
         return fail(f"{error}", SETTINGS_EXIT_CODE)
     if arguments.command == "check" and arguments.source is not None:
         return check.run(arguments, sources)
@@ -56,7 +57,8 @@ def main(argv: list[str]) -> int:
     if arguments.command == "check":
         sys.stdout.write(f"All settings and sources can be used. Digest: {digest(settings, environment)}\n")
         return 0
-    logs.configure(settings.log_level)
+    logs.configure(settings.gateway_log_level or settings.log_level)
+    os.environ.update(tracing.otel_settings(environment))
     _allow_open_files(settings.connections_max + OTHER_FILES)
     try:
         listening = inherited_socket(os.environ) or _listen(settings.gateway_host, settings.gateway_port)
@@ -104,7 +106,9 @@ def _serve(
     metrics = Metrics(multiprocess=parent_pipe is not None)
     main_pid = os.getpid() if parent_pipe is None else os.getppid()
     on_ready = partial(notify_ready, dict(os.environ), main_pid)
-    finished = uvloop.run(serve(settings, sources, metrics, listening, tls, parent_pipe, on_ready, operators))
+    spans = tracing.start("gateway", os.environ)
+    finished = uvloop.run(serve(settings, sources, metrics, listening, tls, parent_pipe, on_ready, operators, spans))
+    spans.stop()
     return 0 if finished else 1
 
 

@@ -10,6 +10,7 @@ import hashlib
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from importlib import resources
 from typing import Any, NamedTuple
 
@@ -21,14 +22,18 @@ from contract.keys import Keys, entry_number, is_committed
 from gateway.metrics import Metrics
 from gateway.redis_writer import RedisUnavailableError, RedisWriter
 from gateway.settings import Settings
+from gateway.spans import SendSpans
 from providers.base import Delivery
 from runtime.durability import Durability, Guarantee
 from runtime.redis_connection import Command, describe_reply
+from runtime.tracing import OFF, Tracing
 
 SCRIPT = resources.files("gateway").joinpath("publisher.lua").read_bytes()
 SCRIPT_SHA = hashlib.sha1(SCRIPT, usedforsecurity=False).hexdigest()
 
 log = structlog.get_logger()
+
+NO_SPAN = nullcontext()
 
 ENTRY_BYTES = 512
 """Estimate of an entry's fields other than its body, where a batch is bounded in bytes."""
@@ -97,6 +102,7 @@ class Publisher:
         settings: Settings,
         metrics: Metrics,
         on_refused: Callable[[str], None],
+        tracing: Tracing = OFF,
     ) -> None:
         """Write over `writers`. `on_refused` is called with the reason where Redis answers and refuses a batch."""
         self._idle = list(reversed(writers))
@@ -104,6 +110,7 @@ class Publisher:
         self._settings = settings
         self._metrics = metrics
         self._on_refused = on_refused
+        self._spans = SendSpans(tracing, keys) if tracing.is_on else None
         self._queue: deque[_Queued] = deque()
         self._publishing: set[asyncio.Task[None]] = set()
         self._confirmed = ConfirmedEntry()
@@ -155,7 +162,8 @@ class Publisher:
         """Run one exchange. Every sender of the batch gets an answer, whatever happens."""
         started_s = time.monotonic()
         try:
-            (backlog, rewound_to, *answers), guarantee = await self._run_script(writer, batch)
+            with self._spans.of([queued.values for queued in batch]) if self._spans else NO_SPAN:
+                (backlog, rewound_to, *answers), guarantee = await self._run_script(writer, batch)
             self._metrics.published(len(batch), time.monotonic() - started_s, backlog)
             if rewound_to:
                 log.critical(REDIS_WAS_REWOUND, confirmed=self._confirmed.entry_id, last_id=rewound_to.decode())

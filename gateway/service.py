@@ -36,6 +36,7 @@ from providers.base import Provider
 from runtime.durability import Guarantee
 from runtime.gc_tuning import tune_gc
 from runtime.tasks import end
+from runtime.tracing import OFF, Tracing
 
 LISTEN_BACKLOG = 4096
 """Connections the kernel holds until they are accepted."""
@@ -67,9 +68,11 @@ class Gateway:
         sources: Mapping[str, Provider],
         metrics: Metrics,
         clock: Callable[[], datetime] = utc_now,
+        tracing: Tracing = OFF,
     ) -> None:
         self._settings = settings
         self._metrics = metrics
+        self._tracing = tracing
         self.durable = asyncio.Event()
         """Set once events could be accepted durably for the first time."""
         self._refusals = RefusalLog(settings.refusals_logged_per_minute)
@@ -77,7 +80,7 @@ class Gateway:
         self.redis = RedisWriter(settings, self._guarantee_changed)
         self.commit_reader = RedisWriter(settings)
         self._writers = [self.redis, *(RedisWriter(settings) for _ in range(settings.publish_exchanges_max - 1))]
-        self.publisher = Publisher(self._writers, self._keys, settings, metrics, self._publishing_refused)
+        self.publisher = Publisher(self._writers, self._keys, settings, metrics, self._publishing_refused, tracing)
         self.commits = CommitWaiter(self.commit_reader)
         self._lifecycle = Lifecycle(metrics, settings.retry_after_s)
         self._clock = clock
@@ -151,8 +154,8 @@ class Gateway:
 
     def _make_webhook(self, provider: Provider) -> Webhook:
         return Webhook(
-            provider, self._settings, self._keys, self.publisher, self.commits, self._metrics, self._refusals,
-            self._lifecycle, self._clock,
+            provider, self._settings, self.publisher, self.commits, self._metrics, self._refusals,
+            self._lifecycle, self._clock, self._tracing,
         )  # fmt: skip
 
     async def _watch(self) -> None:
@@ -230,6 +233,7 @@ async def serve(
     parent_pipe: int | None = None,
     on_ready: Callable[[], None] = lambda: None,
     operators: socket.socket | None = None,
+    tracing: Tracing = OFF,
 ) -> bool:
     """Run until SIGTERM or SIGINT, or until the parent process is gone. False where requests had to be cut off.
 
@@ -242,7 +246,7 @@ async def serve(
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stopping.set)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
-    gateway = Gateway(settings, sources, metrics)
+    gateway = Gateway(settings, sources, metrics, tracing=tracing)
     await gateway.start(sock, tls, operators)
     tune_gc()
     host, port = sock.getsockname()[:2]

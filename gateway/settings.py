@@ -129,6 +129,12 @@ class Settings(ProgramSettings):
     log_level: LogLevel = "INFO"
     """The lowest level that is logged."""
 
+    gateway_log_level: LogLevel | None = None
+    """The gateway's own level; unset: LOG_LEVEL."""
+
+    event_log: bool = False
+    """Whether gateway and workers log a line for each event: its id, source, trace id and time, and nothing of it."""
+
     refusals_logged_per_minute: Annotated[int, Field(ge=1)] = 60
     """Refused requests of one kind that are logged; the others are only counted, so that nobody can fill the disk."""
 

@@ -21,7 +21,9 @@ from gateway.ready_answer import ReadyAnswer
 from gateway.redis_writer import RedisUnavailableError
 from gateway.refusal_log import RefusalLog
 from gateway.settings import Settings
+from gateway.spans import RequestSpan, RequestSpans
 from providers.base import Delivery, Headers, PayloadError, Provider, Request, SignatureError, UnavailableError
+from runtime.tracing import Tracing, trace_id_of
 
 NOT_GENUINE = "The signature is missing, malformed, stale or wrong."
 """One text for all of them: the exact reason helps nobody but a forger. The log and the metric have it."""
@@ -38,19 +40,19 @@ class Webhook:
         self,
         provider: Provider,
         settings: Settings,
-        keys: Keys,
         publisher: Publisher,
         commits: CommitWaiter,
         metrics: Metrics,
         refusals: RefusalLog,
         lifecycle: Lifecycle,
         clock: Callable[[], datetime],
+        tracing: Tracing,
     ) -> None:
         self._provider = provider
         self._source = provider.settings.source
         self._settings = settings
         self._body_bytes_max = largest_body_bytes(provider, settings)
-        self._keys = keys
+        self._keys = Keys(settings.key_prefix)
         self._publisher = publisher
         self._commits = commits
         self._internal_error = metrics.internal_error
@@ -58,11 +60,13 @@ class Webhook:
         self._refusals = refusals
         self._lifecycle = lifecycle
         self._clock = clock
+        self._spans = RequestSpans(tracing, self._source) if tracing.is_on else None
         self.has_challenge = provider.challenges
 
     async def receive(self, request: web.Request) -> web.Response:
         """Answer any POST to this source, whatever it holds, with a status that the sender can act on."""
         connection = self._lifecycle.begin(request)
+        span = self._spans.begin(request.path, request.scheme) if self._spans else None
         try:
             headers = Headers.parsed(request.headers)
             check_encoding(headers)
@@ -72,6 +76,8 @@ class Webhook:
             deliveries = await self._provider.verify(received)
             for delivery in deliveries:
                 self._metrics.verified(delivery.secret_number)
+            if span is not None:
+                span.carry(deliveries)
             if len(deliveries) == 1:
                 receipts = [await self._publisher.publish(deliveries[0])]
             else:
@@ -79,11 +85,15 @@ class Webhook:
             wait_s = self._requested_wait_s(headers)
             is_committed = wait_s > 0 and await self._is_committed(deliveries, receipts, wait_s)
             response = self._answer(deliveries, receipts, wait_s if is_committed else 0.0)
+            if self._settings.event_log:
+                self._log_events(deliveries, receipts)
         except Exception as error:  # noqa: BLE001 -- each becomes an answer, a metric and a line in the log
-            response = self._refuse(error, request.remote)
+            response = self._refuse(error, request.remote, span)
             if isinstance(error, RefusedError) and connection is not None:
                 connection.is_last_request = True
         self._metrics.answered(response.status)
+        if span is not None:
+            span.end(response.status)
         self._lifecycle.end(request, response, connection)
         return response
 
@@ -138,7 +148,18 @@ class Webhook:
         response.headers["Preference-Applied"] = f"wait={waited_s:g}"
         return response
 
-    def _refuse(self, error: Exception, client: str | None) -> web.Response:
+    def _log_events(self, deliveries: Sequence[Delivery], receipts: Sequence[Receipt]) -> None:
+        """Log one line for each event: what became of it, and how long that took. No body, and no header."""
+        now = self._clock()
+        for delivery, receipt in zip(deliveries, receipts, strict=True):
+            event = delivery.event
+            log.info(
+                "event accepted" if receipt.new else "event was here before",
+                source=self._source, event_id=event.event_id, entry_id=receipt.entry_id or None,
+                trace_id=trace_id_of(event.headers), seconds=round((now - event.received_at).total_seconds(), 6),
+            )  # fmt: skip
+
+    def _refuse(self, error: Exception, client: str | None, span: RequestSpan | None = None) -> web.Response:
         retry_after_s = self._settings.retry_after_s
         match error:
             case RefusedError():
@@ -162,7 +183,10 @@ class Webhook:
                 reason = "internal_error"
                 response = retry_later(503, "The event cannot be processed now.", retry_after_s)
         self._metrics.rejected(reason)
-        self._refusals.refused(self._source, response.status, reason, _safe_text(error), client)
+        trace_id = span.trace_id if span is not None else None
+        is_logged = self._refusals.refused(self._source, response.status, reason, _safe_text(error), client, trace_id)
+        if span is not None:
+            span.refused(reason, response.status, is_logged=is_logged)
         return response
 
 

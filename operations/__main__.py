@@ -48,7 +48,7 @@ def _serve_console(settings: Settings) -> int:
     own = load_settings(ConsoleSettings)
     if own.console_port == 0:
         return fail("CONSOLE_PORT is 0, so there is no console.", SETTINGS_EXIT_CODE)
-    logs.configure(settings.log_level)
+    logs.configure(own.console_log_level or settings.log_level)
     try:
         listening = inherited_socket(os.environ) or console.listen(own)
     except OSError as error:

@@ -11,6 +11,7 @@ from typing import Self
 from consumers.handlers.connection import HandlerConnection, check_usable, commit_guard, ended_error, was_ended
 from consumers.handlers.exceptions import HandlerBlockedError, HandlerCancelledError, SlowCallsError
 from consumers.handlers.watch import CallWatch, Watched
+from consumers.spans import AroundCall
 from contract.event import Event
 from sql.connect import Connection
 
@@ -41,6 +42,7 @@ class CallLimits:
 
     `is_alone`: the event has its transaction for itself. Otherwise a slow call must not keep the others waiting.
     `is_guarded`: the caller has armed the transaction's guard already, and looks at it afterwards.
+    `around_call`: makes the span of a call; None without spans.
     """
 
     timeout_s: float
@@ -48,6 +50,7 @@ class CallLimits:
     watch: CallWatch
     is_alone: bool
     is_guarded: bool = False
+    around_call: AroundCall | None = None
 
 
 async def make_calls(
@@ -130,7 +133,11 @@ async def _make_in_transaction(
         began_s = time.monotonic()
         limits.watch.begin(call.event, call.name)
     try:
-        await _make(call, watched, limits.timeout_s, slow_limit)
+        if limits.around_call is None:
+            await _make(call, watched, limits.timeout_s, slow_limit)
+        else:
+            with limits.around_call(call.name, call.event):
+                await _make(call, watched, limits.timeout_s, slow_limit)
     except _SlowCallError:
         limits.watch.note(call.name, call.event, is_slow=True)
         raise

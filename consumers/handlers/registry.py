@@ -15,6 +15,7 @@ from consumers.handlers.connection import HandlerConnection, check_usable, is_lo
 from consumers.handlers.exceptions import HandlerFailed, HandlersError, SlowCallsError
 from consumers.handlers.payment_fact import PaymentFact, payment_fact
 from consumers.handlers.watch import CallWatch
+from consumers.spans import AroundCall
 from contract.accounts import PostingRules
 from contract.event import Event
 from contract.facts import KINDS, Fact, Kind
@@ -104,15 +105,16 @@ class Handlers:
     async def apply(
         self, connection: Connection, events: Sequence[Event], timeout_s: float, after_each: Callable[[], None],
         watch: CallWatch | None = None, *, is_alone: bool = True, is_guarded: bool = False,
+        around_call: AroundCall | None = None,
     ) -> Outcome:  # fmt: skip
         """Apply events that were just claimed, except those of the other mode.
 
         `timeout_s` limits each call; `after_each` is called after each. `is_guarded`: the caller does what commit_guard
-        does, for the whole transaction.
+        does, for the whole transaction. `around_call`: makes the span of a call.
 
         Raise HandlerFailed, with what a handler raised as its cause; unless `is_alone`, SlowCallsError.
         """
-        limits = CallLimits(timeout_s, after_each, watch or _unwatched(), is_alone, is_guarded)
+        limits = CallLimits(timeout_s, after_each, watch or _unwatched(), is_alone, is_guarded, around_call)
         outcome = Outcome()
         outcome.other_mode.update(event.source for event in events if self.is_of_other_mode(event))
         if outcome.other_mode:

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr, field_validator
 
 from operations.console.access import Account, read_accounts
-from runtime.settings import ProgramSettings
+from runtime.settings import LogLevel, ProgramSettings
 
 _PORT = re.compile(r":[0-9]*$")
 
@@ -35,6 +35,9 @@ class Settings(ProgramSettings):
 
     gateway_operators_url: str = ""
     """The address of the gateway's operators' port, where the console reads its figures; unset: the stack writes it."""
+
+    console_log_level: LogLevel | None = None
+    """The console's own level; unset: LOG_LEVEL."""
 
     @field_validator("console_password_hash")
     @classmethod

@@ -1,0 +1,94 @@
+"""The gateway's spans: one for each request to a source, and one for each exchange that publishes a batch."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+
+from opentelemetry.trace import Span, SpanKind
+
+from contract.event import FIELD_NAMES
+from contract.keys import Keys
+from providers.base import Delivery
+from runtime.tracing import TRACEPARENT, Attributes, Tracing, fail, read_traceparent, traceparent_of
+
+TRACEPARENT_FIELD = FIELD_NAMES.index("traceparent")
+
+ROUTE = "/webhooks/{source}"
+
+
+class RequestSpan:
+    """The span of one request. A refused one is sent only where the refusal is logged: strangers displace nothing."""
+
+    __slots__ = ("_is_sent", "_span")
+
+    def __init__(self, span: Span) -> None:
+        self._span = span
+        self._is_sent = True
+
+    def carry(self, deliveries: Sequence[Delivery]) -> None:
+        """Have verified events carry this span's context in place of the provider's, which becomes a link.
+
+        An outsider must choose neither our trace ids nor what is sampled.
+        """
+        if deliveries and (sent := read_traceparent(deliveries[0].event.traceparent)):
+            self._span.add_link(sent)
+        own = traceparent_of(self._span)
+        for delivery in deliveries:
+            event = delivery.event
+            delivery.event = replace(event, traceparent=own, headers={**event.headers, TRACEPARENT: own})
+
+    @property
+    def trace_id(self) -> str:
+        """The trace id, for a line of the log."""
+        return f"{self._span.get_span_context().trace_id:032x}"
+
+    def refused(self, reason: str, status: int, *, is_logged: bool) -> None:
+        """Note why the request was refused."""
+        self._span.set_attribute("webhook.refused", reason)
+        if status >= 500:
+            fail(self._span, reason)
+        self._is_sent = is_logged
+
+    def end(self, status: int) -> None:
+        """End the span with the answer's status."""
+        if self._is_sent:
+            self._span.set_attribute("http.response.status_code", status)
+            self._span.end()
+
+
+class RequestSpans:
+    """Makes the spans of one source's requests."""
+
+    def __init__(self, tracing: Tracing, source: str) -> None:
+        self._tracing = tracing
+        self._attributes = {
+            "http.request.method": "POST",
+            "http.route": ROUTE,
+            "webhook.source": source,
+        }
+
+    def begin(self, path: str, scheme: str) -> RequestSpan:
+        """Begin the span of a request."""
+        attributes = {**self._attributes, "url.path": path, "url.scheme": scheme}
+        return RequestSpan(self._tracing.start(f"POST {ROUTE}", SpanKind.SERVER, attributes))
+
+
+class SendSpans:
+    """Makes the spans of exchanges that publish batches."""
+
+    def __init__(self, tracing: Tracing, keys: Keys) -> None:
+        self._tracing = tracing
+        self._name = f"send {keys.events}"
+        self._attributes = {
+            "messaging.system": "redis",
+            "messaging.operation.name": "send",
+            "messaging.operation.type": "send",
+            "messaging.destination.name": keys.events,
+            "messaging.destination.partition.id": str(keys.partition),
+        }
+
+    def of(self, batch: Sequence[tuple[str | bytes, ...]]) -> AbstractContextManager[None]:
+        """Return the span around an exchange that publishes these entries' values."""
+        contexts = [read_traceparent(str(values[TRACEPARENT_FIELD])) for values in batch]
+        attributes: Attributes = {**self._attributes, "messaging.batch.message_count": len(batch)}
+        return self._tracing.batch(self._name, SpanKind.CLIENT, attributes, contexts)
