@@ -20,6 +20,7 @@ from consumers.settings import Settings
 from contract.event import Event
 from contract.keys import GROUP, Keys
 from operations.stream_accounting import account_for_entries
+from runtime.tracing import OFF, Tracing
 from sql.audit import audit
 from tests.support.events import contract_event
 from tests.support.stream_states import Stream
@@ -96,12 +97,12 @@ class Workers:
 
     @asynccontextmanager
     async def working(
-        self, handlers: Handlers = HANDLERS, hooks: Hooks = no_hooks, **changes: Any
+        self, handlers: Handlers = HANDLERS, hooks: Hooks = no_hooks, tracing: Tracing = OFF, **changes: Any
     ) -> AsyncIterator[Running]:
         """Run one worker while the block lasts; then stop it: it must end without an error."""
         settings = self.settings.model_copy(update=QUICK | changes)
         metrics, progress = Metrics(), Progress()
-        service = Service(settings, handlers, metrics, progress, hooks)
+        service = Service(settings, handlers, metrics, progress, hooks, tracing=tracing)
         running = Running(service, asyncio.create_task(service.run()), progress, metrics)
         try:
             yield running

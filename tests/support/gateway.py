@@ -20,6 +20,7 @@ from gateway.settings import Settings
 from gateway.tls import tls_context
 from providers import PROVIDERS
 from providers.base import Provider
+from runtime.tracing import OFF, Tracing
 from stack.ports import HOST
 from tests.support.events import HMAC_SECRET, STRIPE_SECRET, Signed, hmac_event, signed_hmac
 from tests.support.servers import as_user
@@ -148,6 +149,7 @@ async def running(
     clock: Callable[[], datetime] = utc_now,
     certificate: Mapping[str, str] | None = None,
     operators: socket.socket | None = None,
+    tracing: Tracing = OFF,
     **settings: Any,
 ) -> AsyncIterator[Running]:
     """Serve a gateway for the length of a block, over TLS with the settings of `write_certificate`.
@@ -162,7 +164,7 @@ async def running(
     values = {"redis_url": as_user("gateway", redis_url), "key_prefix": key_prefix, **settings}
     metrics = Metrics(multiprocess=False)
     configured = Settings(_env_file=None, **values)  # type: ignore[call-arg]
-    gateway = Gateway(configured, providers or sources(), metrics, clock)
+    gateway = Gateway(configured, providers or sources(), metrics, clock, tracing)
     if certificate is not None:
         tls = tls_context(configured)
     with socket.socket() as listening:
