@@ -1,6 +1,6 @@
 """The search for an id: Redis, then Postgres, then Redis again, and the explanation of what was found."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -51,10 +51,11 @@ async def explain_event(servers: Servers, event: Subject) -> Explanation:
     return await _explain(servers, SearchResult(str(event)), [], Matches(events={event}), FOR_A_PAGE)
 
 
-async def explain_payment(servers: Servers, payment: Subject) -> Explanation:
-    """Explain exactly this payment, in the time that a page may take."""
+async def explain_payment(servers: Servers, payment: Subject, events: Iterable[Subject] = ()) -> Explanation:
+    """Explain exactly this payment, with these events of it, in the time that a page may take."""
+    matches = Matches(events=set(events), payments={payment})
     queries = [IdQuery(payment.id, payment.namespace)]
-    return await _explain(servers, SearchResult(str(payment)), queries, Matches(payments={payment}), FOR_A_PAGE)
+    return await _explain(servers, SearchResult(str(payment)), queries, matches, FOR_A_PAGE)
 
 
 async def _explain(
