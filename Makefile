@@ -20,7 +20,7 @@ override WITH_ARGS := $(PY) -c 'import os, shlex, sys; \
 # If it were set, every start of a program would compile all of our files again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help up down consumers status logs pending why dead replay discard conflicts resolve release log audit acknowledge check send psql demo test test-browser screenshots lint bench prove schema lock image
+.PHONY: help up down consumers status logs events tail pending why dead replay discard conflicts resolve release log audit acknowledge check send psql demo test test-browser screenshots lint bench prove schema lock image
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -40,6 +40,12 @@ status: .venv/runtime ## processes, backlog, pending entries, dead letters (JSON
 logs: .venv/runtime ## follow the logs of all programs
 	@$(PY) -m stack logs
 
+events: .venv/runtime ## QUERY='source:stripe status:dead since:2h': search, newest first (LIMIT=… AFTER=… JSON=1)
+	@$(PY) -m operations events $${LIMIT:+--limit="$$LIMIT"} $${AFTER:+--after="$$AFTER"} $${JSON:+--json} -- $${QUERY:+"$$QUERY"}
+
+tail: .venv/runtime ## follow what is accepted, applied and dead-lettered (QUERY=… JSON=1)
+	@$(PY) -m operations tail $${JSON:+--json} -- $${QUERY:+"$$QUERY"}
+
 pending: .venv/runtime ## list the waiting entries, oldest first, with the reason (JSON=1)
 	@$(PY) -m operations pending $${JSON:+--json}
 
@@ -50,13 +56,15 @@ why: .venv/runtime ## ID=<event or payment>: its history, and the next step if i
 dead: .venv/runtime ## list the dead letters, with the reason; ID=…: that one in full (JSON=1)
 	@$(PY) -m operations dead $${JSON:+--json} -- $${ID:+"$$ID"}
 
-replay: .venv/runtime ## ID=… or ID=all: put dead letters back into the stream (REASON=… ACTOR=…)
-	@test -n "$$ID" || { echo "Which? make replay ID=7, or ID=all; \`make dead\` lists them"; exit 2; }; \
-	$(PY) -m operations replay $${REASON:+--reason="$$REASON"} $${JSON:+--json} -- "$$ID"
+replay: .venv/runtime ## ID=… or ID=all: put dead letters back into the stream (or QUERY=… [YES=1]; REASON=… ACTOR=…)
+	@test -n "$$ID$$QUERY" || { echo "Which? make replay ID=7, or ID=all; \`make dead\` lists them"; exit 2; }; \
+	$(PY) -m operations replay $${REASON:+--reason="$$REASON"} $${QUERY:+--query="$$QUERY"} \
+		$${YES:+--yes} $${JSON:+--json} -- $${ID:+"$$ID"}
 
-discard: .venv/runtime ## ID=…: close a dead letter without applying it (REASON=… ACTOR=…)
-	@test -n "$$ID" || { echo "Which? make discard ID=7; \`make dead\` lists them"; exit 2; }; \
-	$(PY) -m operations discard $${REASON:+--reason="$$REASON"} $${JSON:+--json} -- "$$ID"
+discard: .venv/runtime ## ID=…: close a dead letter without applying it (or QUERY=… [YES=1]; REASON=… ACTOR=…)
+	@test -n "$$ID$$QUERY" || { echo "Which? make discard ID=7; \`make dead\` lists them"; exit 2; }; \
+	$(PY) -m operations discard $${REASON:+--reason="$$REASON"} $${QUERY:+--query="$$QUERY"} \
+		$${YES:+--yes} $${JSON:+--json} -- $${ID:+"$$ID"}
 
 conflicts: .venv/runtime ## list the conflicts that wait for a decision, and the facts on hold (JSON=1)
 	@$(PY) -m operations conflicts $${JSON:+--json}
@@ -67,9 +75,10 @@ resolve: .venv/runtime ## ID=… KEEP=booked|reported: decide about a conflict, 
 		exit 2; }; \
 	$(PY) -m operations resolve --keep="$$KEEP" $${REASON:+--reason="$$REASON"} $${JSON:+--json} -- "$$ID"
 
-release: .venv/runtime ## SOURCE=…: book what is on hold as unsigned, once trust = "all" (REASON=… ACTOR=…)
-	@test -n "$$SOURCE" || { echo "Which source? make release SOURCE=paypal; \`make conflicts\` lists what is on hold"; exit 2; }; \
-	$(PY) -m operations release $${REASON:+--reason="$$REASON"} $${JSON:+--json} -- "$$SOURCE"
+release: .venv/runtime ## SOURCE=…: book what is on hold as unsigned, once trust = "all" (or QUERY=… [YES=1]; REASON=… ACTOR=…)
+	@test -n "$$SOURCE$$QUERY" || { echo "Which source? make release SOURCE=paypal; \`make conflicts\` lists what is on hold"; exit 2; }; \
+	$(PY) -m operations release $${REASON:+--reason="$$REASON"} $${QUERY:+--query="$$QUERY"} \
+		$${YES:+--yes} $${JSON:+--json} -- $${SOURCE:+"$$SOURCE"}
 
 log: .venv/runtime ## who did what and why, the newest first (BEFORE=<number> LIMIT=… JSON=1)
 	@$(PY) -m operations log $${BEFORE:+--before="$$BEFORE"} $${LIMIT:+--limit="$$LIMIT"} $${JSON:+--json}

@@ -609,7 +609,11 @@ CREATE INDEX conflicts_open ON conflicts USING btree (namespace, payment_id) WHE
 
 CREATE INDEX conflicts_without_decision ON conflicts USING btree (namespace, payment_id) WHERE (kept IS NULL);
 
-CREATE INDEX dead_letters_by_time ON dead_letters USING btree (died_at, id);
+CREATE INDEX dead_letters_by_time ON dead_letters USING btree (state, died_at, id);
+
+CREATE INDEX dead_letters_of_event ON dead_letters USING btree (event_id);
+
+CREATE INDEX dead_letters_of_payment ON dead_letters USING btree (resource);
 
 CREATE INDEX dead_letters_open ON dead_letters USING btree (namespace, event_id) WHERE (state = 'open'::text);
 

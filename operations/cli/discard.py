@@ -26,7 +26,7 @@ async def discard_dead_letter(command: Command) -> int:
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID", type=identifier, help="number, entry id or event id")
+    parser.add_argument("id", metavar="ID", nargs="?", type=identifier, help="number, entry id or event id")
     add_act(parser)
 
 

@@ -16,19 +16,20 @@ from consumers.settings import Settings
 from operations.cli import (
     acknowledge,
     audit,
+    bulk,
     conflicts,
     dead,
-    discard,
+    events,
     log,
     pending,
-    release,
-    replay,
     resolve,
     status,
+    tail,
     why,
 )
 from operations.cli.command import EXIT_UNREACHABLE, EXIT_USAGE, Command
 from operations.log import ActError
+from operations.search import QueryError
 from runtime.command_line import fail, make_parser
 from runtime.terminal import EscapingOutput
 from sql.connect import UnreachableError
@@ -40,12 +41,14 @@ COMMANDS = {
     "status": status.COMMAND,
     "pending": pending.COMMAND,
     "why": why.COMMAND,
+    "events": events.COMMAND,
+    "tail": tail.COMMAND,
     "dead": dead.COMMAND,
-    "replay": replay.COMMAND,
-    "discard": discard.COMMAND,
+    "replay": bulk.REPLAY,
+    "discard": bulk.DISCARD,
     "conflicts": conflicts.COMMAND,
     "resolve": resolve.COMMAND,
-    "release": release.COMMAND,
+    "release": bulk.RELEASE,
     "audit": audit.COMMAND,
     "acknowledge": acknowledge.COMMAND,
     "log": log.COMMAND,
@@ -80,6 +83,8 @@ async def run(arguments: argparse.Namespace, settings: Settings, console: Consol
         return await COMMANDS[arguments.command].run(command)
     except ActError as error:
         return fail(f"{error}. Nothing was done.", EXIT_USAGE)
+    except QueryError as error:
+        return fail(f"{error} Nothing was done.", EXIT_USAGE)
     except UnreachableError as error:
         return fail(f"{error}. `make status` shows what runs, and `make up` starts what does not.", EXIT_UNREACHABLE)
 

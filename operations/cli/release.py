@@ -28,7 +28,12 @@ async def release_held_back(command: Command) -> int:
     try:
         release = await release_source(command.servers, posting, source, act=act)
     except UntrustedSourceError as error:
-        return fail(_untrusted_sentence(error, command.settings.sources_file), EXIT_WRONG)
+        return fail(untrusted_sentence(error, command.settings.sources_file), EXIT_WRONG)
+    return print_outcome(command, source, release)
+
+
+def print_outcome(command: Command, source: str, release: Release) -> int:
+    """Print the effects of a release, and return the exit code."""
     if command.arguments.json:
         command.print_json(_json(release))
     else:
@@ -39,7 +44,7 @@ async def release_held_back(command: Command) -> int:
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", metavar="SOURCE", type=identifier, help="its name in sources.toml")
+    parser.add_argument("source", metavar="SOURCE", nargs="?", type=identifier, help="its name in sources.toml")
     add_act(parser)
 
 
@@ -71,7 +76,8 @@ def _json(release: Release) -> dict[str, Any]:
     return {"released": release.released, "booked": release.booked, "conflicts": release.conflicts, "failed": failed}
 
 
-def _untrusted_sentence(error: UntrustedSourceError, sources_file: Path) -> str:
+def untrusted_sentence(error: UntrustedSourceError, sources_file: Path) -> str:
+    """Return why nothing was released, and what to change."""
     source = error.source
     if source not in error.known:
         names = ", ".join(error.known) or "none"

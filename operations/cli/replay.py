@@ -39,7 +39,7 @@ async def replay_dead_letters(command: Command) -> int:
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID", type=identifier, help="number, entry id or event id, or `all`")
+    parser.add_argument("id", metavar="ID", nargs="?", type=identifier, help="number, entry id or event id, or `all`")
     add_act(parser)
 
 

@@ -6,8 +6,21 @@ page = await search(servers, servers.keys, query, limit=50, after=page.next)
 """
 
 from operations.search.find import Page, Reach, count, search
+from operations.search.follow import follow
 from operations.search.language import parse_query
 from operations.search.query import Choice, Query, QueryError, Status
 from operations.search.row import Row
 
-__all__ = ["Choice", "Page", "Query", "QueryError", "Reach", "Row", "Status", "count", "parse_query", "search"]
+__all__ = [
+    "Choice",
+    "Page",
+    "Query",
+    "QueryError",
+    "Reach",
+    "Row",
+    "Status",
+    "count",
+    "follow",
+    "parse_query",
+    "search",
+]

@@ -19,7 +19,7 @@ from sql.connect import UnreachableError
 if TYPE_CHECKING:
     from sql.connect import Connection
 
-SEARCH_S = 0.25
+SEARCH_S = 0.2
 """How long one page is searched for. The page says what it could not look at in this time; its next page goes on
 there."""
 

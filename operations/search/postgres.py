@@ -5,7 +5,7 @@ came. No window reads more than its time: a BRIN index, which costs the workers 
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -45,7 +45,13 @@ _OTHER_MODE = "search_other_mode"
 _WINDOWED = frozenset({_DEAD_LETTERS, _DUPLICATES, _EVENTS})
 """Queries of tables that may be large, and that are found by time."""
 
-_NAMES = {_HELD: "facts on hold", _CONFLICTS: "conflicts", _OTHER_MODE: "events of the other mode"}
+_NAMES = {
+    _HELD: "facts on hold",
+    _CONFLICTS: "conflicts",
+    _OTHER_MODE: "events of the other mode",
+    _DEAD_LETTERS: "dead letters",
+    _EVENTS_BY_ID: "applied events",
+}
 
 
 @dataclass(slots=True)
@@ -78,17 +84,19 @@ async def search_postgres(
     if query.names_ids:
         values["known"] = [row["namespace"] for row in await connection.fetch(WHY["list_namespaces"])]
     search = _Search(connection, values, limit, query.since, deadline)
+    names = list(_queries(query))
+    windowed = [name for name in names if name in _WINDOWED and not (query.names_ids and name == _DEAD_LETTERS)]
     found = Found()
-    for name in _queries(query):
-        if name in _WINDOWED:
-            rows, floor = await _walk(search, name, place)
-            found.rows += rows
-            found.floor = max(filter(None, (found.floor, floor)), default=None)
+    for name in names:
+        if name in windowed:
             continue
         try:
             found.rows += await search.rows(name, place, query.since or BEGINNING, max(search.left_s, WINDOW_LEAST_S))
         except TimeoutError:
-            found.left_out.append(f"There was no time to search the {_NAMES.get(name, 'events')}; say more about them.")
+            found.left_out.append(f"There was no time to search the {_NAMES[name]}; say more about them.")
+    if windowed:
+        rows, found.floor = await _walk(search, windowed, place)
+        found.rows += rows
     found.rows = await _with_marks(connection, found.rows)
     return found
 
@@ -108,28 +116,36 @@ def _queries(query: Query) -> Iterator[str]:
         yield _DUPLICATES
 
 
-async def _walk(search: _Search, name: str, place: Place) -> tuple[list[Row], Place | None]:
-    """Search backwards in time. Return the rows, and how far it came if it did not come to the end."""
+async def _walk(search: _Search, names: Sequence[str], place: Place) -> tuple[list[Row], Place | None]:
+    """Search tables backwards in time. Return the rows, and how far it came if it did not come to the end."""
     rows: list[Row] = []
     window, upper, is_first = FIRST_WINDOW, place, True
     newest = min(place.at, datetime.now(UTC))
     while len(rows) <= search.limit:
-        timeout_s = None if is_first else search.left_s
-        if timeout_s is not None and timeout_s < WINDOW_LEAST_S:
+        if not is_first and search.left_s < WINDOW_LEAST_S:
             return rows, upper
         lower, is_last = _lower_end(newest, window, search.since)
         started = time.monotonic()
         try:
-            rows += await search.rows(name, upper, lower, timeout_s)
+            rows += await _window(search, names, upper, lower, is_first=is_first)
         except TimeoutError:
             return rows, upper
         if is_last:
             return rows, None
         took_s = max(time.monotonic() - started, 0.001)
-        window *= min(WINDOWS_WIDEN_MAX, max(search.left_s, 0.0) / 2 / took_s)
-        window = max(window, FIRST_WINDOW)
+        window = max(window * min(WINDOWS_WIDEN_MAX, max(search.left_s, 0.0) / 2 / took_s), FIRST_WINDOW)
         upper, newest, is_first = Place(lower), lower, False
     return rows, None
+
+
+async def _window(
+    search: _Search, names: Sequence[str], upper: Place, lower: datetime, *, is_first: bool
+) -> list[Row]:  # fmt: skip
+    """Search one window of time in each table. The first one takes as long as it needs, so that each page goes on."""
+    rows: list[Row] = []
+    for name in names:
+        rows += await search.rows(name, upper, lower, None if is_first else max(search.left_s, 0.001))
+    return rows
 
 
 def _lower_end(newest: datetime, window: timedelta, since: datetime | None) -> tuple[datetime, bool]:

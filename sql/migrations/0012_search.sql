@@ -13,9 +13,12 @@ CREATE INDEX duplicates_by_time ON duplicates USING brin (recorded_at) WITH (pag
 CREATE INDEX events_by_payment ON events USING brin (resource text_bloom_ops (n_distinct_per_range = 5000))
 WITH (pages_per_range = 128, autosummarize = on);
 
--- Dead letters are rare: an ordinary index of theirs costs no event anything.
-CREATE INDEX dead_letters_by_time ON dead_letters (died_at, id);
+-- Dead letters are rare: ordinary indexes of theirs cost no event anything.
+CREATE INDEX dead_letters_by_time ON dead_letters (state, died_at, id);
+CREATE INDEX dead_letters_of_event ON dead_letters (event_id);
+CREATE INDEX dead_letters_of_payment ON dead_letters (resource);
 
 -- migrate: rollback
 
-DROP INDEX dead_letters_by_time, events_by_payment, duplicates_by_time, events_by_time;
+DROP INDEX dead_letters_of_payment, dead_letters_of_event, dead_letters_by_time,
+    events_by_payment, duplicates_by_time, events_by_time;
