@@ -160,12 +160,13 @@ async def seed(shop: Shop) -> None:
     for forged in good[:3]:
         assert (await shop.gateway.post(replace(forged, body=forged.body + b" "))).status == 401
     await act(shop)
+    (conflict,) = await shop.workers.row("SELECT min(id) FROM conflicts WHERE decision IS NULL")
     shop.paths.update(
         {
             "a refunded payment": f"/payments/stripe/{payments[0]}",
             "a contradicted payment": f"/payments/stripe/{payments[7]}",
             "an applied event": f"/events/stripe/{good[0].event_id}",
-            "a conflict": "/conflicts/1",
+            "a conflict": f"/conflicts/{conflict}",
             "a dead event": f"/events/stripe/{bad[0].event_id}",
             "a waiting event": f"/events/stripe/{waiting.replace('pi_', 'evt_', 1)}",
         }

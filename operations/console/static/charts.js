@@ -11,7 +11,11 @@
              text: style.getPropertyValue("--text").trim(), grid: style.getPropertyValue("--line").trim() };
   }
 
-  function options(figure, names) {
+  function clock(at_s) {
+    return new Date(at_s * 1000).toISOString().slice(11, 16);
+  }
+
+  function options(place, names) {
     const { lines, text, grid } = colours();
     const axis = { stroke: text, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 } };
     const series = names.map((name, place) => ({
@@ -19,10 +23,11 @@
       value: (_, value) => (value === null || value === undefined ? "\u2013" : String(Math.round(value * 100) / 100)),
     }));
     return {
-      width: figure.clientWidth, height: HEIGHT, tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC"),
+      width: place.clientWidth, height: HEIGHT, tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC"),
       scales: { x: { time: true, range: () => [Date.now() / 1000 - HOUR_S, Date.now() / 1000] },
                 y: { range: (_, least, most) => [0, Math.max(1, most || 0) * 1.05] } },
-      axes: [axis, { ...axis, size: 56 }], series: [{ label: "UTC" }, ...series],
+      axes: [{ ...axis, values: (_, times) => times.map(clock) }, { ...axis, size: 56 }],
+      series: [{ label: "UTC", value: (_, at_s) => (at_s ? clock(at_s) : "\u2013") }, ...series],
     };
   }
 
@@ -38,7 +43,7 @@
     const place = document.createElement("div");
     place.setAttribute("aria-hidden", "true"); // the text says the same
     figure.insertBefore(place, text);
-    drawn.set(figure, new uPlot(options(figure, names), data, place));
+    drawn.set(figure, new uPlot(options(place, names), data, place));
     figure.querySelector("svg").setAttribute("hidden", "");
     figure.querySelector(".axis").setAttribute("hidden", "");
   }
