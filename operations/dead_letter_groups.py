@@ -15,7 +15,7 @@ ID_MAX = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What the dead letters of a group share. `reason` has `…` for each word with a digit in it."""
+    """What the dead letters of a group share. `reason` has `…` for each word with a digit or an @ in it."""
 
     source: str | None
     reason: str

@@ -73,14 +73,14 @@ WHERE id = :id AND state = 'open'
 RETURNING id;
 
 -- name: group_open_dead_letters :many
--- Counts the open ones by source and by what their reasons have in common: words with a digit in them, such as ids,
--- amounts and times, are left out. The largest groups first. Reads the oldest `rows_max` only. The list of a group
--- shortens reasons in the same way.
+-- Counts the open ones by source and by what their reasons have in common: words with a digit or an @ in them, such as
+-- ids, amounts, times and addresses, are left out. The largest groups first. Reads the oldest `rows_max` only. The list
+-- of a group shortens reasons in the same way.
 SELECT
     source, reason_group, count(*) AS dead_letters, min(died_at) AS oldest_at, max(died_at) AS newest_at,
     sum(count(*)) OVER ()::bigint AS read, count(*) OVER () AS groups
 FROM (
-    SELECT source, died_at, regexp_replace(left(reason, 300), '\S*[0-9]\S*', '…', 'g') AS reason_group
+    SELECT source, died_at, regexp_replace(left(reason, 300), '\S*[0-9@]\S*', '…', 'g') AS reason_group
     FROM dead_letters
     WHERE state = 'open'
     ORDER BY id
@@ -98,7 +98,7 @@ WHERE state = 'open' AND id > :after AND id <= :up_to
   AND (
       :reason_group::text IS NULL
       OR (
-          regexp_replace(left(reason, 300), '\S*[0-9]\S*', '…', 'g') = :reason_group
+          regexp_replace(left(reason, 300), '\S*[0-9@]\S*', '…', 'g') = :reason_group
           AND source IS NOT DISTINCT FROM :source::text
       )
   )

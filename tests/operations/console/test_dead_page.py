@@ -189,6 +189,13 @@ async def test_a_query_that_matches_too_many_is_refused_with_a_sentence(
     assert "more than 1" in page.text
 
 
+async def test_personal_data_in_a_reason_is_masked_for_viewers(console: RunningConsole, letters: Letters) -> None:
+    await letters.add("Reject: no customer jo@example.org")
+    for path, query in (("/dead", None), ("/dead", {"all": "1"}), ("/dead/1", None)):
+        assert "jo@example.org" not in (await console.viewer.get(path, query)).text
+    assert "jo@example.org" in (await console.operator.get("/dead/1")).text
+
+
 async def test_what_senders_write_is_escaped(console: RunningConsole, letters: Letters) -> None:
     await letters.stream.publish(contract_event(HOSTILE, HOSTILE, type=HOSTILE))
     (entry,) = await letters.stream.read("worker-1")

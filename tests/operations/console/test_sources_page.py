@@ -72,8 +72,9 @@ async def test_each_source_is_shown_with_the_gateways_figures_and_no_secret(
     async with running_console(with_sources, gateway_operators_url=port.url) as console:
         page = await console.viewer.get("/sources")
     assert page.status == 200
-    for text in ("stripe", "acme", "everything genuine moves money", "test", "only what is signed moves money",
-                 "3 wrong signature", "number 2 of 2: 7", "2023-11-14 22:13:20", "expired 2023-11-14"):  # fmt: skip
+    for text in ("stripe", "acme", "all genuine events move money", "test", "signed events move money",
+                 "3 wrong signature", "number 2 of 2, for 7 requests", "2023-11-14 22:13:20",
+                 "expired 2023-11-14"):  # fmt: skip
         assert text in page.text
     assert "hush" not in page.text
 
