@@ -176,9 +176,12 @@ async def seed(shop: Shop) -> None:
 async def act(shop: Shop) -> None:
     """Have people do what they do in the console, so that the operators' log has it."""
     (conflict,) = await shop.workers.row("SELECT max(id) FROM conflicts")
+    (dead,) = await shop.workers.row("SELECT max(id) FROM dead_letters")
+    confirmed = {"ids": str(dead), "confirm": "yes"}
     for client, path, form in (
         (shop.console.money, f"/conflicts/{conflict}/resolve",
          {"keep": "booked", "reason": "Stripe's dashboard shows one capture, of what is booked"}),
+        (shop.console.operator, "/dead/discard", confirmed | {"reason": "refunded by hand, ticket 4711"}),
     ):  # fmt: skip
         answer = await client.post(path, form)
         assert answer.status in (200, 303), answer.text
