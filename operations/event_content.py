@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from contract.event import EnvelopeError, Event, from_fields
 from operations.why.model import EventDetails, Subject
+from runtime.tracing import trace_id_of
 from sql import load
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ async def read_content(connection: "Connection", subject: Subject) -> EventConte
     trace_id = _trace_id(event.traceparent) if event else None
     if payload is not None:
         headers = json.loads(payload["headers"])
+        trace_id = trace_id_of(headers) or trace_id
         return EventContent(payload["source"], payload["body"], headers, trace_id, tracebacks)
     if event is not None:
         return EventContent(event.source, event.body, event.headers, trace_id, tracebacks)

@@ -7,6 +7,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from operations.event_content import read_content
+from operations.why.model import Subject
 from tests.support.events import Signed, hmac_event, signed_hmac, signed_stripe, stripe_event
 from tests.support.harness import WORKER_ENV, Harness
 from tests.support.load import deliver
@@ -71,12 +73,14 @@ async def test_one_trace_leads_from_the_request_through_a_workers_death_to_the_a
         await applied(harness, 1)
         async with harness.database() as connection:
             headers = json.loads(await connection.fetchval("SELECT headers FROM payloads"))
+            content = await read_content(connection, Subject("stripe", "evt_1"))
             entry_id = await connection.fetchval("SELECT entry_id FROM events")
         await stop_all(harness)
     server, event = otlp.one(SERVER), otlp.one("event stripe")
     batch, handler = otlp.one(f"process {harness.keys.events}"), otlp.one("handler ship")
     send = otlp.one(f"send {harness.keys.events}")
     assert {span.trace_id for span in otlp.spans} == {server.trace_id}
+    assert content.trace_id == server.trace_id, "what the console's page shows"
     assert headers["traceparent"].startswith(f"00-{server.trace_id}-{server.span_id}-")
 
     assert (server.kind, server.parent, server.links) == ("SERVER", "", [(PROVIDER_TRACE, PROVIDER_SPAN)])
