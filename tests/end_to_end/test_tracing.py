@@ -36,7 +36,7 @@ SERVER = "POST /webhooks/{source}"
 
 
 async def applied(harness: Harness, count: int) -> None:
-    await until(lambda: harness.has_applied(count), what=f"{count} events are applied")
+    await until(lambda: harness.has_applied(count), timeout_s=READY_TIMEOUT_S, what=f"{count} events are applied")
     await until(harness.is_empty, what="the stream is drained")
 
 
