@@ -135,7 +135,7 @@ async def release_selected(servers: Servers, posting: Posting, selection: HeldSe
         total.add(await release_events(servers, posting, source, rows, act=act))
     if selection.rows:
         details = {"query": selection.query, "released": total.released, "failed": len(total.failed)}
-        async with servers.postgres() as connection, connection.transaction():
+        async with servers.postgres() as connection, connection.transaction(isolation="read_committed"):
             await record(
                 connection, act, action="release by query", subject="held_back", touched=total.released, details=details
             )
@@ -181,6 +181,6 @@ async def _record(
     if not selection.ids:
         return
     details = {"query": selection.query, "first": selection.ids[0], "last": selection.up_to, "outcomes": dict(outcomes)}
-    async with connection.transaction():
+    async with connection.transaction(isolation="read_committed"):
         touched = selection.count - outcomes[DeadLetterOutcome.CLOSED_BEFORE.value]
         await record(connection, act, action=action, subject="dead_letters", touched=touched, details=details)
