@@ -19,7 +19,7 @@ async def read_last_act(page: Page) -> str:
 
 
 async def reject(shop: Shop, number: int) -> None:
-    """Have so many payments rejected for their currency, and two for their orders."""
+    """Have that number payments rejected for their currency, and two for their orders."""
     shop.team.rejected |= dict.fromkeys(("pi_x", "pi_y"), "the order was cancelled")
     await shop.send(*(paid(f"pi_{n}", 1000 + n, "gbp") for n in range(number)), paid("pi_x", 500), paid("pi_y", 600))
     await shop.has_open_dead_letters(number + 2)
