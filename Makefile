@@ -20,7 +20,7 @@ override WITH_ARGS := $(PY) -c 'import os, shlex, sys; \
 # If it were set, every start of a program would compile all of our files again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help up down consumers status logs events tail pending why dead replay discard conflicts resolve release log audit acknowledge check send psql demo test test-browser screenshots lint bench prove schema lock image
+.PHONY: help up down consumers status console logs events tail pending why dead replay discard conflicts resolve release log audit acknowledge check send psql demo test test-browser screenshots lint bench prove schema lock image
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -36,6 +36,9 @@ consumers: .venv/runtime ## N=4: change the number of workers while they run
 
 status: .venv/runtime ## processes, backlog, pending entries, dead letters (JSON=1 for scripts)
 	@$(PY) -m stack status $${JSON:+--json}
+
+console: .venv/runtime ## where the console is and how to sign in (SHOW=1: with the password that `make up` made)
+	@$(PY) -m stack console $${SHOW:+--show}
 
 logs: .venv/runtime ## follow the logs of all programs
 	@$(PY) -m stack logs

@@ -1,4 +1,4 @@
-"""`python -m stack up|check|down|scale N|status|logs|exec …|demo|send|psql`: what the Makefile calls.
+"""`python -m stack up|check|down|console|scale N|status|logs|exec …|demo|send|psql`: what the Makefile calls.
 
 Exit codes: 0 done; 1 failed, or `status` found something that does not run; 2 wrong usage or settings.
 """
@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from runtime.command_line import make_parser
 from runtime.env_file import read_env_file
 from runtime.settings import ENV_FILE, SETTINGS_EXIT_CODE, SettingsError, load_settings
-from stack import containers, dotenv_file, logs, psql, show, state
+from stack import console, containers, dotenv_file, logs, psql, show, state
 from stack.base import Stack, StackError
 from stack.check import WrongSettingsError
 from stack.compose import Compose
@@ -42,13 +42,15 @@ def main(argv: list[str]) -> int:
         if arguments.command == "up" and (added := dotenv_file.complete(ENV_FILE)):
             show.say(f"Wrote random secrets to .env: {', '.join(added)}.")
             settings = load_settings(Settings, [ENV_FILE])
+        if arguments.command == "up" and console.make_password(_with_whole_path(settings), ENV_FILE):
+            settings = load_settings(Settings, [ENV_FILE])
     except SettingsError as error:
         show.complain(f"{error}")
         return SETTINGS_EXIT_CODE
     except StackError as error:
         show.complain(f"{error}")
         return 1
-    settings = settings.model_copy(update={"data_dir": settings.data_dir.expanduser().resolve()})
+    settings = _with_whole_path(settings)
     environ = {**read_env_file(ENV_FILE), **os.environ}
     try:
         return COMMANDS[arguments.command](settings, environ, arguments)
@@ -64,6 +66,10 @@ def main(argv: list[str]) -> int:
     except KeyboardInterrupt:
         show.complain("Interrupted. `make status` shows what runs; `make up` finishes what was begun.")
         return INTERRUPTED_EXIT_CODE
+
+
+def _with_whole_path(settings: Settings) -> Settings:
+    return settings.model_copy(update={"data_dir": settings.data_dir.expanduser().resolve()})
 
 
 def _warn(problems: SettingsError) -> None:
@@ -84,14 +90,22 @@ def choose(settings: Settings, environ: Mapping[str, str]) -> Stack:
     return Compose(settings, environ) if kind == "compose" else Embedded(settings, environ)
 
 
-def _up(stack: Stack, _: argparse.Namespace) -> int:
+def _up(stack: Stack, settings: Settings) -> int:
     with PROGRESS.reported():
         changed = stack.up()
     show.processes(stack.running())
     show.say(f"{'' if changed else 'Everything ran already. '}Webhooks go to {stack.gateway_url}/webhooks/<source>")
     if stack.gateway_operators_url:
         show.say(f"Metrics and documentation for operators: {stack.gateway_operators_url}/metrics and /docs")
+    if stack.console_url:
+        show.console(stack.console_url, console.how_to_sign_in(settings))
     show.no_workers(stack.workers_wanted)
+    return 0
+
+
+def _console(settings: Settings, environ: Mapping[str, str], arguments: argparse.Namespace) -> int:
+    url = choose(settings, environ).console_url
+    show.console(url, console.how_to_sign_in(settings, shows_password=arguments.show))
     return 0
 
 
@@ -131,6 +145,8 @@ def _status(stack: Stack, arguments: argparse.Namespace) -> int:
     else:
         show.processes(running)
         show.missing(missing)
+        if stack.console_url:
+            show.say(f"Console: {stack.console_url}")
         show.no_workers(sum(process.name == "consumers" for process in running))
         done = subprocess.run(ask, env=dict(stack.environment), text=True, check=False)  # noqa: S603 -- ourselves
     return 1 if missing or done.returncode else 0
@@ -181,7 +197,8 @@ def _on_stack(command: Callable[[Stack, argparse.Namespace], int]) -> "Command":
 Command = Callable[[Settings, Mapping[str, str], argparse.Namespace], int]
 
 COMMANDS: dict[str, Command] = {
-    "up": _on_stack(_up),
+    "up": lambda settings, environ, _: _up(choose(settings, environ), settings),
+    "console": _console,
     "check": _on_stack(_check),
     "down": _on_stack(_down),
     "scale": _on_stack(_scale),
@@ -201,6 +218,8 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("up", help="start what does not run, wait until it answers")
     commands.add_parser("check", help="check all settings, start and stop nothing")
     commands.add_parser("down", help="stop everything, keep the data")
+    address = commands.add_parser("console", help="where the console is, and how to sign in")
+    address.add_argument("--show", action="store_true", help="print the password that `make up` made")
     scale = commands.add_parser("scale", help="run N workers")
     scale.add_argument("processes", type=_whole_number(0, CONSUMERS_MAX), metavar="N")
     status = commands.add_parser("status", help="what runs, lag, pending, dead")

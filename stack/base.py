@@ -74,6 +74,11 @@ class Stack(ABC):
         return self.environment.get("GATEWAY_OPERATORS_URL")
 
     @property
+    def console_url(self) -> str | None:
+        """The address of the console; None where the setting says so."""
+        return self.environment.get("CONSOLE_URL")
+
+    @property
     @abstractmethod
     def workers_metrics_url(self) -> str | None:
         """The address of the /metrics of all workers together; None if there is no common one."""

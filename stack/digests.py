@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 ROOMS = {
     "gateway": ("contract", "runtime", "providers", "gateway"),
     "consumers": ("contract", "runtime", "providers", "sql", "ledger", "consumers"),
+    "console": ("contract", "runtime", "providers", "sql", "ledger", "consumers", "operations"),
 }
 """The folders that each program's code is in."""
 
@@ -29,7 +30,9 @@ def all_digests(chosen: Plan, checked: Mapping[Name, str]) -> dict[str, str]:
 def _digest(program: Program, chosen: Plan, checked: Mapping[Name, str]) -> str:
     if program.name in ROOMS:
         files = [ROOT / "requirements.lock", *_code(ROOMS[program.name])]
-        return settings_digest(files, (checked[program.name], repr(program.listens)))
+        # Nobody checks the console's settings beforehand: its environment has them all.
+        settings = checked.get(program.name) or repr((sorted(program.environment.items()), program.processes))
+        return settings_digest(files, (settings, repr(program.listens)))
     configuration: list[str] = []
     if program.name == "valkey" and chosen.valkey:
         # The users are not part of it: `set_users` changes them without a restart.

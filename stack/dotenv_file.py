@@ -54,6 +54,14 @@ def complete(path: Path) -> list[str]:
     return missing
 
 
+def add(path: Path, name: str, value: str) -> None:
+    """Add one line. Raise StackError if the file cannot be written."""
+    try:
+        _append(path, f"{name}={value}\n")
+    except OSError as error:
+        raise StackError(f"{path} cannot be written: {error.strerror}; nothing was started or stopped") from error
+
+
 def _append(path: Path, lines: str) -> None:
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "r+") as file:
         os.fchmod(file.fileno(), 0o600)

@@ -17,6 +17,7 @@ from typing_extensions import override
 from stack import logs, ready, rolling, show, state
 from stack.base import Running, Stack, StackError
 from stack.check import check_parts, report_moved_ports, require_addresses, require_servers
+from stack.console_program import start_console
 from stack.control import Control
 from stack.digests import all_digests
 from stack.lock import Lock
@@ -60,6 +61,7 @@ class Embedded(Stack):
                 report_moved_ports(last, chosen.ports, self._settings.ports_asked_for)
                 self._start_manager(chosen, digests)
                 self._start_programs(chosen)
+                start_console(self._control, chosen, self._waiter(), is_changed=False)
             return self._pids() != before
 
     @override
@@ -169,8 +171,8 @@ class Embedded(Stack):
         return chosen, checked
 
     def _can_be_brought_up_to_date(self, chosen: Plan) -> bool:
-        """Return whether the running manager can replace what changed. Otherwise everything has to be restarted."""
-        if set(self._control.names()) != {program.name for program in chosen.programs()}:
+        """Return whether the running manager, whose version may have no console, can replace what changed."""
+        if {*self._control.names(), "console"} != {program.name for program in chosen.programs()}:
             show.say("Another server is used from now on, so everything is restarted.")
             return False
         if not self._control.replaces_processes:
@@ -197,9 +199,10 @@ class Embedded(Stack):
                 self._control.define(program)
                 self._control.stop(program.name, program.stop_timeout_s)
                 self._control.confirm(program.name)
-        if any(program.waits_for_servers for program in changed):
+        if parts := [program for program in changed if program.name in ("consumers", "gateway")]:
             show.say("Gateway and workers are replaced one after another, where something changed for them.")
-        self._start_programs(chosen, [program for program in changed if program.waits_for_servers], replaced)
+        self._start_programs(chosen, parts, replaced)
+        start_console(self._control, chosen, self._waiter(), is_changed=chosen.console() in changed)
         if last.consumers not in (None, self._settings.consumers):
             self.scale(self._settings.consumers)
         self._remember(chosen, digests)

@@ -11,17 +11,18 @@ from typing import Any, Literal
 from pydantic import SecretStr
 
 from runtime.redis_rights import GATEWAY, WORKERS, rules
+from runtime.setting_names import SETTING_NAMES
 from stack.ports import HOST
 from stack.postgres import WORKERS_ROLE, Postgres
 from stack.settings import Settings
 from stack.state import Ports
 from stack.valkey import Valkey
 
-Name = Literal["valkey", "postgres", "consumers", "gateway"]
+Name = Literal["valkey", "postgres", "consumers", "gateway", "console"]
 
 LAUNCHER = Path(__file__).parent / "launch.py"
 
-ORDER: tuple[Name, ...] = ("valkey", "postgres", "consumers", "gateway")
+ORDER: tuple[Name, ...] = ("valkey", "postgres", "consumers", "gateway", "console")
 """The order of starting. They stop in reverse."""
 
 SERVER_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
@@ -38,6 +39,11 @@ OF_OTHERS = frozenset(
     }
 )
 """The variables that gateway and workers do not get: each has its own password in its URLs."""
+
+CONSOLES_OTHERS = frozenset({"PYTHONPATH", "VIRTUAL_ENV", "GATEWAY_URL", "GATEWAY_OPERATORS_URL"})
+"""What the console gets besides settings."""
+
+OF_GATEWAY = frozenset({"GATEWAY_TLS_CERT", "GATEWAY_TLS_KEY"})
 
 SERVER_STOP_TIMEOUT_S = 120
 """How long a server may take to write its data before it is killed."""
@@ -101,6 +107,11 @@ class Plan:
         return f"http://{_shown(self.settings.consumers_metrics_host)}:{port}" if port else None
 
     @property
+    def console_url(self) -> str | None:
+        """The address of the console, None without one."""
+        return f"http://{_shown(self.settings.console_host)}:{self.ports.console}" if self.ports.console else None
+
+    @property
     def environment(self) -> dict[str, str]:
         """The environment of gateway, workers and commands: ours, and the addresses of all parts."""
         return {
@@ -115,6 +126,8 @@ class Plan:
             **({"GATEWAY_OPERATORS_URL": self.gateway_operators_url} if self.gateway_operators_url else {}),
             "GATEWAY_OPERATORS_PORT": str(self.ports.gateway_operators),
             "CONSUMERS_METRICS_PORT": str(self.ports.consumers_metrics),
+            **({"CONSOLE_URL": self.console_url} if self.console_url else {}),
+            "CONSOLE_PORT": str(self.ports.console),
         }
 
     def programs(self) -> list[Program]:
@@ -126,7 +139,20 @@ class Plan:
         if self.postgres:
             command = self.postgres.command(death_signal="INT")
             found.append(Program("postgres", command, plain, stop_signal=signal.SIGINT))
-        return [*found, *self.parts()]
+        return [*found, *self.parts(), self.console()]
+
+    def console(self) -> Program:
+        """Return the console. It gets its own settings and those of the workers, and no secret of a provider."""
+        environment = self._part("consumers", 0).environment
+        kept = (SETTING_NAMES | set(SERVER_ENVIRONMENT) | CONSOLES_OTHERS) - OF_GATEWAY
+        return Program(
+            "console",
+            [sys.executable, "-m", "operations", "console"],
+            {name: value for name, value in environment.items() if name in kept},
+            1 if self.ports.console else 0,
+            stop_timeout_s=self.settings.stop_timeout_s,
+            waits_for_servers=True,
+        )
 
     def parts(self) -> list[Program]:
         """Return the workers and the gateway."""

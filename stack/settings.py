@@ -49,6 +49,18 @@ class Settings(ProgramSettings):
     consumers_metrics_host: str = "127.0.0.1"
     """The address where the workers serve /metrics and /healthz."""
 
+    console_host: str = "127.0.0.1"
+    """The address where the console listens. Beyond this host, put a proxy with TLS before it."""
+
+    console_port: Annotated[int, Field(ge=0, le=65_535)] | None = None
+    """The console's port; 0: no console; unset: 9180 if free."""
+
+    console_password_hash: SecretStr = SecretStr("")
+    """Who may sign in: hashes of `python -m operations password`, or name:roles:hash of several people, with spaces."""
+
+    console_trusted_proxies: str = ""
+    """Addresses or networks of proxies that sign people in: their X-Forwarded-User is believed; with spaces."""
+
     up_timeout_s: Annotated[float, Field(gt=0)] = 60
     """How long `make up` waits for what it started."""
 
@@ -130,4 +142,5 @@ class Settings(ProgramSettings):
             "gateway": self.gateway_port,
             "consumers_metrics": self.consumers_metrics_port,
             "gateway_operators": self.gateway_operators_port,
+            "console": self.console_port,
         }

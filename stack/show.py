@@ -43,6 +43,14 @@ def missing(names: Sequence[str]) -> None:
         OUT.print(f"Not running, or not in full number: {', '.join(names)}. `make logs` shows why.", markup=False)
 
 
+def console(url: str | None, how: str) -> None:
+    """Print where the console is and how to sign in."""
+    if url is None:
+        OUT.print("There is no console: CONSOLE_PORT is 0.", markup=False)
+    else:
+        OUT.print(f"Console: {url} · {how}", markup=False)
+
+
 def no_workers(workers: int) -> None:
     """Print what it means that no worker runs, if none does."""
     if workers == 0:

@@ -19,6 +19,7 @@ POSTGRES_PORT = 5432
 GATEWAY_PORT = 8080
 METRICS_PORT = 9100
 OPERATORS_PORT = 9101
+CONSOLE_PORT = 9180
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +31,18 @@ class Ports:
     gateway: int
     consumers_metrics: int
     gateway_operators: int = OPERATORS_PORT
+    console: int = CONSOLE_PORT
 
 
 PORTS_OF: Mapping[str, tuple[str, ...]] = {
     "consumers": ("consumers_metrics",),
     "gateway": ("gateway", "gateway_operators"),
+    "console": ("console",),
 }
 """The ports of each program that `make up` can change while it runs."""
+
+MAY_BE_TAKEN = frozenset({"console"})
+"""A taken port of these programs is their own failure, and stops nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +129,7 @@ def moved_ports(before: Ports, now: Ports) -> dict[str, int]:
 
 def require_free(name: str, port: int) -> None:
     """Raise PortTakenError if another program has the port that a setting names. Port 0 means none."""
-    if port and not is_free(port):
+    if port and name not in MAY_BE_TAKEN and not is_free(port):
         raise PortTakenError(
             f"port {port} ({name.upper()}_PORT) is taken by {holder(port)}; nothing was started or stopped. "
             f"Stop that program, or choose another {name.upper()}_PORT."
@@ -141,7 +147,14 @@ def settings_digest(files: Iterable[Path], values: Iterable[str] = ()) -> str:
     return digest.hexdigest()
 
 
-ADDRESSES = ("GATEWAY_URL", "GATEWAY_OPERATORS_URL", "REDIS_URL", "DATABASE_URL", "MIGRATE_DATABASE_URL")
+ADDRESSES = (
+    "GATEWAY_URL",
+    "GATEWAY_OPERATORS_URL",
+    "CONSOLE_URL",
+    "REDIS_URL",
+    "DATABASE_URL",
+    "MIGRATE_DATABASE_URL",
+)
 """The names in stack.env. The last is the owner's address of the database; it is there only if the stack started it."""
 
 

@@ -29,6 +29,7 @@ class Checkout:
             "STACK": "embedded",
             "DATA_DIR": str(self.data_dir),
             "GATEWAY_PORT": str(free_port()),
+            "CONSOLE_PORT": "0",
             "CONSUMERS": "1",
             **(environ or {}),
         }
