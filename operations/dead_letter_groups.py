@@ -7,8 +7,8 @@ from operations.dead_letters import DEAD_LETTERS, DeadLetterSummary
 from sql.connect import Connection
 
 GROUPS_MAX = 50
-GROUPED_MAX = 50_000
-"""Dead letters that are grouped, the oldest first. Shortening their reasons takes 0.2 s."""
+GROUPED_MAX = 10_000
+"""Dead letters that are grouped, the oldest first. Shortening their reasons takes about 0.2 s."""
 
 ID_MAX = 2**63 - 1
 

@@ -27,7 +27,8 @@ async def test_a_conflict_is_compared_decided_and_logged(operator: Operator, pag
         assert text in listed.text
     page = await pages.money.get("/conflicts/1")
     for text in ("If what is booked is right: 7.00 EUR", "If the report is right: 8.00 EUR", "undone:1", "decided:1",
-                 "4 transfers would be added", "2 transfers would be added", "Book what was reported"):  # fmt: skip
+                 "4 transfers would be added", "2 transfers would be added", "Book what was reported",
+                 "<b>(now 8.00 EUR)</b>"):  # fmt: skip
         assert text in page.text
     done = await pages.money.post("/conflicts/1/resolve", {"keep": "reported", "reason": "the provider confirmed it"})
     assert done.status == 200
