@@ -53,7 +53,8 @@ def main(argv: list[str], hooks: Hooks = no_hooks) -> int:
     except (HandlersError, PostingRulesError) as error:
         return fail(f"The worker cannot start: {error}", SETTINGS_EXIT_CODE)
     if command:
-        sys.stdout.write(f"All settings and handlers can be used. Digest: {check.digest(settings, posting_rules)}\n")
+        digest = check.digest(settings, posting_rules, tracing.otel_settings(environment))
+        sys.stdout.write(f"All settings and handlers can be used. Digest: {digest}\n")
         return 0
     logs.configure(settings.consumers_log_level or settings.log_level)
     os.environ.update(tracing.otel_settings(environment))

@@ -12,14 +12,14 @@ from runtime.setting_names import SETTING_NAMES
 from runtime.settings import ENV_FILE, settings_digest
 
 
-def digest(settings: Settings, posting_rules: object) -> str:
+def digest(settings: Settings, posting_rules: object, spans: object) -> str:
     """Return a digest of all settings, posting rules, the code of the handlers, and what only handlers may read.
 
-    The handlers must have been loaded.
+    `spans`: where spans go. The handlers must have been loaded.
     """
     of_handlers = {name: value for name, value in read_env_file(ENV_FILE).items() if name not in SETTING_NAMES}
     code = {str(file): file.read_bytes() for file in sorted(_handlers_code(settings))}
-    return settings_digest(settings, posting_rules, of_handlers, code)
+    return settings_digest(settings, posting_rules, spans, of_handlers, code)
 
 
 def _handlers_code(settings: Settings) -> set[Path]:
