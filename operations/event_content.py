@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -39,10 +39,9 @@ async def read_content(connection: "Connection", subject: Subject) -> EventConte
     """Read what Postgres has of an event: its payload, else that of its latest dead letter."""
     names = {"namespace": subject.namespace, "event_id": subject.id}
     payload = await connection.fetchrow(*CONTENT.bind("read_payload", **names))
-    rows = await connection.fetch(*CONTENT.bind("read_dead_letter_details", **names, limit=DEAD_LETTERS_MAX))
+    rows = await connection.fetch(*CONTENT.bind("read_tracebacks", **names, limit=DEAD_LETTERS_MAX))
     tracebacks = {row["id"]: row["traceback"] for row in rows}
-    dead = [_event_of(row["field_names"], row["field_values"]) for row in rows[:1]]
-    event = dead[0] if dead else None
+    event = await _read_dead_event(connection, rows[0]["id"]) if rows else None
     trace_id = _trace_id(event.traceparent) if event else None
     if payload is not None:
         headers = json.loads(payload["headers"])
@@ -65,9 +64,10 @@ def with_stream(content: EventContent, details: EventDetails) -> EventContent:
     return EventContent(event.source, event.body, event.headers, trace_id, content.tracebacks)
 
 
-def _event_of(names: Sequence[bytes], values: Sequence[bytes]) -> Event | None:
+async def _read_dead_event(connection: "Connection", dead_letter_id: int) -> Event | None:
+    rows = await connection.fetch(*CONTENT.bind("read_dead_letter_fields", id=dead_letter_id))
     try:
-        return from_fields(dict(zip(names, values, strict=True)))
+        return from_fields({row["name"]: row["value"] for row in rows})
     except EnvelopeError:
         return None
 

@@ -33,10 +33,12 @@ class SearchTime:
     """Pages per query of such a scan: 64 MiB."""
     stream_s: float = 3.0
     """For a long backlog."""
+    scans_events: bool = True
+    """Whether events that no other table names are scanned for. A page has found them by an index already."""
 
 
 FOR_A_COMMAND = SearchTime()
-FOR_A_PAGE = SearchTime(table_s=0.05, table_pages=1024, stream_s=0.05)
+FOR_A_PAGE = SearchTime(table_s=0.05, table_pages=512, stream_s=0.05, scans_events=False)
 """A page of the console answers at once, and says what it left out."""
 
 

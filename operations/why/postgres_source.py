@@ -73,7 +73,7 @@ class PostgresSource:
             for kind, namespace, id_ in await self._connection.fetch(*find):
                 if query.namespace in (None, namespace):
                     (matches.payments if kind == "payment" else matches.events).add(Subject(namespace, id_))
-        if matches.payments or not matches.events:
+        if self._time.scans_events and (matches.payments or not matches.events):
             for id_ in sorted({payment.id for payment in matches.payments} or {query.id for query in queries}):
                 await self._scan_events(id_, queries, matches)
         columns = _columns(matches.payments, "payment_id")

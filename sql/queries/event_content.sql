@@ -7,10 +7,17 @@ FROM events
 JOIN payloads USING (namespace, event_id, received_at)
 WHERE namespace = :namespace AND event_id = :event_id;
 
--- name: read_dead_letter_details :many
--- Returns the latest dead letters of an event with what a list leaves out, the latest first.
-SELECT id, traceback, field_names, field_values
+-- name: read_tracebacks :many
+-- Returns the latest dead letters of an event with what a list leaves out, the latest first. By time, not by number:
+-- the numbers' index would be read from its end until an event's are found.
+SELECT id, traceback
 FROM dead_letters
 WHERE namespace = :namespace AND event_id = :event_id
-ORDER BY id DESC
+ORDER BY died_at DESC, id DESC
 LIMIT :limit;
+
+-- name: read_dead_letter_fields :many
+-- Returns the fields of the entry that a dead letter keeps.
+SELECT name, value
+FROM dead_letters, unnest(field_names, field_values) AS entry (name, value)
+WHERE id = :id;

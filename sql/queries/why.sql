@@ -106,11 +106,14 @@ LEFT JOIN payloads USING (namespace, event_id, received_at)
 ORDER BY committed_at, namespace, event_id;
 
 -- name: read_dead_letters :many
--- Returns the dead letters of events, open or closed, and those of undecodable entries.
+-- Returns the dead letters of events, open or closed, and those of undecodable entries, each by an index.
 SELECT id, entry_id, namespace, event_id, source, type, resource, state, reason, attempts, died_at, state_changed_at
 FROM dead_letters
-LEFT JOIN unnest(:namespace::text[], :event_id::text[]) AS batch (namespace, event_id) USING (namespace, event_id)
-WHERE batch.event_id IS NOT NULL OR (dead_letters.event_id IS NULL AND entry_id = ANY (:entry_ids::text[]))
+JOIN unnest(:namespace::text[], :event_id::text[]) AS batch (namespace, event_id) USING (namespace, event_id)
+UNION ALL
+SELECT id, entry_id, namespace, event_id, source, type, resource, state, reason, attempts, died_at, state_changed_at
+FROM dead_letters
+WHERE event_id IS NULL AND entry_id = ANY (:entry_ids::text[])
 ORDER BY id;
 
 -- name: read_payments :many

@@ -35,7 +35,7 @@ async def show(request: web.Request) -> web.StreamResponse:
     problems = [f"{problem}." for problem in (result.redis_problem, result.postgres_problem) if problem]
     details = result.payments.get(subject)
     if details is None and not events.page.rows:
-        problem = " ".join([f"Nothing is known of the payment {subject}.", *problems])
+        problem = " ".join([f"Nothing is known of the payment {subject}.", *problems, *events.page.left_out])
         return render(request, "error.html", status=503 if problems else 404, problem=problem)
     details = details or PaymentDetails(subject)
     return render(

@@ -3,6 +3,7 @@
 (() => {
   const HOUR_S = 3600;
   const HEIGHT = 170;
+  const PADDING = 28;
   const drawn = new Map();
 
   function colours() {
@@ -14,6 +15,8 @@
   function clock(at_s) {
     return new Date(at_s * 1000).toISOString().slice(11, 16);
   }
+
+  const clock = (at) => new Date(at * 1000).toISOString().slice(11, 16);
 
   function options(place, names) {
     const { lines, text, grid } = colours();
@@ -66,7 +69,7 @@
 
   window.addEventListener("resize", () => {
     for (const [figure, plot] of drawn) {
-      plot.setSize({ width: figure.clientWidth, height: HEIGHT });
+      plot.setSize({ width: figure.clientWidth - PADDING, height: HEIGHT });
     }
   });
   again();

@@ -112,7 +112,14 @@ async def test_a_dead_letter_can_be_replayed_by_an_operator_only(console: Runnin
     async with workers.working(failing(), max_attempts=1):
         await workers.drained()
     page = await console.operator.get(event_path("stripe", POISON))
-    for expected in ("the moon is in the wrong house", "Traceback", 'action="/dead/replay"', "ab" * 16, "Discard it"):
+    for expected in (
+        "the moon is in the wrong house",
+        "Traceback",
+        'action="/dead/replay"',
+        "ab" * 16,
+        "Discard it",
+        'href="/payments/stripe/pi_1"',
+    ):
         assert expected in page.text
     assert 'action="/dead/replay"' not in (await console.viewer.get(event_path("stripe", POISON))).text
 
