@@ -5,7 +5,7 @@ import itertools
 import pytest
 from playwright.async_api import expect
 
-from tests.support.browser import THEMES, WIDTHS, Visitor, accessibility_faults, is_too_wide
+from tests.support.browser import HEIGHT, THEMES, WIDTHS, Visitor, accessibility_faults, is_too_wide
 from tests.support.console_paths import list_pages, path_of
 from tests.support.shop import Shop
 
@@ -19,13 +19,14 @@ INLINE = (
 @pytest.mark.parametrize("page_name", list_pages())
 async def test_everybody_can_use_a_page(shop: Shop, visitor: Visitor, page_name: str) -> None:
     faults = {}
+    page = await visitor.window(visitor.console.money)
+    await visitor.open(page, path_of(shop, page_name))
     for (device, width), theme in itertools.product(WIDTHS.items(), THEMES):
-        page = await visitor.window(visitor.console.money, width=width, theme=theme)
-        await visitor.open(page, path_of(shop, page_name))
+        await page.set_viewport_size({"width": width, "height": HEIGHT})
+        await page.emulate_media(color_scheme=theme)
         faults[device, theme] = await accessibility_faults(page)
         if await is_too_wide(page):
             faults[device, theme].append("the page as a whole has to be scrolled sideways")
-        await page.context.close()
     assert {where: found for where, found in faults.items() if found} == {}
 
 
