@@ -74,7 +74,7 @@ async def work(
     """Run one worker until SIGTERM or SIGINT."""
     metrics = Metrics(metrics_folder())
     progress = Progress(on_ready=partial(notify_ready, dict(os.environ), os.getpid()))
-    loop_watch = LoopWatch(settings, CallWatch.of(settings), metrics)
+    loop_watch = LoopWatch(settings, CallWatch.of(settings, metrics.durations.handler_took), metrics)
     service = Service(settings, handlers, metrics, progress, hooks, loop_watch, spans)
     _stop_on_signals(service, loop_watch)
     tune_gc()

@@ -1,6 +1,7 @@
 """What follows a commit: the acknowledgement in Redis, and the counts."""
 
-from collections import Counter
+import time
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -94,8 +95,13 @@ class Acks:
     def _count(self, committed: CommitResult) -> None:
         self._observers.progress.made("a commit")
         metrics = self._observers.metrics
-        for source, count in Counter(entry.event.source for entry in committed.applied).items():
-            metrics.applied(source, count)
+        now_s = time.time()
+        since_accepted_s: dict[str, list[float]] = defaultdict(list)
+        for entry in committed.applied:
+            since_accepted_s[entry.event.source].append(now_s - entry.event.received_at.timestamp())
+        for source, durations_s in since_accepted_s.items():
+            metrics.applied(source, len(durations_s))
+            metrics.durations.accepted_to_committed(source, durations_s)
         for source, count in Counter(entry.event.source for entry in committed.duplicates).items():
             metrics.duplicates(source, count)
         for source, count in committed.outcome.held_back.items():

@@ -17,6 +17,7 @@ from consumers.metrics import Metrics
 from consumers.metrics_folder import FolderBusyError
 from consumers.settings import Settings
 from consumers.stream_stats import poll_stream_stats
+from consumers.waiting import poll_waiting
 from contract.keys import Keys
 from runtime.redis_connection import client
 from runtime.tasks import end
@@ -154,11 +155,14 @@ def _end(progress: Progress, limit_s: float) -> None:
 @asynccontextmanager
 async def _measuring(settings: Settings, metrics: Metrics) -> AsyncIterator[None]:
     async with client(settings.redis_url, timeout_s=settings.redis_timeout_s, name="payments-metrics") as redis:
-        task = asyncio.create_task(poll_stream_stats(redis, Keys(settings.key_prefix), metrics.stream_stats))
+        backlog = poll_stream_stats(redis, Keys(settings.key_prefix), metrics.stream_stats)
+        waiting = poll_waiting(settings, metrics.takes_turn, metrics.waiting.show)
+        tasks = [asyncio.create_task(each, name="metrics") for each in (backlog, waiting)]
         try:
             yield
         finally:
-            await end(task)
+            for task in tasks:
+                await end(task)
 
 
 def _app(settings: Settings, metrics: Metrics, progress: Progress) -> web.Application:

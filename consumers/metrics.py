@@ -6,30 +6,20 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from consumers.bounded_label import BoundedLabel
+from consumers.durations import Durations
 from consumers.metrics_folder import MetricsFolder
 from consumers.stream_stats import StreamStats
-
-LABEL_VALUES_MAX = 200
-"""Different values of one label in a worker; further ones are counted as `other`."""
-
-OTHER = "other"
+from consumers.waiting_gauges import WaitingGauges
+from runtime.version import version
 
 _BATCH_SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
 _DURATIONS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
-class _Labels:
-    """Limits the number of a label's values."""
-
-    def __init__(self) -> None:
-        self._known: set[str] = set()
-
-    def bounded(self, value: str) -> str:
-        if value not in self._known:
-            if len(self._known) >= LABEL_VALUES_MAX:
-                return OTHER
-            self._known.add(value)
-        return value
+def _show_version(registry: CollectorRegistry) -> None:
+    name = "webhook_consumer_build_info"
+    Gauge(name, "Always 1.", ["version"], registry=registry, multiprocess_mode="livemin").labels(version()).set(1)
 
 
 class Metrics:
@@ -38,7 +28,7 @@ class Metrics:
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = MetricsFolder(folder) if folder else None
         self._registry = registry = CollectorRegistry()
-        self._sources, self._kinds, self._handlers = _Labels(), _Labels(), _Labels()
+        self._sources, self._kinds, self._handlers = BoundedLabel(), BoundedLabel(), BoundedLabel()
 
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(f"webhook_consumer_{name}", text, labels, registry=registry)
@@ -92,6 +82,10 @@ class Metrics:
             self._pending = shared("pending_entries", "Entries read and not committed")
             self._pending_idle = shared("oldest_pending_idle_seconds", "Since the oldest pending entry was touched")
             self._oldest_age = shared("oldest_entry_age_seconds", "Since the oldest entry in the stream was accepted")
+            self._redis_up = shared("redis_up", "1 while Redis answers a worker, else 0")
+            self.waiting = WaitingGauges(registry)
+            self.durations = Durations(registry, self._sources, self._handlers)
+            _show_version(registry)
             self._workers = Gauge(
                 "webhook_consumer_workers", "Workers alive", registry=registry, multiprocess_mode="livesum"
             )
@@ -175,14 +169,22 @@ class Metrics:
         """Show that the worker last made progress `age_s` ago."""
         self._last_progress.set(time.time() - age_s)
 
-    def stream_stats(self, stats: StreamStats) -> None:
-        """Show the backlog."""
+    def stream_stats(self, stats: StreamStats | None) -> None:
+        """Show the backlog; None: Redis does not answer."""
+        self.durations.flush()
+        self._redis_up.set(int(stats is not None))
+        if stats is None:
+            return
         group, stream = stats.group, stats.stream
         self._backlog.set(stream.length if stream else 0)
         self._oldest_age.set(stats.oldest_age_ms / 1000)
         self._lag.set(group.lag if group else (stream.length if stream else 0))
         self._pending.set(group.pending if group else 0)
         self._pending_idle.set(group.oldest_pending_idle_ms / 1000 if group else 0)
+
+    def takes_turn(self, every_s: float) -> bool:
+        """Return whether this worker is the one of its host that asks Postgres now, if one does so `every_s`."""
+        return self._folder.takes_turn("postgres", every_s) if self._folder else True
 
     def render(self) -> bytes:
         """Return the text for Prometheus. Raises FolderBusyError; reads files, so call it in a thread."""

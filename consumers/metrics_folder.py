@@ -22,6 +22,9 @@ LOCK_TIMEOUT_S = 1.0
 
 LOCK_POLL_S = 0.01
 
+TURN_SHARE = 0.8
+"""The share of its period after which a turn may be taken again: the same worker comes back a little early."""
+
 
 class FolderBusyError(Exception):
     """Another worker holds the folder for longer than LOCK_TIMEOUT_S: it may be frozen."""
@@ -55,6 +58,18 @@ class MetricsFolder:
         with self._held():
             self._forget_the_dead()
             return generate_latest(registry)
+
+    def takes_turn(self, what: str, every_s: float) -> bool:
+        """Return whether it is time, and this worker is the first to notice. Two may be, where they ask at once.
+
+        A file's time is enough: a worker that dies or freezes after its turn holds nobody up.
+        """
+        turn = self._path / f"{what}.turn"
+        with suppress(FileNotFoundError):
+            if 0 <= time.time() - turn.stat().st_mtime < every_s * TURN_SHARE:
+                return False
+        turn.touch()
+        return True
 
     def _take_number(self) -> int:
         number = 1

@@ -46,7 +46,9 @@ class Service:
     ) -> None:  # fmt: skip
         self._settings = settings
         self._handlers = handlers
-        self._loop_watch = loop_watch or LoopWatch(settings, CallWatch.of(settings), metrics)
+        self._loop_watch = loop_watch or LoopWatch(
+            settings, CallWatch.of(settings, metrics.durations.handler_took), metrics
+        )
         spans = EventSpans(tracing, Keys(settings.key_prefix))
         self._observers = Observers(metrics, progress, self._loop_watch.calls, hooks, spans)
         self._had_group = False

@@ -92,12 +92,13 @@ async def read_stream_stats(redis: Redis, keys: Keys) -> StreamStats:
     )
 
 
-async def poll_stream_stats(redis: Redis, keys: Keys, report: Callable[[StreamStats], None]) -> None:
-    """Report the state periodically until cancelled. While Redis does not answer, nothing is reported."""
+async def poll_stream_stats(redis: Redis, keys: Keys, report: Callable[[StreamStats | None], None]) -> None:
+    """Report the state periodically until cancelled; None while Redis does not answer."""
     while True:
         try:
             report(await read_stream_stats(redis, keys))
         except RedisError as error:
+            report(None)
             log.warning("the backlog could not be measured; it is tried again", error=str(error), again_s=EVERY_S)
         await asyncio.sleep(EVERY_S)
 

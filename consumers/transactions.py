@@ -1,5 +1,6 @@
 """One transaction of a worker: claims, bookings, calls of handlers, and what a batch leaves out of it."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -52,6 +53,7 @@ class Transactions:
         self._pool = pool
         self._handlers = handlers
         self._settings = settings
+        self._durations = observers.metrics.durations
         self._progress = observers.progress
         self._hooks = observers.hooks
         self._calls = observers.calls
@@ -79,6 +81,8 @@ class Transactions:
             else:
                 await self._do_noting(connection, entries, work)
             result = await self._end(connection, work, server)
+            ended_s = time.monotonic()
+        self._durations.committed(time.monotonic() - ended_s)
         self._committed(result)
         return result, work.slow
 
@@ -90,6 +94,8 @@ class Transactions:
         ) as (connection, server):
             await self._do(connection, [entry], work, is_alone=True)
             result = await self._end(connection, work, server)
+            ended_s = time.monotonic()
+        self._durations.committed(time.monotonic() - ended_s)
         self._committed(result)
         return result
 

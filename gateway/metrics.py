@@ -4,7 +4,8 @@ Importing this imports prometheus_client, which reads PROMETHEUS_MULTIPROC_DIR a
 """
 
 import asyncio
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
 
 from prometheus_client import (
     CollectorRegistry,
@@ -17,6 +18,7 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from runtime.latencies import Latencies, Latency
 from runtime.version import version
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -25,6 +27,10 @@ NO_SOURCE = "-"
 
 BATCH_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 4000)
 ROUND_TRIP_BUCKETS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+VERIFY_BUCKETS_S = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.1, 1, 5)
+
+FLUSH_S = 0.25
+"""How long durations are added up in the process before they are written to the metrics."""
 
 
 class Metrics:
@@ -89,12 +95,33 @@ class Metrics:
             f"{prefix}internal_errors", "Errors of this program itself; each has a traceback in the log.",
             registry=registry,
         )  # fmt: skip
+        self._verify = Latencies(
+            f"{prefix}verify_seconds", "How long the verification of a genuine request took.", ["source"],
+            registry=registry, bounds_s=VERIFY_BUCKETS_S,
+        )  # fmt: skip
+        self._duration = Latencies(
+            f"{prefix}request_duration_seconds",
+            "From the end of a request to its answer, by source and status: 2xx, 4xx or 5xx.",
+            ["source", "status_class"],
+            registry=registry,
+        )
+        self._accepted = Gauge(
+            f"{prefix}last_accepted_timestamp_seconds", "When an event was last answered 2xx.", ["source"],
+            registry=registry, multiprocess_mode="max",
+        )  # fmt: skip
+        self._certificate = Gauge(
+            f"{prefix}certificate_expiry_timestamp_seconds",
+            "When a certificate expires: that which a source's provider used last; of source -, the gateway's own.",
+            ["source"],
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
         build = Gauge(f"{prefix}build_info", "Always 1.", ["version"], registry=registry, multiprocess_mode="max")
         build.labels(version()).set(1)
         if not multiprocess:
             ProcessCollector(registry=registry)
             PlatformCollector(registry=registry)
-        self._increments = _Increments()
+        self._increments = _Increments(self._flush)
         self._sources: dict[str, SourceMetrics] = {}
 
     def of(self, source: str) -> "SourceMetrics":
@@ -107,6 +134,8 @@ class Metrics:
                 self._verified,
                 self._rejected,
                 self._duplicates.labels(source),
+                self._verify.labels(source),
+                self._duration,
             )
         return self._sources[source]
 
@@ -137,8 +166,18 @@ class Metrics:
         self._connections.set(count)
         self._unverified.set(unverified_bytes)
 
+    def certificate(self, source: str, expires_at_s: float) -> None:
+        """Set when the certificate of a source's provider expires, or for NO_SOURCE the gateway's own."""
+        self._certificate.labels(source).set(expires_at_s)
+
+    def _flush(self) -> None:
+        for name, source in self._sources.items():
+            if source.flush():
+                self._accepted.labels(name).set(time.time())
+
     def render(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
+        self._flush()
         if not self._multiprocess:
             return generate_latest(self._registry)
         everyone = CollectorRegistry()
@@ -149,16 +188,23 @@ class Metrics:
 class _Increments:
     """Buffers increments of labelled counters and adds them once per turn of the event loop.
 
-    Finding a counter by its labels and taking its lock for each request would cost a tenth of an answer.
+    Finding a counter by its labels and taking its lock for each request would cost a tenth of an answer. What may wait
+    longer is written by `flush_later`, FLUSH_S after the first request that follows the last time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, flush_later: Callable[[], None]) -> None:
         self._counts: dict[tuple[Counter, str, str | int], int] = {}
+        self._flush_later = flush_later
+        self._is_later_due = False
 
     def add(self, counter: Counter, source: str, label: str | int) -> None:
         """Count one more with these labels."""
         if not self._counts:
-            asyncio.get_running_loop().call_soon(self._flush)
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._flush)
+            if not self._is_later_due:
+                self._is_later_due = True
+                loop.call_later(FLUSH_S, self._later)
         key = (counter, source, label)
         self._counts[key] = self._counts.get(key, 0) + 1
 
@@ -167,21 +213,42 @@ class _Increments:
             counter.labels(source, str(label)).inc(count)
         self._counts.clear()
 
+    def _later(self) -> None:
+        self._is_later_due = False
+        self._flush_later()
 
-@dataclass(frozen=True, slots=True)
+
 class SourceMetrics:
     """The counters of one source."""
 
-    _source: str
-    _increments: _Increments
-    _requests: Counter
-    _verified: Counter
-    _rejected: Counter
-    _duplicates: Counter
+    def __init__(
+        self, source: str, increments: _Increments, requests: Counter, verified: Counter, rejected: Counter,
+        duplicates: Counter, verify: Latency, durations: Latencies,
+    ) -> None:  # fmt: skip
+        self._source = source
+        self._increments = increments
+        self._requests = requests
+        self._verified = verified
+        self._rejected = rejected
+        self._duplicates = duplicates
+        self._verify = verify
+        self._durations = durations
+        self._by_class: dict[int, Latency] = {}
 
-    def answered(self, status: int) -> None:
-        """Count an answer by its status."""
+    def answered(self, status: int, duration_s: float | None = None) -> None:
+        """Count an answer by its status, and how long it took where it answers an event."""
         self._increments.add(self._requests, self._source, status)
+        if duration_s is None:
+            return
+        first_digit = status // 100
+        latency = self._by_class.get(first_digit)
+        if latency is None:
+            latency = self._by_class[first_digit] = self._durations.labels(self._source, f"{first_digit}xx")
+        latency.observe(duration_s)
+
+    def verified_in(self, duration_s: float) -> None:
+        """Count how long a verification took."""
+        self._verify.observe(duration_s)
 
     def verified(self, secret_number: int) -> None:
         """Count a genuine event by the number of the secret that verified it."""
@@ -194,3 +261,9 @@ class SourceMetrics:
     def duplicate(self) -> None:
         """Count an event that was in the stream already."""
         self._duplicates.inc()
+
+    def flush(self) -> int:
+        """Write the durations since the last call; return how many requests with events were answered 2xx."""
+        self._verify.flush()
+        counts = {first_digit: latency.flush() for first_digit, latency in self._by_class.items()}
+        return counts.get(2, 0)

@@ -30,6 +30,7 @@ from gateway.publisher import Publisher
 from gateway.redis_writer import RedisUnavailableError, RedisWriter
 from gateway.refusal_log import RefusalLog
 from gateway.settings import Settings
+from gateway.tls import certificate_expires_at
 from gateway.tls_transport import COUNTS_AS, TlsTransport
 from gateway.webhook import Webhook
 from providers.base import Provider
@@ -84,6 +85,7 @@ class Gateway:
         self.commits = CommitWaiter(self.commit_reader)
         self._lifecycle = Lifecycle(metrics, settings.retry_after_s)
         self._clock = clock
+        self._sources = sources
         health = Health(self.redis, metrics, self._lifecycle)
         routes = make_routes(sources, self._make_webhook, health, settings, self._lifecycle)
         self.application = make_application(routes, self._lifecycle, metrics)
@@ -108,6 +110,8 @@ class Gateway:
         server = self._runner.server
         if server is None:
             raise RuntimeError("the runner has no server after its set-up")
+        if tls is not None and (expires_at := certificate_expires_at(self._settings)):
+            self._metrics.certificate(NO_SOURCE, expires_at.timestamp())
         self._connections = connections = Connections(
             server,
             self._settings,
@@ -161,6 +165,7 @@ class Gateway:
     async def _watch(self) -> None:
         """Check Redis regularly, so that a lost guarantee is noticed before the next event."""
         while True:
+            self._show_certificates()
             await asyncio.sleep(self._settings.durability_check_s)
             await self.redis.check()
             if self.redis.guarantee is None:
@@ -169,6 +174,11 @@ class Gateway:
                 self._metrics.backlog(int(await self.redis.read(("XLEN", self._keys.events))))
             except (RedisUnavailableError, ResponseError) as error:
                 log.warning("the stream's length cannot be read now", reason=str(error))
+
+    def _show_certificates(self) -> None:
+        for name, provider in self._sources.items():
+            if provider.certificate_expires_at is not None:
+                self._metrics.certificate(name, provider.certificate_expires_at.timestamp())
 
     def _publishing_refused(self, reason: str) -> None:
         """Let readiness follow what publishing meets, on whichever connection."""

@@ -2,9 +2,11 @@
 
 import os
 import ssl
+from datetime import datetime
 from pathlib import Path
 
 from gateway.settings import Settings
+from providers.certificates import read_certificates
 
 
 class TlsError(Exception):
@@ -28,6 +30,16 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
             "PEM files: the certificate first in its chain, and its key, without a password"
         ) from error
     return context
+
+
+def certificate_expires_at(settings: Settings) -> datetime | None:
+    """Return when the gateway's own certificate expires; None where none is set, or it cannot be read any more."""
+    if settings.gateway_tls_cert is None:
+        return None
+    try:
+        return read_certificates(settings.gateway_tls_cert.read_bytes())[0].not_valid_after_utc
+    except (OSError, ValueError):
+        return None
 
 
 def _require_readable(setting: str, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -65,6 +66,7 @@ class Webhook:
 
     async def receive(self, request: web.Request) -> web.Response:
         """Answer any POST to this source, whatever it holds, with a status that the sender can act on."""
+        began_s = time.monotonic()
         connection = self._lifecycle.begin(request)
         span = self._spans.begin(request.path, request.scheme) if self._spans else None
         try:
@@ -73,7 +75,9 @@ class Webhook:
             body = received_body(request, self._body_bytes_max)
             traceparent = _traceparent(headers)
             received = Request(request.method, request.raw_path, headers, body, self._clock(), traceparent)
+            verify_began_s = time.monotonic()
             deliveries = await self._provider.verify(received)
+            self._metrics.verified_in(time.monotonic() - verify_began_s)
             for delivery in deliveries:
                 self._metrics.verified(delivery.secret_number)
             if span is not None:
@@ -91,7 +95,7 @@ class Webhook:
             response = self._refuse(error, request.remote, span)
             if isinstance(error, RefusedError) and connection is not None:
                 connection.is_last_request = True
-        self._metrics.answered(response.status)
+        self._metrics.answered(response.status, time.monotonic() - began_s)
         if span is not None:
             span.end(response.status)
         self._lifecycle.end(request, response, connection)

@@ -2,13 +2,20 @@
 
 from dataclasses import dataclass
 
+import structlog
+
 from operations.log import LogEnd, read_log_end
 from operations.servers import LONG_TIMEOUT_S, Servers
 from operations.stream_accounting import CHECKS, EntryCounts, account_for_entries
+from sql import load
 from sql.audit import INVARIANTS, Finding, audit
 from sql.connect import Connection, UnreachableError
 
 LOG_INVARIANT = "operation_out_of_chain"
+
+WAITING = load("waiting")
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +34,17 @@ class AuditReport:
 
 
 async def run_audit(servers: Servers) -> AuditReport:
-    """Check Postgres first, then the stream. Changes nothing. Raise UnreachableError if Postgres cannot be reached."""
+    """Check Postgres first, then the stream, and keep the result for the workers' metrics; change nothing else.
+
+    Raise UnreachableError if Postgres cannot be reached.
+    """
+    report = await _audit(servers)
+    if report.findings or report.redis_problem is None:
+        await _keep(servers, report)
+    return report
+
+
+async def _audit(servers: Servers) -> AuditReport:
     async with servers.postgres(LONG_TIMEOUT_S) as connection:
         log_end = await read_log_end(connection)
         findings = await audit(connection, timeout_s=LONG_TIMEOUT_S)
@@ -43,3 +60,14 @@ async def check_log(connection: Connection) -> Finding | None:
     """Return the rows of the operators' log that were changed, added or removed by hand, or None."""
     findings = await audit(connection, names=[LOG_INVARIANT])
     return findings[0] if findings else None
+
+
+async def _keep(servers: Servers, report: AuditReport) -> None:
+    result = WAITING.bind(
+        "keep_audit", key_prefix=servers.keys.prefix, findings=len(report.findings), rules=report.checked
+    )
+    try:
+        async with servers.postgres() as connection:
+            await connection.execute(*result)
+    except UnreachableError as error:
+        log.warning("the audit's result is not in the metrics, because it could not be kept", reason=str(error))

@@ -217,6 +217,9 @@ class Provider(ABC):
     challenges: ClassVar[bool] = False
     """Whether this sender first asks, by GET, for proof that the endpoint knows the secret."""
 
+    certificate_expires_at: datetime | None = None
+    """When the certificate expires by which the last genuine request was verified; None for signatures without one."""
+
     def __init__(self, settings: SourceSettings) -> None:
         self.settings = settings
 

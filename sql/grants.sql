@@ -23,6 +23,7 @@ DECLARE
         "_pogo_migration": "SELECT",
         "_pogo_version": "SELECT",
         "acknowledgements": "SELECT, INSERT",
+        "audits": "SELECT, INSERT, UPDATE",
         "balances": "SELECT",
         "commit_guard": "SELECT, INSERT, DELETE",
         "conflicts": "SELECT, INSERT, UPDATE",

@@ -66,7 +66,7 @@ async def make_calls(
         if known := {id(call.event): call.name for call in calls if limits.watch.is_slow(call.name, call.event)}:
             raise SlowCallsError(known, 0)
         slow_limit = _SlowLimit(through, limits.watch)
-    checked_at_s = time.monotonic()
+    checked_at_s = began_s = time.monotonic()
     async with nullcontext() if limits.is_guarded else commit_guard(connection):
         with slow_limit or nullcontext():
             for call in calls:
@@ -74,10 +74,14 @@ async def make_calls(
                     await _make_in_transaction(connection, call, limits, slow_limit)
                 except _SlowCallError as error:
                     raise SlowCallsError({id(call.event): call.name}, 1) from error
+                finally:
+                    ended_s = time.monotonic()
+                    limits.watch.took(call.name, ended_s - began_s)
+                    began_s = ended_s
                 limits.after_each()
-                if time.monotonic() - checked_at_s > limits.timeout_s / CHECKS_PER_TIMEOUT:
+                if ended_s - checked_at_s > limits.timeout_s / CHECKS_PER_TIMEOUT:
                     await check_usable(connection)
-                    checked_at_s = time.monotonic()
+                    checked_at_s = began_s = time.monotonic()
 
 
 class _SlowCallError(Exception):

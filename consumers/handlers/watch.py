@@ -1,7 +1,7 @@
 """Which handlers run, for whom: read by the worker's side lane, and by a thread while the event loop is blocked."""
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,11 @@ class Step:
 class CallWatch:
     """The calls of one worker. `slow_s`: how long a call may keep its batch waiting for anything but Postgres."""
 
-    def __init__(self, slow_s: float, blocked_s: float) -> None:
+    def __init__(
+        self, slow_s: float, blocked_s: float, took: Callable[[str, float], None] = lambda _handler, _s: None
+    ) -> None:
+        """`took` is called with each call's handler and duration."""
+        self.took = took
         self.slow_s = slow_s
         self.blocked_s = blocked_s
         self.step: Step | None = None
@@ -46,9 +50,9 @@ class CallWatch:
         self._handlers: dict[int, str] = {}
 
     @classmethod
-    def of(cls, settings: Settings) -> "CallWatch":
+    def of(cls, settings: Settings, took: Callable[[str, float], None]) -> "CallWatch":
         """Return a watch with a worker's limits."""
-        return cls(settings.handler_slow_ms / 1000, settings.handler_blocked_s)
+        return cls(settings.handler_slow_ms / 1000, settings.handler_blocked_s, took)
 
     def is_slow(self, handler: str, event: Event) -> bool:
         """Return whether most calls of this handler were slow of late, or the last one for the event's resource."""

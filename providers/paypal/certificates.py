@@ -29,6 +29,7 @@ class Chain:
 
     def __init__(self, certificates: Sequence[x509.Certificate]) -> None:
         self.certificates = certificates
+        self.expires_at = certificates[0].not_valid_after_utc
         key = certificates[0].public_key()
         is_issued = _ISSUED_TO.fullmatch(common_name(certificates[0])) is not None
         self._key = key if is_issued and isinstance(key, RSAPublicKey) else None

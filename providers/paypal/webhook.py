@@ -137,6 +137,7 @@ class PayPal(Provider):
         number = await rsa_sha256_key([chain.key()], messages, signatures, self._off_loop)
         check_trusted(chain.certificates, request.received_at, self._roots)
         self.keyring.prove(url)
+        self.certificate_expires_at = chain.expires_at
         self._check_clock(request, time)
         return Proof(secret_number=number, signed="weak")
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from consumers.metrics import LABEL_VALUES_MAX, Metrics
+from consumers.bounded_label import LABEL_VALUES_MAX
+from consumers.metrics import Metrics
 from consumers.metrics_folder import LOCK_TIMEOUT_S
 from consumers.stream_stats import GroupState, StreamState, StreamStats
 from stack.ports import HOST, free_port

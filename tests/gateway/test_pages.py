@@ -1,6 +1,7 @@
 """The pages for operators and developers: /healthz, /readyz, /metrics, /openapi.json and /docs."""
 
 import re
+import time
 from html.parser import HTMLParser
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -10,12 +11,14 @@ from tests.gateway.conftest import PageClient
 from tests.support.gateway import Running, payment, request, running, sources
 from tests.support.gateway import provider as make_provider
 from tests.support.servers import ValkeyServer
+from tests.support.wait import TIMEOUT_S
 
 PROMISED = (
     "requests_total", "verified_total", "rejected_total", "duplicates_total", "publish_batch_events_bucket",
     "publish_round_trip_seconds_bucket", "publish_waiting", "durable", "backlog_events", "connections",
     "unverified_bytes",
-    "internal_errors_total", "build_info",
+    "internal_errors_total", "build_info", "verify_seconds_bucket", "request_duration_seconds_bucket",
+    "last_accepted_timestamp_seconds",
 )  # fmt: skip
 
 
@@ -46,6 +49,11 @@ async def test_metrics(gateway: Running, operators: PageClient) -> None:
     assert gateway.counted("verified_total", source="default", secret="1") == 2
     assert gateway.counted("rejected_total", source="default", reason="signature_missing") == 1
     assert gateway.counted("durable") == 1
+    for status_class, requests in (("2xx", 2), ("4xx", 1)):
+        labels = {"source": "default", "status_class": status_class}
+        assert gateway.counted("request_duration_seconds_count", **labels) == requests
+    assert gateway.counted("verify_seconds_count", source="default") == 2
+    assert abs(gateway.counted("last_accepted_timestamp_seconds", source="default") - time.time()) < TIMEOUT_S
 
 
 async def test_head_has_no_body(gateway: Running) -> None:

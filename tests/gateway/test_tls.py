@@ -6,6 +6,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from cryptography import x509
 
 from gateway.settings import Settings
 from gateway.tls import tls_context
@@ -37,6 +38,11 @@ async def test_https_and_the_access_log(valkey: ValkeyServer, key_prefix: str, p
         await until(is_ready, what="/readyz says 200")
         async with session.post(signed.path + "?secret=1", data=signed.body, headers=signed.headers) as response:
             assert response.status == 202
+        async with session.get(f"{gateway.operators_url}/metrics") as response:
+            expiry = 'webhook_gateway_certificate_expiry_timestamp_seconds{source="-"} '
+            (line,) = [line for line in (await response.text()).splitlines() if line.startswith(expiry)]
+    certificate = x509.load_pem_x509_certificate(Path(env["GATEWAY_TLS_CERT"]).read_bytes())
+    assert float(line.removeprefix(expiry)) == certificate.not_valid_after_utc.timestamp()
     assert gateway.stop() == 0
     lines = [json.loads(line) for line in gateway.log.splitlines() if "request answered" in line]
     (posted,) = [line for line in lines if line["method"] == "POST"]

@@ -23,7 +23,11 @@ CASE = PayPalCase()
 
 
 async def test_a_transmission_of_2019_was_genuine_then() -> None:
-    (delivery,) = await paypal().verify(sent())
+    source = paypal()
+    assert source.certificate_expires_at is None
+    (delivery,) = await source.verify(sent())
+    assert source.certificate_expires_at
+    assert source.certificate_expires_at > SENT_AT
     event = delivery.event
     assert event.event_id == "afa30d40-ca4a-11e9-ab68-7d4e2605c70c"
     assert (event.type, event.resource) == ("PAYMENTS.PAYMENT.CREATED", "PAYID-LVT22VY7N839502VJ678725M")
