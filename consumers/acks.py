@@ -102,6 +102,7 @@ class Acks:
         for source, durations_s in since_accepted_s.items():
             metrics.applied(source, len(durations_s))
             metrics.durations.accepted_to_committed(source, durations_s)
+        metrics.durations.flush()
         for source, count in Counter(entry.event.source for entry in committed.duplicates).items():
             metrics.duplicates(source, count)
         for source, count in committed.outcome.held_back.items():

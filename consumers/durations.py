@@ -26,9 +26,8 @@ class Durations:
         self._one_commit = self._commit.labels()
 
     def committed(self, commit_s: float) -> None:
-        """Count a COMMIT, and write what was observed since the last one."""
+        """Count a COMMIT."""
         self._one_commit.observe(commit_s)
-        self.flush()
 
     def accepted_to_committed(self, source: str, durations_s: Iterable[float]) -> None:
         """Count how long events took from their arrival to their commit."""

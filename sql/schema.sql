@@ -191,6 +191,15 @@ ALTER TABLE acknowledgements ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE audits (
+    key_prefix text NOT NULL,
+    finished_at timestamp with time zone DEFAULT now() NOT NULL,
+    findings integer NOT NULL,
+    rules integer NOT NULL,
+    CONSTRAINT audits_findings_check CHECK ((findings >= 0)),
+    CONSTRAINT audits_rules_check CHECK ((rules > 0))
+);
+
 CREATE TABLE transfers (
     namespace text NOT NULL,
     movement text NOT NULL,
@@ -536,6 +545,9 @@ ALTER TABLE ONLY acknowledgements
 
 ALTER TABLE transfers
     ADD CONSTRAINT amount_has_a_limit CHECK ((amount <= '100000000000000000'::bigint)) NOT VALID;
+
+ALTER TABLE ONLY audits
+    ADD CONSTRAINT audits_pkey PRIMARY KEY (key_prefix);
 
 ALTER TABLE ONLY commit_guard
     ADD CONSTRAINT commit_guard_pkey PRIMARY KEY (transaction_id);

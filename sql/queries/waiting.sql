@@ -7,11 +7,11 @@ SELECT
     (SELECT count(*) FROM (SELECT FROM conflicts WHERE kept IS NULL LIMIT :limit) AS waiting) AS conflicts,
     (
         SELECT count(*)
-        FROM (SELECT FROM held_back WHERE released_at IS NULL AND reason = 'unsigned' LIMIT :limit) AS some
+        FROM (SELECT FROM held_back WHERE released_at IS NULL AND reason = 'unsigned' LIMIT :limit) AS waiting
     ) AS unsigned,
     (
         SELECT count(*)
-        FROM (SELECT FROM held_back WHERE released_at IS NULL AND reason = 'conflict' LIMIT :limit) AS some
+        FROM (SELECT FROM held_back WHERE released_at IS NULL AND reason = 'conflict' LIMIT :limit) AS waiting
     ) AS contradicted,
     (SELECT count(*) FROM restores WHERE key_prefix = :key_prefix AND acknowledgement IS NULL) AS restores,
     (SELECT findings FROM audits WHERE key_prefix = :key_prefix) AS audit_findings,

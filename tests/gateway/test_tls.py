@@ -2,6 +2,7 @@
 
 import json
 import ssl
+from collections.abc import Mapping
 from pathlib import Path
 
 import aiohttp
@@ -41,13 +42,17 @@ async def test_https_and_the_access_log(valkey: ValkeyServer, key_prefix: str, p
         async with session.get(f"{gateway.operators_url}/metrics") as response:
             expiry = 'webhook_gateway_certificate_expiry_timestamp_seconds{source="-"} '
             (line,) = [line for line in (await response.text()).splitlines() if line.startswith(expiry)]
-    certificate = x509.load_pem_x509_certificate(Path(env["GATEWAY_TLS_CERT"]).read_bytes())
-    assert float(line.removeprefix(expiry)) == certificate.not_valid_after_utc.timestamp()
+    assert float(line.removeprefix(expiry)) == expires_at(env)
     assert gateway.stop() == 0
     lines = [json.loads(line) for line in gateway.log.splitlines() if "request answered" in line]
     (posted,) = [line for line in lines if line["method"] == "POST"]
     assert (posted["path"], posted["status"], posted["client"]) == (signed.path, 202, HOST)
     assert "secret" not in gateway.log
+
+
+def expires_at(env: Mapping[str, str]) -> float:
+    certificate = x509.load_pem_x509_certificate(Path(env["GATEWAY_TLS_CERT"]).read_bytes())
+    return certificate.not_valid_after_utc.timestamp()
 
 
 def test_tls_1_1_is_refused(tmp_path: Path) -> None:

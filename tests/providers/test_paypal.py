@@ -24,7 +24,6 @@ CASE = PayPalCase()
 
 async def test_a_transmission_of_2019_was_genuine_then() -> None:
     source = paypal()
-    assert source.certificate_expires_at is None
     (delivery,) = await source.verify(sent())
     assert source.certificate_expires_at
     assert source.certificate_expires_at > SENT_AT
