@@ -25,7 +25,7 @@ TIMEOUT_S = 300
 
 PROJECT = ("pyproject.toml", "README.md", "LICENSE")
 ROOMS = ("contract", "runtime", "providers", "gateway", "consumers", "ledger", "operations", "sql", "stack")
-DATA = (".sql", ".lua", ".html", ".pem", ".typed")
+DATA = (".sql", ".lua", ".html", ".css", ".js", ".svg", ".LICENSE", ".pem", ".typed")
 
 
 @pytest.fixture(scope="module")
