@@ -16,8 +16,6 @@
     return new Date(at_s * 1000).toISOString().slice(11, 16);
   }
 
-  const clock = (at) => new Date(at * 1000).toISOString().slice(11, 16);
-
   function options(place, names) {
     const { lines, text, grid } = colours();
     const axis = { stroke: text, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 } };
