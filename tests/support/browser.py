@@ -113,7 +113,7 @@ async def visiting(browser: Browser, console: RunningConsole) -> AsyncIterator[V
     async with AsyncExitStack() as stack:
         visitor = Visitor(browser, console, stack)
         yield visitor
-    assert visitor.found == []
+    assert not visitor.found, "\n".join(visitor.found)
 
 
 async def accessibility_faults(page: Page) -> list[str]:
