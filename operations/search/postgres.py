@@ -23,6 +23,9 @@ SEARCH = load("search")
 WHY = load("why")
 
 FIRST_WINDOW = timedelta(minutes=1)
+SMALL_BYTES = 16 * 1024 * 1024
+"""Tables that are no larger in all are searched in one window: that takes no longer than finding the windows."""
+
 WINDOWS_WIDEN_MAX = 8.0
 """A window is at most this many times as long as the one before."""
 
@@ -122,7 +125,8 @@ def _queries(query: Query) -> Iterator[str]:
 async def _walk(search: _Search, names: Sequence[str], place: Place) -> tuple[list[Row], Place | None]:
     """Search tables backwards in time. Return the rows, and how far it came if it did not come to the end."""
     rows: list[Row] = []
-    window, upper, is_first = FIRST_WINDOW, place, True
+    size_bytes = await search.connection.fetchval(SEARCH["read_size"])
+    window, upper, is_first = timedelta.max if size_bytes <= SMALL_BYTES else FIRST_WINDOW, place, True
     newest = min(place.at, datetime.now(UTC))
     while len(rows) <= search.limit:
         if not is_first and search.left_s < WINDOW_LEAST_S:

@@ -1,6 +1,10 @@
 -- Searching for events. All searches return the same columns, and rows that are older than a place: a time and a key.
 -- An array of patterns that is null accepts everything. No search uses OFFSET.
 
+-- name: read_size :one
+-- Returns the size of the tables that are searched in windows: small ones need none.
+SELECT pg_relation_size('events') + pg_relation_size('duplicates') + pg_relation_size('dead_letters') AS size_bytes;
+
 -- name: search_events :many
 -- Returns applied events of a window of time, the newest first. The window keeps it from reading all events: a BRIN
 -- index on the time of commit finds the window's pages.

@@ -8,6 +8,7 @@ from pydantic import SecretStr
 
 from consumers.settings import Settings
 from operations.search import Page, Status, count, parse_query, search
+from operations.search import postgres as postgres_search
 from operations.search import stream as stream_search
 from operations.servers import Servers
 from tests.support.batches import Row, claim
@@ -170,10 +171,13 @@ async def pages(servers: Servers, text: str, limit: int) -> list[Page]:
     return read
 
 
+@pytest.mark.parametrize("small_bytes", [0, postgres_search.SMALL_BYTES])
 @pytest.mark.parametrize("limit", [1, 7, 200])
 async def test_pages_have_no_gaps_and_no_repeats(
-    servers: Servers, stream: Stream, connection: asyncpg.Connection, limit: int
-) -> None:
+    servers: Servers, stream: Stream, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch, limit: int,
+    small_bytes: int,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(postgres_search, "SMALL_BYTES", small_bytes)
     total = await fill(stream, connection)
     read = await pages(servers, "", limit)
     rows = [row for page in read for row in page.rows]
@@ -184,8 +188,9 @@ async def test_pages_have_no_gaps_and_no_repeats(
 
 
 async def test_a_search_that_runs_out_of_time_goes_on_with_the_next_page(
-    servers: Servers, stream: Stream, connection: asyncpg.Connection
+    servers: Servers, stream: Stream, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(postgres_search, "SMALL_BYTES", 0)
     total = await fill(stream, connection)
     query, rows, after, pages_read = parse_query("-status:waiting", datetime.now(UTC)), [], None, 0
     while pages_read == 0 or after:
