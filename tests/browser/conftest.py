@@ -16,6 +16,9 @@ from tests.support.database import fresh_database
 from tests.support.servers import PostgresServer, ValkeyServer
 from tests.support.shop import Shop, open_shop, seed
 
+LEFT_OPEN = "ignore:unclosed file .*/static/:ResourceWarning"
+"""aiohttp leaves a file to the collector if the browser goes to another page while the file is opened."""
+
 _number = itertools.count(1)
 
 
@@ -23,6 +26,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run all of them in one event loop, which is the browser's too."""
     for item in items:
         item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+        item.add_marker(pytest.mark.filterwarnings(LEFT_OPEN))
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
