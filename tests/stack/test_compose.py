@@ -207,5 +207,5 @@ def test_each_program_is_given_only_the_passwords_in_its_urls(service: str) -> N
     assert "<<: *no-passwords" in part
     blanked = text.partition("x-no-passwords:")[2].partition("\n\n")[0]
     assert {name for name in dotenv_file.SECRETS if name.endswith("_PASSWORD")} == set(
-        re.findall(r"\w+_PASSWORD", blanked)
+        re.findall(r"\w+_PASSWORD\b", blanked)
     )

@@ -27,7 +27,9 @@ def setting(service: str, name: str) -> str:
 
 
 def test_the_services_are_the_processes_of_the_picture() -> None:
-    assert set(SERVICES) == {"valkey", "postgres", "migrate", "gateway", "consumers"}
+    on_request = {name for name, text in SERVICES.items() if "profiles: [observability]" in text}
+    assert set(SERVICES) - on_request == {"valkey", "postgres", "migrate", "gateway", "consumers"}
+    assert on_request == {"prometheus", "alertmanager", "grafana", "jaeger"}
 
 
 @pytest.mark.parametrize("service", SERVICES)
