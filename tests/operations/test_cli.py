@@ -152,7 +152,7 @@ async def test_pending_shows_the_oldest_first_and_why(settings: Settings, stream
         [],
         ["pending", "--limit", "0"],
         ["dead", "--limit", str(ROWS_SHOWN_MAX + 1)],
-        ["replay"],
+        ["replay", "7", "--query"],
         ["x"],
         ["why"],
         ["why", ""],
@@ -163,3 +163,8 @@ async def test_wrong_usage_is_exit_2(settings: Settings, argv: list[str]) -> Non
     with pytest.raises(SystemExit) as stopped:
         await say(settings, *argv)
     assert stopped.value.code == 2
+
+
+@pytest.mark.parametrize("act", ["replay", "discard", "release"])
+async def test_an_act_on_nothing_that_is_named_is_exit_2(settings: Settings, act: str) -> None:
+    assert (await say(settings, act)).code == 2

@@ -62,7 +62,7 @@ async def test_the_former_value_told_is_accepted_with_a_warning(
     assert "told" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("argv", [["resolve", "1"], ["resolve", "1", "--keep", "both"], ["resolve"], ["release"]])
+@pytest.mark.parametrize("argv", [["resolve", "1"], ["resolve", "1", "--keep", "both"], ["resolve"]])
 async def test_a_decision_must_name_an_id_and_a_side(settings: Settings, argv: list[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         await say(settings, *argv)
