@@ -6,30 +6,27 @@ Run by `make test-observability`, which needs Debian's package prometheus.
 import asyncio
 import re
 import subprocess
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import aiohttp
 import asyncpg
 import pytest_asyncio
 
 from consumers.settings import Settings
 from operations.audit import run_audit
 from operations.servers import Servers
-from stack.ports import HOST, free_port
-from tests.support.child import Child
+from stack.ports import free_port
 from tests.support.fact_handlers import TABLE
 from tests.support.gateway import payment
 from tests.support.load import client
 from tests.support.observability import FOLDER, RULE_FILES, panel_queries, panels
 from tests.support.operator_commands import HANDLERS
 from tests.support.processes import Gateway, Programs
+from tests.support.prometheus import Prometheus, scraping
 from tests.support.servers import ValkeyServer
 from tests.support.wait import until
 
-PROMETHEUS = "prometheus"
 PROMTOOL = "promtool"
 
 PATIENT_S = 90.0
@@ -40,53 +37,10 @@ EMPTY_WITHOUT_FAULTS = {"Failures of Redis and Postgres", "Duplicates and retrie
 
 SINCE_NOBODY_AUDITED = {"WebhookWatchdog", "WebhookAuditOverdue"}
 
-CONFIG = """
-global: {{scrape_interval: 1s, evaluation_interval: 1s}}
-rule_files: [{rules}]
-scrape_configs:
-  - job_name: payment-webhooks
-    static_configs: [{{targets: ["{gateway}", "{workers}"]}}]
-"""
-
 DEAD = """
 INSERT INTO dead_letters (entry_id, reason, traceback, attempts, field_names, field_values)
 VALUES ('1-1', 'r', '', 1, '{}', '{}')
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Prometheus:
-    """A running one."""
-
-    url: str
-
-    async def get(self, path: str, **parameters: str) -> Any:
-        """Return the data of an answer of its API."""
-        url = f"{self.url}/api/v1/{path}"
-        async with aiohttp.ClientSession() as session, session.get(url, params=parameters) as answer:
-            document = await answer.json()
-        assert document["status"] == "success", document
-        return document["data"]
-
-    async def is_up(self) -> bool:
-        try:
-            targets = (await self.get("targets"))["activeTargets"]
-        except aiohttp.ClientError:
-            return False
-        return [each["health"] for each in targets] == ["up", "up"]
-
-    async def firing(self) -> set[str]:
-        alerts = (await self.get("alerts"))["alerts"]
-        return {each["labels"]["alertname"] for each in alerts if each["state"] == "firing"}
-
-    async def empty_queries(self, queries: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-        """Return those that give no series, or one that is not a number."""
-        empty = []
-        for title, query in queries:
-            result = (await self.get("query", query=query))["result"]
-            if not result or all(each["value"][1] == "NaN" for each in result):
-                empty.append((title, query))
-        return empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,32 +69,12 @@ async def observed(
 ) -> AsyncIterator[Observed]:  # fmt: skip
     await connection.execute(TABLE)
     gateway = await programs.gateway(valkey.url, key_prefix)
-    workers_port, port = free_port(), free_port()
+    workers_port = free_port()
     env = {"CONSUMERS_METRICS_PORT": str(workers_port), "HANDLERS": HANDLERS}
     (worker,) = await programs.consumers(valkey.url, database_url, key_prefix, env=env)
-    config = tmp_path / "prometheus.yml"
-    config.write_text(
-        CONFIG.format(
-            rules=", ".join(map(str, rules_without_delay(tmp_path))),
-            gateway=f"{HOST}:{gateway.operators_port}",
-            workers=f"{HOST}:{workers_port}",
-        )
-    )
-    process = Child(PROMETHEUS, tmp_path / "prometheus.log")
-    process.launch(
-        [
-            PROMETHEUS, f"--config.file={config}", f"--storage.tsdb.path={tmp_path / 'tsdb'}",
-            f"--web.listen-address={HOST}:{port}", "--log.level=warn",
-        ]
-    )  # fmt: skip
-    prometheus = Prometheus(f"http://{HOST}:{port}")
-    try:
-        await until(prometheus.is_up, timeout_s=PATIENT_S, what="Prometheus scrapes both")
+    async with scraping(tmp_path, [gateway.operators_port, workers_port], rules_without_delay(tmp_path)) as prometheus:
         yield Observed(gateway, prometheus, Servers(settings))
         assert worker.is_running, worker.log
-    finally:
-        process.kill()
-        print(process.log)
 
 
 async def send(url: str) -> None:

@@ -110,6 +110,7 @@ class Programs:
         port: int | None = None,
         sources_toml: str = SOURCES_TOML,
         ready: bool = True,
+        module: str = "gateway",
     ) -> Gateway:
         """A gateway on a port of its own with the sources of tests.support.events, once it is ready."""
         gateway = Gateway(*self._named("gateway"))
@@ -125,7 +126,7 @@ class Programs:
             "GATEWAY_OPERATORS_PORT": str(gateway.operators_port),
             "SOURCES_FILE": str(sources),
         }
-        self._launch(gateway, "gateway", settings | dict(env or {}), ())
+        self._launch(gateway, module, settings | dict(env or {}), ())
         if ready:
             await gateway.ready()
         return gateway

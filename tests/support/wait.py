@@ -16,10 +16,16 @@ T = TypeVar("T")
 
 
 @overload
-async def until(condition: Callable[[], Awaitable[T]], *, timeout_s: float = TIMEOUT_S, what: str) -> T: ...
+async def until(
+    condition: Callable[[], Awaitable[T]], *, timeout_s: float = TIMEOUT_S, what: str, poll_s: float = POLL_S
+) -> T: ...
 @overload
-async def until(condition: Callable[[], T], *, timeout_s: float = TIMEOUT_S, what: str) -> T: ...
-async def until(condition: Callable[[], Any], *, timeout_s: float = TIMEOUT_S, what: str) -> Any:
+async def until(
+    condition: Callable[[], T], *, timeout_s: float = TIMEOUT_S, what: str, poll_s: float = POLL_S
+) -> T: ...
+async def until(
+    condition: Callable[[], Any], *, timeout_s: float = TIMEOUT_S, what: str, poll_s: float = POLL_S
+) -> Any:
     """The first true value of `condition`, a plain or an async function. Fails with `what` and the last value seen."""
     deadline = time.monotonic() + timeout_s
     while True:
@@ -29,7 +35,7 @@ async def until(condition: Callable[[], Any], *, timeout_s: float = TIMEOUT_S, w
             return value
         if time.monotonic() >= deadline:
             raise AssertionError(f"{what}: not within {timeout_s} s; at last it was {value!r}")
-        await asyncio.sleep(POLL_S)
+        await asyncio.sleep(poll_s)
 
 
 def until_sync(condition: Callable[[], T], *, timeout_s: float = TIMEOUT_S, what: str) -> T:
