@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
     from sql.connect import Connection
 
+NOT_RECORDED = frozenset({DeadLetterOutcome.CLOSED_BEFORE, DeadLetterOutcome.NOT_ACKED_YET})
+"""Outcomes that changed nothing."""
+
 BULK_MAX = 1000
 """The most dead letters or events of one bulk act."""
 
@@ -177,10 +180,10 @@ def _closed_before(id_: int) -> DeadLetterResult:
 async def _record(
     connection: "Connection", act: Act, action: str, selection: Selection, outcomes: Counter[str]
 ) -> None:  # fmt: skip
-    """Record the act as a whole; each dead letter has its own row, in its own transaction."""
-    if not selection.ids:
+    """Record the act as a whole, if it is about several. Each has its own row, in its own transaction."""
+    if selection.count < 2:
         return
     details = {"query": selection.query, "first": selection.ids[0], "last": selection.up_to, "outcomes": dict(outcomes)}
     async with connection.transaction(isolation="read_committed"):
-        touched = selection.count - outcomes[DeadLetterOutcome.CLOSED_BEFORE.value]
+        touched = selection.count - sum(outcomes[each.value] for each in NOT_RECORDED)
         await record(connection, act, action=action, subject="dead_letters", touched=touched, details=details)

@@ -645,6 +645,10 @@ CREATE INDEX held_back_now ON held_back USING btree (source, reason, held_at, na
 
 CREATE INDEX held_back_of_payment ON held_back USING btree (namespace, payment_id);
 
+CREATE INDEX operations_of_events ON operations USING gin (((details -> 'events'::text)));
+
+CREATE INDEX operations_of_subject ON operations USING hash (subject);
+
 CREATE INDEX restores_open ON restores USING btree (key_prefix) WHERE (acknowledgement IS NULL);
 
 CREATE INDEX transfers_of_payment ON transfers USING btree (namespace, payment_id);

@@ -35,7 +35,9 @@ major units as text (null if the currency's digits are not known), `amount_minor
       conflicts    [{id, movement, booked: null or money, reported: money, event_id, found_at, decision, decided_at}];
                    also `told`, the former name of `reported`
       disputes     [{dispute_id, amount, amount_minor, currency, opened, won, lost, withdrawn, reinstated}]
-    timeline       [{at, what, event, text}], the oldest first; what: accepted | claimed | failed | committed |
-                   duplicate | reported | booked | held_back | released | conflict | decided | dead | replayed |
-                   discarded
+    timeline       [{at, what, event, text, actor, reason, face, operation}], the oldest first; what: accepted |
+                   claimed | failed | committed | duplicate | reported | booked | held_back | released | conflict |
+                   decided | dead | replayed | discarded
+      actor        who did it and why, in the console or by a command, and the number in the operators' log: null if
+                   it is not an act of a person, or the log does not have it
 """

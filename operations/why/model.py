@@ -6,7 +6,7 @@ The fields of a row's class have the names of its columns; a `movement` is a tra
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from consumers.entry import Entry, Unreadable
 from contract.facts import Fact
@@ -195,6 +195,25 @@ class PaymentState:
     last_occurred_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class RecordedAct:
+    """A row of `operations`: what a person did to `subject`, such as `dead_letter:7`, or to the events in `details`."""
+
+    id: int
+    acted_at: datetime
+    actor: str
+    face: str
+    action: str
+    subject: str
+    reason: str
+    details: dict[str, Any]
+
+    def names(self, list_name: str, value: object) -> bool:
+        """Return whether one of the lists in `details` has this value."""
+        listed = self.details.get(list_name)
+        return isinstance(listed, list) and value in listed
+
+
 @dataclass(slots=True)
 class EventDetails:
     """Everything known of one event. `marker` is None if Redis was not asked, "" if Redis has no marker."""
@@ -245,6 +264,8 @@ class SearchResult:
     id_text: str
     events: dict[Subject, EventDetails] = field(default_factory=dict)
     payments: dict[Subject, PaymentDetails] = field(default_factory=dict)
+    acts: list[RecordedAct] = field(default_factory=list)
+    """What people did to them, the oldest first."""
     redis_problem: str | None = None
     postgres_problem: str | None = None
     ambiguous: list[str] = field(default_factory=list)

@@ -20,6 +20,7 @@ from operations.why.model import (
     Matches,
     PaymentDetails,
     PaymentState,
+    RecordedAct,
     SearchResult,
     SearchTime,
     Subject,
@@ -90,6 +91,7 @@ class PostgresSource:
         await self._read_duplicates(events)
         of_events = {event.payment for event in self._result.events.values() if event.payment}
         await self._read_payments(matches.payments | of_events)
+        await self._read_acts()
 
     async def _read_events(self, events: Sequence[Subject]) -> None:
         query = WHY.bind("read_events", **_columns(events, "event_id"))
@@ -137,6 +139,16 @@ class PostgresSource:
                 rows_of(self._payment(row)).append(_made(kind, row))
             if len(rows) == ROWS_MAX:
                 self._result.notes.append(f"{name.removeprefix('read_')}: the first {ROWS_MAX} are shown")
+
+    async def _read_acts(self) -> None:
+        result = self._result
+        subjects = [f"dead_letter:{each.id}" for event in result.events.values() for each in event.dead_letters]
+        subjects += [f"payment:{payment}" for payment in result.payments]
+        query = WHY.bind("read_acts", subjects=subjects, events=list(map(str, result.events)), limit=ROWS_MAX)
+        rows = await self._connection.fetch(*query)
+        result.acts = [RecordedAct(**{**row, "details": json.loads(row["details"])}) for row in reversed(rows)]
+        if len(rows) == ROWS_MAX:
+            result.notes.append(f"acts: the latest {ROWS_MAX} are shown")
 
     def _payment(self, row: "asyncpg.Record[Any]") -> PaymentDetails:
         return self._result.payment(Subject(row["namespace"], row["payment_id"]))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from consumers.entry import Entry
@@ -11,7 +11,8 @@ from contract.money import format_amount
 from ledger.transfers import TRANSFER_RULES
 from operations.pending_reason import REASON_CHARS_SHOWN
 from operations.units import duration, printable
-from operations.why.model import EventDetails, HeldBackFact, PaymentDetails, SearchResult, StreamEntry
+from operations.why.acts import PAST, Acts
+from operations.why.model import EventDetails, HeldBackFact, PaymentDetails, RecordedAct, SearchResult, StreamEntry
 
 ORDER = ("accepted", "claimed", "failed", "dead", "replayed", "discarded", "committed", "duplicate", "reported",
          "booked", "conflict", "held_back", "decided", "released")  # fmt: skip
@@ -28,23 +29,40 @@ class TimelineEntry:
     what: str
     event: str
     text: str
+    actor: str | None = None
+    """Who did it, if it is an act of a person that the operators' log has."""
+    reason: str | None = None
+    """Why, in that person's words; '' if no reason was given."""
+    face: str | None = None
+    operation: int | None = None
+    """The act's number in the operators' log."""
 
 
 def build_timeline(result: SearchResult, now: datetime) -> list[TimelineEntry]:
     """Return everything that has a time, the oldest first."""
-    timeline = [entry for event in result.events.values() for entry in _of_event(event, now)]
+    acts = Acts(result.acts)
+    timeline = [entry for event in result.events.values() for entry in _of_event(event, acts, now)]
     for payment in result.payments.values():
-        timeline += _of_payment(payment, result)
+        timeline += _of_payment(payment, result, acts)
     return sorted(timeline, key=lambda entry: (entry.at, ORDER.index(entry.what), entry.event))
 
 
-def _of_event(event: EventDetails, now: datetime) -> Iterator[TimelineEntry]:
+def done_by(act: RecordedAct | None, entry: TimelineEntry) -> TimelineEntry:
+    """Return the entry with who did it and why, if an act is known."""
+    if act is None:
+        return entry
+    by = f"{entry.text}, by {printable(act.actor)}{' in the console' if act.face == 'console' else ''}"
+    text = f"{by}: {printable(act.reason)}" if act.reason else f"{by}, who gave no reason"
+    return replace(entry, text=text, actor=act.actor, reason=act.reason, face=act.face, operation=act.id)
+
+
+def _of_event(event: EventDetails, acts: Acts, now: datetime) -> Iterator[TimelineEntry]:
     name = str(event.subject)
     for in_stream in event.in_stream:
         if not (event.applied and event.applied.entry_id == in_stream.entry_id):
             yield _accepted(in_stream, name)
         yield from _in_flight(in_stream, name, now)
-    yield from _dead_letters(event, name)
+    yield from _dead_letters(event, acts, name)
     for duplicate in event.duplicates:
         again = f"again, from {duplicate.source}, as entry {duplicate.entry_id}"
         yield TimelineEntry(duplicate.received_at, "accepted", name, again)
@@ -53,7 +71,7 @@ def _of_event(event: EventDetails, now: datetime) -> Iterator[TimelineEntry]:
     yield from _applied(event, name)
 
 
-def _dead_letters(event: EventDetails, name: str) -> Iterator[TimelineEntry]:
+def _dead_letters(event: EventDetails, acts: Acts, name: str) -> Iterator[TimelineEntry]:
     for dead_letter in event.dead_letters:
         source = dead_letter.source or "an unreadable entry"
         yield TimelineEntry(_added_at(dead_letter.entry_id), "accepted", name,
@@ -61,9 +79,14 @@ def _dead_letters(event: EventDetails, name: str) -> Iterator[TimelineEntry]:
         yield TimelineEntry(dead_letter.died_at, "dead", name,
                             f"entry {dead_letter.entry_id} went to the dead letters as number {dead_letter.id}, after "
                             f"{dead_letter.attempts} attempts: {_short(dead_letter.reason)}")  # fmt: skip
+        closing, *others = acts.on_dead_letter(dead_letter)
         if dead_letter.state_changed_at:
-            number = f"dead letter {dead_letter.id}"
-            yield TimelineEntry(dead_letter.state_changed_at, dead_letter.state, name, number)
+            closed = TimelineEntry(dead_letter.state_changed_at, dead_letter.state, name,
+                                   f"dead letter {dead_letter.id}")  # fmt: skip
+            yield done_by(closing, closed)
+        for act in filter(None, others):
+            again = f"dead letter {dead_letter.id}: {act.details.get('outcome', '')}"
+            yield done_by(act, TimelineEntry(act.acted_at, PAST[act.action], name, again))
 
 
 def _applied(event: EventDetails, name: str) -> Iterator[TimelineEntry]:
@@ -100,7 +123,7 @@ def _in_flight(in_stream: StreamEntry, name: str, now: datetime) -> Iterator[Tim
         yield TimelineEntry(failure.at, "failed", name, f"{attempt}: {_short(failure.reason)}")
 
 
-def _of_payment(payment: PaymentDetails, result: SearchResult) -> Iterator[TimelineEntry]:
+def _of_payment(payment: PaymentDetails, result: SearchResult, acts: Acts) -> Iterator[TimelineEntry]:
     """Yield what the shown events did to the payment, and transfers they report that another event booked first."""
     events = [event for event in result.events.values() if event.payment == payment.subject]
     event_ids = {event.subject.id for event in events}
@@ -111,8 +134,8 @@ def _of_payment(payment: PaymentDetails, result: SearchResult) -> Iterator[Timel
         if fact.kind in TRANSFER_RULES
     }
     yield from _booked(payment, event_ids, transfer_keys)
-    yield from _conflicts(payment)
-    yield from _held_back(payment, event_ids)
+    yield from _conflicts(payment, acts)
+    yield from _held_back(payment, event_ids, acts)
 
 
 def _booked(
@@ -125,7 +148,7 @@ def _booked(
                                 f"from {transfer.debit_account} to {transfer.credit_account}")  # fmt: skip
 
 
-def _conflicts(payment: PaymentDetails) -> Iterator[TimelineEntry]:
+def _conflicts(payment: PaymentDetails, acts: Acts) -> Iterator[TimelineEntry]:
     for conflict in payment.conflicts:
         event = f"{payment.subject.namespace}/{conflict.event_id}"
         reported = (
@@ -137,17 +160,20 @@ def _conflicts(payment: PaymentDetails) -> Iterator[TimelineEntry]:
         yield TimelineEntry(conflict.found_at, "conflict", event, f"conflict {conflict.id}: {reported}, and {booked}")
         if conflict.decided_at:
             decided = f"conflict {conflict.id}: the {conflict.decision} amount is right"
-            yield TimelineEntry(conflict.decided_at, "decided", event, decided)
+            yield done_by(
+                acts.deciding(conflict), TimelineEntry(conflict.decided_at, "decided", event, decided)
+            )  # fmt: skip
 
 
-def _held_back(payment: PaymentDetails, event_ids: AbstractSet[str]) -> Iterator[TimelineEntry]:
+def _held_back(payment: PaymentDetails, event_ids: AbstractSet[str], acts: Acts) -> Iterator[TimelineEntry]:
     for fact in payment.held_back:
         if fact.event_id not in event_ids:
             continue
         event, text = f"{payment.subject.namespace}/{fact.event_id}", _fact_text(fact)
         yield TimelineEntry(fact.held_at, "held_back", event, f"{text}: {_because(fact.reason)}")
         if fact.released_at:
-            yield TimelineEntry(fact.released_at, "released", event, text)
+            released = TimelineEntry(fact.released_at, "released", event, text)
+            yield done_by(acts.releasing(payment, fact), released)
 
 
 def _fact_text(fact: Fact | HeldBackFact) -> str:

@@ -161,3 +161,11 @@ FROM disputes
 JOIN unnest(:namespace::text[], :payment_id::text[]) AS batch (namespace, payment_id) USING (namespace, payment_id)
 ORDER BY dispute_id
 LIMIT :limit;
+
+-- name: read_acts :many
+-- Returns what people did to these dead letters and payments, or to these events by an act on several; the newest first.
+SELECT id, acted_at, actor, face, action, subject, reason, details
+FROM operations
+WHERE subject = ANY (:subjects::text[]) OR details -> 'events' ?| :events::text[]
+ORDER BY id DESC
+LIMIT :limit;

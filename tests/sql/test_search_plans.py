@@ -7,6 +7,7 @@ import pytest
 
 from operations.search import parse_query
 from operations.search.postgres import BEGINNING, SEARCH, parameters
+from sql import load
 
 FILL = """
 INSERT INTO events (
@@ -64,3 +65,13 @@ async def test_a_search_uses_its_index(filled: asyncpg.Connection, name: str, te
     plan = "\n".join(line[0] for line in lines)
     assert index in plan, plan
     assert "Seq Scan" not in plan
+
+
+async def test_what_people_did_to_something_is_found_by_its_indexes(connection: asyncpg.Connection) -> None:
+    await connection.execute("SET enable_seqscan = off")
+    text = load("why").describe("read_acts")
+    values = {"subjects": ["dead_letter:1", "payment:a/b"], "events": ["a/b"], "limit": 9}
+    lines = await connection.fetch("EXPLAIN " + text.text, *[values[each] for each in text.parameters])
+    plan = "\n".join(line[0] for line in lines)
+    for index in ("operations_of_subject", "operations_of_events"):
+        assert index in plan, plan
