@@ -41,7 +41,10 @@ def curl_command(source: str, body: bytes, headers: Mapping[str, str], *, is_mas
 
 
 def _quoted(text: bytes) -> str:
-    """Return bytes as one word: within '…' if nothing in it needs more, else within $'…'."""
+    """Return bytes as one word: within '…' if nothing in it needs more, else within $'…'.
+
+    Other bytes are three octal digits: of `\\x`, some shells read more than two hexadecimal ones.
+    """
     if _PLAIN.issuperset(text):
         return f"'{text.decode()}'"
-    return "$'" + "".join(chr(byte) if byte in _PLAIN else f"\\x{byte:02x}" for byte in text) + "'"
+    return "$'" + "".join(chr(byte) if byte in _PLAIN else f"\\{byte:03o}" for byte in text) + "'"

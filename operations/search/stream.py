@@ -30,8 +30,8 @@ async def search_stream(
     """Return up to one row more than `limit` that is older than a place, the newest first."""
     script = redis.register_script(_SEARCH)
     found, searched = Found(), 0
-    oldest = str(math.ceil(query.since.timestamp() * 1000)) if query.since else "-"
-    start = str(int(place.at.timestamp() * 1000))
+    oldest = _entry_id(query.since) if query.since else "-"
+    start = _entry_id(place.at)
     while len(found.rows) <= limit:
         if searched and (searched >= WAITING_SEARCHED_MAX or time.monotonic() > deadline):
             length = await redis.xlen(keys.events)
@@ -50,6 +50,11 @@ async def search_stream(
             break
         start = f"({page[-1][0].decode()}"
     return found
+
+
+def _entry_id(at: datetime) -> str:
+    """Return the first id of a time. Entries have none before 1970."""
+    return str(max(0, math.ceil(at.timestamp() * 1000)))
 
 
 def _matches(query: Query, row: Row) -> bool:

@@ -252,10 +252,13 @@ checked AS (
         concat_ws(
             ', ',
             CASE WHEN id <> id_before + 1 THEN 'the row before it is missing' END,
-            CASE WHEN previous_hash <> hash_before THEN 'it does not follow the row before it' END,
-            CASE WHEN hash <> operation_hash(
-                id, acted_at, actor, face, action, subject, reason, touched, details, previous_hash)
-                THEN 'its content was changed' END) AS wrong
+            CASE WHEN previous_hash IS DISTINCT FROM hash_before THEN 'it does not follow the row before it' END,
+            CASE
+                WHEN NOT isfinite(acted_at) THEN 'its content was changed'
+                WHEN hash IS DISTINCT FROM operation_hash(
+                    id, acted_at, actor, face, action, subject, reason, touched, details, previous_hash)
+                    THEN 'its content was changed'
+            END) AS wrong
     FROM chain
 )
 SELECT id, acted_at, actor, action, subject, wrong

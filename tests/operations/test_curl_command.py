@@ -1,6 +1,7 @@
 """The curl command, as a shell reads it."""
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -13,9 +14,9 @@ curl() { printf '%s\0' "$@"; }
 """
 
 
-def read_by_a_shell(command: str) -> list[bytes]:
+def read_by_a_shell(command: str, shell: str = "bash") -> list[bytes]:
     """The arguments that curl would get."""
-    run = subprocess.run(["bash", "-c", SHELL + command], capture_output=True, check=True, timeout=10)
+    run = subprocess.run([shell, "-c", SHELL + command], capture_output=True, check=True, timeout=10)
     assert run.stderr == b""
     return run.stdout.split(b"\0")[:-1]
 
@@ -33,6 +34,20 @@ def test_a_shell_gives_curl_the_exact_bytes(body: bytes) -> None:
     assert arguments[0] == b"http://127.0.0.1:1/webhooks/stripe"
     assert arguments[-2:] == [b"--data-raw", body]
     assert "stripe-signature: t=1,v1='$(id)'\u202e".encode() in arguments
+
+
+def test_every_shell_reads_the_same_escapes() -> None:
+    command = curl_command("stripe", b"\xe9BEEF\n1", {}, is_masked=False)
+    assert command is not None
+    assert r"$'\351BEEF\0121'" in command  # as \xe9, some shells would read \xe9BEEF
+
+
+def test_a_shell_without_such_quotes_executes_nothing(tmp_path: Path) -> None:
+    body = f"'; touch {tmp_path}/x; $(touch {tmp_path}/y) `touch {tmp_path}/z`".encode()
+    command = curl_command("stripe", body, {}, is_masked=False)
+    assert command is not None
+    assert len(read_by_a_shell(command, "sh")) == 5
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_headers_that_may_hold_a_secret_are_left_out() -> None:

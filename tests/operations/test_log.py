@@ -17,6 +17,10 @@ SET actor = 'bob',
     hash = operation_hash(id, acted_at, 'bob', face, action, subject, reason, touched, details, previous_hash)
 WHERE id = 2
 """
+WITHOUT_HASH = """
+ALTER TABLE operations ALTER hash DROP NOT NULL;
+UPDATE operations SET actor = 'bob', hash = NULL WHERE id = 2
+"""
 
 
 async def record_some(connection: asyncpg.Connection, first: int = 1, last: int = 3) -> None:
@@ -80,6 +84,8 @@ async def test_acts_at_the_same_time_form_one_chain(database_url: str, connectio
         ("DELETE FROM operations WHERE id = 2", [3], "the row before it is missing"),
         ("DELETE FROM operations WHERE id = 1", [2], "the row before it is missing"),
         (HASHED_AGAIN, [3], "it does not follow the row before it"),
+        (WITHOUT_HASH, [2, 3], "its content was changed"),
+        ("UPDATE operations SET acted_at = 'infinity' WHERE id = 2", [2], "its content was changed"),
     ],
 )
 async def test_what_is_changed_by_hand_is_named(

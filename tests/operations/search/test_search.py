@@ -77,6 +77,13 @@ async def test_each_status_is_found(servers: Servers) -> None:
 
 
 @pytest.mark.usefixtures("every_state")
+@pytest.mark.parametrize(("text", "is_found"), [("since:0001-01-01", True), ("until:1960-01-01", False)])
+async def test_a_time_before_the_first_entry_ids_is_a_time(servers: Servers, text: str, is_found: bool) -> None:
+    page = await find(servers, f"evt_waiting {text}")
+    assert (bool(page.rows), page.left_out) == (is_found, [])
+
+
+@pytest.mark.usefixtures("every_state")
 async def test_without_a_status_each_event_is_shown_once(servers: Servers) -> None:
     shown = await found(servers, "")
     assert sorted(str(event_id) for event_id, _ in shown) == [
