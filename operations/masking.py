@@ -1,11 +1,12 @@
 """Personal data in bodies, headers and texts, replaced for people who may not see it.
 
 A value is masked for its name, with everything below it, or because it looks like an e-mail address, an IBAN, a card
-number or an IP address wherever it stands. What cannot be searched is masked whole.
+number, a telephone number or an IP address wherever it stands. What cannot be searched is masked whole.
 """
 
 import re
 from collections.abc import Mapping
+from ipaddress import AddressValueError, IPv6Address
 
 from operations.json_tree import Json, Number, Object, parse, write
 
@@ -42,12 +43,15 @@ HARMLESS_LAST_WORDS = frozenset("brand category check country currency id ids st
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+[0-9]*|[0-9]+")
 
 _PATTERNS = re.compile(
-    r"(?<![\w.+-])[\w.+-]{1,64}+@[\w-]{1,63}+(?:\.[\w-]{1,63}+)+"  # an e-mail address
+    r"(?<![\w.+-])[\w.+-]{1,64}+(?:@|%40)[\w-]{1,63}+(?:\.[\w-]{1,63}+)+"  # an e-mail address, also within a URL
     r"|(?<!\w)[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?(?!\w)"  # an IBAN
-    r"|(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])"  # an IPv4 address
-    r"|(?<![\w:])(?:[0-9a-fA-F]{1,4}:){3,7}(?::?[0-9a-fA-F]{1,4})+(?![\w:])"  # an IPv6 address
+    r"|(?<!\d)(?<!\d\.)(?:\d{1,3}\.){3}\d{1,3}(?!\d|\.\d)"  # an IPv4 address
+    r"|(?<![\w+])\+[1-9](?:[ ()-]{0,2}\d){6,14}(?!\d)"  # a telephone number with its country
 )
-_CARD = re.compile(r"(?<!\d)[2-6]\d{3}(?:[ -]?\d{4}){2}[ -]?\d{1,7}(?!\d)")
+_IPV6 = re.compile(r"(?<![\w:])[0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){2,7}(?![\w:])")
+_CARD = re.compile(
+    r"(?<!\d)(?:3[47]\d{2}[ -]?\d{6}[ -]?\d{5}|[2-6]\d{3}(?:[ -]?\d{4}){2}[ -]?\d{1,7})(?!\d)"  # American Express, others
+)
 
 
 def is_personal(name: str) -> bool:
@@ -76,7 +80,8 @@ def mask_json(value: Json, *, nested: int = 0) -> Json:
 
 def mask_text(text: str) -> str:
     """Return the text with everything masked that looks like personal data."""
-    return _CARD.sub(lambda found: MASK if _is_card(found[0]) else found[0], _PATTERNS.sub(MASK, text))
+    text = _IPV6.sub(lambda found: MASK if _is_ipv6(found[0]) else found[0], _PATTERNS.sub(MASK, text))
+    return _CARD.sub(lambda found: MASK if _is_card(found[0]) else found[0], text)
 
 
 def mask_headers(headers: Mapping[str, str]) -> dict[str, str]:
@@ -116,6 +121,14 @@ def _is_card(text: str) -> bool:
     digits = [int(char) for char in reversed(text) if char.isdigit()]
     total = sum(digits[::2]) + sum(sum(divmod(2 * digit, 10)) for digit in digits[1::2])
     return 13 <= len(digits) <= 19 and total % 10 == 0
+
+
+def _is_ipv6(text: str) -> bool:
+    """Return whether it is an address, and not only colons."""
+    try:
+        return text.strip(":") != "" and IPv6Address(text) is not None
+    except AddressValueError:
+        return False
 
 
 def _words(name: str) -> list[str]:

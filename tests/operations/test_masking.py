@@ -67,16 +67,23 @@ def test_json_within_a_text_is_masked_too() -> None:
         ("to DE89 3704 0044 0532 0130 00.", f"to {MASK}."),
         ("card 4242 4242 4242 4242 declined", f"card {MASK} declined"),
         ("from 203.0.113.9", f"from {MASK}"),
+        ("from 203.0.113.9.", f"from {MASK}."),
         ("from 2001:db8:0:1:1:1:1:1", f"from {MASK}"),
-            ],
+        ("from 2001:db8::1, ::1", f"from {MASK}, {MASK}"),
+        ("https://a.example/?e=ada%40example.org&x=1", f"https://a.example/?e={MASK}&x=1"),
+        ("card 3782 822463 10005 declined", f"card {MASK} declined"),
+        ("call +49 (170) 1234-567", f"call {MASK}"),
+    ],
 )  # fmt: skip
 def test_what_looks_personal_is_masked_in_any_text(text: str, masked: str) -> None:
     assert mask_text(text) == masked
 
 
 @pytest.mark.parametrize(
-    "text", ["order 4242424242424241", "19.99 EUR", "evt_1NG8Du2eZvKYlo2C", "2026-03-31T09:14:22Z", "version 1.2.3"]
-)
+    "text",
+    ["order 4242424242424241", "19.99 EUR", "evt_1NG8Du2eZvKYlo2C", "2026-03-31T09:14:22Z", "version 1.2.3", "at 09:14:22",
+             "std::vector", "a :: b", "2026-03-31T09:14:22+00:00", "+1.50 EUR", "1.2.3.4.5", "10:11:12:13:14"],
+)  # fmt: skip
 def test_what_is_no_personal_data_stays(text: str) -> None:
     assert mask_text(text) == text
 

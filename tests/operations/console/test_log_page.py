@@ -42,6 +42,16 @@ async def test_the_log_is_shown_newest_first_in_pages_and_filtered(
     assert (await console.viewer.get("/operations", {"before": "x"})).status == 400
 
 
+async def test_a_viewer_sees_no_personal_data_in_reasons_and_details(
+    console: RunningConsole, connection: asyncpg.Connection
+) -> None:
+    await add(connection, "olga", reason="asked by ada@example.org")
+    assert "ada@example.org" in (await console.operator.get("/operations")).text
+    seen_by_a_viewer = (await console.viewer.get("/operations")).text
+    assert "asked by" in seen_by_a_viewer
+    assert seen_by_a_viewer.count("ada@example.org") == 1, "the subject is an id"
+
+
 async def test_the_chain_is_checked_when_somebody_asks(console: RunningConsole, connection: asyncpg.Connection) -> None:
     await add(connection, "olga")
     await add(connection, "mona")
