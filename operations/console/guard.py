@@ -135,10 +135,15 @@ def _require_same_site(request: web.Request) -> None:
         is_ours = site == "same-origin"
     elif origin is not None:
         is_ours = _server_of(origin) == request.host
-    else:  # no browser: a script, which has to name itself
-        is_ours = request.app[SITE].cookie not in request.cookies and not is_named_by_proxy(request)
+    else:  # a script, which has to name itself; an old browser sends neither, and may add a password by itself
+        names_itself = request.app[SITE].cookie not in request.cookies and not is_named_by_proxy(request)
+        is_ours = names_itself and not _is_browser(request)
     if not is_ours:
         raise web.HTTPForbidden(text="Another site made your browser send this, so nothing was done.")
+
+
+def _is_browser(request: web.Request) -> bool:
+    return "text/html" in request.headers.get(hdrs.ACCEPT, "") or "Sec-Fetch-Site" in request.headers
 
 
 def _server_of(origin: str) -> str:
@@ -150,7 +155,7 @@ def _server_of(origin: str) -> str:
 
 async def _read_form(request: web.Request) -> None:
     """Read the form, which the handler then gets from `request.post()`, and refuse everything else."""
-    if request.content_type not in FORM_TYPES:
+    if request.content_type not in FORM_TYPES or hdrs.CONTENT_ENCODING in request.headers:
         raise web.HTTPUnsupportedMediaType(text="The console reads forms of its own pages only.")
     try:
         async with asyncio.timeout(FORM_TIMEOUT_S):
@@ -163,7 +168,7 @@ async def _read_form(request: web.Request) -> None:
 
 
 def _ask_to_sign_in(request: web.Request) -> web.StreamResponse:
-    is_browser = "text/html" in request.headers.get(hdrs.ACCEPT, "") or "Sec-Fetch-Site" in request.headers
+    is_browser = _is_browser(request)
     if "HX-Request" in request.headers:
         return web.Response(status=401, headers={"HX-Refresh": "true"})  # htmx opens the page anew, which leads on
     if request.method == hdrs.METH_GET and is_browser:

@@ -33,6 +33,7 @@ async def serve(
     runner = web.AppRunner(
         make_app(Servers(settings), console),
         access_log=None,
+        auto_decompress=False,  # a form of 64 KiB would become 64 MB before its size is known
         keepalive_timeout=KEEPALIVE_S,
         shutdown_timeout=SHUTDOWN_TIMEOUT_S,
     )

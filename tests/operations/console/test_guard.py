@@ -1,5 +1,6 @@
 """Who may do what, what other sites and strangers cannot do, and the headers of every answer."""
 
+from base64 import b64encode
 from collections.abc import AsyncIterator
 
 import pytest
@@ -105,6 +106,14 @@ async def test_another_site_cannot_send_a_form(console: RunningConsole, headers:
     page = await console.money.request("POST", "/try/release", headers=headers)
     assert page.status == 403
     assert "Another site made your browser send this, so nothing was done." in page.text
+
+
+@pytest.mark.parametrize("path", ["/try/release", "/sign-in"])
+async def test_an_old_browser_cannot_be_used_with_a_password_that_it_keeps(console: RunningConsole, path: str) -> None:
+    headers = {"Sec-Fetch-Site": "", "Authorization": "Basic " + b64encode(b"mona:mona's password").decode()}
+    assert (await console.stranger.request("POST", path, headers=headers)).status == 403
+    script = await console.stranger.request("POST", "/try/release", headers=headers | {"Accept": "*/*"})
+    assert script.text == "done by mona"
 
 
 async def test_a_browser_without_sec_fetch_site_is_known_by_its_origin(console: RunningConsole) -> None:

@@ -1,5 +1,7 @@
 """No input makes an error of the console, and no name leads to another file."""
 
+import gzip
+
 import pytest
 
 from tests.support.console import RunningConsole, sent_raw
@@ -42,6 +44,13 @@ async def test_an_odd_form_is_refused_with_a_sentence(
     lines += [f"Content-Type: {kind}"] if kind else []
     answer = await sent_raw(console.url, *lines, f"Content-Length: {len(body)}", body=body)
     assert answer.startswith(f"HTTP/1.1 {status} ")
+
+
+async def test_a_compressed_form_is_not_read(console: RunningConsole) -> None:
+    body = gzip.compress(b"name=" + b"a" * 1_000_000).decode("latin-1")
+    lines = ["POST /sign-in HTTP/1.1", "Sec-Fetch-Site: same-origin", "Content-Encoding: gzip"]
+    lines += ["Content-Type: application/x-www-form-urlencoded", f"Content-Length: {len(body)}"]
+    assert (await sent_raw(console.url, *lines, body=body)).startswith("HTTP/1.1 415 ")
 
 
 @pytest.mark.parametrize(
