@@ -50,7 +50,8 @@ _PATTERNS = re.compile(
 )
 _IPV6 = re.compile(r"(?<![\w:])[0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){2,7}(?![\w:])")
 _CARD = re.compile(
-    r"(?<!\d)(?:3[47]\d{2}[ -]?\d{6}[ -]?\d{5}|[2-6]\d{3}(?:[ -]?\d{4}){2}[ -]?\d{1,7})(?!\d)"  # American Express, others
+    r"(?<!\d)(?:3[47]\d{2}[ -]?\d{6}[ -]?\d{5}"  # American Express
+    r"|[2-6]\d{3}(?:[ -]?\d{4}){2}[ -]?\d{1,7})(?!\d)"
 )
 
 
