@@ -7,7 +7,7 @@ What was selected is what is acted on: dead letters that come later, and match a
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -53,8 +53,12 @@ class Selection:
 
     @property
     def up_to(self) -> int:
-        """The newest of them; 0 if there is nothing. A form sends it back, so that later ones are not touched."""
+        """The newest of them; 0 if there is nothing."""
         return max(self.ids, default=0)
+
+    def among(self, shown: Collection[int]) -> "Selection":
+        """Return those of them that a person was shown."""
+        return Selection(self.query, tuple(id_ for id_ in self.ids if id_ in shown))
 
 
 @dataclass(frozen=True, slots=True)

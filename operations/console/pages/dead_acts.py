@@ -15,7 +15,7 @@ from operations.console.guard import requires
 from operations.console.pages.dead import group_address, read_group
 from operations.console.render import render
 from operations.console.site import SITE
-from operations.dead_letter_groups import ID_MAX, Group, list_group
+from operations.dead_letter_groups import ID_MAX, list_group
 from operations.dead_letters import FAILED, DeadLetterOutcome, DeadLetterResult
 from operations.log import Act
 from operations.search import QueryError, parse_query
@@ -47,11 +47,16 @@ PLAIN_OUTCOMES = {
 
 @dataclass(frozen=True, slots=True)
 class Meant:
-    """What the form means. `is_cut`: there are more, and only the oldest BULK_MAX are meant."""
+    """What the form means. `is_cut`: there are more, and only the oldest BULK_MAX are meant.
+
+    `is_confirmed`: a person was shown these dead letters, by number, and wants the act. What a query or a group matches
+    only since then, such as one with `until:1h`, is not touched.
+    """
 
     selection: Selection
     how: Literal["ids", "query", "group"]
     is_cut: bool = False
+    is_confirmed: bool = False
 
 
 @routes.post("/dead/replay")
@@ -75,7 +80,7 @@ async def _act(request: web.Request, name: Name, run: Acts) -> web.StreamRespons
             meant = await _select(request, connection)
     except QueryError as error:
         raise web.HTTPBadRequest(text=f"Nothing was done: {error}") from None
-    if read_text(form, "confirm") == "yes" and meant.selection.ids:
+    if meant.is_confirmed and meant.selection.ids:
         results, problem = await _run(request.app[SITE].servers, run, meant.selection, await read_act(request))
         counts = Counter(result.outcome for result in results)
         return render(
@@ -104,21 +109,25 @@ async def _act(request: web.Request, name: Name, run: Acts) -> web.StreamRespons
 
 async def _select(request: web.Request, connection: "Connection") -> Meant:
     form = await request.post()
-    up_to = read_number(read_text(form, "up_to")) if read_text(form, "up_to") else None
+    is_confirmed = read_text(form, "confirm") == "yes"
     if ids := sorted({read_number(str(each)) for each in form.getall("ids", [])}):
         if len(ids) > BULK_MAX:
             raise web.HTTPBadRequest(text=f"Nothing was done: {len(ids)} are chosen, and {BULK_MAX} are the most.")
-        return Meant(Selection(f"{len(ids)} chosen in a list", tuple(ids)), "ids")
-    if text := read_text(form, "query"):
+        return Meant(Selection(f"{len(ids)} chosen in a list", tuple(ids)), "ids", is_confirmed=is_confirmed)
+    shown = {read_number(each) for each in read_text(form, "shown").split()}
+    meant = await _select_matching(request, connection, max(shown, default=ID_MAX))
+    if not (is_confirmed and shown):
+        return meant
+    return Meant(meant.selection.among(shown), meant.how, is_confirmed=True)
+
+
+async def _select_matching(request: web.Request, connection: "Connection", up_to: int) -> Meant:
+    if text := read_text(await request.post(), "query"):
         query = parse_query(text, datetime.now(UTC))
         return Meant(await select_dead_letters(connection, query, up_to=up_to), "query")
     group = read_group(request)
     if group is None:
         raise web.HTTPBadRequest(text="Nothing was done: no dead letter is chosen.")
-    return await _select_group(connection, group, up_to or ID_MAX)
-
-
-async def _select_group(connection: "Connection", group: Group, up_to: int) -> Meant:
     letters = await list_group(connection, group, limit=BULK_MAX + 1, up_to=up_to)
     ids = tuple(letter.id for letter in letters[:BULK_MAX])
     text = f"the group source {group.source or '-'}, reason {group.reason}"

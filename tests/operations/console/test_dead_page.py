@@ -124,11 +124,30 @@ async def test_all_that_match_a_query_are_discarded_but_none_that_came_later(
     query = ("query", 'reason:"timeout"')
     asked = await post(console, "/dead/discard", [query])
     assert "Discard 2 dead letters?" in asked
-    assert f'name="up_to" value="{numbers[1]}"' in asked
+    assert f'name="shown" value="{numbers[0]} {numbers[1]}"' in asked
     await letters.add("timeout of db")
-    fields = [query, ("up_to", str(numbers[1])), ("confirm", "yes"), ("reason", "customers paid otherwise")]
+    fields = [
+        query,
+        ("shown", f"{numbers[0]} {numbers[1]}"),
+        ("confirm", "yes"),
+        ("reason", "customers paid otherwise"),
+    ]
     assert "<b>2</b> discarded" in await post(console, "/dead/discard", fields)
     assert await letters.states() == {"discarded": 2, "open": 2}
+
+
+async def test_what_matches_only_after_the_page_was_shown_is_not_touched(
+    console: RunningConsole, letters: Letters, connection: asyncpg.Connection
+) -> None:
+    numbers = await letters.add("a", "a", "b")
+    for older in numbers[:2]:
+        await connection.execute("UPDATE dead_letters SET died_at = now() - interval '2 h' WHERE id = $1", older)
+    form = [("query", "status:dead until:1h"), ("confirm", "yes"), ("reason", "x")]
+    assert "Discard 2 dead letters?" in await post(console, "/dead/discard", form), "nothing was shown before"
+    assert "Discard 2 dead letters?" in await post(console, "/dead/discard", [*form, ("shown", " ")])
+    shown = ("shown", f"{numbers[1]} {numbers[2]}")  # the first matches as well, the last does not
+    assert "<b>1</b> discarded" in await post(console, "/dead/discard", [*form, shown])
+    assert await letters.states() == {"discarded": 1, "open": 2}
 
 
 async def test_a_whole_group_is_replayed_up_to_the_limit(
@@ -143,7 +162,7 @@ async def test_a_whole_group_is_replayed_up_to_the_limit(
     asked = await post(console, path, [])
     assert "Replay 2 dead letters?" in asked
     assert "There are more: the oldest 2" in asked
-    done = await post(console, path, [("confirm", "yes"), ("reason", "x"), ("up_to", "2")])
+    done = await post(console, path, [("confirm", "yes"), ("reason", "x"), ("shown", "1 2")])
     assert "<b>2</b> added to the stream again" in done
 
 
@@ -166,7 +185,7 @@ async def test_a_viewer_may_not_act_by_posting_either(console: RunningConsole, l
         ({"ids": "1", "confirm": "yes", "reason": " "}, 400),
         ({"query": "colour:red"}, 400),
         ({"query": "status:applied"}, 400),
-        ({"query": "status:dead", "up_to": "x"}, 400),
+        ({"query": "status:dead", "shown": "x"}, 400),
         ({"query": "event:nothing"}, 200),
         ({"ids": "1"}, 200),
     ],
