@@ -19,7 +19,9 @@ from tests.benchmarks import (
     instructions,
     isolation,
     memory,
+    pages,
     strangers,
+    telemetry,
     verify,
     waiting,
 )
@@ -36,10 +38,14 @@ BENCHMARKS: dict[str, Callable[[Options], Awaitable[list[Figure]]]] = {
     "verify": verify.run,
     "hostile": hostile.run,
     "strangers": strangers.run,
+    "telemetry": telemetry.run,
 }
 
-ON_REQUEST: dict[str, Callable[[Options], Awaitable[list[Figure]]]] = {"instructions": instructions.run}
-"""Not part of `all`: needs a tool that is not installed everywhere."""
+ON_REQUEST: dict[str, Callable[[Options], Awaitable[list[Figure]]]] = {
+    "instructions": instructions.run,
+    "pages": pages.run,
+}
+"""Not part of `all`: the first needs a tool that is not installed everywhere, the second 15 GB and some minutes."""
 
 PLAIN_WIDTH_CHARS = 140
 """The table's width in a file or a pipe."""
@@ -55,8 +61,12 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=200_000, help="how many events `memory` sends")
     parser.add_argument("--beside", type=Path, help="a checkout of another commit, whose gateway is measured as well")
     parser.add_argument("--connections", type=int, nargs="+", default=(), help="only with these numbers of connections")
+    parser.add_argument("--rows", type=int, default=10_000_000, help="how many events `pages` fills its history with")
+    parser.add_argument("--folder", type=Path, help="where `pages` keeps its history, for a later run")
     asked = parser.parse_args()
-    options = Options(asked.seconds, asked.rounds, asked.events, asked.beside, tuple(asked.connections))
+    options = Options(
+        asked.seconds, asked.rounds, asked.events, asked.beside, tuple(asked.connections), asked.rows, asked.folder
+    )
     caption = (
         f"Python {platform.python_version()} on {os.cpu_count()} processors; load before: {os.getloadavg()[0]:.1f}"
     )

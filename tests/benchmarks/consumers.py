@@ -3,7 +3,7 @@ a user's handler that writes one row per event.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -92,9 +92,15 @@ async def _worker_with_handler(on: Harness, url: str, events: Sequence[Event]) -
 async def _worker(
     on: Harness, url: str, events: Sequence[Event], batch_size: int, handlers: str = ""
 ) -> tuple[float, float]:
+    return await measure_worker(on, url, events, {"BATCH_SIZE": str(batch_size), "HANDLERS": handlers})
+
+
+async def measure_worker(
+    on: Harness, url: str, events: Sequence[Event], env: Mapping[str, str]
+) -> tuple[float, float]:  # fmt: skip
     """Events per second of one worker, from its first batch to its last, and its CPU time for each in µs."""
     await fill(on, events)
-    (worker,) = await on.workers(url, env={"BATCH_SIZE": str(batch_size), "HANDLERS": handlers})
+    (worker,) = await on.workers(url, env=env)
     backlog, began_s, began_cpu_s = await _first_batch(on, worker.pid, len(events))
     await on.drained()
     elapsed_s, used_s = time.perf_counter() - began_s, cpu_s(worker.pid) - began_cpu_s

@@ -60,14 +60,19 @@ async def start_baseline(
     """Start a handler of tests.benchmarks.baseline and wait until it accepts connections."""
     port = free_port()
     child = programs.start("tests.benchmarks.baseline", {}, (name, str(port), redis_url))
+    await accepting(child, port, timeout_s=timeout_s)
+    return Side(child, port)
+
+
+async def accepting(child: Child, port: int, *, timeout_s: float = READY_TIMEOUT_S) -> None:
+    """Wait until a program that was just started accepts connections."""
 
     def accepts() -> bool:
-        assert child.is_running, f"{name} ended while it started:\n{child.log}"
+        assert child.is_running, f"{child.name} ended while it started:\n{child.log}"
         with socket.socket() as probe:
             return probe.connect_ex((HOST, port)) == 0
 
-    await until(accepts, timeout_s=timeout_s, what=f"{name} accepts connections")
-    return Side(child, port)
+    await until(accepts, timeout_s=timeout_s, what=f"{child.name} accepts connections")
 
 
 async def _compare_at_each(on: Harness, sides: Mapping[str, Side], options: Options) -> list[Figure]:

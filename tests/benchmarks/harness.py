@@ -35,8 +35,8 @@ _CPU_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 class Options:
     """How long and how often: one side is measured for about `seconds`, `rounds` times.
 
-    `events` is for `memory`. `beside` is a checkout whose gateway is measured in turns with ours, and `connections`
-    limits the numbers of connections; both are for `gateway` and `instructions`.
+    `events` is for `memory`, `rows` and `folder` are for `pages`. `beside` is a checkout whose gateway is measured in
+    turns with ours, and `connections` limits the numbers of connections; both are for `gateway` and `instructions`.
     """
 
     seconds: float
@@ -44,6 +44,8 @@ class Options:
     events: int
     beside: Path | None = None
     connections: tuple[int, ...] = ()
+    rows: int = 10_000_000
+    folder: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
