@@ -20,7 +20,7 @@ from operations.dead_letters import (
     replay,
 )
 from operations.held_back import Release, release_events, require_trust
-from operations.log import Act, ActError, record
+from operations.log import Act, ActError, Action, record
 from operations.payment_acts import Posting
 from operations.search import Query, QueryError, Status
 from operations.search.postgres import BEGINNING, SEARCH, parameters
@@ -182,7 +182,7 @@ def _closed_before(id_: int) -> DeadLetterResult:
 
 
 async def _record(
-    connection: "Connection", act: Act, action: str, selection: Selection, outcomes: Counter[str]
+    connection: "Connection", act: Act, action: Action, selection: Selection, outcomes: Counter[str]
 ) -> None:  # fmt: skip
     """Record the act as a whole, if it is about several. Each has its own row, in its own transaction."""
     if selection.count < 2:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from redis.asyncio import Redis
 
 from contract.keys import Keys
-from operations.log import Act, record, require_log
+from operations.log import Act, Action, record, require_log
 from operations.redis_server import is_flushed
 from sql import load
 
@@ -173,7 +173,7 @@ async def discard(connection: "Connection", dead_letter: OpenDeadLetter, *, act:
     return result
 
 
-async def _record(connection: "Connection", act: Act, action: str, result: DeadLetterResult) -> None:
+async def _record(connection: "Connection", act: Act, action: Action, result: DeadLetterResult) -> None:
     details = {"event": result.event, "outcome": result.outcome.value, "entry_id": result.entry_id}
     subject = f"dead_letter:{result.dead_letter_id}"
     await record(connection, act, action=action, subject=subject, touched=1, details=details)

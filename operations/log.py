@@ -15,6 +15,11 @@ OPERATIONS = load("operations")
 Face = Literal["command", "console"]
 """Where an act was asked for."""
 
+Action = Literal[
+    "replay", "replay by query", "discard", "discard by query", "resolve", "release", "release by query", "acknowledge"
+]
+"""Everything that a person can do."""
+
 ACTOR_CHARS_MAX = 200
 REASON_CHARS_MAX = 1000
 
@@ -70,7 +75,7 @@ class LogEnd:
 
 
 async def record(
-    connection: Connection, act: Act, *, action: str, subject: str, touched: int, details: Mapping[str, object]
+    connection: Connection, act: Act, *, action: Action, subject: str, touched: int, details: Mapping[str, object]
 ) -> int:
     """Write the act's row and return its number. Called in the act's own transaction, as its last statement.
 

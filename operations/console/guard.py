@@ -31,6 +31,7 @@ SECURITY_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     hdrs.CACHE_CONTROL: "no-store",
+    hdrs.SERVER: "payment-webhooks",
 }
 
 HEALTH, SIGN_IN, STATIC = "/healthz", "/sign-in", "/static/"

@@ -248,7 +248,7 @@ async def test_an_act_waits_for_the_one_that_is_being_recorded_and_follows_it(
         return bool(await connection.fetchval(waiting))
 
     async with connection.transaction():
-        await record(connection, Act("bob", "", "console"), action="x", subject="y", touched=0, details={})
+        await record(connection, Act("bob", "", "console"), action="replay", subject="y", touched=0, details={})
         discarding = asyncio.create_task(say(settings, "discard", "evt_a", *WHO))
         await until(waits, what="the other act waits for the log")
     assert (await discarding).code == 0

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from typing import get_args
 
 from aiohttp import web
 
@@ -9,7 +10,7 @@ from operations.audit import check_log
 from operations.console.forms import read_number
 from operations.console.render import render
 from operations.console.site import SITE
-from operations.log import list_operations, read_log_end
+from operations.log import Action, list_operations, read_log_end
 
 routes = web.RouteTableDef()
 
@@ -39,6 +40,7 @@ async def show(request: web.Request) -> web.StreamResponse:
         end=end,
         actor=actor or "",
         action=action or "",
+        actions=get_args(Action),
         before=before,
         next=operations[-1].id if len(operations) == OPERATIONS_PER_PAGE else None,
         filters={name: value for name, value in (("actor", actor), ("action", action)) if value},

@@ -6,14 +6,14 @@ import asyncpg
 import pytest
 
 from operations.console.pages import audit, log
-from operations.log import Act, record
+from operations.log import Act, Action, record
 from tests.support.console import RunningConsole
 from tests.support.events import contract_event
 from tests.support.hostile_texts import HOSTILE, assert_harmless
 from tests.support.stream_states import Stream
 
 
-async def add(connection: asyncpg.Connection, actor: str, action: str = "replay", reason: str = "why") -> None:
+async def add(connection: asyncpg.Connection, actor: str, action: Action = "replay", reason: str = "why") -> None:
     async with connection.transaction():
         await record(
             connection, Act(actor, reason, "console"), action=action, subject=f"dead_letter:{reason}", touched=1,
@@ -25,7 +25,8 @@ async def test_the_log_is_shown_newest_first_in_pages_and_filtered(
     console: RunningConsole, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "Nobody has done anything yet." in (await console.viewer.get("/operations")).text
-    for number, (actor, action) in enumerate([("olga", "replay"), ("mona", "resolve"), ("olga", "discard")], 1):
+    acts: list[tuple[str, Action]] = [("olga", "replay"), ("mona", "resolve"), ("olga", "discard")]
+    for number, (actor, action) in enumerate(acts, 1):
         await add(connection, actor, action, f"because-{number}")
     page = await console.viewer.get("/operations")
     assert page.text.index("because-3") < page.text.index("because-2") < page.text.index("because-1")
@@ -34,6 +35,8 @@ async def test_the_log_is_shown_newest_first_in_pages_and_filtered(
     assert "because-3" in by_olga.text
     assert "because-2" not in by_olga.text
     assert "because-1" not in by_olga.text
+    assert "<option>discard by query</option>" in page.text
+    assert "<option selected>discard</option>" in by_olga.text
     monkeypatch.setattr(log, "OPERATIONS_PER_PAGE", 2)
     assert "before=2" in (await console.viewer.get("/operations")).text
     older = await console.viewer.get("/operations", {"before": "2"})
