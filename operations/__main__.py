@@ -1,7 +1,7 @@
 """`python -m operations status|pending|why|dead|…`: see the state of events and money, and act on it.
 
 `operations/cli/main.py` has the commands and the exit codes. Besides them, `console` serves the console until SIGTERM,
-and `password` makes the hash of a password for it.
+`password` makes the hash of a password for it, and `notify` sends messages about what waits for a person to NOTIFY_URL.
 """
 
 import asyncio
@@ -9,17 +9,28 @@ import getpass
 import os
 import sys
 from functools import partial
+from typing import TYPE_CHECKING
+
+import structlog
 
 from consumers.settings import Settings
 from operations.cli import main as cli
+from operations.cli import notify
 from runtime import logs
 from runtime.command_line import fail
 from runtime.process_manager import inherited_socket, notify_ready
 from runtime.settings import SETTINGS_EXIT_CODE, SettingsError, load_settings
 
+if TYPE_CHECKING:
+    from operations.notify.notifier import Notifier
+
+log = structlog.get_logger()
+
 OTHER_COMMANDS = {
-    "console": "serve the console until SIGTERM",
-    "password": "read a password and print its hash, for CONSOLE_PASSWORD_HASH",
+    "console": cli.Other("serve the console until SIGTERM"),
+    "password": cli.Other("read a password and print its hash, for CONSOLE_PASSWORD_HASH"),
+    "notify": cli.Other("send messages about what waits for a person to NOTIFY_URL", notify.add_arguments),
+    "check": cli.Other("check the settings of the console and of `notify`"),
 }
 
 
@@ -29,10 +40,14 @@ def main(argv: list[str]) -> int:
     if arguments.command == "password":
         return _print_hash()
     try:
+        if arguments.command == "check":
+            return _check()
         # `make status` must show what runs, also while .env has a mistake.
         settings = load_settings(Settings, warn=_warn if arguments.command == "status" else None)
         if arguments.command == "console":
             return _serve_console(settings)
+        if arguments.command == "notify":
+            return _notify(settings, once=arguments.once)
     except SettingsError as error:
         return fail(f"{error}", SETTINGS_EXIT_CODE)
     if "actor" in arguments:
@@ -54,8 +69,50 @@ def _serve_console(settings: Settings) -> int:
     except OSError as error:
         return fail(f"The console cannot listen on {own.console_host}:{own.console_port}: {error}", 1)
     on_ready = partial(notify_ready, dict(os.environ), os.getpid())
-    asyncio.run(console.serve(settings, own, listening, on_ready))
+    asyncio.run(console.serve(settings, own, listening, on_ready, _notifier(settings)))
     return 0
+
+
+def _notifier(settings: Settings) -> "Notifier | None":
+    """Return the console's notifier. A mistake in its settings takes nobody's console away."""
+    from operations.notify.notifier import Notifier  # noqa: PLC0415
+    from operations.notify.settings import Settings as NotifySettings  # noqa: PLC0415
+    from operations.servers import Servers  # noqa: PLC0415
+
+    try:
+        own = load_settings(NotifySettings)
+    except SettingsError as error:
+        log.error("nobody is notified of what waits for a person", reason=str(error))  # noqa: TRY400 -- it says all
+        return None
+    return Notifier(Servers(settings), own) if own.is_asked_for else None
+
+
+def _notify(settings: Settings, *, once: bool) -> int:
+    from operations.notify import program  # noqa: PLC0415
+    from operations.notify.settings import Settings as NotifySettings  # noqa: PLC0415
+    from operations.servers import Servers  # noqa: PLC0415
+
+    own = load_settings(NotifySettings)
+    if not own.is_asked_for:
+        return fail("NOTIFY_URL is not set, so there is nobody to notify.", SETTINGS_EXIT_CODE)
+    logs.configure(settings.log_level)
+    if once:
+        return asyncio.run(program.notify_once(Servers(settings), own))
+    asyncio.run(program.serve(Servers(settings), own))
+    return 0
+
+
+def _check() -> int:
+    from operations.console.settings import Settings as ConsoleSettings  # noqa: PLC0415
+    from operations.notify.settings import Settings as NotifySettings  # noqa: PLC0415
+
+    code = 0
+    for kind in (ConsoleSettings, NotifySettings):
+        try:
+            load_settings(kind)
+        except SettingsError as error:
+            code = fail(f"{error}", SETTINGS_EXIT_CODE)
+    return code
 
 
 def _print_hash() -> int:

@@ -1,9 +1,11 @@
 """The audit: the invariants of Postgres, and an account of every entry ever added to the stream."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import structlog
 
+from contract.keys import Keys
 from operations.log import LogEnd, read_log_end
 from operations.servers import LONG_TIMEOUT_S, Servers
 from operations.stream_accounting import CHECKS, EntryCounts, account_for_entries
@@ -31,6 +33,22 @@ class AuditReport:
     entries: EntryCounts | None
     redis_problem: str | None
     log_end: LogEnd
+
+
+@dataclass(frozen=True, slots=True)
+class LastAudit:
+    """How many rules the last audit found broken, and when it ended; None if there was none."""
+
+    findings: int | None
+    finished_at: datetime | None
+    installed_at: datetime
+    """When the first migration was applied."""
+
+
+async def read_last_audit(connection: Connection, keys: Keys) -> LastAudit:
+    """Return the result that the last audit kept."""
+    row = await connection.fetchrow(*WAITING.bind("read_audit", key_prefix=keys.prefix))
+    return LastAudit(**row)
 
 
 async def run_audit(servers: Servers) -> AuditReport:

@@ -49,6 +49,15 @@ async def read_gateway_metrics(url: str) -> dict[str, SourceMetrics]:
         raise MetricsError(f"What answers at {url}/metrics are no metrics of Prometheus: {error}") from error
 
 
+async def gateway_lives(url: str) -> bool:
+    """Return whether the gateway at `url` answers on its operators' port."""
+    try:
+        await _fetch(URL(url) / "healthz")
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
+        return False
+    return True
+
+
 def parse_metrics(text: str) -> dict[str, SourceMetrics]:
     """Return source → its metrics. Raise ValueError for another format."""
     found: dict[str, SourceMetrics] = {}

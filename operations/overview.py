@@ -47,6 +47,17 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class Oldest:
+    """Since when each kind waits, None if nothing does; where a count stops at its limit, of those that are counted."""
+
+    dead_letters: datetime | None
+    conflicts: datetime | None
+    unsigned: datetime | None
+    other_mode: datetime | None
+    restores: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """The counters at one time. Those of a server that did not answer are None."""
 
@@ -89,6 +100,12 @@ async def count_waiting(connection: "Connection", keys: Keys) -> Waiting:
     """Count what waits for a person."""
     row = await connection.fetchrow(*OVERVIEW.bind("count_waiting", limit=COUNTED_MAX, key_prefix=keys.prefix))
     return Waiting(**row)
+
+
+async def read_oldest(connection: "Connection", keys: Keys) -> Oldest:
+    """Return since when each kind waits."""
+    row = await connection.fetchrow(*OVERVIEW.bind("read_oldest", limit=COUNTED_MAX, key_prefix=keys.prefix))
+    return Oldest(**row)
 
 
 async def count_dead_letters(connection: "Connection") -> int:

@@ -61,6 +61,12 @@ def _public_key(text: str) -> Ed25519PublicKey:
     return Ed25519PublicKey.from_public_bytes(public_key)
 
 
+def signed_headers(key: bytes, message_id: str, sent_at_s: int, body: bytes) -> dict[str, str]:
+    """Return the three headers of a message that we send ourselves."""
+    signature = signing.padded_base64(signing.hmac_sha256(key, f"{message_id}.{sent_at_s}.".encode() + body))
+    return {ID: message_id, "webhook-timestamp": f"{sent_at_s}", "webhook-signature": f"v1,{signature.decode()}"}
+
+
 class StandardSettings(TimedSettings):
     """The table in sources.toml. Secrets and public keys must be base64."""
 

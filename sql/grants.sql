@@ -33,6 +33,7 @@ DECLARE
         "events": "SELECT, INSERT",
         "events_of_other_mode": "SELECT, INSERT",
         "held_back": "SELECT, INSERT, UPDATE",
+        "notifications": "SELECT, INSERT, UPDATE",
         "operations": "SELECT, INSERT",
         "payloads": "SELECT, INSERT",
         "payments": "SELECT, INSERT, UPDATE",

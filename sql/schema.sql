@@ -425,6 +425,24 @@ CREATE TABLE held_back (
     CONSTRAINT held_back_reason_check CHECK ((reason = ANY (ARRAY['unsigned'::text, 'conflict'::text])))
 );
 
+CREATE TABLE notifications (
+    key_prefix text NOT NULL,
+    kind text NOT NULL,
+    announced boolean DEFAULT false NOT NULL,
+    announced_at timestamp with time zone,
+    announced_count bigint DEFAULT 0 NOT NULL,
+    waiting_since timestamp with time zone,
+    differs_since timestamp with time zone,
+    message_id text,
+    message text,
+    attempts integer DEFAULT 0 NOT NULL,
+    next_attempt_at timestamp with time zone,
+    CONSTRAINT notifications_announced_count_check CHECK ((announced_count >= 0)),
+    CONSTRAINT notifications_attempts_check CHECK ((attempts >= 0)),
+    CONSTRAINT notifications_check CHECK (((message_id IS NULL) = (message IS NULL))),
+    CONSTRAINT notifications_check1 CHECK (((message_id IS NULL) = (next_attempt_at IS NULL)))
+);
+
 CREATE TABLE operations (
     id bigint NOT NULL,
     acted_at timestamp with time zone NOT NULL,
@@ -590,6 +608,9 @@ ALTER TABLE ONLY events
 
 ALTER TABLE ONLY held_back
     ADD CONSTRAINT held_back_pkey PRIMARY KEY (namespace, event_id, kind, object);
+
+ALTER TABLE ONLY notifications
+    ADD CONSTRAINT notifications_pkey PRIMARY KEY (key_prefix, kind);
 
 ALTER TABLE ONLY operations
     ADD CONSTRAINT operations_pkey PRIMARY KEY (id);

@@ -15,7 +15,7 @@ from runtime.env_file import read_env_file
 from runtime.settings import ENV_FILE, SETTINGS_EXIT_CODE, SettingsError, load_settings
 from stack import console, containers, dotenv_file, logs, psql, show, state
 from stack.base import Stack, StackError
-from stack.check import WrongSettingsError
+from stack.check import WrongSettingsError, console_problems, problems_text
 from stack.compose import Compose
 from stack.control import Control
 from stack.embedded import Embedded
@@ -90,7 +90,7 @@ def choose(settings: Settings, environ: Mapping[str, str]) -> Stack:
     return Compose(settings, environ) if kind == "compose" else Embedded(settings, environ)
 
 
-def _up(stack: Stack, settings: Settings) -> int:
+def _up(stack: Stack, settings: Settings, environ: Mapping[str, str]) -> int:
     with PROGRESS.reported():
         changed = stack.up()
     show.processes(stack.running())
@@ -99,6 +99,8 @@ def _up(stack: Stack, settings: Settings) -> int:
         show.say(f"Metrics and documentation for operators: {stack.gateway_operators_url}/metrics and /docs")
     if stack.console_url:
         show.console(stack.console_url, console.how_to_sign_in(settings))
+    if environ.get("NOTIFY_URL") and (problems := console_problems()):
+        show.complain("\n".join(["Nobody is notified of what waits for a person; everything else runs.", *problems]))
     show.no_workers(stack.workers_wanted)
     return 0
 
@@ -112,6 +114,8 @@ def _console(settings: Settings, environ: Mapping[str, str], arguments: argparse
 def _check(stack: Stack, _: argparse.Namespace) -> int:
     with PROGRESS.reported():
         stack.check()
+    if problems := console_problems():
+        raise WrongSettingsError(problems_text(problems))
     show.say("All settings, sources and handlers can be used. Nothing was started or stopped.")
     return 0
 
@@ -197,7 +201,7 @@ def _on_stack(command: Callable[[Stack, argparse.Namespace], int]) -> "Command":
 Command = Callable[[Settings, Mapping[str, str], argparse.Namespace], int]
 
 COMMANDS: dict[str, Command] = {
-    "up": lambda settings, environ, _: _up(choose(settings, environ), settings),
+    "up": lambda settings, environ, _: _up(choose(settings, environ), settings, environ),
     "console": _console,
     "check": _on_stack(_check),
     "down": _on_stack(_down),

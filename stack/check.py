@@ -58,6 +58,19 @@ def check_parts(parts: Sequence[Program]) -> dict[Name, str]:
     return digests
 
 
+def console_problems() -> list[str]:
+    """Return what is wrong with the settings of the console and of its notifications. They stop nothing else."""
+    done = subprocess.run(
+        [sys.executable, "-m", "operations", "check"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=CHECK_TIMEOUT_S,
+        check=False,
+    )
+    return done.stderr.strip().splitlines() if done.returncode else []
+
+
 def each_once(problems: Mapping[Name, Sequence[str]]) -> list[str]:
     """Return the problems of all parts.
 

@@ -40,6 +40,9 @@ OF_OTHERS = frozenset(
 )
 """The variables that gateway and workers do not get: each has its own password in its URLs."""
 
+OF_CONSOLE = frozenset({"CONSOLE_PASSWORD_HASH", "NOTIFY_URL", "NOTIFY_SECRET"})
+"""The variables that only the console gets: who may sign in, and where notifications go."""
+
 CONSOLES_OTHERS = frozenset({"PYTHONPATH", "VIRTUAL_ENV", "GATEWAY_URL", "GATEWAY_OPERATORS_URL"})
 """What the console gets besides settings."""
 
@@ -143,7 +146,11 @@ class Plan:
 
     def console(self) -> Program:
         """Return the console. It gets its own settings and those of the workers, and no secret of a provider."""
-        environment = self._part("consumers", 0).environment
+        environment = {
+            **self._part("consumers", 0).environment,
+            # People reach it by another address where a proxy is before it.
+            **{name: value for name in (*OF_CONSOLE, "CONSOLE_URL") if (value := self.environ.get(name))},
+        }
         kept = (SETTING_NAMES | set(SERVER_ENVIRONMENT) | CONSOLES_OTHERS) - OF_GATEWAY
         return Program(
             "console",
@@ -159,7 +166,7 @@ class Plan:
         return [self._part("consumers", self.settings.consumers), self._part("gateway", 1)]
 
     def _part(self, name: Name, processes: int) -> Program:
-        environment = {key: value for key, value in self.environment.items() if key not in OF_OTHERS}
+        environment = {key: value for key, value in self.environment.items() if key not in OF_OTHERS | OF_CONSOLE}
         if name == "gateway":
             environment.pop("DATABASE_URL", None)
         if self.valkey:

@@ -7,8 +7,8 @@ Exit codes: 0 done; 1 the audit found something, the id is unknown or ambiguous,
 import argparse
 import asyncio
 import shutil
-from collections.abc import Mapping
-from typing import IO, cast
+from collections.abc import Callable, Mapping
+from typing import IO, NamedTuple, cast
 
 from rich.console import Console
 
@@ -27,7 +27,7 @@ from operations.cli import (
     tail,
     why,
 )
-from operations.cli.command import EXIT_UNREACHABLE, EXIT_USAGE, Command
+from operations.cli.command import EXIT_UNREACHABLE, EXIT_USAGE, Command, no_arguments
 from operations.log import ActError
 from operations.search import QueryError
 from runtime.command_line import fail, make_parser
@@ -55,19 +55,23 @@ COMMANDS = {
 }
 
 
-def parse(argv: list[str], others: Mapping[str, str] | None = None) -> argparse.Namespace:
-    """Parse the command line. Print usage and exit on --help or on errors.
+class Other(NamedTuple):
+    """A command that does not run here: its help line and its arguments."""
 
-    `others` are the help lines of commands that do not run here.
-    """
+    help: str
+    add_arguments: Callable[[argparse.ArgumentParser], object] = no_arguments
+
+
+def parse(argv: list[str], others: Mapping[str, Other] | None = None) -> argparse.Namespace:
+    """Parse the command line. Print usage and exit on --help or on errors."""
     parser = make_parser("operations", __doc__ or "")
     subparsers = parser.add_subparsers(dest="command", required=True)
     for name, command in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=command.help)
         subparser.add_argument("--json", action="store_true", help="print one JSON document, for scripts")
         command.add_arguments(subparser)
-    for name, text in (others or {}).items():
-        subparsers.add_parser(name, help=text)
+    for name, other in (others or {}).items():
+        other.add_arguments(subparsers.add_parser(name, help=other.help))
     return parser.parse_args(argv)
 
 

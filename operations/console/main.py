@@ -5,6 +5,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 import structlog
 from aiohttp import web
@@ -13,9 +14,11 @@ from consumers.settings import Settings
 from operations.console.access import PASSWORD_CHARACTERS_MAX, PASSWORD_CHARACTERS_MIN, hash_password
 from operations.console.app import make_app
 from operations.console.settings import Settings as ConsoleSettings
+from operations.notify.notifier import Notifier
 from operations.servers import Servers
 from runtime.command_line import fail
 from runtime.settings import SETTINGS_EXIT_CODE
+from runtime.tasks import end
 
 SHUTDOWN_TIMEOUT_S = 2.0
 KEEPALIVE_S = 75.0
@@ -24,9 +27,13 @@ log = structlog.get_logger()
 
 
 async def serve(
-    settings: Settings, console: ConsoleSettings, listening: socket.socket, on_ready: Callable[[], object]
+    settings: Settings,
+    console: ConsoleSettings,
+    listening: socket.socket,
+    on_ready: Callable[[], object],
+    notifier: Notifier | None = None,
 ) -> None:
-    """Answer on this socket until SIGTERM or SIGINT."""
+    """Answer on this socket, and notify, until SIGTERM or SIGINT."""
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
@@ -38,6 +45,7 @@ async def serve(
         shutdown_timeout=SHUTDOWN_TIMEOUT_S,
     )
     await runner.setup()
+    notifying = asyncio.create_task(notifier.run()) if notifier else None
     try:
         await web.SockSite(runner, listening).start()
         if not console.accounts and not console.proxies:
@@ -47,6 +55,9 @@ async def serve(
         await stopping.wait()
     finally:
         await runner.cleanup()
+        if notifying:
+            with suppress(asyncio.CancelledError):
+                await end(notifying)
 
 
 def listen(console: ConsoleSettings) -> socket.socket:

@@ -17,6 +17,13 @@ SELECT
     (SELECT findings FROM audits WHERE key_prefix = :key_prefix) AS audit_findings,
     (SELECT finished_at FROM audits WHERE key_prefix = :key_prefix) AS audited_at;
 
+-- name: read_audit :one
+-- Returns the result of the last audit, nulls if there was none, and when the tables were made: since then one is due.
+SELECT
+    (SELECT findings FROM audits WHERE key_prefix = :key_prefix) AS findings,
+    (SELECT finished_at FROM audits WHERE key_prefix = :key_prefix) AS finished_at,
+    (SELECT min(applied) FROM public._pogo_migration) AS installed_at;
+
 -- name: keep_audit :exec
 -- Keeps the result of an audit, so that workers can show it, and an alert can ask when the last one was.
 INSERT INTO audits (key_prefix, findings, rules)

@@ -60,6 +60,16 @@ def test_each_program_gets_the_least_rights(tmp_path: Path) -> None:
     assert "payments:of-postgres@" in given.environment["MIGRATE_DATABASE_URL"]
 
 
+def test_only_the_console_knows_who_signs_in_and_who_is_notified(tmp_path: Path) -> None:
+    of_console = {"CONSOLE_PASSWORD_HASH": "a", "NOTIFY_URL": "b", "NOTIFY_SECRET": "c"}
+    proxied = {"CONSOLE_URL": "https://console.example.com"}
+    given = dataclasses.replace(planned(tmp_path), environ=of_console | proxied)
+    for program in given.programs():
+        found = program.environment.items() & of_console.items()
+        assert found == (of_console.items() if program.name == "console" else set())
+    assert proxied.items() <= given.console().environment.items()
+
+
 def test_the_programs_get_all_addresses(tmp_path: Path) -> None:
     environment = planned(tmp_path).environment
     assert environment["GATEWAY_URL"] == "http://127.0.0.1:3"
