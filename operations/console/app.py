@@ -2,10 +2,10 @@
 
 from aiohttp import web
 
-from operations.console import sign_in
+from operations.console import assets, sign_in
 from operations.console.guard import add_headers, guard
 from operations.console.pages import PAGES
-from operations.console.render import FOLDER, make_templates
+from operations.console.render import make_templates
 from operations.console.sampler import LAST_HOUR, sampling
 from operations.console.sessions import Sessions
 from operations.console.settings import Settings
@@ -14,13 +14,6 @@ from operations.overview import LastHour
 from operations.servers import Servers
 
 FORM_BYTES_MAX = 64 * 1024
-
-ASSETS = {
-    path.relative_to(FOLDER / "static").as_posix(): path
-    for path in (FOLDER / "static").rglob("*")
-    if path.suffix in (".css", ".js", ".svg")
-}
-"""The files for everybody, by name: the sign-in page needs them. No name leads anywhere else."""
 
 
 def make_app(servers: Servers, settings: Settings) -> web.Application:
@@ -31,7 +24,7 @@ def make_app(servers: Servers, settings: Settings) -> web.Application:
     app.cleanup_ctx.append(sampling)
     app.on_response_prepare.append(add_headers)
     app.router.add_get("/healthz", _healthz)
-    app.router.add_get("/static/{name:.+}", _asset)
+    app.add_routes(assets.routes)
     app.add_routes(sign_in.routes)
     for routes in PAGES:
         app.add_routes(routes)
@@ -40,10 +33,3 @@ def make_app(servers: Servers, settings: Settings) -> web.Application:
 
 async def _healthz(_: web.Request) -> web.Response:
     return web.json_response({"ok": True})
-
-
-async def _asset(request: web.Request) -> web.StreamResponse:
-    path = ASSETS.get(request.match_info["name"])
-    if path is None:
-        raise web.HTTPNotFound
-    return web.FileResponse(path)

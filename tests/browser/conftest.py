@@ -6,6 +6,7 @@ These tests run with `make test-browser`: they need Chromium, which `make test` 
 import itertools
 import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -16,17 +17,16 @@ from tests.support.database import fresh_database
 from tests.support.servers import PostgresServer, ValkeyServer
 from tests.support.shop import Shop, open_shop, seed
 
-LEFT_OPEN = "ignore:unclosed file .*/static/:ResourceWarning"
-"""aiohttp leaves a file to the collector if the browser goes to another page while the file is opened."""
+FOLDER = Path(__file__).parent
 
 _number = itertools.count(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run all of them in one event loop, which is the browser's too."""
+    """Run all tests of this folder in one event loop, which is the browser's too."""
     for item in items:
-        item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
-        item.add_marker(pytest.mark.filterwarnings(LEFT_OPEN))
+        if item.path.is_relative_to(FOLDER):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

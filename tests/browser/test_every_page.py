@@ -41,3 +41,12 @@ async def test_a_page_without_scripts_has_the_same_headings(shop: Shop, visitor:
         await expect(page.locator("h1")).to_have_count(1)
     assert headings[0] == headings[1]
     await expect(without.locator(INLINE)).to_have_count(0)  # with scripts, ours may set a style
+
+
+async def test_the_overview_fits_a_window_that_became_narrow_before_its_charts_are_drawn_anew(visitor: Visitor) -> None:
+    page = await visitor.window(visitor.console.money)
+    await page.add_init_script("window.addEventListener('resize', (event) => event.stopImmediatePropagation(), true)")
+    await visitor.open(page, "/")
+    await page.locator("figure .uplot").first.wait_for()
+    await page.set_viewport_size({"width": WIDTHS["phone"], "height": HEIGHT})
+    assert not await is_too_wide(page)
