@@ -72,9 +72,9 @@ class Control:
         """Make the last `define` final."""
         self._call("define", name=name, act="confirm")
 
-    def revert(self, name: Name) -> None:
-        """Undo the last `define`."""
-        self._call("define", name=name, act="revert")
+    def revert(self, name: Name, timeout_s: float) -> None:
+        """Undo the last `define`. Return once the processes that it started have ended."""
+        self._call("define", timeout_s, name=name, act="revert", waiting=True)
 
     def ready(self, name: Name) -> set[int]:
         """Return the pids of the program's processes that have reported that they are ready."""

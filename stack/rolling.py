@@ -24,7 +24,8 @@ def replace(control: Control, program: Program, waiter: Waiter, log: Path) -> No
             # The manager ends the one that runs the longest.
             control.scale(name, target, program.stop_timeout_s)
     except (NotReadyError, KeyboardInterrupt) as error:
-        control.revert(name)
+        control.revert(name, program.stop_timeout_s)
+        # A manager of an earlier version has not ended them.
         for pid in set(control.pids(name)) - old:
             control.end(name, pid, program.stop_timeout_s)
         control.scale(name, target, program.stop_timeout_s)

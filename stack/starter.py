@@ -7,6 +7,7 @@ replaces another. Which processes are ready is known from their notices (runtime
 import os
 import socket
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from circus.watcher import Watcher
@@ -17,6 +18,14 @@ from stack.programs import Program, launched, log_file
 NOTICE_BYTES_MAX = 4096
 
 
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The processes of a program at one time, and how many of them were wanted."""
+
+    pids: frozenset[int]
+    wanted: int
+
+
 class Starter:
     """The definition of one program. Until a new one is confirmed, the one before can be restored."""
 
@@ -24,12 +33,15 @@ class Starter:
         self._data_dir = data_dir
         self._notices = notices
         self.program = program
-        self._before: tuple[Program, socket.socket | None] | None = None
+        self._before: tuple[Program, socket.socket | None, Pool] | None = None
         self._listening: socket.socket | None = None
 
-    def define(self, program: Program) -> None:
-        """Start the next processes like this. Raise OSError if its address cannot be listened on."""
-        before = self.program, self._listening
+    def define(self, program: Program, pool: Pool) -> None:
+        """Start the next processes like this. Raise OSError if its address cannot be listened on.
+
+        `pool` are the processes now, which a revert leaves.
+        """
+        before = self.program, self._listening, pool
         if program.listens != self.program.listens:
             self._listening = _bound(*program.listens) if program.listens else None
         self.program = program
@@ -42,14 +54,15 @@ class Starter:
             listened.close()
         self._before = None
 
-    def revert(self) -> None:
-        """Start the next processes as before the last `define`."""
+    def revert(self) -> Pool | None:
+        """Start the next processes as before the last `define`. Return the processes of then."""
         if self._before is None:
-            return
+            return None
         if self._listening and self._listening is not self._before[1]:
             self._listening.close()
-        self.program, self._listening = self._before
+        self.program, self._listening, pool = self._before
         self._before = None
+        return pool
 
     def prepare(self, watcher: Watcher) -> None:
         """Set what the watcher's next process is started with."""
