@@ -1,6 +1,7 @@
-"""Ports of loopback: the usual one if it is free, otherwise one that the system picks."""
+"""Ports of loopback: the usual one if it is free, otherwise any that is."""
 
 import errno
+import random
 import socket
 from collections.abc import Collection
 
@@ -10,8 +11,11 @@ from stack.base import StackError
 
 HOST = "127.0.0.1"
 
+PICKED = range(20_000, 32_768)
+"""Below those that systems give to connections: one of these may have a port before its server is started."""
+
 PICK_ATTEMPTS_MAX = 100
-"""How often the system is asked again when it picks a port that is already chosen for another program."""
+"""How many ports are tried before it is an error that each is taken."""
 
 
 class PortTakenError(StackError):
@@ -20,13 +24,10 @@ class PortTakenError(StackError):
 
 def free_port(taken: Collection[int] = ()) -> int:
     """Return a port that is free now and not in `taken`."""
-    for _ in range(PICK_ATTEMPTS_MAX):
-        with socket.socket() as probe:
-            probe.bind((HOST, 0))
-            port = int(probe.getsockname()[1])
-        if port not in taken:
+    for port in random.sample(PICKED, PICK_ATTEMPTS_MAX):
+        if port not in taken and is_free(port):
             return port
-    raise OSError(errno.EADDRINUSE, f"the system offered no free port in {PICK_ATTEMPTS_MAX} attempts")
+    raise OSError(errno.EADDRINUSE, f"{PICK_ATTEMPTS_MAX} ports from {PICKED.start} on are all taken")
 
 
 def is_free(port: int) -> bool:

@@ -37,7 +37,7 @@ def test_the_usual_port_is_chosen_only_if_it_is_free_and_not_already_chosen() ->
 
 def test_a_restart_keeps_its_ports() -> None:
     chosen: list[int] = []
-    for _ in range(4):
+    for _ in range(6):
         chosen.append(free_port(chosen))
     before = Ports(*chosen)
     assert choose_ports(before, {}) == before
