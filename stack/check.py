@@ -4,7 +4,9 @@ import asyncio
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from urllib.parse import urlsplit
 
 from stack import ready, show
 from stack.base import StackError
@@ -16,6 +18,8 @@ from stack.state import Ports, State, moved_ports
 CHECK_TIMEOUT_S = 60
 """A check imports the program and the user's handlers."""
 
+OTHERS_PATIENCE_S = 5
+"""How long `make up` waits for a server that it does not start: one of the same host may start together with us."""
 
 IN_SOURCES = " cannot be used, so nothing was started:"
 """How the gateway ends the line with the file whose problems follow."""
@@ -109,15 +113,38 @@ def _bind_problem(host: str) -> str:
     return ""
 
 
-def require_servers(redis_url: str, database_url: str) -> None:
-    """Raise WrongSettingsError where a server of the user's own does not answer; an empty URL is not asked."""
-    reasons = {
-        "REDIS_URL": asyncio.run(ready.redis_answers(redis_url)) if redis_url else "",
-        "DATABASE_URL": asyncio.run(ready.postgres_answers(database_url)) if database_url else "",
-    }
-    problems = [f"{name}: this server does not answer: {reason}" for name, reason in reasons.items() if reason]
-    if problems:
-        raise WrongSettingsError(problems_text(problems))
+def require_servers(redis_url: str, database_url: str, patience_s: float = 0) -> None:
+    """Raise WrongSettingsError where a server of the user's own does not answer; an empty URL is not asked.
+
+    With patience one is asked again: it may start together with us.
+    """
+    asked: list[tuple[str, str, Callable[[str], Coroutine[None, None, str]]]] = [
+        ("REDIS_URL", redis_url, ready.redis_answers),
+        ("DATABASE_URL", database_url, _others_postgres_answers),
+    ]
+    deadline = time.monotonic() + patience_s
+    while problems := [
+        f"{name}: your server at {_place(url)} does not answer: {reason}"
+        for name, url, answers in asked
+        if url and (reason := asyncio.run(answers(url)))
+    ]:
+        if time.monotonic() >= deadline:
+            raise WrongSettingsError(problems_text(problems))
+        PROGRESS.step(problems[0])
+        time.sleep(ready.PAUSE_S)
+
+
+async def _others_postgres_answers(url: str) -> str:
+    try:
+        return await ready.postgres_answers(url)
+    except ready.WrongPasswordError:
+        return "it refuses the password in this address"
+
+
+def _place(url: str) -> str:
+    """Return an address without user and password."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def report_moved_ports(last: State | None, now: Ports, asked: Mapping[str, int | None]) -> None:

@@ -16,13 +16,13 @@ from typing_extensions import override
 
 from stack import logs, ready, rolling, show, state
 from stack.base import Running, Stack, StackError
-from stack.check import check_parts, report_moved_ports, require_addresses, require_servers
+from stack.check import OTHERS_PATIENCE_S, check_parts, report_moved_ports, require_addresses, require_servers
 from stack.console_program import start_console
 from stack.control import Control
 from stack.digests import all_digests
 from stack.lock import Lock
 from stack.migrate import migrate
-from stack.programs import ORDER, SERVER_STOP_TIMEOUT_S, Name, Plan, Program, log_file, metrics_dir, plan
+from stack.programs import OF_A_SERVER, ORDER, SERVER_STOP_TIMEOUT_S, Name, Plan, Program, log_file, metrics_dir, plan
 from stack.progress import PROGRESS
 from stack.ready import Waiter
 from stack.settings import Settings
@@ -58,6 +58,7 @@ class Embedded(Stack):
                 self.down()
             with Lock(_starting_lock(), self._settings.up_timeout_s):  # past this limit, without the lock
                 chosen, digests = self._checked(last)
+                require_servers(*chosen.others_urls, OTHERS_PATIENCE_S)
                 report_moved_ports(last, chosen.ports, self._settings.ports_asked_for)
                 self._start_manager(chosen, digests)
                 self._start_programs(chosen)
@@ -165,7 +166,7 @@ class Embedded(Stack):
         chosen = plan(self._settings, ports, self._environ)
         checked = check_parts(chosen.parts())
         if runs:
-            require_servers("" if chosen.valkey else chosen.redis_url, "" if chosen.postgres else chosen.database_url)
+            require_servers(*chosen.others_urls)
         if runs and chosen.postgres and "postgres" in self._control.names() and self._control.pids("postgres"):
             asyncio.run(ready.postgres_answers(chosen.owner_database_url))  # raises where the password differs
         return chosen, checked
@@ -254,9 +255,8 @@ class Embedded(Stack):
             if server in names:
                 self._control.start(server)
         self._wait(waiter, "valkey", partial(ready.redis_answers, chosen.redis_url))
-        self._wait(
-            waiter, "postgres", partial(ready.postgres_answers, chosen.owner_database_url or chosen.database_url)
-        )
+        database_url = chosen.owner_database_url or chosen.database_url
+        self._wait(waiter, "postgres", partial(ready.postgres_answers, database_url))
         if chosen.valkey:
             asyncio.run(set_users(chosen.redis_url, chosen.valkey.users))
         state.write_environment(self._data_dir, chosen.environment)
@@ -275,10 +275,10 @@ class Embedded(Stack):
         return Waiter(time.monotonic() + self._settings.up_timeout_s, ready.sizes(logs))
 
     def _wait(self, waiter: Waiter, name: Name, answers: ready.Question) -> None:
-        ours = name in self._control.names()
+        ours, manager_log = name in self._control.names(), log_file(self._data_dir, "supervisor")
         log = log_file(self._data_dir, name) if ours else None
-        manager_log = log_file(self._data_dir, "supervisor")
-        waiter.until(name, answers, log, partial(self._control.restarts, name) if ours else int, manager_log)
+        shown = name if ours else f"the server of {OF_A_SERVER[name]}"
+        waiter.until(shown, answers, log, partial(self._control.restarts, name) if ours else int, manager_log)
 
     def _wait_for_consumers(self, waiter: Waiter) -> None:
         self._wait(waiter, "consumers", self._consumers_ready)

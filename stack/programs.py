@@ -25,6 +25,9 @@ LAUNCHER = Path(__file__).parent / "launch.py"
 ORDER: tuple[Name, ...] = ("valkey", "postgres", "consumers", "gateway", "console")
 """The order of starting. They stop in reverse."""
 
+OF_A_SERVER: Mapping[Name, str] = {"valkey": "REDIS_URL", "postgres": "DATABASE_URL"}
+"""The settings that name a server of the user's own in place of ours."""
+
 SERVER_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
 """The variables that the servers inherit; the providers' secrets are not among them."""
 
@@ -91,6 +94,11 @@ class Plan:
     def owner_database_url(self) -> str:
         """The address of Postgres, for the owner of the tables. Contains the password; empty where it is not ours."""
         return self.postgres.url() if self.postgres else ""
+
+    @property
+    def others_urls(self) -> tuple[str, str]:
+        """The addresses of Redis and of Postgres where these are servers of the user's own, else empty."""
+        return "" if self.valkey else self.redis_url, "" if self.postgres else self.database_url
 
     @property
     def gateway_url(self) -> str:

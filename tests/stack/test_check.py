@@ -16,6 +16,7 @@ from stack.check import (
 from stack.ports import free_port
 from stack.postgres import Postgres, PostgresError
 from stack.state import Ports, State
+from tests.support.checkout import Checkout
 
 
 def test_servers_that_do_not_answer_are_named_by_their_settings() -> None:
@@ -23,9 +24,19 @@ def test_servers_that_do_not_answer_are_named_by_their_settings() -> None:
     with pytest.raises(WrongSettingsError) as caught:
         require_servers(f"redis://127.0.0.1:{port}/0", f"postgresql://u:p@127.0.0.1:{port}/x")
     text = str(caught.value)
-    assert "REDIS_URL: this server does not answer" in text
-    assert "DATABASE_URL: this server does not answer" in text
+    assert f"REDIS_URL: your server at redis://127.0.0.1:{port}/0 does not answer" in text
+    assert f"DATABASE_URL: your server at postgresql://127.0.0.1:{port}/x does not answer" in text
+    assert "u:p" not in text
     assert "Nothing was started or stopped" in text
+
+
+def test_a_server_that_does_not_answer_is_named_before_anything_is_started(tmp_path: Path) -> None:
+    port = free_port()
+    checkout = Checkout(tmp_path, {"REDIS_URL": f"redis://:hush@127.0.0.1:{port}/0"})
+    said = checkout.run("up", code=2)
+    assert f"REDIS_URL: your server at redis://127.0.0.1:{port}/0 does not answer" in said
+    assert "hush" not in said
+    assert checkout.manager is None
 
 
 def test_servers_of_the_stack_itself_are_not_asked() -> None:
