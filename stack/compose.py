@@ -18,6 +18,7 @@ from stack import containers as engine
 from stack import ready, state
 from stack.base import Running, Stack, StackError
 from stack.check import WrongSettingsError, problems_text
+from stack.compose_console import CONSOLE, start_console
 from stack.containers import CommandFailedError, Container, number, output, read_container, running_ids, start_commands
 from stack.lock import Lock
 from stack.ports import HOST
@@ -34,16 +35,13 @@ BUILD_TIMEOUT_S = 1800
 COMMAND_TIMEOUT_S = 300
 
 LONG_RUNNING = ("valkey", "postgres", "consumers", "gateway")
-"""The services that keep running; `migrate` runs once."""
+"""The services that keep running; `migrate` runs once, and the console is apart."""
 
-PUBLISHED = ("gateway", "gateway_operators", "redis", "postgres")
+PUBLISHED = ("gateway", "gateway_operators", "console", "redis", "postgres")
 """The ports that this host can reach."""
 
 KILL_TIMEOUT_S = 5
 PAUSE_S = 0.05
-
-LOG_LINES = 20
-"""How many log lines are shown of a container that does not become healthy."""
 
 
 class Compose(Stack):
@@ -67,6 +65,7 @@ class Compose(Stack):
             self.check()
             state.write(self._data_dir, chosen)
             self._start(before, consumers)
+            start_console(self._run, self._containers, self.console_url, self._waiter())
             state.write(self._data_dir, replace(chosen, consumers=self._settings.consumers))
             return running_ids(self._containers()) != running_ids(before)
 
@@ -96,7 +95,7 @@ class Compose(Stack):
         if not self._containers():
             return False
         PROGRESS.step("stopping the containers")
-        for service in ("gateway", "consumers"):
+        for service in (CONSOLE, "gateway", "consumers"):
             self._run("stop", service)
         self._run("down")
         return True
@@ -144,6 +143,8 @@ class Compose(Stack):
         run = [container for container in containers if container.runs]
         # Zero workers may be intended. Of every other service there is one.
         wanted = {service: 0 if service == "consumers" else 1 for service in LONG_RUNNING}
+        chosen = state.read(self._data_dir)
+        wanted[CONSOLE] = 1 if chosen and chosen.ports.console else 0
         return [name for name, least in wanted.items() if number(run, name) < max(least, number(containers, name))]
 
     @override
@@ -168,10 +169,12 @@ class Compose(Stack):
         address = f"{HOST}:{self._ports.postgres}/{DATABASE}"
         owner_password = quote(self._settings.postgres_password.get_secret_value(), safe="")
         workers_password = quote(self._settings.workers_postgres_password.get_secret_value(), safe="")
+        console = f"http://{HOST}:{self._ports.console}"
         return {
             **self._environ,
             "DATA_DIR": str(self._data_dir),
             "GATEWAY_URL": self.gateway_url,
+            **({"CONSOLE_URL": console} if self._ports.console else {}),
             "GATEWAY_OPERATORS_URL": f"http://{HOST}:{self._ports.gateway_operators}",
             "REDIS_URL": f"redis://:{redis_password}@{HOST}:{self._ports.redis}/0",
             "DATABASE_URL": f"postgresql://{WORKERS_ROLE}:{workers_password}@{address}",
@@ -217,12 +220,14 @@ class Compose(Stack):
             for arguments in start_commands(before, consumers):
                 self._run("up", "--detach", *arguments, timeout_s=BUILD_TIMEOUT_S)
             state.write_environment(self._data_dir, self.environment)
-            waiter = ready.Waiter(time.monotonic() + self._settings.up_timeout_s)
-            waiter.until("gateway", partial(ready.gateway_answers, self.gateway_url), None, int)
+            self._waiter().until("gateway", partial(ready.gateway_answers, self.gateway_url), None, int)
             self._wait_for_consumers(consumers)
         except StackError as error:
             self._refuse_another_password()
             raise StackError(f"{error}{self._last_words()}") from error
+
+    def _waiter(self) -> ready.Waiter:
+        return ready.Waiter(time.monotonic() + self._settings.up_timeout_s)
 
     @property
     def _names_file(self) -> Path:
@@ -240,9 +245,7 @@ class Compose(Stack):
         """Return the last log lines of the containers that are not healthy."""
         unhealthy = {found.service for found in self._containers() if not found.done and found.health != "healthy"}
         return "".join(
-            f"\nThe last lines of {service}:\n{text}"
-            for service in sorted(unhealthy)
-            if (text := self._run("logs", "--no-color", "--no-log-prefix", f"--tail={LOG_LINES}", service).strip())
+            engine.last_lines(self._run, service) for service in sorted(unhealthy & {*LONG_RUNNING, "migrate"})
         )
 
     def _wait_for_consumers(self, target: int) -> None:
@@ -251,7 +254,7 @@ class Compose(Stack):
             healthy = healths.count("healthy")
             return "" if healthy == len(healths) == target else f"{healthy} of {target} workers are healthy"
 
-        ready.Waiter(time.monotonic() + self._settings.up_timeout_s).until("consumers", run, None, int)
+        self._waiter().until("consumers", run, None, int)
 
     def _containers(self) -> list[Container]:
         """Return all containers, running or not, except those made with `docker compose run`."""

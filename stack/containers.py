@@ -2,7 +2,7 @@
 
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -21,7 +21,16 @@ INSPECT = (
 KILL = "kill -KILL $(cat /proc/1/task/1/children)"
 """Kills a container's program from inside. The engine does not restart a container that was killed from outside."""
 
+LOG_LINES = 20
+"""How many log lines are shown of a container that does not become healthy."""
+
+ERASE_LINE = "\x1b[2K"
+"""What Compose writes before each line of a log, also where there is no terminal."""
+
 NOT_READABLE = "In a container, user 10001 reads these files: `chmod a+r` them, and `chmod a+x` their folders."
+
+RunCompose = Callable[..., str]
+"""Runs `docker compose` of one project with these arguments and returns what it wrote."""
 
 
 class CommandFailedError(StackError):
@@ -108,10 +117,17 @@ def running_ids(containers: list[Container]) -> set[str]:
 def start_commands(before: list[Container], consumers: int) -> list[tuple[str, ...]]:
     """Return the arguments of each `docker compose up`.
 
-    A running gateway comes last and by itself: Compose stops everything that it replaces before it starts any of it,
-    and would keep the port closed until servers, migrations and workers are done.
+    The console is not among them: it may fail. A running gateway comes last and by itself: Compose stops everything
+    that it replaces before it starts any of it, and would keep the port closed until servers, migrations and workers
+    are done.
     """
-    everything = ("--build", f"--scale=consumers={consumers}")
+    workers = ("--build", f"--scale=consumers={consumers}", "consumers")
     if number([container for container in before if container.runs], "gateway") == 0:
-        return [everything]
-    return [(*everything, "consumers"), ("gateway",)]
+        return [(*workers, "gateway")]
+    return [workers, ("gateway",)]
+
+
+def last_lines(run: RunCompose, service: str) -> str:
+    """Return the last log lines of a service, to be appended to a sentence."""
+    text = run("logs", "--no-color", "--no-log-prefix", f"--tail={LOG_LINES}", service).replace(ERASE_LINE, "").strip()
+    return f"\nThe last lines of {service}:\n{text}" if text else ""

@@ -46,10 +46,7 @@ def missing(names: Sequence[str]) -> None:
 def console(url: str | None, how: str) -> None:
     """Print where the console is and how to sign in."""
     if url is None:
-        OUT.print(
-            "There is no console here: CONSOLE_PORT is 0, or Docker Compose runs the stack (docs/console.md).",
-            markup=False,
-        )
+        OUT.print("There is no console here: CONSOLE_PORT is 0.", markup=False)
     else:
         OUT.print(f"Console: {url} · {how}", markup=False)
 

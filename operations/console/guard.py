@@ -15,7 +15,7 @@ from aiohttp import hdrs, web
 
 from operations.console.access import Role
 from operations.console.render import render
-from operations.console.site import SITE, VIEWER
+from operations.console.site import SITE, VIEWER, cookie_name
 from operations.console.who import find_viewer, is_named_by_proxy
 from sql.connect import UnreachableError
 
@@ -137,7 +137,7 @@ def _require_same_site(request: web.Request) -> None:
     elif origin is not None:
         is_ours = _server_of(origin) == request.host
     else:  # a script, which has to name itself; an old browser sends neither, and may add a password by itself
-        names_itself = request.app[SITE].cookie not in request.cookies and not is_named_by_proxy(request)
+        names_itself = cookie_name(request.host) not in request.cookies and not is_named_by_proxy(request)
         is_ours = names_itself and not _is_browser(request)
     if not is_ours:
         raise web.HTTPForbidden(text="Another site made your browser send this, so nothing was done.")

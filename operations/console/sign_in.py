@@ -4,7 +4,7 @@ import structlog
 from aiohttp import web
 
 from operations.console.render import render
-from operations.console.site import SITE
+from operations.console.site import SITE, cookie_name
 from operations.console.who import check_attempt, client_address, is_over_tls
 
 log = structlog.get_logger()
@@ -27,10 +27,10 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
     if viewer is None:
         return _form(request, 401, asked, problem="The name or the password is wrong.")
     site = request.app[SITE]
-    site.sessions.end(request.cookies.get(site.cookie, ""))
+    site.sessions.end(request.cookies.get(cookie_name(request.host), ""))
     answer = web.HTTPSeeOther(_own_page(asked))
     answer.set_cookie(
-        site.cookie,
+        cookie_name(request.host),
         site.sessions.begin(viewer),
         path="/",
         httponly=True,
@@ -45,9 +45,9 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
 async def sign_out(request: web.Request) -> web.StreamResponse:
     """End the sign-in."""
     site = request.app[SITE]
-    site.sessions.end(request.cookies.get(site.cookie, ""))
+    site.sessions.end(request.cookies.get(cookie_name(request.host), ""))
     answer = web.HTTPSeeOther("/sign-in")
-    answer.del_cookie(site.cookie, path="/", httponly=True, samesite="Strict")
+    answer.del_cookie(cookie_name(request.host), path="/", httponly=True, samesite="Strict")
     raise answer
 
 

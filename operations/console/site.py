@@ -1,6 +1,7 @@
 """What every page of the console shares, and the keys under which aiohttp keeps it."""
 
 import asyncio
+import re
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,6 +26,8 @@ CONNECTIONS_MAX = 4
 PAGE_TIMEOUT_S = 10.0
 """The limit for the queries of one page."""
 
+_PORT = re.compile(r":([0-9]{1,5})$", re.ASCII)
+
 CHECKS_MAX = 2
 """Passwords that are checked at a time: each takes 16 MiB and a core."""
 
@@ -45,11 +48,6 @@ class Site:
     """Held while an audit runs: one at a time."""
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CONNECTIONS_MAX))
 
-    @property
-    def cookie(self) -> str:
-        """The name of the cookie. Cookies ignore the port, and two consoles of one host are two."""
-        return f"payments_console_{self.settings.console_port}"
-
     @asynccontextmanager
     async def postgres(self, timeout_s: float = PAGE_TIMEOUT_S) -> AsyncIterator["Connection"]:
         """Open a connection for one page or act. Raise UnreachableError."""
@@ -65,3 +63,12 @@ class Site:
 
 SITE: web.AppKey[Site] = web.AppKey("site", Site)
 VIEWER: web.RequestKey[Viewer] = web.RequestKey("viewer", Viewer)
+
+
+def cookie_name(host: str) -> str:
+    """Return the name of the cookie for a `Host` header. Cookies ignore the port, and two consoles of a host are two.
+
+    It is the port that browsers see: in a container, or behind a proxy, the console's own is another.
+    """
+    port = _PORT.search(host)
+    return f"payments_console_{port[1]}" if port else "payments_console"

@@ -14,7 +14,7 @@ import structlog
 from aiohttp import hdrs, web
 
 from operations.console.access import PASSWORD_CHARACTERS_MAX, Role, Viewer, find_account
-from operations.console.site import SITE
+from operations.console.site import SITE, cookie_name
 
 USER_HEADER, GROUPS_HEADER = "X-Forwarded-User", "X-Forwarded-Groups"
 """The names that oauth2-proxy and other authenticating proxies use."""
@@ -37,7 +37,7 @@ async def find_viewer(request: web.Request) -> Viewer | None:
     if is_named_by_proxy(request):
         return _named_by_proxy(request)
     site = request.app[SITE]
-    if token := request.cookies.get(site.cookie):
+    if token := request.cookies.get(cookie_name(request.host)):
         return site.sessions.find(token)
     scheme, _, credentials = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
     return await _basic(request, credentials) if scheme.lower() == "basic" else None

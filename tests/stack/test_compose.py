@@ -140,7 +140,7 @@ def test_a_running_gateway_is_replaced_last_and_by_itself() -> None:
 @pytest.mark.parametrize("gateway", [[], [f"gateway exited 137 none 0 {UP} 0"]])
 def test_a_stack_whose_gateway_does_not_run_starts_at_once(gateway: list[str]) -> None:
     before = [read_container(f"{number}", line) for number, line in enumerate([*SERVERS[:2], *gateway])]
-    assert start_commands(before, 2) == [("--build", "--scale=consumers=2")]
+    assert start_commands(before, 2) == [("--build", "--scale=consumers=2", "consumers", "gateway")]
 
 
 PORTS = Ports(redis=6379, postgres=5432, gateway=8080, consumers_metrics=9100)

@@ -28,7 +28,7 @@ def setting(service: str, name: str) -> str:
 
 def test_the_services_are_the_processes_of_the_picture() -> None:
     on_request = {name for name, text in SERVICES.items() if "profiles: [observability]" in text}
-    assert set(SERVICES) - on_request == {"valkey", "postgres", "migrate", "gateway", "consumers"}
+    assert set(SERVICES) - on_request == {"valkey", "postgres", "migrate", "gateway", "consumers", "console"}
     assert on_request == {"prometheus", "alertmanager", "grafana", "jaeger"}
 
 
@@ -90,6 +90,7 @@ def test_the_image_is_built_once_and_never_pulled() -> None:
     assert "build: ." in setting("migrate", "build")
     assert "never" in setting("gateway", "pull_policy")
     assert "never" in setting("consumers", "pull_policy")
+    assert "never" in setting("console", "pull_policy")
 
 
 def test_a_file_only_its_owner_may_read_is_readable_in_the_image() -> None:

@@ -17,7 +17,7 @@ from consumers.settings import Settings as WorkerSettings
 from operations.console.access import Role, Viewer, hash_password
 from operations.console.app import make_app
 from operations.console.settings import Settings
-from operations.console.site import SITE, Site
+from operations.console.site import SITE, Site, cookie_name
 from operations.servers import Servers
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml", "Sec-Fetch-Site": "same-origin"}
@@ -112,13 +112,13 @@ async def running_console(
 
 
 def _signed_in(url: str, site: Site, name: str, *roles: Role) -> Client:
-    return Client(url, f"{site.cookie}={site.sessions.begin(Viewer(name, frozenset(roles)))}")
+    return Client(url, f"{cookie_name(urlsplit(url).netloc)}={site.sessions.begin(Viewer(name, frozenset(roles)))}")
 
 
 async def sent_raw(url: str, *lines: str, body: str = "") -> str:
-    """Return the whole answer to these lines, each character of which is a byte. Host is localhost unless given."""
+    """Return the whole answer to these lines, each character of which is a byte. Host is the URL's unless given."""
     reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(url).port)
-    host = () if any(line.startswith("Host:") for line in lines) else ("Host: localhost",)
+    host = () if any(line.startswith("Host:") for line in lines) else (f"Host: {urlsplit(url).netloc}",)
     writer.write("\r\n".join([*lines, *host, "Connection: close", "", body]).encode("latin-1"))
     answer = await asyncio.wait_for(reader.read(), ANSWER_TIMEOUT_S)
     writer.close()

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import time
 from http.cookies import SimpleCookie
+from urllib.parse import urlsplit
 
 import pytest
 from pydantic import SecretStr
@@ -12,6 +13,7 @@ from consumers.settings import Settings
 from operations.console import sessions
 from operations.console.access import Role, Viewer, find_account, hash_password, read_accounts
 from operations.console.sessions import ADDRESSES_MAX, ATTEMPTS_MAX, SESSIONS_MAX, Attempts, Sessions
+from operations.console.site import cookie_name
 from tests.support.console import PASSWORDS, Client, Page, RunningConsole, running_console
 
 VIEWER = Viewer("vera", frozenset({Role.VIEWER}))
@@ -91,7 +93,9 @@ async def test_a_sign_in_gets_a_new_token_and_ends_the_one_before(console: Runni
     page = await sign_in(console, "vera", PASSWORDS["vera"], Cookie=first)
     assert cookie_of(page) != first
     assert (await Client(console.url, first).get("/")).status == 303
-    planted = await sign_in(console, "vera", PASSWORDS["vera"], Cookie=f"{console.site.cookie}=planted")
+    planted = await sign_in(
+        console, "vera", PASSWORDS["vera"], Cookie=f"{cookie_name(urlsplit(console.url).netloc)}=planted"
+    )
     assert "planted" not in cookie_of(planted)
 
 
@@ -199,3 +203,10 @@ async def test_a_console_without_a_password_lets_nobody_in(settings: Settings) -
     async with running_console(settings, console_password_hash=SecretStr("")) as console:
         for name in ("", "admin", "vera"):
             assert (await sign_in(console, name, "")).status == 401
+
+
+def test_two_consoles_of_a_host_have_cookies_of_their_own() -> None:
+    hosts = ["127.0.0.1:9180", "127.0.0.1:9181", "[::1]:9180", "[::1]", "console.example.com", "a:9180; b=1"]
+    names = [cookie_name(host) for host in hosts]
+    assert names[:2] == ["payments_console_9180", "payments_console_9181"]
+    assert names[2:] == ["payments_console_9180", *["payments_console"] * 3]
