@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -11,12 +11,14 @@ from opentelemetry.trace import Span, SpanContext, SpanKind, use_span
 from consumers.entry import Entry
 from contract.event import Event
 from contract.keys import GROUP, Keys
-from runtime.tracing import OFF, TRACEPARENT, Attributes, Tracing, fail, read_traceparent
+from runtime.tracing import OFF, TRACEPARENT, Attributes, Tracing, fail, is_unsampled, read_traceparent
 
 AroundCall = Callable[[str, Event], AbstractContextManager[object]]
 """Returns what is entered around the call of the handler with this name, for this event."""
 
 SpanOutcome = Literal["applied", "duplicate", "dead", "retry", "not acknowledged", "left"]
+
+NO_SPAN = nullcontext()
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -53,18 +55,22 @@ class EventSpans:
 
     def batch(self, entries: Sequence[Entry]) -> AbstractContextManager[None]:
         """Return the span around the work on a batch, linked to the gateway's span of each event."""
-        contexts = [_context(entry.event) for entry in entries]
+        contexts = [_context(entry.event) for entry in entries if not _has_no_spans(entry)]
+        if not contexts:
+            return NO_SPAN
         attributes: Attributes = {**self._attributes, "messaging.batch.message_count": len(entries)}
         return self._tracing.batch(self._name, SpanKind.CONSUMER, attributes, contexts)
 
     def begin(self, entries: Sequence[Entry]) -> None:
         """Begin the spans of entries that are tried now, unless they are open already."""
         for entry in entries:
-            if entry.entry_id not in self._open:
-                self._open[entry.entry_id] = self._new(entry)
+            if not _has_no_spans(entry) and entry.entry_id not in self._open and (span := self._new(entry)):
+                self._open[entry.entry_id] = span
 
-    def _new(self, entry: Entry) -> Span:
+    def _new(self, entry: Entry) -> Span | None:
         event, own = entry.event, _context(entry.event)
+        if own is None and not self._tracing.begins_trace():
+            return None
         # Without a context of our gateway, which made no spans then, the provider's may be there: it is a link only.
         sent = None if own else read_traceparent(event.traceparent)
         return self._tracing.start(
@@ -83,14 +89,17 @@ class EventSpans:
             start_ns=min(time.time_ns(), (event.received_at - _EPOCH) // _MICROSECOND * 1000),
         )
 
-    def claimed(self, entries: Sequence[Entry]) -> AroundCall:
-        """Note that a transaction has claimed these events. Return what is around the calls of their handlers."""
+    def claimed(self, entries: Sequence[Entry]) -> AroundCall | None:
+        """Note that a transaction has claimed these events. Return what is around the calls of their handlers, if any
+        of them has a span."""
+        if not self._open:
+            return None
         spans: dict[int, Span] = {}
         for entry in entries:
             if span := self._open.get(entry.entry_id):
                 span.add_event("claimed")
                 spans[id(entry.event)] = span
-        return lambda handler, event: self._call(handler, spans.get(id(event)))
+        return (lambda handler, event: self._call(handler, spans.get(id(event)))) if spans else None
 
     @contextmanager
     def _call(self, handler: str, of_event: Span | None) -> Iterator[None]:
@@ -113,13 +122,15 @@ class EventSpans:
 
     def committed(self, entries: Sequence[Entry]) -> None:
         """Note that the transaction of these entries is committed; they are in flight no longer."""
-        for entry in entries:
+        for entry in entries if self._open else ():
             if span := self._open.pop(entry.entry_id, None):
                 span.add_event("committed")
                 self._committed[entry.entry_id] = span
 
     def acked(self, outcomes: Mapping[SpanOutcome, Sequence[Entry]]) -> None:
         """End the spans of entries that are acknowledged."""
+        if not (self._open or self._committed):
+            return
         for outcome, entries in outcomes.items():
             for entry in entries:
                 if span := self._pop(entry.entry_id):
@@ -145,6 +156,11 @@ class EventSpans:
 def _end(span: Span, outcome: SpanOutcome) -> None:
     span.set_attribute("webhook.outcome", outcome)
     span.end()
+
+
+def _has_no_spans(entry: Entry) -> bool:
+    """Return whether the gateway decided that there is no trace of this event: nothing more is done for it then."""
+    return is_unsampled(entry.event.headers.get(TRACEPARENT, ""))
 
 
 def _context(event: Event) -> SpanContext | None:

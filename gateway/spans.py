@@ -1,49 +1,66 @@
 """The gateway's spans: one for each request to a source, and one for each exchange that publishes a batch."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from dataclasses import replace
+from contextlib import AbstractContextManager, nullcontext
 
 from opentelemetry.trace import Span, SpanKind
 
 from contract.event import FIELD_NAMES
 from contract.keys import Keys
 from providers.base import Delivery
-from runtime.tracing import TRACEPARENT, Attributes, Tracing, fail, read_traceparent, traceparent_of
+from runtime.tracing import (
+    TRACEPARENT,
+    Attributes,
+    Tracing,
+    fail,
+    is_unsampled,
+    new_unsampled_traceparent,
+    read_traceparent,
+    traceparent_of,
+)
 
 TRACEPARENT_FIELD = FIELD_NAMES.index("traceparent")
 
 ROUTE = "/webhooks/{source}"
 
 
+NO_SPAN = nullcontext()
+
+
 class RequestSpan:
-    """The span of one request. A refused one is sent only where the refusal is logged: strangers displace nothing."""
+    """The span of one request, None if its trace has no spans. A refused request's is sent only where the refusal is
+    logged: strangers displace nothing.
+    """
 
-    __slots__ = ("_is_sent", "_span")
+    __slots__ = ("_is_sent", "_span", "_traceparent")
 
-    def __init__(self, span: Span) -> None:
+    def __init__(self, span: Span | None) -> None:
         self._span = span
         self._is_sent = True
+        self._traceparent = new_unsampled_traceparent() if span is None else traceparent_of(span)
 
     def carry(self, deliveries: Sequence[Delivery]) -> None:
         """Have verified events carry this span's context in place of the provider's, which becomes a link.
 
         An outsider must choose neither our trace ids nor what is sampled.
         """
-        if deliveries and (sent := read_traceparent(deliveries[0].event.traceparent)):
+        if self._span and deliveries and (sent := read_traceparent(deliveries[0].event.traceparent)):
             self._span.add_link(sent)
-        own = traceparent_of(self._span)
+        own = self._traceparent
         for delivery in deliveries:
-            event = delivery.event
-            delivery.event = replace(event, traceparent=own, headers={**event.headers, TRACEPARENT: own})
+            event = delivery.event  # nobody else has it yet: a copy would be checked once more
+            event.traceparent = own
+            event.headers = {**event.headers, TRACEPARENT: own}
 
     @property
     def trace_id(self) -> str:
         """The trace id, for a line of the log."""
-        return f"{self._span.get_span_context().trace_id:032x}"
+        return self._traceparent.split("-")[1]
 
     def refused(self, reason: str, status: int, *, is_logged: bool) -> None:
         """Note why the request was refused."""
+        if self._span is None:
+            return
         self._span.set_attribute("webhook.refused", reason)
         if status >= 500:
             fail(self._span, reason)
@@ -51,7 +68,7 @@ class RequestSpan:
 
     def end(self, status: int) -> None:
         """End the span with the answer's status."""
-        if self._is_sent:
+        if self._span and self._is_sent:
             self._span.set_attribute("http.response.status_code", status)
             self._span.end()
 
@@ -69,6 +86,8 @@ class RequestSpans:
 
     def begin(self, path: str, scheme: str) -> RequestSpan:
         """Begin the span of a request."""
+        if not self._tracing.begins_trace():
+            return RequestSpan(None)
         attributes = {**self._attributes, "url.path": path, "url.scheme": scheme}
         return RequestSpan(self._tracing.start(f"POST {ROUTE}", SpanKind.SERVER, attributes))
 
@@ -89,6 +108,8 @@ class SendSpans:
 
     def of(self, batch: Sequence[tuple[str | bytes, ...]]) -> AbstractContextManager[None]:
         """Return the span around an exchange that publishes these entries' values."""
-        contexts = [read_traceparent(str(values[TRACEPARENT_FIELD])) for values in batch]
+        sampled = [text for values in batch if not is_unsampled(text := str(values[TRACEPARENT_FIELD]))]
+        if not sampled:
+            return NO_SPAN
         attributes: Attributes = {**self._attributes, "messaging.batch.message_count": len(batch)}
-        return self._tracing.batch(self._name, SpanKind.CLIENT, attributes, contexts)
+        return self._tracing.batch(self._name, SpanKind.CLIENT, attributes, list(map(read_traceparent, sampled)))

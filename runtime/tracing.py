@@ -5,6 +5,7 @@ that drops the oldest: a receiver that hangs or is gone costs spans, and nothing
 """
 
 import logging
+import random
 import re
 import socket
 import threading
@@ -53,6 +54,13 @@ PROTOCOL = "http/protobuf"
 
 PACKAGES = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
 
+TRACEPARENT_CHARS = 55
+_UNSAMPLED_FLAGS = "02468ace"
+"""The last digit of the flags of a trace without spans."""
+
+RATIO_SAMPLERS = ("traceidratio", "parentbased_traceidratio")
+"""Samplers that draw lots for each trace: here before any work, and not by the SDK after it."""
+
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 _PASSWORD = re.compile(r"//[^/@\s]*@")
 
@@ -66,12 +74,22 @@ class TracingError(Exception):
 
 
 class Tracing:
-    """The spans of one program. Where `is_on` is false, callers make none."""
+    """The spans of one program. Where `is_on` is false, callers make none.
 
-    def __init__(self, tracer: Tracer | None = None, close: Callable[[], None] = lambda: None) -> None:
+    `share`: how many traces are wanted of all that begin here. A caller asks `begins_trace` before it does any work.
+    """
+
+    def __init__(
+        self, tracer: Tracer | None = None, close: Callable[[], None] = lambda: None, *, share: float = 1.0
+    ) -> None:
         self.is_on = tracer is not None
         self._tracer = tracer
         self._close = close
+        self._share = share
+
+    def begins_trace(self) -> bool:
+        """Decide whether what begins now has a trace. A sampler of the SDK that has another rule decides too."""
+        return self._share >= 1 or random.random() < self._share  # noqa: S311 -- nothing secret
 
     def start(
         self, name: str, kind: SpanKind, attributes: Attributes, *, parent: SpanContext | None = None,
@@ -128,6 +146,17 @@ def traceparent_of(span: Span) -> str:
     """Return the W3C trace context of a span."""
     context = span.get_span_context()
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+
+
+def new_unsampled_traceparent() -> str:
+    """Return the W3C trace context of a new trace that has no spans: its id is in lines of the log alone."""
+    trace_id, span_id = random.getrandbits(128) or 1, random.getrandbits(64) or 1
+    return f"00-{trace_id:032x}-{span_id:016x}-00"
+
+
+def is_unsampled(text: str) -> bool:
+    """Return whether this W3C trace context says that its trace has no spans. Costs next to nothing."""
+    return len(text) == TRACEPARENT_CHARS and text[-1] in _UNSAMPLED_FLAGS
 
 
 def read_traceparent(text: str) -> SpanContext | None:
@@ -188,6 +217,7 @@ def start(program: str, environment: Mapping[str, str]) -> Tracing:
     from opentelemetry.sdk.resources import OTELResourceDetector, Resource  # noqa: PLC0415
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+    from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased  # noqa: PLC0415
 
     ours: dict[str, AttributeValue] = {
         "service.name": f"payment-webhooks-{program}",
@@ -198,10 +228,24 @@ def start(program: str, environment: Mapping[str, str]) -> Tracing:
     chosen = OTELResourceDetector().detect().attributes  # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win
     resource = Resource.create({name: value for name, value in ours.items() if name not in chosen})
     _log_seldom()
-    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    share = read_share(environment)
+    sampler = None if share is None else ParentBased(ALWAYS_ON)
+    provider = TracerProvider(resource=resource, sampler=sampler, shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     log.info("spans are sent to an OTLP receiver", service=str(resource.attributes["service.name"]))
-    return Tracing(provider.get_tracer("payment-webhooks", version()), provider.shutdown)
+    tracer = provider.get_tracer("payment-webhooks", version())
+    return Tracing(tracer, provider.shutdown, share=1.0 if share is None else share)
+
+
+def read_share(environment: Mapping[str, str]) -> float | None:
+    """Return the share of traces that OTEL_TRACES_SAMPLER wants; None if the SDK is to choose by another rule."""
+    if environment.get("OTEL_TRACES_SAMPLER", "").strip().lower() not in RATIO_SAMPLERS:
+        return None
+    try:
+        share = float(environment.get("OTEL_TRACES_SAMPLER_ARG", ""))
+    except ValueError:
+        return None
+    return share if 0 <= share <= 1 else None
 
 
 class SeldomLog(logging.Handler):

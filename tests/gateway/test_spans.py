@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind
 from redis.asyncio import Redis
@@ -34,10 +35,12 @@ async def test_requests_of_one_exchange_have_a_span_each_and_its_span_links_them
     assert {send.kind for send in sends} == {SpanKind.CLIENT}
 
 
+@pytest.mark.parametrize(
+    "recorded", [Recorded(ALWAYS_OFF), Recorded(share=0.0)], ids=["the sampler", "before any work"]
+)
 async def test_an_outsider_chooses_neither_trace_nor_sampling(
-    valkey: ValkeyServer, key_prefix: str, keys: Keys, redis: Redis
+    valkey: ValkeyServer, key_prefix: str, keys: Keys, redis: Redis, recorded: Recorded
 ) -> None:
-    recorded = Recorded(ALWAYS_OFF)
     async with running(valkey.url, key_prefix, tracing=recorded.tracing) as gateway:
         assert (await gateway.post(payment(), traceparent=PROVIDERS)).status == 202
     assert recorded.names == []

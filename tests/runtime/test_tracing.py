@@ -19,7 +19,10 @@ from runtime.tracing import (
     TracingError,
     check,
     is_configured,
+    is_unsampled,
+    new_unsampled_traceparent,
     otel_settings,
+    read_share,
     read_traceparent,
     start,
     trace_id_of,
@@ -149,3 +152,36 @@ def test_what_the_sdk_complains_of_is_logged_now_and_then_without_a_password() -
             handler.handle(record)
     (line,) = lines
     assert line["reason"] == "no answer of http://receiver/"
+
+
+@pytest.mark.parametrize(
+    ("sampler", "argument", "share"),
+    [
+        ("parentbased_traceidratio", "0.01", 0.01),
+        ("traceidratio", "1", 1.0),
+        ("parentbased_traceidratio", "2", None),
+        ("traceidratio", "some", None),
+        ("always_off", "0.5", None),
+        ("", "0.5", None),
+    ],
+)
+def test_the_share_of_traces_is_read_where_the_sampler_draws_lots(
+    sampler: str, argument: str, share: float | None
+) -> None:
+    environment = {"OTEL_TRACES_SAMPLER": sampler, "OTEL_TRACES_SAMPLER_ARG": argument}
+    assert read_share(environment) == share
+
+
+def test_lots_are_drawn_for_each_trace() -> None:
+    drawn = [Recorded(share=0.25).tracing.begins_trace() for _ in range(2000)]
+    assert 0.15 < sum(drawn) / len(drawn) < 0.35
+
+
+def test_a_context_without_spans_is_known_by_its_flags() -> None:
+    own = new_unsampled_traceparent()
+    context = read_traceparent(own)
+    assert context is not None
+    assert not context.trace_flags.sampled
+    assert [is_unsampled(text) for text in (own, f"{own[:-2]}02", f"{own[:-2]}01", "", "0")] == [
+        True, True, False, False, False,
+    ]  # fmt: skip

@@ -11,11 +11,11 @@ from runtime.tracing import Tracing
 class Recorded:
     """A tracing that is on, and the spans that have ended."""
 
-    def __init__(self, sampler: Sampler | None = None) -> None:
+    def __init__(self, sampler: Sampler | None = None, share: float = 1.0) -> None:
         self._exporter = InMemorySpanExporter()
         provider = TracerProvider(sampler=sampler, shutdown_on_exit=False)
         provider.add_span_processor(SimpleSpanProcessor(self._exporter))
-        self.tracing = Tracing(provider.get_tracer("tests"))
+        self.tracing = Tracing(provider.get_tracer("tests"), share=share)
 
     def named(self, name: str) -> list[ReadableSpan]:
         """Return the spans with this name, in the order of their end."""
