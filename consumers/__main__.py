@@ -11,6 +11,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -60,7 +61,7 @@ def main(argv: list[str], hooks: Hooks = no_hooks) -> int:
     os.environ.update(tracing.otel_settings(environment))
     spans = tracing.start("consumers", os.environ)
     try:
-        uvloop.run(work(settings, handlers, hooks, spans))
+        uvloop.run(work(settings, handlers, hooks, spans, posting_rules))
     except LeasesExhaustedError as error:
         return fail(f"{error}", 1)
     finally:
@@ -69,10 +70,12 @@ def main(argv: list[str], hooks: Hooks = no_hooks) -> int:
 
 
 async def work(
-    settings: Settings, handlers: Handlers, hooks: Hooks = no_hooks, spans: tracing.Tracing = tracing.OFF
-) -> None:
-    """Run one worker until SIGTERM or SIGINT."""
+    settings: Settings, handlers: Handlers, hooks: Hooks = no_hooks, spans: tracing.Tracing = tracing.OFF,
+    sources: Iterable[str] = (),
+) -> None:  # fmt: skip
+    """Run one worker until SIGTERM or SIGINT. `sources` are those of which it expects events."""
     metrics = Metrics(metrics_folder())
+    metrics.expect(sources)
     progress = Progress(on_ready=partial(notify_ready, dict(os.environ), os.getpid()))
     loop_watch = LoopWatch(settings, CallWatch.of(settings, metrics.durations.handler_took), metrics)
     service = Service(settings, handlers, metrics, progress, hooks, loop_watch, spans)

@@ -17,6 +17,7 @@ from consumers.entry import Entry, Unreadable
 from consumers.handlers.exceptions import HandlerFailed
 from consumers.in_flight import InFlight
 from consumers.lease import Lease
+from consumers.metrics import UNREADABLE
 from consumers.notes import WaitingKind
 from consumers.observers import Observers
 from consumers.pipeline import finished
@@ -115,7 +116,7 @@ class Failures:
             await finished(self._acks.ack_committed(CommitResult(duplicates=readable)))
             return
         event = entry.event if isinstance(entry, Entry) else None
-        self._metrics.dead(event.source if event else "unreadable")
+        self._metrics.dead(event.source if event else UNREADABLE)
         log.error("an event cannot be applied; it is in the dead letters (make dead, make replay)",
                   entry_id=entry.entry_id, event_id=event and event.event_id, source=event and event.source,
                   trace_id=trace_id_of(event.headers) if event else None,

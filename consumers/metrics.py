@@ -1,6 +1,7 @@
 """A worker's Prometheus metrics. Each method is one line in the worker."""
 
 import time
+from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from consumers.metrics_folder import MetricsFolder
 from consumers.stream_stats import StreamStats
 from consumers.waiting_gauges import WaitingGauges
 from runtime.version import version
+
+UNREADABLE = "unreadable"
+"""The source of entries that cannot be read."""
 
 _BATCH_SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
 _DURATIONS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -95,6 +99,11 @@ class Metrics:
             )  # fmt: skip
             self._workers.set(1)
             self.progress()
+
+    def expect(self, sources: Iterable[str]) -> None:
+        """Show a zero for the dead letters of each source: only what grows from one rings WebhookDeadLettersRising."""
+        for source in (UNREADABLE, *sources):
+            self._dead.labels(self._sources.bounded(source))
 
     def batch(self, size: int, duration_s: float) -> None:
         """Count a batch, with its duration from locks to commit."""

@@ -233,7 +233,9 @@ class SourceMetrics:
         self._duplicates = duplicates
         self._verify = verify
         self._durations = durations
-        self._by_class: dict[int, Latency] = {}
+        # Zero from the start: a rate or an increase does not see what a series begins with.
+        requests.labels(source, "429")
+        self._by_class: dict[int, Latency] = {5: durations.labels(source, "5xx")}
 
     def answered(self, status: int, duration_s: float | None = None) -> None:
         """Count an answer by its status, and how long it took where it answers an event."""

@@ -6,14 +6,25 @@ this order, and each leaves the system as it should be. What a runbook says to r
 """
 
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import cast
 
+import aiohttp
 import pytest
 import pytest_asyncio
 
-from tests.support.alarms import Alarms, alarms, of_source
-from tests.support.events import Signed
+from contract.keys import GROUP
+from tests.support.alarms import BACKLOG_LIMIT, Alarms, alarms
+from tests.support.events import Signed, signed_stripe, stripe_event
 from tests.support.gateway_with_a_bug import HITS
+from tests.support.observability import alerts
 from tests.support.tls import write_certificate
+from tests.support.traffic import SOURCES, of_source, order_of_mercado_pago
+from tests.support.wait import until
+
+WHY = ("--reason=the fault was made by a test",)
+REJECTED = 15
+DELETED = 50
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -83,3 +94,104 @@ async def test_strangers_send_requests_that_they_cannot_sign(system: Alarms) -> 
     await system.fires("WebhookSignaturesRefused")
     system.traffic.also = None
     await system.clears("WebhookSignaturesRefused")
+
+
+async def test_events_that_no_handler_takes_contradictions_and_what_is_not_signed(system: Alarms) -> None:
+    await system.send(
+        *(of_source("default", f"reject-{number}") for number in range(REJECTED)),
+        *(signed_stripe(stripe_event(f"evt_{amount}", "pay-twice", amount=amount)) for amount in (700, 800)),
+        order_of_mercado_pago(),
+    )
+    names = ("WebhookDeadLettersRising", "WebhookDeadLettersOpen", "WebhookConflictsOpen", "WebhookFactsOnHold")
+    await system.fires(*names)
+    assert (await system.say("dead", "--json")).json["open"] == REJECTED
+    assert "800" in (await system.say("conflicts")).text
+    assert "pay-twice" in (await system.say("why", "pay-twice")).text
+    assert (await system.say("status", "--json")).json["postgres"]["held_back"]["unsigned"]
+    await system.say("discard", "--query=status:dead", "--yes", *WHY)
+    await system.say("resolve", "pay-twice", "--keep=booked", *WHY)
+    system.settings.sources_file.write_text(SOURCES.replace("[mercado]", '[mercado]\ntrust = "all"'))
+    await system.say("release", "mercado", *WHY)
+    await system.clears(*names)
+
+
+async def test_handlers_block_and_are_slow_and_a_source_is_silent(system: Alarms) -> None:
+    system.traffic.silent = {"quiet"}
+    system.traffic.also = lambda number: of_source("default", f"slow-{number}")
+    await system.send(of_source("default", "block-1"))
+    await system.fires("WebhookHandlerBlocked", "WebhookHandlerSlow", "WebhookSourceSilent")
+    assert "a handler blocks this worker's event loop" in system.worker.log
+    system.traffic.silent, system.traffic.also = set(), None
+    await system.clears("WebhookHandlerBlocked", "WebhookHandlerSlow", "WebhookSourceSilent")
+
+
+async def test_postgres_is_stopped_until_the_backlog_is_full_and_somebody_deletes_from_it(system: Alarms) -> None:
+    system.postgres.kill()
+    await system.flood(BACKLOG_LIMIT)
+    names = ("WebhookPostgresDown", "WebhookBacklogGrowing", "WebhookBacklogFull", "WebhookOldestEntryOld",
+             "WebhookInfrastructureFailures")  # fmt: skip
+    await system.fires(*names)
+    pending = (await system.say("pending", "--json")).json
+    assert "refused" in str(pending), pending
+    async with system.redis() as redis:
+        newest = cast("list[tuple[bytes, object]]", await redis.xrevrange(system.keys.events, count=DELETED))
+        await redis.xdel(system.keys.events, *(entry_id for entry_id, _ in newest))
+    await system.postgres.restart()
+    late = ("WebhookCommitBudgetBurnsFast", "WebhookCommitBudgetBurnsSlowly", "WebhookEntriesGone")
+    await system.fires(*late)
+    await system.clears(*names, *late)
+
+
+async def test_somebody_destroys_the_group(system: Alarms) -> None:
+    async with system.redis() as redis:
+        await redis.xgroup_destroy(system.keys.events, GROUP)
+    await system.fires("WebhookGroupRecreated")
+    await system.clears("WebhookGroupRecreated")
+
+
+async def test_a_worker_is_frozen_with_an_entry_that_the_other_one_has_no_room_for(system: Alarms) -> None:
+    hanging = await system.accepted(of_source("default", "hang-1"))
+    async with system.redis() as redis:
+
+        async def is_pending() -> bool:
+            return bool(await redis.xpending_range(system.keys.events, GROUP, hanging, hanging, 1))
+
+        await until(is_pending, what="the worker has read it")
+    system.worker.pause()
+    await system.send(of_source("default", "fail-1"))
+    other = system.start_worker({"PARKED_MAX": "1", "RETRY_DELAY_MS": "60000", "CLAIM_IDLE_MS": "5000"})
+    await system.fires("WebhookWorkerStuck", "WebhookOldestPendingIdle")
+    assert hanging in (await system.say("pending")).text
+    other.kill()
+    system.worker.resume()
+    await system.clears("WebhookWorkerStuck", "WebhookOldestPendingIdle")
+
+
+async def test_redis_is_restored_from_an_older_copy(system: Alarms, tmp_path: Path) -> None:
+    await system.valkey.back_up(tmp_path / "copy")
+    await system.applies_more(20)
+    await system.valkey.restore(tmp_path / "copy")
+    await system.fires("WebhookRestoreNotAcknowledged")
+    await system.say("audit", code=1)
+    await system.fires("WebhookAuditFoundErrors")
+    await system.say("acknowledge", *WHY)
+    await system.say("audit")
+    await system.clears("WebhookRestoreNotAcknowledged", "WebhookAuditFoundErrors")
+
+
+async def test_the_watchdog_is_silent_only_while_prometheus_is_down(system: Alarms) -> None:
+    """It never clears, it is a heartbeat: what rings is its absence, at a service that waits for it."""
+    await system.fires("WebhookWatchdog")
+    system.prometheus.process.kill()
+    with pytest.raises(aiohttp.ClientError):
+        await system.prometheus.firing()
+    system.prometheus.launch()
+    await until(system.prometheus.is_up, what="Prometheus is back")
+    await system.fires("WebhookWatchdog")
+
+
+async def test_every_alert_has_been_seen_and_none_is_left(system: Alarms) -> None:
+    assert system.fired == set(alerts())
+    assert system.cleared == set(alerts()) - {"WebhookWatchdog"}
+    await system.say("discard", "--query=status:dead", "--yes", *WHY)
+    await system.is_calm()

@@ -1,13 +1,12 @@
 """The whole system with a Prometheus that evaluates its rules, and traffic: here each alert's fault is really made."""
 
 import asyncio
-import itertools
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import aiohttp
 import asyncpg
 from redis.asyncio import Redis
 
@@ -20,7 +19,8 @@ from stack.ports import HOST, free_port
 from tests.support import faulty_handlers
 from tests.support.child import Child
 from tests.support.database import CONNECT_TIMEOUT_S, LOCK_WAIT_S, as_worker
-from tests.support.events import HMAC_SECRET, SOURCES_TOML, Signed, hmac_event, signed_hmac, signed_stripe, stripe_event
+from tests.support.events import Signed
+from tests.support.gateway import Client, request
 from tests.support.harness import GATEWAY_ENV, WORKER_ENV
 from tests.support.load import client, deliver
 from tests.support.processes import Gateway, Programs
@@ -28,6 +28,7 @@ from tests.support.prometheus import LOOK_S, Prometheus, scraping
 from tests.support.servers import PostgresServer, ValkeyServer, as_user
 from tests.support.short_rules import write_short_rules
 from tests.support.stream_states import Said, say, settings_for
+from tests.support.traffic import SOURCES, Traffic, of_source
 from tests.support.wait import until
 
 PREFIX = "alarms"
@@ -37,29 +38,11 @@ EVERY = "500ms"
 PATIENT_S = 60.0
 """What waits for a person is counted every 15 s; the rest is a matter of seconds."""
 
-PAUSE_S = 0.2
-"""Between two rounds of the traffic."""
+SENDERS = 32
+"""Connections of a flood."""
 
 BACKLOG_LIMIT = 10_100
 """A little more than WebhookBacklogGrowing wants to see."""
-
-MERCADO_SECRET = "of mercado pago"
-
-SOURCES = f"""
-{SOURCES_TOML}
-[quiet]
-provider = "hmac"
-secrets = ["{HMAC_SECRET}"]
-
-[strangers]
-provider = "hmac"
-secrets = ["{HMAC_SECRET}"]
-
-[mercado]
-provider = "mercadopago"
-secrets = ["{MERCADO_SECRET}"]
-currency = "EUR"
-"""
 
 WORKERS = WORKER_ENV | {
     "HANDLERS": f"{faulty_handlers.__name__}:handlers",
@@ -68,41 +51,6 @@ WORKERS = WORKER_ENV | {
     "PROGRESS_LIMIT_S": "20",
 }
 """A worker's progress is shown ten times within PROGRESS_LIMIT_S."""
-
-
-class Traffic:
-    """A few genuine events a second to three sources, whatever the answers, and more of a kind that a test asks for."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._numbers = itertools.count(1)
-        self._ending = asyncio.Event()
-        self.silent: set[str] = set()
-        """Sources that get nothing."""
-        self.also: Callable[[int], Signed] | None = None
-        """What else is sent in each round."""
-
-    async def run(self) -> None:
-        """Send until `end`."""
-        async with client() as session:
-            while not self._ending.is_set():
-                await self._round(session, next(self._numbers))
-                await asyncio.wait([asyncio.ensure_future(self._ending.wait())], timeout=PAUSE_S)
-
-    def end(self) -> None:
-        """Let `run` return."""
-        self._ending.set()
-
-    async def _round(self, session: aiohttp.ClientSession, number: int) -> None:
-        each = [signed_stripe(stripe_event(f"evt_{number}", f"pay-{number}"))]
-        each += [of_source(source, f"pay-{number}") for source in ("default", "quiet") if source not in self.silent]
-        each += [self.also(number)] if self.also else []
-        await asyncio.gather(*(deliver(session, self._url, signed) for signed in each), return_exceptions=True)
-
-
-def of_source(source: str, payment: str, **fields: str) -> Signed:
-    """Return a genuine event of a source that has the in-house format."""
-    return signed_hmac(hmac_event(payment, **fields), path="/webhook" if source == "default" else f"/webhooks/{source}")
 
 
 @dataclass
@@ -164,8 +112,10 @@ class Alarms:
         self.cleared.update(names)
 
     async def _seen(self, condition: Callable[[], object], left: set[str], what: str, timeout_s: float) -> None:
+        names, began_s = sorted(left), time.monotonic()
         try:
             await until(condition, timeout_s=timeout_s, what=what, poll_s=LOOK_S)
+            print(f"{time.monotonic() - began_s:5.1f} s: {what}: {', '.join(names)}")
         except AssertionError as error:
             raise AssertionError(f"not yet: {what} {sorted(left)}") from error
 
@@ -197,6 +147,46 @@ class Alarms:
             for each in signed:
                 answer = await deliver(session, self.url, each)
                 assert answer.status == status, answer
+
+    async def accepted(self, signed: Signed) -> str:
+        """Deliver this one; return the id of its entry."""
+        async with client() as session:
+            answer = await deliver(session, self.url, signed)
+        return str(answer.document["entry_id"])
+
+    async def flood(self, events: int) -> None:
+        """Deliver so many new events as fast as the gateway takes them."""
+        numbers = iter(range(events))
+
+        async def send() -> None:
+            async with await Client.connect(self.gateway_port) as sender:
+                for number in numbers:
+                    signed = of_source("default", f"pay-flood{number}")
+                    await sender.send(request(signed.path, signed.body, signed.headers))
+                    assert (await sender.answer()).status in (202, 429)
+
+        began_s = time.monotonic()
+        await asyncio.gather(*(send() for _ in range(SENDERS)))
+        print(f"{time.monotonic() - began_s:5.1f} s: a flood of {events} events")
+
+    async def applies_more(self, events: int) -> None:
+        """Wait until so many more events are applied."""
+        async with self.database() as connection:
+            count = "SELECT count(*) FROM events"
+            before = await connection.fetchval(count)
+
+            async def has() -> bool:
+                return bool(await connection.fetchval(count) >= before + events)
+
+            await until(has, what=f"{events} more events are applied", poll_s=LOOK_S)
+
+    async def is_calm(self) -> None:
+        """Wait until nothing fires but the watchdog."""
+
+        async def nothing_fires() -> bool:
+            return await self.prometheus.firing() == {"WebhookWatchdog"}
+
+        await until(nothing_fires, timeout_s=PATIENT_S, what="nothing fires", poll_s=LOOK_S)
 
     async def say(self, *argv: str, code: int = 0) -> Said:
         """Run a command as its runbook says; it must end with this code."""
