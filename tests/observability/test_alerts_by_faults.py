@@ -81,6 +81,7 @@ async def test_redis_writes_nothing_down(system: Alarms) -> None:
     async with system.redis() as redis:
         await redis.config_set("appendonly", "no")
         await system.fires("WebhookNotDurable")
+        assert "appendonly" in await system.readyz()
         await redis.config_set("appendonly", "yes")
     await system.clears("WebhookNotDurable")
 
@@ -139,6 +140,7 @@ async def test_postgres_is_stopped_until_the_backlog_is_full_and_somebody_delete
     await system.postgres.restart()
     late = ("WebhookCommitBudgetBurnsFast", "WebhookCommitBudgetBurnsSlowly", "WebhookEntriesGone")
     await system.fires(*late)
+    assert "missing" in (await system.say("audit", code=1)).text
     await system.clears(*names, *late)
 
 

@@ -154,8 +154,14 @@ class Alarms:
             answer = await deliver(session, self.url, signed)
         return str(answer.document["entry_id"])
 
+    async def readyz(self) -> str:
+        """What the gateway says of itself to operators."""
+        url = f"http://{HOST}:{self.operators_port}/readyz"
+        async with client() as session, session.get(url) as answer:
+            return await answer.text()
+
     async def flood(self, events: int) -> None:
-        """Deliver so many new events as fast as the gateway takes them."""
+        """Deliver that many new events as fast as the gateway takes them."""
         numbers = iter(range(events))
 
         async def send() -> None:
@@ -170,7 +176,7 @@ class Alarms:
         print(f"{time.monotonic() - began_s:5.1f} s: a flood of {events} events")
 
     async def applies_more(self, events: int) -> None:
-        """Wait until so many more events are applied."""
+        """Wait until that many more events are applied."""
         async with self.database() as connection:
             count = "SELECT count(*) FROM events"
             before = await connection.fetchval(count)
