@@ -92,6 +92,8 @@ class EarlierDecision:
 
     keep: Keep
     decided_at: datetime
+    namespace: str
+    payment_id: str
 
 
 @dataclass(slots=True)
@@ -113,9 +115,7 @@ class AmbiguousError(Exception):
     """Several answers are possible, so nothing was decided. The text says why."""
 
 
-async def list_conflicts(
-    connection: Connection, *, limit: int, after: int = 0
-) -> tuple[int, list[ConflictSummary]]:  # fmt: skip
+async def list_conflicts(connection: Connection, *, limit: int, after: int = 0) -> tuple[int, list[ConflictSummary]]:
     """Return how many are open, and the oldest `limit` of those with a number above `after`."""
     total = await connection.fetchval(CONFLICTS["count_open_conflicts"])
     rows = await connection.fetch(*CONFLICTS.bind("list_open_conflicts", limit=limit, after=after))
@@ -132,7 +132,7 @@ async def find_open_conflicts(connection: Connection, id_text: str) -> list[Conf
 async def find_decision(connection: Connection, id_text: str) -> EarlierDecision | None:
     """Return the decision about the conflict with this number, or None."""
     row = await connection.fetchrow(*CONFLICTS.bind("find_decision", wanted=id_text))
-    return EarlierDecision(row["decision"], row["decided_at"]) if row else None
+    return EarlierDecision(*row) if row else None
 
 
 async def decide(

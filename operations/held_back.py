@@ -1,6 +1,6 @@
 """Facts on hold: count them, and release those that were held back because no signature covers them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -104,6 +104,22 @@ async def count_unsigned(connection: Connection, source: str) -> int:
     return number
 
 
+async def list_unsigned(
+    connection: Connection, source: str, after: ReleaseCursor | None = None
+) -> "Sequence[asyncpg.Record[Any]]":
+    """Return one page of a source's events on hold as unsigned, the oldest first: namespace, event id, payment id."""
+    query = CONFLICTS.bind(
+        "list_unsigned",
+        source=source,
+        after_held_at=after.held_at if after else None,
+        after_namespace=after.namespace if after else None,
+        after_event_id=after.event_id if after else None,
+        limit=EVENTS_AT_ONCE,
+    )
+    rows: Sequence[asyncpg.Record[Any]] = await connection.fetch(*query)
+    return rows
+
+
 async def release_source(servers: Servers, posting: Posting, source: str, *, act: Act) -> Release:
     """Apply all events of a source that were held back as unsigned, page by page, each page on its own connection.
 
@@ -134,9 +150,14 @@ async def release_events(
     return total
 
 
+def is_trusted(rules: Mapping[str, PostingRules], source: str) -> bool:
+    """Return whether the unsigned facts of a source may move money."""
+    return rules.get(source, PostingRules()).trust == "all"
+
+
 def require_trust(posting: Posting, source: str) -> None:
     """Raise UntrustedSourceError if the unsigned facts of a source may not move money."""
-    if posting.rules.get(source, PostingRules()).trust != "all":
+    if not is_trusted(posting.rules, source):
         raise UntrustedSourceError(source, posting.rules)
 
 
@@ -145,15 +166,7 @@ async def _release_page(
     timeout_s: float, act: Act,
 ) -> Release:  # fmt: skip
     """Apply one page of a source's events."""
-    query = CONFLICTS.bind(
-        "list_unsigned",
-        source=source,
-        after_held_at=after.held_at if after else None,
-        after_namespace=after.namespace if after else None,
-        after_event_id=after.event_id if after else None,
-        limit=EVENTS_AT_ONCE,
-    )
-    rows = await connection.fetch(*query)
+    rows = await list_unsigned(connection, source, after)
     page = await _release_rows(connection, handlers, payments, source, rows, timeout_s, act)
     if len(rows) == EVENTS_AT_ONCE:
         page.next = ReleaseCursor(rows[-1]["held_at"], rows[-1]["namespace"], rows[-1]["event_id"])
@@ -190,24 +203,38 @@ async def _release_batch(
     batch: "Sequence[asyncpg.Record[Any]]", timeout_s: float, act: Act,
 ) -> tuple[int, Outcome]:  # fmt: skip
     """Release a batch in one transaction. Return how many events were released, and the outcome of booking them."""
-    namespaces, event_ids = [row["namespace"] for row in batch], [row["event_id"] for row in batch]
+    namespaces = [row["namespace"] for row in batch]
     async with exclusive_transaction(connection, namespaces, [row["payment_id"] for row in batch]):
-        release = CONFLICTS.bind("release_unsigned", namespace=namespaces, event_id=event_ids)
-        ours = {tuple(row) for row in await connection.fetch(*release)}
-        kept = await read_applied_events(
-            connection, [name for name in zip(namespaces, event_ids, strict=True) if name in ours]
-        )
-        if not all(event.body for event in kept.values()):
-            raise Reject("its payload is not kept any more, so that it cannot be read again")
-        if any(handlers.is_of_other_mode(event) for event in kept.values()):
-            raise Reject("it is of the other mode than its source, so that it moves nothing")
-        outcome = await payments(connection, list(kept.values()), handlers.wanted | TRANSFER_RULES.keys())
-        if outcome.incomplete:
-            raise Reject("the body is not what its provider documents: what money needs is left out")
-        await handlers.notify(connection, outcome.happened, timeout_s)
-        if kept:
-            await _record(connection, act, source, sorted(kept), outcome)
-    return len(kept), outcome
+        released, outcome = await apply_release(connection, handlers, payments, batch, timeout_s)
+        if released:
+            await _record(connection, act, source, released, outcome)
+    return len(released), outcome
+
+
+async def apply_release(
+    connection: Connection, handlers: Handlers, payments: Payments, batch: "Sequence[asyncpg.Record[Any]]",
+    timeout_s: float,
+) -> tuple[list[tuple[str, str]], Outcome]:  # fmt: skip
+    """Release a batch within a transaction that holds its payments' locks.
+
+    Return the namespace and id of each event that was released, and the outcome of booking them. Raise HandlerFailed,
+    Reject or ValidationError.
+    """
+    namespaces, event_ids = [row["namespace"] for row in batch], [row["event_id"] for row in batch]
+    release = CONFLICTS.bind("release_unsigned", namespace=namespaces, event_id=event_ids)
+    ours = {tuple(row) for row in await connection.fetch(*release)}
+    kept = await read_applied_events(
+        connection, [name for name in zip(namespaces, event_ids, strict=True) if name in ours]
+    )
+    if not all(event.body for event in kept.values()):
+        raise Reject("its payload is not kept any more, so that it cannot be read again")
+    if any(handlers.is_of_other_mode(event) for event in kept.values()):
+        raise Reject("it is of the other mode than its source, so that it moves nothing")
+    outcome = await payments(connection, list(kept.values()), handlers.wanted | TRANSFER_RULES.keys())
+    if outcome.incomplete:
+        raise Reject("the body is not what its provider documents: what money needs is left out")
+    await handlers.notify(connection, outcome.happened, timeout_s)
+    return sorted(kept), outcome
 
 
 def _count_booked(outcome: Outcome) -> int:

@@ -10,6 +10,7 @@ from contract.money import format_amount
 from operations.cli.command import Command, Subcommand, add_limit
 from operations.conflicts import ConflictSummary, list_conflicts
 from operations.held_back import HeldBackCount, OtherModeCount, count_held_back, count_other_mode
+from operations.waiting_money import WaitingMoney, add_up_waiting_money
 
 NEXT_STEP = {
     "conflict": "waits for a decision about its payment: resolve ID --keep booked|reported (make resolve ID=… KEEP=…)",
@@ -25,13 +26,15 @@ async def show_conflicts(command: Command) -> int:
         total, conflicts = await list_conflicts(connection, limit=command.arguments.limit)
         held_back = await count_held_back(connection)
         other_mode = await count_other_mode(connection)
+        money = await add_up_waiting_money(connection)
     if command.arguments.json:
         listed, held = [_conflict_json(each) for each in conflicts], [asdict(each) for each in held_back]
         others = [asdict(each) | {"last_recorded_at": each.last_recorded_at.isoformat()} for each in other_mode]
-        command.print_json({"open": total, "conflicts": listed, "held_back": held, "other_mode": others})
+        document = {"open": total, "conflicts": listed, "held_back": held, "other_mode": others}
+        command.print_json(document | {"money": asdict(money)})
     else:
         _print_conflicts(command, conflicts, total)
-        _print_held_back(command, held_back)
+        _print_held_back(command, held_back, money)
         _print_other_mode(command, other_mode)
     return 0
 
@@ -79,13 +82,14 @@ def _print_conflicts(command: Command, conflicts: Sequence[ConflictSummary], tot
     )
 
 
-def _print_held_back(command: Command, held_back: Sequence[HeldBackCount]) -> None:
+def _print_held_back(command: Command, held_back: Sequence[HeldBackCount], money: WaitingMoney) -> None:
     if not held_back:
         command.console.print("Nothing is on hold.")
         return
-    table = Table("source", "reason", "facts", "next step", title="On hold", title_justify="left")
+    table = Table("source", "reason", "facts", "money", "next step", title="On hold", title_justify="left")
     for each in held_back:
-        table.add_row(each.source, each.reason, str(each.facts), NEXT_STEP[each.reason])
+        amounts = money.on_hold(each.reason, each.source)
+        table.add_row(each.source, each.reason, str(each.facts), amounts, NEXT_STEP[each.reason])
     command.console.print(table)
 
 

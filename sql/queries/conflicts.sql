@@ -120,7 +120,7 @@ ORDER BY id;
 
 -- name: find_decision :one
 -- Returns the decision about a conflict and its time; no row if there is no such number or no decision.
-SELECT kept AS decision, decided_at FROM conflicts WHERE id::text = :wanted AND kept IS NOT NULL;
+SELECT kept AS decision, decided_at, namespace, payment_id FROM conflicts WHERE id::text = :wanted AND kept IS NOT NULL;
 
 -- name: read_open_conflicts :many
 -- Returns those of these conflicts that are still open, and the payment for which the transfer is booked, if it is. Ask
@@ -273,3 +273,35 @@ WITH released AS (
     RETURNING held_back.namespace, held_back.event_id
 )
 SELECT DISTINCT namespace, event_id FROM released;
+
+-- name: add_up_held_back :many
+-- Adds up the money on hold now by source, reason, kind and currency, of at most `limit` facts, so that a page opens as
+-- fast when much waits. Facts that move no money, such as an authorization, are left out.
+SELECT source, reason, kind, currency, sum(amount) AS amount
+FROM (
+    SELECT source, reason, kind, currency, amount
+    FROM held_back
+    WHERE released_at IS NULL AND kind = ANY (:kinds::text[])
+    LIMIT :limit
+) AS counted
+GROUP BY source, reason, kind, currency
+ORDER BY source, reason, kind, currency;
+
+-- name: add_up_conflicts :many
+-- Adds up what is booked for the transfers of open conflicts, each once, and what the conflicts report, of at most
+-- `limit` conflicts; a conflict about a currency alone has no amount.
+WITH open AS (
+    SELECT namespace, movement, booked_amount, booked_currency, reported_amount, reported_currency
+    FROM conflicts
+    WHERE kept IS NULL AND movement NOT LIKE 'currency:%'
+    LIMIT :limit
+)
+SELECT 'booked' AS side, booked_currency AS currency, sum(booked_amount) AS amount
+FROM (SELECT DISTINCT namespace, movement, booked_amount, booked_currency FROM open) AS once
+WHERE booked_amount IS NOT NULL
+GROUP BY booked_currency
+UNION ALL
+SELECT 'reported', reported_currency, sum(reported_amount)
+FROM open
+GROUP BY reported_currency
+ORDER BY side, currency;

@@ -1,11 +1,12 @@
 """Conflicts, with what each decision would book; money on hold, and its release."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from consumers.handlers import HandlerFailed, HandlersError
-from contract.accounts import PostingRulesError
+from contract.accounts import PostingRules, PostingRulesError
 from operations.conflict_preview import preview_decisions
 from operations.conflicts import (
     AmbiguousError,
@@ -21,9 +22,12 @@ from operations.console.forms import read_act, read_number, read_text
 from operations.console.guard import requires
 from operations.console.render import render
 from operations.console.site import SITE
-from operations.held_back import UntrustedSourceError, count_held_back, release_source
+from operations.held_back import UntrustedSourceError, count_held_back, is_trusted, release_source
 from operations.payment_acts import Posting, failure_reason
+from operations.release_preview import preview_release
 from operations.servers import LONG_TIMEOUT_S
+from operations.waiting_money import ADDED_UP_MAX, add_up_waiting_money
+from runtime.sources_file import read_posting_rules
 
 if TYPE_CHECKING:
     from sql.connect import Connection
@@ -39,15 +43,37 @@ async def show(request: web.Request) -> web.StreamResponse:
     after = read_number(request.query.get("after", "0"))
     async with request.app[SITE].postgres() as connection:
         total, conflicts = await list_conflicts(connection, limit=CONFLICTS_PER_PAGE, after=after)
-        held_back = await count_held_back(connection)
+        held_back, money = await count_held_back(connection), await add_up_waiting_money(connection)
     return render(
         request,
         "conflicts.html",
         total=total,
         conflicts=conflicts,
         held_back=held_back,
+        money=money,
+        added_up_max=ADDED_UP_MAX,
         after=after,
         next=conflicts[-1].id if len(conflicts) == CONFLICTS_PER_PAGE else None,
+    )
+
+
+@routes.get("/conflicts/release")
+async def show_release(request: web.Request) -> web.StreamResponse:
+    """Show what is on hold as unsigned for a source, and what its release would book."""
+    source, path = request.query.get("source", ""), request.app[SITE].servers.settings.sources_file
+    try:
+        rules = read_posting_rules(path)
+    except PostingRulesError as error:
+        raise web.HTTPConflict(text=f"{error}.") from error
+    async with request.app[SITE].postgres() as connection:
+        money = await add_up_waiting_money(connection)
+        preview = await preview_release(connection, rules, source)
+    return render(
+        request,
+        "release.html",
+        preview=preview,
+        money=money.on_hold("unsigned", source),
+        untrusted=None if is_trusted(rules, source) else _untrusted_sentence(path.name, source, rules),
     )
 
 
@@ -96,7 +122,9 @@ async def release(request: web.Request) -> web.StreamResponse:
     try:
         outcome = await release_source(request.app[SITE].servers, posting, source, act=act)
     except UntrustedSourceError as error:
-        raise web.HTTPConflict(text=_untrusted_sentence(request, error)) from None
+        file = request.app[SITE].servers.settings.sources_file.name
+        sentence = f"Nothing was released. {_untrusted_sentence(file, error.source, posting.rules)}"
+        raise web.HTTPConflict(text=sentence) from None
     return render(request, "released.html", source=source, outcome=outcome)
 
 
@@ -130,11 +158,10 @@ def _posting(request: web.Request) -> Posting:
         raise web.HTTPConflict(text=f"Nothing was done: {error}.") from error
 
 
-def _untrusted_sentence(request: web.Request, error: UntrustedSourceError) -> str:
-    file, source = request.app[SITE].servers.settings.sources_file.name, error.source
-    if source not in error.known:
-        return f"Nothing was released: {file} has no source {source!r}; it has {', '.join(error.known) or 'no source'}."
+def _untrusted_sentence(file: str, source: str, rules: Mapping[str, PostingRules]) -> str:
+    if source not in rules:
+        return f"{file} has no source {source!r}; it has {', '.join(sorted(rules)) or 'no source'}."
     return (
-        f'Nothing was released of source {source!r}, because its trust is "signed". To let its unsigned facts move '
-        f'money, set trust = "all" under [{source}] in {file}, restart the workers, and release it then.'
+        f'The trust of source {source!r} is "signed". To let its unsigned facts move money, set trust = "all" under '
+        f"[{source}] in {file}, restart the workers, and release it then."
     )

@@ -11,6 +11,7 @@ from operations.console.sampler import LAST_HOUR
 from operations.console.site import SITE, Site
 from operations.overview import COUNTED_MAX, SAMPLE_EVERY, Waiting, count_waiting
 from operations.status import RedisStatus, read_redis_status
+from operations.waiting_money import WaitingMoney, add_up_waiting_money
 from sql.connect import UnreachableError
 
 routes = web.RouteTableDef()
@@ -25,7 +26,8 @@ async def show(request: web.Request) -> web.StreamResponse:
         request,
         "overview.html",
         redis=redis if isinstance(redis, RedisStatus) else None,
-        waiting=waiting if isinstance(waiting, Waiting) else None,
+        waiting=None if isinstance(waiting, str) else waiting[0],
+        money=None if isinstance(waiting, str) else waiting[1],
         problems=[half for half in (redis, waiting) if isinstance(half, str)],
         running=sum(1 for each in redis.consumers if each.lives) if isinstance(redis, RedisStatus) else None,
         since=last_hour.samples[0].at if last_hour.samples else None,
@@ -56,9 +58,9 @@ async def _read_redis(site: Site) -> RedisStatus | str:
         return f"{error}."
 
 
-async def _read_waiting(site: Site) -> Waiting | str:
+async def _read_waiting(site: Site) -> tuple[Waiting, WaitingMoney] | str:
     try:
         async with site.postgres() as connection:
-            return await count_waiting(connection, site.servers.keys)
+            return await count_waiting(connection, site.servers.keys), await add_up_waiting_money(connection)
     except UnreachableError as error:
         return f"{error}."

@@ -8,7 +8,7 @@ import pytest_asyncio
 from operations.console.pages import conflicts
 from tests.support.console import RunningConsole, running_console
 from tests.support.hostile_texts import HOSTILE, assert_harmless
-from tests.support.operator_commands import PAYMENTS, STOPPED, TRANSFERS, Operator, captured, refunded, unsigned
+from tests.support.operator_commands import HELD, PAYMENTS, STOPPED, TRANSFERS, Operator, captured, refunded, unsigned
 
 LOG = "SELECT actor, face, action, subject, reason FROM operations ORDER BY id"
 
@@ -97,6 +97,39 @@ async def test_a_list_of_conflicts_is_shown_in_pages(
     assert "evt_b" in (await pages.viewer.get("/conflicts", {"after": "1"})).text
 
 
+async def test_a_release_shows_each_payment_before_and_after(operator: Operator, pages: RunningConsole) -> None:
+    await operator.apply(*unsigned(captured(700, "evt_1"), refunded(200, "evt_2")), captured(500, "evt_3", "pi_2"))
+    await operator.apply(*unsigned(captured(900, "evt_4", "pi_2")))
+    before = await operator.rows(TRANSFERS), await operator.rows(HELD)
+    listed = (await pages.viewer.get("/conflicts")).text
+    assert "captured 16.00 EUR, refunded 2.00 EUR" in listed
+    assert 'href="/conflicts/release?source=stripe"' in listed
+    assert "captured 16.00 EUR, refunded 2.00 EUR" in (await pages.viewer.get("/")).text
+    operator.trust('[stripe]\nprovider = "stripe"\n')
+    for text in (
+        " is &#34;signed&#34;",
+        "nothing is recorded yet",
+        "9.00 EUR <b>(now 5.00 EUR)</b>",
+        "refund:re_1",
+        "1 conflict would be found",
+    ):
+        assert text in (await pages.money.get("/conflicts/release", {"source": "stripe"})).text, text
+    operator.trust()
+    assert "Release 3 events" in (await pages.money.get("/conflicts/release", {"source": "stripe"})).text
+    assert "Somebody with the role money" in (await pages.operator.get("/conflicts/release", {"source": "stripe"})).text
+    assert "Nothing is on hold" in (await pages.money.get("/conflicts/release", {"source": "x"})).text
+    assert (await operator.rows(TRANSFERS), await operator.rows(HELD)) == before
+    assert await operator.rows(LOG) == []
+
+
+async def test_money_in_conflicts_is_added_up_by_currency(operator: Operator, pages: RunningConsole) -> None:
+    await operator.apply(captured(700, "evt_a"), captured(800, "evt_b"), captured(900, "evt_c"))
+    await operator.apply(captured(10, "evt_d", "pi_2", currency="jpy"), captured(11, "evt_e", "pi_2", currency="jpy"))
+    for path in ("/", "/conflicts"):
+        page = (await pages.viewer.get(path)).text
+        assert "7.00 EUR + 10 JPY booked, 17.00 EUR + 11 JPY reported" in page, path
+
+
 async def test_money_on_hold_is_released_once_its_source_is_trusted(operator: Operator, pages: RunningConsole) -> None:
     await operator.apply(*unsigned(captured(700, "evt_1"), refunded(200, "evt_2")))
     assert "no signature covers them" in (await pages.viewer.get("/conflicts")).text
@@ -104,7 +137,7 @@ async def test_money_on_hold_is_released_once_its_source_is_trusted(operator: Op
     operator.trust('[stripe]\nprovider = "stripe"\n')
     refused = await pages.money.post("/conflicts/release", form)
     assert refused.status == 409
-    assert "its trust is &#34;signed&#34;" in refused.text
+    assert "The trust of source &#39;stripe&#39; is &#34;signed&#34;" in refused.text
     unknown = await pages.money.post("/conflicts/release", form | {"source": "x"})
     assert "has no source" in unknown.text
     operator.trust()
