@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from operations.console import assets, sign_in
+from operations.console.connections import Connections
 from operations.console.guard import add_headers, guard
 from operations.console.pages import PAGES
 from operations.console.render import make_templates
@@ -19,7 +20,8 @@ FORM_BYTES_MAX = 64 * 1024
 def make_app(servers: Servers, settings: Settings) -> web.Application:
     """Return the application."""
     app = web.Application(middlewares=[guard], client_max_size=FORM_BYTES_MAX)
-    app[SITE] = Site(servers, settings, Sessions(settings.console_session_s), make_templates())
+    connections = Connections(settings.console_connections_max)
+    app[SITE] = Site(servers, settings, Sessions(settings.console_session_s), make_templates(), connections)
     app[LAST_HOUR] = LastHour()
     app.cleanup_ctx.append(sampling)
     app.on_response_prepare.append(add_headers)

@@ -105,7 +105,10 @@ async def _guarded(request: web.Request, handler: Handler) -> web.StreamResponse
         return _ask_to_sign_in(request)
     if request.method not in SAFE_METHODS:
         await _read_form(request)
-    return await handler(request)
+    if viewer is None:
+        return await handler(request)
+    with request.app[SITE].connections.working(request.transport):
+        return await handler(request)
 
 
 def _require_own_name(request: web.Request) -> None:

@@ -13,7 +13,9 @@ from aiohttp import web
 from consumers.settings import Settings
 from operations.console.access import PASSWORD_CHARACTERS_MAX, PASSWORD_CHARACTERS_MIN, hash_password
 from operations.console.app import make_app
+from operations.console.connections import KEEPALIVE_S
 from operations.console.settings import Settings as ConsoleSettings
+from operations.console.site import SITE
 from operations.notify.notifier import Notifier
 from operations.servers import Servers
 from runtime.command_line import fail
@@ -21,7 +23,6 @@ from runtime.settings import SETTINGS_EXIT_CODE
 from runtime.tasks import end
 
 SHUTDOWN_TIMEOUT_S = 2.0
-KEEPALIVE_S = 75.0
 
 log = structlog.get_logger()
 
@@ -37,8 +38,9 @@ async def serve(
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    app = make_app(Servers(settings), console)
     runner = web.AppRunner(
-        make_app(Servers(settings), console),
+        app,
         access_log=None,
         auto_decompress=False,  # a form of 64 KiB would become 64 MB before its size is known
         keepalive_timeout=KEEPALIVE_S,
@@ -47,12 +49,12 @@ async def serve(
     await runner.setup()
     notifying = asyncio.create_task(notifier.run()) if notifier else None
     try:
-        await web.SockSite(runner, listening).start()
-        if not console.accounts and not console.proxies:
-            log.warning("nobody can sign in: neither CONSOLE_PASSWORD_HASH nor CONSOLE_TRUSTED_PROXIES is set")
-        log.info("the console answers", host=console.console_host, port=console.console_port)
-        on_ready()
-        await stopping.wait()
+        async with app[SITE].connections.answering(runner, listening):
+            if not console.accounts and not console.proxies:
+                log.warning("nobody can sign in: neither CONSOLE_PASSWORD_HASH nor CONSOLE_TRUSTED_PROXIES is set")
+            log.info("the console answers", host=console.console_host, port=console.console_port)
+            on_ready()
+            await stopping.wait()
     finally:
         await runner.cleanup()
         if notifying:

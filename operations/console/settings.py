@@ -33,6 +33,9 @@ class Settings(ProgramSettings):
     console_session_s: Annotated[float, Field(gt=0)] = 28_800
     """How long a sign-in lasts without a request."""
 
+    console_connections_max: Annotated[int, Field(ge=1)] = 256
+    """Open connections; where all are taken, the one that has waited longest for its client gives way."""
+
     gateway_operators_url: str = ""
     """The address of the gateway's operators' port, where the console reads its figures; unset: the stack writes it."""
 

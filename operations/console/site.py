@@ -13,6 +13,7 @@ from aiohttp import web
 from redis.asyncio import Redis
 
 from operations.console.access import Viewer
+from operations.console.connections import Connections
 from operations.console.sessions import Attempts, Sessions
 from operations.console.settings import Settings
 from operations.servers import Servers
@@ -34,12 +35,13 @@ CHECKS_MAX = 2
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The servers, the settings, who is signed in, and the templates."""
+    """The servers, the settings, who is signed in, the templates, and who is connected."""
 
     servers: Servers
     settings: Settings
     sessions: Sessions
     templates: jinja2.Environment
+    connections: Connections
     attempts: Attempts = field(default_factory=Attempts)
     checking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CHECKS_MAX))
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)

@@ -13,7 +13,8 @@ major units as text (null if the currency's digits are not known), `amount_minor
     asked          {"redis": null, "postgres": null}: null if it was asked, else why not; the exit code is then 3
     notes          sentences about what was searched in part only, or could not be read
     namespaces     the namespaces that know the id, if several do; then nothing follows, and the exit code is 1
-    stuck          [{about, why, next}]: what waits for time or a person, the reason, and the next step (null: wait)
+    stuck          [{about, why, next, conflict, release}]: what waits for time or a person, the reason, and the next
+                   step (null: wait); the number of the conflict that stops it, and the source to release, or null
     events         [{namespace, event_id, state, sentence, type, source, provider, signed, resource, occurred_at,
                    received_at, entry_id, committed_at, marker, attempt, worker, entries, duplicates, dead_letters,
                    facts, facts_problem}]

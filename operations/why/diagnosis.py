@@ -43,6 +43,10 @@ class Stuck:
     about: str
     why: str
     next: str | None
+    conflict: int | None = None
+    """The open conflict that stops it."""
+    release: str | None = None
+    """The source whose unsigned facts would have to be released."""
 
 
 def diagnose(event: EventDetails, result: SearchResult, limits: WorkerLimits, now: datetime) -> Diagnosis:
@@ -76,7 +80,7 @@ def find_stuck_money(payment: PaymentDetails, only_events: AbstractSet[str] | No
     """Return the open conflicts of a payment, and its unsigned facts on hold, of `only_events` if given."""
     stuck = [
         Stuck(str(payment.subject), _conflict_sentence(conflict),
-              f"make resolve ID={conflict.id} KEEP=booked, or KEEP=reported")
+              f"make resolve ID={conflict.id} KEEP=booked, or KEEP=reported", conflict=conflict.id)
         for conflict in payment.conflicts
         if conflict.decision is None
     ]  # fmt: skip
@@ -173,4 +177,5 @@ def _stuck_unsigned(payment: PaymentDetails, source: str, facts: list[HeldBackFa
         str(payment.subject),
         f"held back, because the signature of source {source} does not cover these facts: {listed}",
         f'if they can be trusted: trust = "all" below [{source}] in sources.toml, then make release SOURCE={source}',
+        release=source,
     )

@@ -61,5 +61,6 @@ async def _show_list(request: web.Request, group: Group | None) -> web.StreamRes
         address=group_address(group),
         letters=letters,
         after=after,
+        all_chosen=request.query.get("chosen") == "all",
         next=letters[-1].id if len(letters) == DEAD_LETTERS_PER_PAGE else None,
     )

@@ -76,7 +76,8 @@ async def show(request: web.Request) -> web.StreamResponse:
 @routes.get("/events/tail")
 async def tail(request: web.Request) -> web.StreamResponse:
     """Return the newest rows alone, as a part of a page that is followed."""
-    return _render(request, "events_rows.html", await _find(request))
+    found = await _find(request)
+    return _render(request, "events_rows.html", found, status=400 if found.problem else 200)
 
 
 async def _find(request: web.Request) -> Found:

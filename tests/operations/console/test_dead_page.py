@@ -238,3 +238,26 @@ async def post(console: RunningConsole, path: str, fields: list[tuple[str, str]]
     )
     assert page.status == 200, page.text
     return page.text
+
+
+async def test_all_on_a_page_are_chosen_by_a_link(
+    console: RunningConsole, letters: Letters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dead, "DEAD_LETTERS_PER_PAGE", 2)
+    numbers = await letters.add("a", "a", "a")
+    page = (await console.operator.get("/dead", {"all": "1"})).text
+    assert "/dead?all=1&amp;after=0&amp;chosen=all#list" in page
+    assert " checked" not in page
+    chosen = (await console.operator.get("/dead", {"all": "1", "after": "0", "chosen": "all"})).text
+    assert [f'value="{number}"' in chosen for number in numbers] == [True, True, False]
+    assert chosen.count(" checked>") == 2
+    assert "Choose none" in chosen
+    assert "chosen=all" not in (await console.viewer.get("/dead", {"all": "1"})).text
+
+
+async def test_one_that_is_discarded_from_a_page_is_one_row_of_the_log(
+    console: RunningConsole, letters: Letters, connection: asyncpg.Connection
+) -> None:
+    (number,) = await letters.add("a")
+    await post(console, "/dead/discard", [("ids", str(number)), ("confirm", "yes"), ("reason", "paid by hand")])
+    assert [tuple(row) for row in await connection.fetch(LOG)] == [("olga", "console", "discard", "paid by hand")]

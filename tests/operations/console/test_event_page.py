@@ -131,3 +131,18 @@ async def test_an_unknown_event_is_not_found(console: RunningConsole) -> None:
     assert page.status == 404
     assert "Nothing is known of the event stripe/&lt;b&gt;" in page.text
     assert (await console.viewer.get("/events/UPPER/evt_1")).status == 404
+
+
+async def test_an_act_is_a_button_for_those_who_may_and_its_command_is_folded(
+    console: RunningConsole, workers: Workers
+) -> None:
+    await workers.stream.publish(contract_event(POISON))
+    async with workers.working(failing(), max_attempts=1):
+        await workers.drained()
+    may = (await console.operator.get(event_path("stripe", POISON))).text
+    assert "Replay dead letter" in may
+    assert may.count("make replay") == 1
+    assert "<summary>As a command</summary>" in may
+    may_not = (await console.viewer.get(event_path("stripe", POISON))).text
+    assert "Replay dead letter" not in may_not
+    assert "Somebody with the role operator replays or discards it." in may_not

@@ -32,7 +32,16 @@ async def test_transfers_have_running_balances_and_lead_to_their_events(
 async def test_conflicts_and_money_on_hold_are_shown(console: RunningConsole, workers: Workers) -> None:
     await apply(workers, *STOPPED)
     page = await console.viewer.get(payment_path("stripe", "pi_1"))
-    for expected in ("Conflicts", "8.00 EUR", ">open<", "On hold", "of a conflict", "make resolve ID="):
+    for expected in (
+        "Conflicts",
+        "8.00 EUR",
+        ">open<",
+        "On hold",
+        "of a conflict",
+        "make resolve ID=",
+        "the largest amounts that were reported",
+        "Compare and decide",
+    ):
         assert expected in page.text
     await apply(workers, *unsigned(captured(300, "evt_u", "pi_2")))
     assert "its signature does not cover it" in (await console.viewer.get(payment_path("stripe", "pi_2"))).text
