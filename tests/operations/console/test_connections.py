@@ -14,7 +14,7 @@ from operations.console import connections
 from operations.console.access import Role, Viewer
 from operations.console.app import make_app
 from operations.console.settings import Settings as ConsoleSettings
-from operations.console.site import SITE, Site
+from operations.console.site import SITE, Site, cookie_name
 from operations.servers import Servers
 from tests.support.wait import until
 
@@ -38,7 +38,8 @@ class Port:
 
     async def ask(self, wire: Wire, path: str, *, signed_in: bool = False) -> None:
         token = self.site.sessions.begin(Viewer("vera", frozenset({Role.VIEWER}))) if signed_in else ""
-        wire[1].write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nCookie: {self.site.cookie}={token}\r\n\r\n".encode())
+        cookie = f"{cookie_name('localhost')}={token}"
+        wire[1].write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\n\r\n".encode())
 
 
 @asynccontextmanager
