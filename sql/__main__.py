@@ -55,7 +55,7 @@ async def _migrate(settings: Settings, as_json: bool) -> int:
         except RoleError as error:
             return fail(f"The schema is current, but {error}.", EXIT_BROKEN)
         except MigrationError as error:
-            return fail(f"{error}. The migrations before it stay applied; this one was rolled back.", EXIT_BROKEN)
+            return fail(f"{error}. The migrations before it stay applied; the next attempt begins anew.", EXIT_BROKEN)
         except TimeoutError:
             return fail("Another `migrate` did not end within MIGRATE_LOCK_WAIT_S. Nothing was changed.", EXIT_BROKEN)
     if as_json:

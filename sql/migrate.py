@@ -1,5 +1,9 @@
-"""Migrations: the files of sql/migrations are applied in their order, each in a transaction of its own."""
+"""Migrations: the files of sql/migrations are applied in their order, each in a transaction of its own.
 
+Those that build indexes of large tables are in none (`-- transaction: false`), so that they build them concurrently.
+"""
+
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,12 +21,15 @@ from sql.partitions import ensure_payload_partitions
 MIGRATIONS = FOLDER / "migrations"
 SCHEMA = "public"
 
+LOCK_PAUSE_S = 0.1
+"""Between two looks at whether another process still migrates."""
+
 _HISTORY = load("migrations")
 _LOG = logging.getLogger(__name__)
 
 
 class MigrationError(Exception):
-    """A migration failed and was rolled back."""
+    """A migration failed: it was rolled back, or the next attempt does it again from its beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +71,9 @@ def _files(folder: Path) -> set[str]:
 
 @asynccontextmanager
 async def _exclusively(connection: asyncpg.Connection, lock_wait_s: float) -> AsyncIterator[None]:
-    await connection.execute(_HISTORY["lock_migrations"], timeout=lock_wait_s)
+    async with asyncio.timeout(lock_wait_s):
+        while not await connection.fetchval(_HISTORY["lock_migrations"]):  # noqa: ASYNC110 -- nothing notifies of locks
+            await asyncio.sleep(LOCK_PAUSE_S)
     try:
         yield
     finally:

@@ -1,8 +1,9 @@
 -- The history of migrations. pogo-core, which runs the files of sql/migrations, creates and maintains the table.
 
--- name: lock_migrations :exec
--- Lets one migration run at a time. The lock belongs to the session and ends with the connection.
-SELECT pg_advisory_lock(hashtextextended('payments:migrations', 0));
+-- name: lock_migrations :one
+-- Lets one migration run at a time: whether it is ours. The lock belongs to the session and ends with the connection.
+-- It never waits: an index that is built concurrently would wait for the statement that waits for it.
+SELECT pg_try_advisory_lock(hashtextextended('payments:migrations', 0)) AS locked;
 
 -- name: unlock_migrations :exec
 -- Lets the next migration run before this connection is closed.

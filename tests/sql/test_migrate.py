@@ -13,6 +13,7 @@ from sql.connect import UnreachableError, connect
 from sql.migrate import MIGRATIONS, SCHEMA, MigrationError, migrate, status
 from tests.support.batches import Row, keep_payloads
 from tests.support.servers import PostgresServer
+from tests.support.wait import until
 
 NAMES = sorted(path.stem for path in MIGRATIONS.glob("*.sql"))
 WAIT_S = 10.0
@@ -64,6 +65,38 @@ async def test_rollback_leaves_nothing_and_can_be_followed_by_apply(empty: async
     assert await empty.fetch("SELECT FROM pg_proc WHERE pronamespace = 'public'::regnamespace") == []
     assert await migrate(empty, lock_wait_s=WAIT_S) == NAMES
     assert await empty.fetch(TABLES) == tables
+
+
+EVENT = """
+INSERT INTO events (namespace, event_id, source, provider, entry_id, type, resource, signed, received_at)
+VALUES ('acme', $1, 'stripe', 'stripe', '1-1', 'payment_intent.succeeded', 'pi_1', 'body', now())
+"""
+BUILDING = """
+SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'CREATE INDEX CONCURRENTLY%'
+"""
+INVALID = "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid"
+
+
+async def test_workers_write_while_indexes_are_built_and_a_build_that_failed_is_made_again(
+    empty: asyncpg.Connection, empty_database_url: str, tmp_path: Path
+) -> None:
+    for name in (name for name in NAMES if name < "0012"):
+        (tmp_path / f"{name}.sql").write_text((MIGRATIONS / f"{name}.sql").read_text())
+    await migrate(empty, lock_wait_s=WAIT_S, folder=tmp_path)
+    async with (
+        connect(empty_database_url, timeout_s=WAIT_S) as worker,
+        connect(empty_database_url, timeout_s=WAIT_S) as another,
+    ):
+        async with worker.transaction():
+            await worker.execute(EVENT, "evt_1")
+            building = asyncio.create_task(migrate(empty, lock_wait_s=WAIT_S))
+            await until(lambda: another.fetchval(BUILDING), what="an index waits for the first worker")
+            await another.execute(EVENT, "evt_2", timeout=WAIT_S)
+            building.cancel()
+            await asyncio.wait([building])
+        assert [row[0] for row in await another.fetch(INVALID)] == ["events_by_time"]
+        assert await migrate(empty, lock_wait_s=WAIT_S) == [name for name in NAMES if name >= "0012"]
+        assert await another.fetch(INVALID) == []
 
 
 async def test_a_broken_migration_leaves_no_trace(empty: asyncpg.Connection, tmp_path: Path) -> None:
