@@ -1,7 +1,8 @@
 """The state of the consumer side: stream, consumers, both servers, dead letters, conflicts."""
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from redis.asyncio import Redis
 
@@ -29,6 +30,8 @@ class RedisStatus:
     stats: StreamStats
     consumers: list[GroupConsumer]
     server: RedisServer
+    failing: int = 0
+    """Entries that wait for another attempt: after a failure of their own, or an outage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,8 @@ async def read_redis_status(redis: Redis, keys: Keys) -> RedisStatus:
     """Read the stream's statistics, the consumers and the server's settings. Cheap at any backlog."""
     stats = await read_stream_stats(redis, keys)
     consumers = await list_consumers(redis, keys, stats)
-    return RedisStatus(stats, consumers, await read_redis_server(redis))
+    failing = await cast("Awaitable[int]", redis.hlen(keys.failures))
+    return RedisStatus(stats, consumers, await read_redis_server(redis), failing)
 
 
 async def read_postgres_status(connection: "Connection") -> PostgresStatus:

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 
 import structlog
 from aiohttp import hdrs, web
+from yarl import URL
 
 from operations.console.access import Role
 from operations.console.render import render
@@ -150,6 +151,15 @@ def _is_browser(request: web.Request) -> bool:
     return "text/html" in request.headers.get(hdrs.ACCEPT, "") or "Sec-Fetch-Site" in request.headers
 
 
+def _page_before(request: web.Request) -> str:
+    """Return the path of our page from which a form was sent; the first page if that is not known."""
+    try:
+        before = URL(request.headers.get(hdrs.REFERER, ""))
+        return before.path_qs if before.authority == request.host else "/"
+    except ValueError:
+        return "/"
+
+
 def _server_of(origin: str) -> str:
     try:
         return urlsplit(origin).netloc
@@ -177,7 +187,7 @@ def _ask_to_sign_in(request: web.Request) -> web.StreamResponse:
         return web.Response(status=401, headers={"HX-Refresh": "true"})  # htmx opens the page anew, which leads on
     if request.method == hdrs.METH_GET and is_browser:
         raise web.HTTPSeeOther(f"{SIGN_IN}?next={quote(request.rel_url.path_qs, safe='')}")
-    response = render(request, "error.html", status=401, problem="Sign in first.")
+    response = render(request, "error.html", status=401, problem="Your sign-in is over.", next=_page_before(request))
     if not is_browser:  # which would ask for a password in a window of its own
         response.headers[hdrs.WWW_AUTHENTICATE] = 'Basic realm="payments console", charset="UTF-8"'
     return response

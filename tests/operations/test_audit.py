@@ -66,6 +66,19 @@ async def test_the_audit_finds_an_entry_that_was_acked_and_not_applied(settings:
     assert await broken(settings) == {"delivered_but_not_pending": 1}
 
 
+async def test_an_open_conflict_is_named_and_wakes_nobody_twice(
+    settings: Settings, stream: Stream, connection: asyncpg.Connection
+) -> None:
+    await connection.execute(
+        "INSERT INTO conflicts (namespace, payment_id, movement, told_amount, told_currency, reported_amount, "
+        "reported_currency, event_id) VALUES ('acme', 'pi_1', 'capture:pi_1', 1, 'EUR', 1, 'EUR', 'evt_1')"
+    )
+    assert "conflict_without_decision" in await broken(settings)
+    kept = await connection.fetchrow("SELECT findings, rules FROM audits WHERE key_prefix = $1", stream.keys.prefix)
+    names = set(await broken(settings)) - {"conflict_without_decision"}
+    assert kept["findings"] == len(names)
+
+
 async def test_the_audit_finds_a_lost_group(settings: Settings, stream: Stream, connection: asyncpg.Connection) -> None:
     await stream.publish(contract_event())
     assert (await say(settings, "audit")).code == 0

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from runtime.env_file import read_env_file
 from stack.console import how_to_sign_in, make_password
@@ -100,6 +101,8 @@ def test_a_first_password_is_made_once_and_only_where_it_is_needed(tmp_path: Pat
     kept = Settings.model_validate({"data_dir": data_dir, "console_password_hash": made})
     assert not make_password(kept, env_file)
     assert str(data_dir / "console.password") in how_to_sign_in(kept)
+    own = kept.model_copy(update={"console_password_hash": SecretStr("vera:viewer:scrypt:16384:8:1:salt:key")})
+    assert "console.password" not in how_to_sign_in(own, shows_password=True)
     (data_dir / "console.password").unlink()
     assert "`.venv/bin/python -m operations password`" in how_to_sign_in(kept, shows_password=True)
     assert how_to_sign_in(settings).startswith("Nobody can sign in")

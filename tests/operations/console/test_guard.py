@@ -89,6 +89,15 @@ async def test_a_stranger_does_nothing(console: RunningConsole) -> None:
     assert (await wrong.get("/")).status == 303
 
 
+@pytest.mark.parametrize(("site", "leads_to"), [("{url}", "%2Fdead%3Freason%3Dno"), ("https://evil.example", "%2F")])
+async def test_a_sign_in_that_ended_before_an_act_leads_back_to_its_page(
+    console: RunningConsole, site: str, leads_to: str
+) -> None:
+    page = await console.stranger.post("/try/look", Referer=site.format(url=console.url) + "/dead?reason=no")
+    assert page.status == 401
+    assert f'href="/sign-in?next={leads_to}"' in page.text
+
+
 @pytest.mark.parametrize(
     "headers",
     [
