@@ -1,8 +1,7 @@
 """The state of the consumer side: stream, consumers, both servers, dead letters, conflicts."""
 
-from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from redis.asyncio import Redis
 
@@ -78,7 +77,7 @@ async def read_redis_status(redis: Redis, keys: Keys) -> RedisStatus:
     """Read the stream's statistics, the consumers and the server's settings. Cheap at any backlog."""
     stats = await read_stream_stats(redis, keys)
     consumers = await list_consumers(redis, keys, stats)
-    failing = await cast("Awaitable[int]", redis.hlen(keys.failures))
+    failing = await redis.hlen(keys.failures)
     return RedisStatus(stats, consumers, await read_redis_server(redis), failing)
 
 

@@ -155,9 +155,9 @@ def _page_before(request: web.Request) -> str:
     """Return the path of our page from which a form was sent; the first page if that is not known."""
     try:
         before = URL(request.headers.get(hdrs.REFERER, ""))
-        return before.path_qs if before.authority == request.host else "/"
     except ValueError:
         return "/"
+    return before.path_qs if before.authority == request.host else "/"
 
 
 def _server_of(origin: str) -> str:

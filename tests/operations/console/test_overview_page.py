@@ -54,8 +54,8 @@ async def test_cards_count_what_waits_and_lead_on(console: RunningConsole, worke
     await workers.redis.hset(workers.keys.failures, "1-1", "{}")
     page = await console.viewer.get("/")
     assert page.status == 200
-    for expected in ('href="/dead"><b>1</b> dead letter<', "<b>3</b> in the backlog", "<b>1</b> event is tried again after",
-                     'href="/workers"><b>0</b>',
+    for expected in ('href="/dead"><b>1</b> dead letter<', "<b>3</b> in the backlog",
+                     "<b>1</b> event is tried again after", 'href="/workers"><b>0</b>',
                      "<h2>The last hour</h2>", "appendfsync"):  # fmt: skip
         assert expected in page.text
     assert 'style="' not in page.text
