@@ -59,7 +59,7 @@ _UNSAMPLED_FLAGS = "02468ace"
 """The last digit of the flags of a trace without spans."""
 
 RATIO_SAMPLERS = ("traceidratio", "parentbased_traceidratio")
-"""Samplers that draw lots for each trace: here before any work, and not by the SDK after it."""
+"""Samplers that decide by chance for each trace: here before any work, and not by the SDK after it."""
 
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 _PASSWORD = re.compile(r"//[^/@\s]*@")
