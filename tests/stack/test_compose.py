@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 from typing_extensions import override
 
+from runtime.setting_names import SETTING_NAMES
 from stack import dotenv_file
 from stack.base import StackError
 from stack.compose import Compose
 from stack.containers import NOT_READABLE, CommandFailedError, Container, output, read_container, start_commands
 from stack.lock import Lock
+from stack.programs import OF_CONSOLE
 from stack.settings import Settings
 from stack.state import Ports, State, write
 
@@ -209,3 +211,11 @@ def test_each_program_is_given_only_the_passwords_in_its_urls(service: str) -> N
     assert {name for name in dotenv_file.SECRETS if name.endswith("_PASSWORD")} == set(
         re.findall(r"\w+_PASSWORD\b", blanked)
     )
+
+
+def test_only_the_console_gets_who_signs_in_and_who_is_notified() -> None:
+    text = (ROOT / "compose.yaml").read_text()
+    blanked = set(re.findall(r"\n  (\w+): \"\"", text.partition("x-no-passwords:")[2].partition("\n\n")[0]))
+    given = set(re.findall(r"\n      ([A-Z_]+):", text.partition("\n  console:\n")[2].partition("\n    ports:")[0]))
+    assert blanked >= OF_CONSOLE
+    assert given >= OF_CONSOLE | {name for name in SETTING_NAMES if name.startswith("NOTIFY_")} | {"CONSOLE_URL"}
