@@ -130,7 +130,7 @@ class Notifier:
             self._apart.add(kind)
 
     async def _send(self, kind: str, standing: Standing, now: datetime, sent: Sent) -> Outcome:
-        outcome = await self._receiver.send(standing.message_id or "", standing.message or "", now)
+        outcome = await self._receiver.send(standing.message_id or "", standing.message or "")
         if outcome is Outcome.DELIVERED:
             sent.delivered += 1
             self._note_apart(kind, delivered(standing))
