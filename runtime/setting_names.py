@@ -132,7 +132,8 @@ OTEL_NAMES = frozenset({
 """Standard names of OpenTelemetry; docs/tracing.md says which of them the programs use."""
 
 OTHER_NAMES = OTEL_NAMES | frozenset({
-    "ENV_FILE", "GATEWAY_URL", "POSTGRES_PORT", "REDIS_PORT", "SETTINGS_DIGEST",  # compose.yaml and stack.env
+    "COMPOSE_PROFILES", "ENV_FILE", "GATEWAY_URL", "POSTGRES_PORT",  # compose.yaml and stack.env
+    "REDIS_PORT", "SETTINGS_DIGEST",
     "CONSUMERS_SETTINGS_DIGEST", "GATEWAY_SETTINGS_DIGEST",
     "LISTEN_FDS", "LISTEN_PID", "NOTIFY_SOCKET", "PROMETHEUS_MULTIPROC_DIR",
     "STANDARD_WEBHOOKS_SECRET", "STRIPE_WEBHOOK_SECRET", "WEBHOOK_SECRET",  # written by `make up`

@@ -19,6 +19,7 @@ from stack import ready, state
 from stack.base import Running, Stack, StackError
 from stack.check import WrongSettingsError, problems_text
 from stack.compose_console import CONSOLE, start_console
+from stack.compose_profile import PROFILE, start_observability
 from stack.containers import CommandFailedError, Container, number, output, read_container, running_ids, start_commands
 from stack.lock import Lock
 from stack.ports import HOST
@@ -66,6 +67,7 @@ class Compose(Stack):
             state.write(self._data_dir, chosen)
             self._start(before, consumers)
             start_console(self._run, self._containers, self.console_url, self._waiter())
+            start_observability(self._run, self._environ)
             state.write(self._data_dir, replace(chosen, consumers=self._settings.consumers))
             return running_ids(self._containers()) != running_ids(before)
 
@@ -97,7 +99,7 @@ class Compose(Stack):
         PROGRESS.step("stopping the containers")
         for service in (CONSOLE, "gateway", "consumers"):
             self._run("stop", service)
-        self._run("down")
+        self._run(f"--profile={PROFILE}", "down")
         return True
 
     @override
