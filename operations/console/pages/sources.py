@@ -15,6 +15,9 @@ routes = web.RouteTableDef()
 CERTIFICATE_WARNING = timedelta(days=30)
 SOURCES_MAX = 200
 
+NO_SOURCE = "-"
+"""What the gateway's figures name that are of no source: its own certificate, and requests to addresses of none."""
+
 
 @routes.get("/sources")
 async def show(request: web.Request) -> web.StreamResponse:
@@ -33,6 +36,7 @@ async def show(request: web.Request) -> web.StreamResponse:
         request,
         "sources.html",
         sources=[(source, metrics.get(source.name)) for source in sources[:SOURCES_MAX]],
+        without=metrics.get(NO_SOURCE),
         left_out=max(0, len(sources) - SOURCES_MAX),
         file=path.name,
         problems=problems,

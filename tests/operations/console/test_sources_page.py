@@ -1,7 +1,9 @@
 """The page of the sources, with the gateway's figures or without them."""
 
+import socket
+from base64 import b64encode
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +12,16 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from consumers.settings import Settings
+from contract.keys import Keys
 from operations import gateway_metrics
 from operations.gateway_metrics import MetricsError, parse_metrics, read_gateway_metrics
+from tests.support import gateway
 from tests.support.console import running_console
+from tests.support.events import STRIPE_SECRET, Signed, signed_stripe, stripe_event
 from tests.support.hostile_texts import HOSTILE, assert_harmless
+from tests.support.paypal_2019 import SENT, SENT_AT, SENT_BODY, paypal
+from tests.support.servers import ValkeyServer
+from tests.support.wait import until
 
 SOURCES = """
 [stripe]
@@ -125,3 +133,35 @@ async def test_texts_of_the_file_and_of_the_metrics_are_escaped(with_sources: Se
     port.text = f'webhook_gateway_rejected_total{{reason="{label}",source="{label}"}} 3\n'
     async with running_console(with_sources, gateway_operators_url=port.url) as console:
         assert_harmless((await console.viewer.get("/sources")).text)
+
+
+async def test_a_real_gateway_says_what_each_source_got(
+    with_sources: Settings, valkey: ValkeyServer, keys: Keys
+) -> None:
+    """Two secrets, the second in use; a forged body; PayPal's certificate, which has expired since 2019."""
+    second = "whsec_" + b64encode(b"the second secret of this source").decode()
+    providers = {
+        "stripe": gateway.provider("stripe", "stripe", STRIPE_SECRET, second),
+        "paypal": paypal(source="paypal"),
+    }
+    good = signed_stripe(stripe_event("evt_1", "pi_1"), secret=second, timestamp=int(SENT_AT.timestamp()))
+    genuine = Signed("/webhooks/paypal", SENT_BODY, {k.decode(): v.decode() for k, v in SENT.items()}, "")
+    async with (
+        gateway.running(
+            valkey.url, keys.prefix, providers=providers, clock=lambda: SENT_AT,
+            operators=socket.create_server(("127.0.0.1", 0)),
+        ) as running,
+        running_console(with_sources, gateway_operators_url=running.operators_url) as console,
+    ):  # fmt: skip
+        answers = [await running.post(each) for each in (good, replace(good, body=b"{}"), genuine)]
+        assert [answer.status for answer in answers] == [202, 401, 202], answers
+        assert (await running.post(replace(good, path="/webhooks/nobody"))).status == 404
+
+        async def has_all() -> bool:
+            return "expired 20" in (await console.viewer.get("/sources")).text
+
+        await until(has_all, what="the certificate is shown")
+        page = (await console.viewer.get("/sources")).text
+    for text in ("number 2 of 2, for 1 request<", "1 signature_mismatch", "no secret; 1 genuine request", "s ago<",
+                 "To addresses of no source: 1 answer 404."):  # fmt: skip
+        assert text in page, page[page.index("<tbody") :]
