@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 
 WHY = load("why")
 
-TRANSFERS_MAX = 2000
-"""Transfers of the payment that are compared. Of a payment with more, the latest may be missing in a preview."""
+TRANSFERS_MAX = 1000
+"""Decisions about a payment with more transfers are not previewed: that would take seconds."""
+
+TRANSFERS_READ_MAX = 2 * TRANSFERS_MAX
+"""With those that a decision adds."""
 
 NO_HANDLERS_TIMEOUT_S = 1.0
 """A limit that nothing reaches, since no handler is called."""
@@ -48,15 +51,22 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What is booked now, and a preview of each decision."""
+    """What is booked now, and a preview of each decision. `left_out`: the sentence in place of the transfers."""
 
     now: Money
     previews: list[Preview]
+    left_out: str | None = None
 
 
 async def preview_decisions(connection: Connection, matches: Sequence[ConflictMatch]) -> Choice:
     """Return what is booked for the payment of these conflicts, and what each decision about them would change."""
     namespace, payment_id = matches[0].namespace, matches[0].payment_id
+    count = WHY.bind("count_transfers", namespace=namespace, payment_id=payment_id, limit=TRANSFERS_MAX + 1)
+    if await connection.fetchval(*count) > TRANSFERS_MAX:
+        sentence = f"The payment has more than {TRANSFERS_MAX:,} transfers, which are left out here"
+        problem = f"{sentence}, and so is what this would book. `make resolve` decides it."
+        state = await _read_state(connection, namespace, payment_id)
+        return Choice(Money(state, []), [Preview(keep, problem=problem) for keep in get_args(Keep)], f"{sentence}.")
     now = await read_money(connection, namespace, payment_id)
     return Choice(now, [await _preview(connection, matches, keep, now) for keep in get_args(Keep)])
 
@@ -64,10 +74,14 @@ async def preview_decisions(connection: Connection, matches: Sequence[ConflictMa
 async def read_money(connection: Connection, namespace: str, payment_id: str) -> Money:
     """Return a payment's row and its transfers."""
     columns = {"namespace": [namespace], "payment_id": [payment_id]}
-    row = await connection.fetchrow(*WHY.bind("read_payments", **columns))
-    transfers = await connection.fetch(*WHY.bind("read_transfers", **columns, limit=TRANSFERS_MAX))
-    return Money(PaymentState(**_values(PaymentState, row)) if row else None,
-                 [BookedTransfer(**_values(BookedTransfer, each)) for each in transfers])  # fmt: skip
+    state = await _read_state(connection, namespace, payment_id)
+    transfers = await connection.fetch(*WHY.bind("read_transfers", **columns, limit=TRANSFERS_READ_MAX))
+    return Money(state, [BookedTransfer(**_values(BookedTransfer, each)) for each in transfers])
+
+
+async def _read_state(connection: Connection, namespace: str, payment_id: str) -> PaymentState | None:
+    row = await connection.fetchrow(*WHY.bind("read_payments", namespace=[namespace], payment_id=[payment_id]))
+    return PaymentState(**_values(PaymentState, row)) if row else None
 
 
 async def _preview(connection: Connection, matches: Sequence[ConflictMatch], keep: Keep, now: Money) -> Preview:

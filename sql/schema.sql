@@ -650,6 +650,8 @@ CREATE INDEX dead_letters_of_payment ON dead_letters USING btree (resource);
 
 CREATE INDEX dead_letters_open ON dead_letters USING btree (namespace, event_id) WHERE (state = 'open'::text);
 
+CREATE INDEX dead_letters_open_by_id ON dead_letters USING btree (id) WHERE (state = 'open'::text);
+
 CREATE INDEX disputes_of_payment ON disputes USING btree (namespace, payment_id);
 
 CREATE INDEX duplicates_by_time ON duplicates USING brin (recorded_at) WITH (pages_per_range='128', autosummarize='on');

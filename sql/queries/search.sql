@@ -86,29 +86,39 @@ ORDER BY recorded_at DESC, 'u' || duplicates.entry_id COLLATE "C" DESC
 LIMIT :limit;
 
 -- name: search_held :many
--- Returns events with facts on hold, the newest first.
+-- Returns events with facts on hold, the newest first. Events are joined after the limit where the query names nothing
+-- that only they have.
 WITH held AS (
-    SELECT namespace, event_id, max(held_at) AS at, string_agg(DISTINCT reason, ', ' ORDER BY reason) AS reason
+    SELECT
+        namespace, event_id, max(held_at) AS at, string_agg(DISTINCT reason, ', ' ORDER BY reason) AS reason
     FROM held_back
     WHERE released_at IS NULL
       AND (:reasons::text[] IS NULL OR reason ILIKE ANY (:reasons))
       AND (:payments::text[] IS NULL OR payment_id = ANY (:payments))
       AND (:events::text[] IS NULL OR event_id = ANY (:events))
+      AND (:sources::text[] IS NULL OR source LIKE ANY (:sources)) AND NOT source LIKE ANY (:not_sources::text[])
+      AND (:namespaces::text[] IS NULL OR namespace LIKE ANY (:namespaces))
+      AND NOT namespace LIKE ANY (:not_namespaces::text[])
     GROUP BY namespace, event_id
+),
+newest AS (
+    SELECT *
+    FROM held
+    WHERE held.at <= :before AND held.at >= :since
+      AND (held.at < :before OR 'h' || namespace || '/' || event_id COLLATE "C" < :before_key::text)
+    ORDER BY held.at DESC, 'h' || namespace || '/' || event_id COLLATE "C" DESC
+    LIMIT CASE
+        WHEN :types::text[] IS NULL AND :not_types::text[] = '{}' AND :ids::text[] IS NULL THEN :limit::bigint
+    END
 )
 SELECT
-    held.at, 'h' || namespace || '/' || event_id AS key, 'held' AS status, namespace, event_id, source, type,
-    resource AS payment, received_at, committed_at, held.reason, NULL::bigint AS dead_letter_id, entry_id
-FROM held
+    newest.at, 'h' || namespace || '/' || event_id AS key, 'held' AS status, namespace, event_id, source, type,
+    resource AS payment, received_at, committed_at, newest.reason, NULL::bigint AS dead_letter_id, entry_id
+FROM newest
 JOIN events USING (namespace, event_id)
-WHERE held.at <= :before AND held.at >= :since
-  AND (held.at < :before OR 'h' || namespace || '/' || event_id COLLATE "C" < :before_key::text)
-  AND (:ids::text[] IS NULL OR event_id = ANY (:ids) OR resource = ANY (:ids))
-  AND (:sources::text[] IS NULL OR source LIKE ANY (:sources)) AND NOT source LIKE ANY (:not_sources::text[])
+WHERE (:ids::text[] IS NULL OR event_id = ANY (:ids) OR resource = ANY (:ids))
   AND (:types::text[] IS NULL OR type LIKE ANY (:types)) AND NOT type LIKE ANY (:not_types::text[])
-  AND (:namespaces::text[] IS NULL OR namespace LIKE ANY (:namespaces))
-  AND NOT namespace LIKE ANY (:not_namespaces::text[])
-ORDER BY held.at DESC, 'h' || namespace || '/' || event_id COLLATE "C" DESC
+ORDER BY newest.at DESC, 'h' || namespace || '/' || event_id COLLATE "C" DESC
 LIMIT :limit;
 
 -- name: search_conflicts :many
@@ -134,24 +144,33 @@ ORDER BY found_at DESC, id DESC
 LIMIT :limit;
 
 -- name: search_other_mode :many
--- Returns events of the other mode than their source's, the newest first.
+-- Returns events of the other mode than their source's, the newest first. Events are joined after the limit where the
+-- query names nothing that only they have.
+WITH newest AS (
+    SELECT namespace, event_id, mode, recorded_at
+    FROM events_of_other_mode
+    WHERE recorded_at <= :before AND recorded_at >= :since
+      AND (recorded_at < :before OR 'o' || namespace || '/' || event_id COLLATE "C" < :before_key::text)
+      AND (:reasons::text[] IS NULL OR 'an event of the mode ' || mode ILIKE ANY (:reasons))
+      AND (:events::text[] IS NULL OR event_id = ANY (:events))
+      AND (:sources::text[] IS NULL OR source LIKE ANY (:sources)) AND NOT source LIKE ANY (:not_sources::text[])
+      AND (:namespaces::text[] IS NULL OR namespace LIKE ANY (:namespaces))
+      AND NOT namespace LIKE ANY (:not_namespaces::text[])
+    ORDER BY recorded_at DESC, 'o' || namespace || '/' || event_id COLLATE "C" DESC
+    LIMIT CASE
+        WHEN :types::text[] IS NULL AND :not_types::text[] = '{}' AND :ids::text[] IS NULL
+             AND :payments::text[] IS NULL THEN :limit::bigint
+    END
+)
 SELECT
     recorded_at AS at, 'o' || namespace || '/' || event_id AS key, 'other_mode' AS status, namespace, event_id,
     events.source, type, events.resource AS payment, received_at, committed_at,
-    'an event of the mode ' || events_of_other_mode.mode AS reason, NULL::bigint AS dead_letter_id, entry_id
-FROM events_of_other_mode
+    'an event of the mode ' || newest.mode AS reason, NULL::bigint AS dead_letter_id, entry_id
+FROM newest
 JOIN events USING (namespace, event_id)
-WHERE recorded_at <= :before AND recorded_at >= :since
-  AND (recorded_at < :before OR 'o' || namespace || '/' || event_id COLLATE "C" < :before_key::text)
-  AND (:reasons::text[] IS NULL OR 'an event of the mode ' || events_of_other_mode.mode ILIKE ANY (:reasons))
-  AND (:events::text[] IS NULL OR event_id = ANY (:events))
-  AND (:payments::text[] IS NULL OR events.resource = ANY (:payments))
+WHERE (:payments::text[] IS NULL OR events.resource = ANY (:payments))
   AND (:ids::text[] IS NULL OR event_id = ANY (:ids) OR events.resource = ANY (:ids))
-  AND (:sources::text[] IS NULL OR events.source LIKE ANY (:sources))
-  AND NOT events.source LIKE ANY (:not_sources::text[])
   AND (:types::text[] IS NULL OR type LIKE ANY (:types)) AND NOT type LIKE ANY (:not_types::text[])
-  AND (:namespaces::text[] IS NULL OR namespace LIKE ANY (:namespaces))
-  AND NOT namespace LIKE ANY (:not_namespaces::text[])
 ORDER BY recorded_at DESC, 'o' || namespace || '/' || event_id COLLATE "C" DESC
 LIMIT :limit;
 

@@ -133,6 +133,11 @@ JOIN unnest(:namespace::text[], :payment_id::text[]) AS batch (namespace, paymen
 ORDER BY booked_at, movement
 LIMIT :limit;
 
+-- name: count_transfers :one
+-- Counts the transfers of a payment, up to a limit, from the index alone.
+SELECT count(*) AS transfers
+FROM (SELECT FROM transfers WHERE namespace = :namespace AND payment_id = :payment_id LIMIT :limit) AS counted;
+
 -- name: read_conflicts :many
 -- Returns the conflicts of payments, open or decided.
 SELECT

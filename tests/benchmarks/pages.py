@@ -1,7 +1,8 @@
 """Every page of the console on a long history, by the real program: with the usual questions and the worst ones.
 
-Each page is asked for once, which is named apart because nothing is in memory yet, and then `TIMES` times more. A page
-is fast enough if the slowest of these took no more than 300 ms; what a page left out, it says, and that is noted.
+Each page is asked for once, which is named apart because nothing is in memory yet, and then `TIMES` times more. The
+slowest of these may take 300 ms, unless the page says that it left something out, which is noted. `half` and `first`
+are milliseconds.
 """
 
 import re
@@ -43,8 +44,8 @@ PENDING = 1_000
 """Entries in the stream, and those of them that a worker has read."""
 
 _LEFT_OUT = re.compile(
-    r"[^.>]*(?:left out here|was not searched yet|are left out|are shown|was added up|may be missing|"
-    r"were searched|no time to search|not shown|at least|or more)[^<]*"
+    r"[^.>]*(?:left out here|was not searched yet|are left out\b(?! of)|are shown|was added up|may be missing|"
+    r"were searched|no time to search|not shown)[^<]*"
 )
 """How pages say what they left out."""
 
@@ -222,12 +223,13 @@ async def _time(session: aiohttp.ClientSession, url: str) -> Timed:
 
 
 def _figure(name: str, timed: Timed, rows: int) -> Figure:
-    what = f"{name}: half within {median(timed.ms):.0f} ms, the first {timed.first_ms:.0f}"
+    what = f"{name} (half {median(timed.ms):.0f}, first {timed.first_ms:.0f})"
     if timed.status not in (200, 404):
-        what += f", status {timed.status}"
+        what += f" status {timed.status}"
     if timed.left_out:
-        what += ", says what it leaves out"
-    return Figure(f"{rows:,} events", what, max(timed.ms), "ms", target=TARGET_MS, at_most=True)
+        what += " leaves out"
+    target = None if timed.left_out and timed.status == 200 else TARGET_MS
+    return Figure(f"{rows:,} events", what, max(timed.ms), "ms", target=target, at_most=True)
 
 
 @contextmanager

@@ -55,6 +55,19 @@ async def test_a_decision_that_is_not_possible_is_a_sentence(operator: Operator)
     assert "several amounts were reported for capture:pi_1" in (reported.problem or "")
 
 
+async def test_a_payment_with_very_many_transfers_is_not_previewed_and_that_is_said(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await operator.apply(*STOPPED)
+    monkeypatch.setattr("operations.conflict_preview.TRANSFERS_MAX", 0)
+    choice = await preview_decisions(operator.connection, await first_conflict(operator))
+    assert choice.now.state
+    assert choice.left_out == "The payment has more than 0 transfers, which are left out here."
+    assert [(each.keep, "`make resolve` decides it" in (each.problem or "")) for each in choice.previews] == [
+        (keep, True) for keep in get_args(Keep)
+    ]
+
+
 async def first_conflict(operator: Operator) -> list[ConflictMatch]:
     _, (conflict, *_) = await list_conflicts(operator.connection, limit=1)
     return [ConflictMatch(conflict.id, conflict.namespace, conflict.payment_id)]

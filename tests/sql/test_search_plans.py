@@ -47,7 +47,8 @@ async def filled(connection: asyncpg.Connection) -> asyncpg.Connection:
         ("search_events_by_id", "payment:pi_x", "events_by_payment"),
         ("search_events_by_id", "event:evt_7", "events_pkey"),
         ("search_events_by_id", "evt_7", "BitmapOr"),
-        ("search_dead_letters", "status:dead since:1h", "dead_letters_by_time"),
+        ("search_dead_letters", "status:dead since:1h", "dead_letters_"),
+        ("search_dead_letters", "status:replayed since:1h", "dead_letters_by_time"),
         ("search_dead_letters", "payment:pi_7", "dead_letters_of_payment"),
         ("search_dead_letters", "event:evt_7", "dead_letters_of_event"),
         ("select_dead_letters", "status:dead", "dead_letters_"),
@@ -75,3 +76,12 @@ async def test_what_people_did_to_something_is_found_by_its_indexes(connection: 
     plan = "\n".join(line[0] for line in lines)
     for index in ("operations_of_subject", "operations_of_events"):
         assert index in plan, plan
+
+
+async def test_a_list_of_open_dead_letters_does_not_read_the_closed_ones(filled: asyncpg.Connection) -> None:
+    text = load("dead_letters").describe("list_dead_letters_of_group")
+    values = {"after": 0, "up_to": 99_999, "source": None, "reason_group": None, "limit": 50}
+    lines = await filled.fetch("EXPLAIN " + text.text, *[values[each] for each in text.parameters])
+    plan = "\n".join(line[0] for line in lines)
+    assert "dead_letters_open_by_id" in plan, plan
+    assert "Sort" not in plan, plan
