@@ -11,7 +11,7 @@ from opentelemetry.trace import Span, SpanContext, SpanKind, use_span
 from consumers.entry import Entry
 from contract.event import Event
 from contract.keys import GROUP, Keys
-from runtime.tracing import OFF, TRACEPARENT, Attributes, Tracing, fail, is_unsampled, read_traceparent
+from runtime.tracing import OFF, TRACEPARENT, Attributes, Tracing, ending, fail, is_unsampled, read_traceparent
 
 AroundCall = Callable[[str, Event], AbstractContextManager[object]]
 """Returns what is entered around the call of the handler with this name, for this event."""
@@ -111,14 +111,8 @@ class EventSpans:
             f"handler {handler}", SpanKind.INTERNAL, {"code.function.name": handler},
             parent=of_event.get_span_context(),
         )  # fmt: skip
-        try:
-            with use_span(span, record_exception=False, set_status_on_exception=False):
-                yield
-        except BaseException as error:
-            fail(span, error)
-            raise
-        finally:
-            span.end()
+        with ending(span), use_span(span, record_exception=False, set_status_on_exception=False):
+            yield
 
     def committed(self, entries: Sequence[Entry]) -> None:
         """Note that the transaction of these entries is committed; they are in flight no longer."""

@@ -1,14 +1,13 @@
 """The bytes, headers and trace of one event, from wherever they are: Postgres, its dead letter, or the stream."""
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from contract.event import EnvelopeError, Event, from_fields
 from operations.why.model import EventDetails, Subject
-from runtime.tracing import trace_id_of
+from runtime.tracing import trace_id_in, trace_id_of
 from sql import load
 
 if TYPE_CHECKING:
@@ -18,8 +17,6 @@ CONTENT = load("event_content")
 
 DEAD_LETTERS_MAX = 10
 """Dead letters of one event that are shown with their tracebacks."""
-
-_TRACEPARENT = re.compile("[0-9a-f]{2}-(?P<trace_id>[0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +39,7 @@ async def read_content(connection: "Connection", subject: Subject) -> EventConte
     rows = await connection.fetch(*CONTENT.bind("read_tracebacks", **names, limit=DEAD_LETTERS_MAX))
     tracebacks = {row["id"]: row["traceback"] for row in rows}
     event = await _read_dead_event(connection, rows[0]["id"]) if rows else None
-    trace_id = _trace_id(event.traceparent) if event else None
+    trace_id = trace_id_in(event.traceparent) if event else None
     if payload is not None:
         headers = json.loads(payload["headers"])
         trace_id = trace_id_of(headers) or trace_id
@@ -58,7 +55,7 @@ def with_stream(content: EventContent, details: EventDetails) -> EventContent:
     if not entries:
         return content
     event = entries[-1].event
-    trace_id = content.trace_id or _trace_id(event.traceparent)
+    trace_id = content.trace_id or trace_id_in(event.traceparent)
     if content.body is not None:
         return EventContent(content.source, content.body, content.headers, trace_id, content.tracebacks)
     return EventContent(event.source, event.body, event.headers, trace_id, content.tracebacks)
@@ -70,8 +67,3 @@ async def _read_dead_event(connection: "Connection", dead_letter_id: int) -> Eve
         return from_fields({row["name"]: row["value"] for row in rows})
     except EnvelopeError:
         return None
-
-
-def _trace_id(traceparent: str) -> str | None:
-    found = _TRACEPARENT.fullmatch(traceparent)
-    return found["trace_id"] if found else None

@@ -115,14 +115,8 @@ class Tracing:
         if not sampled:
             yield
             return
-        span = self.start(name, kind, attributes, parent=sampled[0], links=sampled)
-        try:
+        with ending(self.start(name, kind, attributes, parent=sampled[0], links=sampled)):
             yield
-        except BaseException as error:
-            fail(span, error)
-            raise
-        finally:
-            span.end()
 
     def stop(self) -> None:
         """Send the last spans, for FLUSH_TIMEOUT_S at most. Blocks: no event loop may run any more."""
@@ -133,6 +127,18 @@ class Tracing:
 
 OFF = Tracing()
 """No spans."""
+
+
+@contextmanager
+def ending(span: Span) -> Iterator[None]:
+    """End a span with the block. An error that leaves the block is named in it."""
+    try:
+        yield
+    except BaseException as error:
+        fail(span, error)
+        raise
+    finally:
+        span.end()
 
 
 def fail(span: Span, error: BaseException | str) -> None:
@@ -171,8 +177,13 @@ def read_traceparent(text: str) -> SpanContext | None:
 
 def trace_id_of(headers: Mapping[str, str]) -> str | None:
     """Return the trace id that the gateway gave an event with these headers; None where it made no spans."""
-    match = _TRACEPARENT.fullmatch(headers.get(TRACEPARENT, ""))
-    return match[1] if match else None
+    return trace_id_in(headers.get(TRACEPARENT, ""))
+
+
+def trace_id_in(text: str) -> str | None:
+    """Return the trace id of a W3C trace context; None without a valid one."""
+    context = read_traceparent(text)
+    return f"{context.trace_id:032x}" if context else None
 
 
 def otel_settings(environment: Mapping[str, str]) -> dict[str, str]:
