@@ -20,6 +20,7 @@ from sql.migrate import migrate
 from sql.roles import grant_rights
 from tests.support.consuming import Workers
 from tests.support.database import CONNECT_TIMEOUT_S, LOCK_WAIT_S, as_worker, fresh_database, make_template
+from tests.support.ordering import begin_with_long
 from tests.support.processes import Programs
 from tests.support.servers import POSTGRES_IN_HASTE, PostgresServer, Server, ValkeyServer, as_user, in_memory
 from tests.support.stream_states import Stream, settings_for
@@ -42,6 +43,11 @@ _prefix_number = itertools.count(1)
 def pytest_xdist_auto_num_workers() -> int:
     """How many processes `make test` takes: many tests wait, for servers and programs, while another could work."""
     return max(2, (os.cpu_count() or 1) * 3 // 2)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put what takes long first."""
+    items[:] = begin_with_long(items, getattr(config, "workerinput", {}).get("workercount", 1))
 
 
 @pytest.fixture(scope="session")
