@@ -9,7 +9,7 @@ from rich.table import Table
 
 from operations.cli.command import EXIT_WRONG, Command, Subcommand, add_limit, identifier
 from operations.dead_letters import DeadLetterSummary, OpenDeadLetter, find_dead_letters, list_dead_letters
-from operations.units import printable
+from operations.units import count, printable
 from runtime.command_line import fail
 
 REASON_SHOWN_CHARS = 200
@@ -75,7 +75,7 @@ def _print_in_full(console: Console, dead_letter: OpenDeadLetter) -> None:
     console.print(
         f"entry {dead_letter.entry_id} of source {dead_letter.source}, died {dead_letter.died_at:%Y-%m-%d %H:%M:%S %Z}"
     )
-    console.print(f"after {dead_letter.attempts} attempts: {printable(dead_letter.reason)}\n")
+    console.print(f"after {count(dead_letter.attempts, 'attempt')}: {printable(dead_letter.reason)}\n")
     console.print(printable(dead_letter.traceback))
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 from contract.keys import is_committed
 from contract.money import format_amount
 from operations.pending_reason import REASON_CHARS_SHOWN, STRANDED, WorkerLimits, pending_reason
-from operations.units import printable
+from operations.units import count, printable
 from operations.why.model import (
     ConflictRecord,
     DeadLetterRecord,
@@ -144,7 +144,7 @@ def _dead_letter(dead_letter: DeadLetterRecord) -> Diagnosis:
     if dead_letter.state == "open":
         return Diagnosis(
             "dead",
-            f"in the dead letters as number {number}, after {dead_letter.attempts} attempts: {reason}",
+            f"in the dead letters as number {number}, after {count(dead_letter.attempts, 'attempt')}: {reason}",
             f"once the cause is gone: make replay ID={number}; to give it up: make discard ID={number}",
         )
     if dead_letter.state == "discarded":

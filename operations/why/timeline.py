@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 from consumers.entry import Entry
 from contract.facts import Fact
+from contract.keys import entry_number
 from contract.money import format_amount
 from ledger.transfers import TRANSFER_RULES
 from operations.pending_reason import REASON_CHARS_SHOWN
-from operations.units import duration, printable
+from operations.units import count, duration, printable
 from operations.why.acts import PAST, Acts
 from operations.why.model import EventDetails, HeldBackFact, PaymentDetails, RecordedAct, SearchResult, StreamEntry
 
@@ -60,7 +61,7 @@ def _of_event(event: EventDetails, acts: Acts, now: datetime) -> Iterator[Timeli
     name = str(event.subject)
     for in_stream in event.in_stream:
         if not (event.applied and event.applied.entry_id == in_stream.entry_id):
-            yield _accepted(in_stream, name)
+            yield _accepted(event, in_stream, name)
         yield from _in_flight(in_stream, name, now)
     yield from _dead_letters(event, acts, name)
     for duplicate in event.duplicates:
@@ -78,7 +79,7 @@ def _dead_letters(event: EventDetails, acts: Acts, name: str) -> Iterator[Timeli
                             f"from {source}, as entry {dead_letter.entry_id}")  # fmt: skip
         yield TimelineEntry(dead_letter.died_at, "dead", name,
                             f"entry {dead_letter.entry_id} went to the dead letters as number {dead_letter.id}, after "
-                            f"{dead_letter.attempts} attempts: {_short(dead_letter.reason)}")  # fmt: skip
+                            f"{count(dead_letter.attempts, 'attempt')}: {_short(dead_letter.reason)}")  # fmt: skip
         closing, *others = acts.on_dead_letter(dead_letter)
         if dead_letter.state_changed_at:
             closed = TimelineEntry(dead_letter.state_changed_at, dead_letter.state, name,
@@ -93,18 +94,26 @@ def _applied(event: EventDetails, name: str) -> Iterator[TimelineEntry]:
     applied = event.applied
     if applied is None:
         return
-    yield TimelineEntry(applied.received_at, "accepted", name, f"from {applied.source}, as entry {applied.entry_id}")
-    took = duration((applied.committed_at - applied.received_at).total_seconds() * 1000)
+    accepted = _entered(event, applied.entry_id, applied.received_at, applied.source, name)
+    yield accepted
+    took = duration((applied.committed_at - accepted.at).total_seconds() * 1000)
     yield TimelineEntry(applied.committed_at, "committed", name, f"{took} after it was accepted; {NOT_KEPT}")
     for fact in event.facts:
         yield TimelineEntry(applied.committed_at, "reported", name, _fact_text(fact))
 
 
-def _accepted(in_stream: StreamEntry, name: str) -> TimelineEntry:
+def _entered(event: EventDetails, entry_id: str, received_at: datetime, source: str, name: str) -> TimelineEntry:
+    """Return when an entry came into the stream: for one after a dead letter that is later than the delivery."""
+    text = f"from {source}, as entry {entry_id}"
+    if any(entry_number(dead_letter.entry_id) < entry_number(entry_id) for dead_letter in event.dead_letters):
+        return TimelineEntry(_added_at(entry_id), "accepted", name, f"again, {text}")
+    return TimelineEntry(received_at, "accepted", name, text)
+
+
+def _accepted(of: EventDetails, in_stream: StreamEntry, name: str) -> TimelineEntry:
     if isinstance(in_stream.entry, Entry):
         event = in_stream.entry.event
-        text = f"from {event.source}, as entry {in_stream.entry_id}"
-        return TimelineEntry(event.received_at, "accepted", name, text)
+        return _entered(of, in_stream.entry_id, event.received_at, event.source, name)
     text = f"as entry {in_stream.entry_id}, which is not an envelope"
     return TimelineEntry(_added_at(in_stream.entry_id), "accepted", name, text)
 

@@ -26,7 +26,7 @@ async def rejected(workers: Workers) -> int:
 async def test_an_event_in_the_dead_letters(workers: Workers) -> None:
     number = await rejected(workers)
     sentence, step = await stuck(workers.settings)
-    assert sentence == f"in the dead letters as number {number}, after 1 attempts: no such order"
+    assert sentence == f"in the dead letters as number {number}, after 1 attempt: no such order"
     assert step == f"once the cause is gone: make replay ID={number}; to give it up: make discard ID={number}"
     document = await ask_why(workers.settings, "pi_1")
     assert whats(document) == ["accepted", "dead"]

@@ -86,3 +86,16 @@ async def test_a_release_names_who_released_each_event(operator: Operator, conso
         assert {(entry.what, entry.actor, entry.reason) for entry in entries} == {("released", "ada", "")}
         assert entries[0].text.endswith(", by ada, who gave no reason")
     assert ", by ada, who gave no reason" in (await console.viewer.get(payment_path("stripe", "pi_2"))).text
+
+
+async def test_a_replayed_event_is_accepted_again_after_it_died(
+    settings: Settings, stream: Stream, connection: asyncpg.Connection
+) -> None:
+    await die(stream, connection)
+    selection = await select_dead_letters(connection, parse_query("evt_1", datetime.now(UTC)))
+    act = Act("olga", "it works again", "console")
+    assert len([each async for each in replay_selected(Servers(settings), selection, act=act)]) == 1
+    timeline = (await explain_event(Servers(settings), Subject("stripe", "evt_1"))).timeline
+    assert [entry.what for entry in timeline][:2] == ["accepted", "dead"]
+    (again,) = [entry for entry in timeline[2:] if entry.what == "accepted"]
+    assert again.text.startswith("again, from stripe, as entry ")
