@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from consumers.settings import Settings as WorkersSettings
 from operations.console.settings import Settings as ConsoleSettings
+from operations.notify.settings import Settings as NotifySettings
 from runtime.env_file import read_env_file
 from stack.base import StackError
 from stack.compose import Compose
@@ -36,19 +37,19 @@ READS = re.compile(r"settings\.([a-z_]+)")
 def test_the_console_gets_every_setting_that_it_reads_and_nothing_else_of_env() -> None:
     given = set(CONSOLE["environment"])
     read = {name.upper() for path in (ROOT / "operations").rglob("*.py") for name in READS.findall(path.read_text())}
-    needed = (read & names_of(WorkersSettings)) | names_of(ConsoleSettings)
+    needed = (read & names_of(WorkersSettings)) | names_of(ConsoleSettings) | names_of(NotifySettings)
     # Two settings are compared with others, of which the console so needs the same values.
     assert given == needed | {"LOCK_TTL_MS", "TRANSACTION_IDLE_S", "SETTINGS_DIGEST"}
     assert CONSOLE["env_file"] == []
 
 
-def test_the_console_gets_no_password_but_those_of_the_workers_and_the_hash() -> None:
+def test_the_console_gets_no_secret_but_those_of_the_workers_and_its_own() -> None:
     own, workers = CONSOLE["environment"], SERVICES["consumers"]["environment"]
     for url in ("REDIS_URL", "DATABASE_URL"):
         assert own[url] == workers[url]
     values = [f"{value}" for name, value in own.items() if value and name not in ("REDIS_URL", "DATABASE_URL")]
     assert not re.search("PASSWORD|SECRET", " ".join(values))
-    assert [name for name in own if re.search("PASSWORD|SECRET", name)] == ["CONSOLE_PASSWORD_HASH"]
+    assert [name for name in own if re.search("PASSWORD|SECRET", name)] == ["CONSOLE_PASSWORD_HASH", "NOTIFY_SECRET"]
 
 
 def test_the_console_is_on_loopback_only_and_reads_the_files_of_the_workers() -> None:
