@@ -167,6 +167,7 @@ async def seed(shop: Shop) -> None:
             "a contradicted payment": f"/payments/stripe/{payments[7]}",
             "an applied event": f"/events/stripe/{good[0].event_id}",
             "a conflict": f"/conflicts/{conflict}",
+            "/conflicts/release": "/conflicts/release?source=adyen",
             "a dead event": f"/events/stripe/{bad[0].event_id}",
             "a waiting event": f"/events/stripe/{waiting.replace('pi_', 'evt_', 1)}",
         }
