@@ -184,7 +184,7 @@ class Alarms:
             async def has() -> bool:
                 return bool(await connection.fetchval(count) >= before + events)
 
-            await until(has, what=f"{events} more events are applied", poll_s=LOOK_S)
+            await until(has, timeout_s=PATIENT_S, what=f"{events} more events are applied", poll_s=LOOK_S)
 
     async def is_calm(self) -> None:
         """Wait until nothing fires but the watchdog."""
