@@ -37,7 +37,7 @@ async def record_conflicts(connection: Connection, unbooked: Sequence[PaymentUpd
             await _hold_back_transfer(connection, update, outcome)
         else:
             await _open_conflict(connection, update, booked_amount, booked_currency, outcome)
-    await connection.execute(*PAYMENTS.bind("recompute_payments", **payments))
+    await recompute_payments(connection, payments["namespace"], payments["payment_id"])
 
 
 async def record_currency_conflicts(
@@ -53,6 +53,11 @@ async def record_currency_conflicts(
         update = by_payment[namespace, payment_id]
         currency_only = PaymentUpdate(update.event, update.currency, transfer_key=f"currency:{payment_id}")
         await _open_conflict(connection, currency_only, None, known_currency, outcome)
+
+
+async def recompute_payments(connection: Connection, namespaces: Sequence[str], payment_ids: Sequence[str]) -> None:
+    """Compute the rows of payments that have conflicts again, after the decisions about them."""
+    await connection.execute(*PAYMENTS.bind("recompute_payments", namespace=namespaces, payment_id=payment_ids))
 
 
 async def hold_back_unsigned(connection: Connection, event: Event, facts: Sequence[Fact], outcome: Outcome) -> None:

@@ -8,7 +8,7 @@ from typing import TypeAlias
 from contract.accounts import PostingRules
 from contract.event import Event
 from contract.facts import DISPUTE_STATES, Fact, Kind
-from ledger.conflicts import record_conflicts, record_currency_conflicts
+from ledger.conflicts import recompute_payments, record_conflicts, record_currency_conflicts
 from ledger.disputes import merge_disputes, recompute_disputes
 from ledger.outcome import EventFact, Outcome
 from ledger.transfers import (
@@ -32,7 +32,7 @@ EventFacts: TypeAlias = "tuple[Event, Sequence[Fact]]"
 _UPDATE_COLUMNS = (
     "currency", "amount", "refunds_total", "authorized", "succeeded", "failed", "canceled", "capture_failed",
     "transfer_key", "transfer_amount", "adds_to", "debit_account", "credit_account", "dispute_id", "of_dispute",
-    "captured_outside", "account",
+    "captured_outside", "account", "asked",
 )  # fmt: skip
 
 
@@ -115,7 +115,7 @@ async def book(
     if outside := [update for update in updates if update.captured_outside]:
         await _skip_booked(connection, outside)
     events = [update.event for update in updates]
-    booked_keys, is_contradicted, is_converted = await connection.fetchrow(
+    booked_keys, is_contradicted, is_converted, is_decided = await connection.fetchrow(
         *PAYMENTS.bind(
             "book_facts",
             **columns(events, "namespace", "provider", "occurred_at", "event_id"),
@@ -134,6 +134,10 @@ async def book(
         await record_conflicts(connection, unbooked, outcome)
     if is_contradicted:
         await record_currency_conflicts(connection, updates, outcome)
+    if is_decided:  # the statement has merged what was dismissed, too
+        await recompute_payments(
+            connection, [event.namespace for event in events], [event.resource for event in events]
+        )  # fmt: skip
     if is_converted:  # the payment's currency may be new, and decides whether less came back by the exchange rate
         await recompute_disputes(
             connection, [event.namespace for event in events], [event.resource for event in events]

@@ -53,6 +53,8 @@ class PaymentUpdate:
     event: Event
     currency: str
     amount: int = 0
+    asked_for: int = 0
+    """The largest amount of the event's facts that are no captures by the provider."""
     refunds_total: int = 0
     authorized: bool = False
     succeeded: bool = False
@@ -87,6 +89,14 @@ class PaymentUpdate:
         return f"{self.event.namespace}:{self.transfer_key}"
 
     @property
+    def asked(self) -> int:
+        """What was asked for apart from a capture. An amount that the event also reports as captured is none: if the
+        capture turns out to be wrong, that amount is wrong too.
+        """
+        is_captured = self.fact is not None and self.fact.kind == "captured"
+        return 0 if is_captured and self.asked_for == self.transfer_amount else self.asked_for
+
+    @property
     def account(self) -> str:
         """The provider's account whose money it is."""
         return self.event.account
@@ -111,6 +121,8 @@ class PaymentUpdate:
                 self.refunds_total = max(self.refunds_total, fact.amount)
         if fact.kind in _AMOUNT_KINDS:
             self.amount = max(self.amount, fact.amount)
+            if fact.kind != "captured" or fact.held_by == "merchant":
+                self.asked_for = max(self.asked_for, fact.amount)
 
     def add_transfer(self, fact: Fact, rule: TransferRule, accounts: Mapping[str, str]) -> None:
         """Set the transfer that a fact makes. `accounts` are the names' templates."""

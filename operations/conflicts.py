@@ -14,6 +14,7 @@ from consumers.handlers import HandlerFailed, Handlers
 from consumers.store import read_applied_events
 from contract.event import Event
 from contract.facts import DISPUTE_KINDS, Fact, Kind
+from ledger.conflicts import recompute_payments
 from ledger.disputes import recompute_disputes
 from ledger.outcome import EventFact, Outcome
 from ledger.posting import book
@@ -24,7 +25,6 @@ from sql import load
 from sql.connect import Connection
 
 CONFLICTS = load("conflicts")
-PAYMENTS = load("payments")
 
 Keep = Literal["booked", "reported"]
 """Which of the two is right: the money that is booked, or the money that the later event reported."""
@@ -188,10 +188,11 @@ async def decide_in_transaction(
         return
     _require_one_answer(payment_id, decision.decided, keep)
     happened = await _store_and_book(connection, namespace, payment_id, decision, keep)
+    await recompute_payments(connection, [namespace], [payment_id])
     if not await _list_still_open(connection, namespace, payment_id):
         happened += await _book_waiting(connection, namespace, payment_id, decision)
     decision.open = await _list_still_open(connection, namespace, payment_id)
-    await connection.execute(*PAYMENTS.bind("recompute_payments", namespace=[namespace], payment_id=[payment_id]))
+    await recompute_payments(connection, [namespace], [payment_id])
     await recompute_disputes(connection, [namespace], [payment_id])
     await handlers.notify(connection, happened, timeout_s)
 

@@ -517,6 +517,8 @@ END) STORED NOT NULL,
     captured_outside bigint DEFAULT 0 NOT NULL,
     disputed_currency text,
     currency_assumed boolean DEFAULT false NOT NULL,
+    asked jsonb,
+    decided boolean DEFAULT false NOT NULL,
     CONSTRAINT payments_amount_check CHECK ((amount >= 0)),
     CONSTRAINT payments_captured_outside_check CHECK ((captured_outside >= 0)),
     CONSTRAINT payments_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text))

@@ -23,6 +23,8 @@ def print_explanation(console: Console, explanation: Explanation) -> None:
     payments = [payment for payment in explanation.result.payments.values() if payment.state or payment.disputes]
     if payments:
         console.print(_payments_table(payments))
+    if any(each.decision is None for payment in payments for each in payment.conflicts):
+        console.print("While a conflict is open, the larger amount counts until a person decides, whichever is booked.")
     for note in explanation.result.notes:
         console.print(f"Note: {note}.")
 

@@ -40,15 +40,22 @@ JOIN conflicts USING (namespace, payment_id)
 WHERE kept IS NULL;
 
 -- name: find_currency_conflicts :many
--- Returns the payments of a batch that were reported in two currencies and have no conflict yet that says so; with
--- their currency, if it is not the one just reported.
-SELECT DISTINCT ON (namespace, payment_id) namespace, payment_id, nullif(payments.currency, batch.currency) AS known
+-- Returns the payments of a batch that were reported in two currencies and have no open conflict that says so; with
+-- their currency, or the other one if it is the one just reported. Rows of earlier releases, which do not know what was
+-- asked in which currency, have such a conflict once.
+SELECT DISTINCT ON (namespace, payment_id)
+    namespace, payment_id,
+    coalesce(nullif(payments.currency, batch.currency), (
+        SELECT min(key) FROM jsonb_object_keys(asked) AS key WHERE key <> batch.currency
+    )) AS known
 FROM unnest(:namespace::text[], :payment_id::text[], :currency::text[]) AS batch (namespace, payment_id, currency)
 JOIN payments USING (namespace, payment_id)
 WHERE contradicted AND NOT EXISTS (
     SELECT FROM conflicts
     WHERE conflicts.namespace = payments.namespace AND conflicts.payment_id = payments.payment_id
       AND booked_currency IS DISTINCT FROM reported_currency
+      AND split_part(movement, ':', 1) NOT IN ('dispute', 'dispute_reinstated')
+      AND (kept IS NULL OR payments.asked IS NULL)
 );
 
 -- name: open_conflict :one

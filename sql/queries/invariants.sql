@@ -66,7 +66,8 @@ WHERE least(amount, captured, refunded, disputed) < 0
 
 -- name: payment_unlike_its_transfers :many
 -- A payment's captured and refunded totals are the sums of its transfers, after decisions, and what was captured
--- outside the provider; a payment with an open conflict is excepted.
+-- outside the provider; a payment with an open conflict is excepted. After a decision only transfers in the payment's
+-- currency count.
 SELECT
     namespace, payment_id, captured, refunds_made, refunds_failed, captures_booked, refunds_booked,
     failed_refunds_booked
@@ -84,11 +85,15 @@ LEFT JOIN (
             coalesce(decided.reported_amount, transfers.amount) AS amount
         FROM transfers
         LEFT JOIN (
-            SELECT DISTINCT ON (namespace, movement) namespace, movement, reported_amount
+            SELECT DISTINCT ON (namespace, movement) namespace, movement, reported_amount, reported_currency
             FROM conflicts
             WHERE kept = 'reported'
             ORDER BY namespace, movement, decided_at DESC, id DESC
         ) AS decided USING (namespace, movement)
+        LEFT JOIN (
+            SELECT namespace, payment_id, currency AS kept_currency FROM payments WHERE decided
+        ) AS kept USING (namespace, payment_id)
+        WHERE kept_currency IS NULL OR kept_currency = coalesce(decided.reported_currency, transfers.currency)
     ) AS current_amounts
     GROUP BY namespace, payment_id
 ) AS booked USING (namespace, payment_id)

@@ -13,11 +13,11 @@ WITH reported AS (
         :currency::text[], :amount::bigint[], :refunds_total::bigint[], :authorized::boolean[], :succeeded::boolean[],
         :failed::boolean[], :canceled::boolean[], :capture_failed::boolean[], :transfer_key::text[],
         :transfer_amount::bigint[], :adds_to::text[], :debit_account::text[], :credit_account::text[],
-        :dispute_id::text[], :of_dispute::boolean[], :captured_outside::bigint[], :account::text[]
+        :dispute_id::text[], :of_dispute::boolean[], :captured_outside::bigint[], :account::text[], :asked::bigint[]
     ) AS fact (
         namespace, payment_id, provider, event_id, occurred_at, currency, amount, refunds_total, authorized, succeeded,
         failed, canceled, capture_failed, movement, transfer_amount, adds_to, debit_account, credit_account,
-        dispute_id, of_dispute, captured_outside, account
+        dispute_id, of_dispute, captured_outside, account, asked
     )
 ),
 booked AS (
@@ -48,7 +48,7 @@ merged AS (
     INSERT INTO payments AS known (
         namespace, payment_id, provider, currency, amount, captured, refunds_total, refunds_made, refunds_failed,
         authorized, succeeded, failed, canceled, capture_failed, contradicted, first_occurred_at, last_occurred_at,
-        captured_outside, account, currency_assumed
+        captured_outside, account, currency_assumed, asked
     )
     SELECT
         namespace, payment_id, min(provider),
@@ -63,13 +63,15 @@ merged AS (
         bool_or(authorized), bool_or(succeeded), bool_or(failed), bool_or(canceled), bool_or(capture_failed),
         coalesce(
             min(currency) FILTER (WHERE NOT of_dispute) <> max(currency) FILTER (WHERE NOT of_dispute), false),
-        min(occurred_at), max(occurred_at), max(captured_outside), max(account), bool_and(of_dispute)
+        min(occurred_at), max(occurred_at), max(captured_outside), max(account), bool_and(of_dispute),
+        coalesce(jsonb_object_agg(currency, asked ORDER BY asked) FILTER (WHERE NOT of_dispute), '{}')
     FROM counted
     GROUP BY namespace, payment_id
     ORDER BY namespace, payment_id
     ON CONFLICT (namespace, payment_id) DO UPDATE SET
         provider          = least(known.provider, excluded.provider),
         currency          = CASE
+            WHEN NOT known.currency_assumed AND (known.decided OR known.asked ? excluded.currency) THEN known.currency
             WHEN known.currency_assumed = excluded.currency_assumed THEN least(known.currency, excluded.currency)
             WHEN known.currency_assumed THEN excluded.currency
             ELSE known.currency END,
@@ -85,18 +87,26 @@ merged AS (
         canceled          = known.canceled OR excluded.canceled,
         capture_failed    = known.capture_failed OR excluded.capture_failed,
         contradicted      = known.contradicted OR excluded.contradicted OR (
-            known.currency <> excluded.currency AND NOT known.currency_assumed AND NOT excluded.currency_assumed),
+            known.currency <> excluded.currency AND NOT known.currency_assumed AND NOT excluded.currency_assumed
+            AND NOT coalesce(known.asked ? excluded.currency, false)),
         first_occurred_at = least(known.first_occurred_at, excluded.first_occurred_at),
         last_occurred_at  = greatest(known.last_occurred_at, excluded.last_occurred_at),
         captured_outside  = greatest(known.captured_outside, excluded.captured_outside),
         account           = greatest(known.account, excluded.account),
-        currency_assumed  = known.currency_assumed AND excluded.currency_assumed
-    RETURNING contradicted, disputed_currency IS NOT NULL AND (contradicted OR disputed_currency <> currency) AS converted
+        currency_assumed  = known.currency_assumed AND excluded.currency_assumed,
+        asked             = CASE
+            WHEN known.asked IS NULL OR known.asked @> excluded.asked THEN known.asked
+            ELSE (
+                SELECT jsonb_object_agg(key, value ORDER BY value)
+                FROM (SELECT * FROM jsonb_each(known.asked) UNION ALL SELECT * FROM jsonb_each(excluded.asked)) AS each
+            ) END
+    RETURNING decided, contradicted, disputed_currency IS NOT NULL AND (contradicted OR disputed_currency <> currency) AS converted
 )
 SELECT
     (SELECT array_agg(namespace || ':' || movement) FROM booked) AS booked,
     (SELECT bool_or(contradicted) FROM merged) AS is_contradicted,
-    (SELECT bool_or(converted) FROM merged) AS is_converted;
+    (SELECT bool_or(converted) FROM merged) AS is_converted,
+    (SELECT bool_or(decided) FROM merged) AS is_decided;
 
 -- name: find_booked :many
 -- Returns those of these transfers that are booked.
@@ -154,14 +164,71 @@ ORDER BY namespace, payment_id, object;
 -- name: recompute_payments :exec
 -- Recomputes the totals of payments that have conflicts, so that their rows do not depend on which of two events was
 -- first: the larger amount of a transfer counts until a person decides, and transfers on hold count too. A reversal is
--- as large as what it reverses.
+-- as large as what it reverses. After a decision the row has what was kept: the currency of what is booked then, and
+-- only amounts of that currency; `amount` forgets the captures that were dismissed. A currency that was dismissed
+-- contradicts nothing any more, so that only an open conflict does.
 WITH touched AS (
     SELECT DISTINCT namespace, payment_id
     FROM unnest(:namespace::text[], :payment_id::text[]) AS batch (namespace, payment_id)
 ),
+answers AS (
+    SELECT
+        namespace, payment_id, bool_or(kept IS NULL) AS is_open, bool_or(kept IS NOT NULL) AS decided,
+        bool_or(kept IS NULL AND is_about_currency) AS contradicted,
+        bool_or(kept IS NOT NULL AND is_about_currency) AS is_currency_decided,
+        (array_agg(correct ORDER BY decided_at DESC, id DESC)
+            FILTER (WHERE is_about_currency AND correct IS NOT NULL))[1] AS correct,
+        coalesce(array_agg(wrong) FILTER (WHERE is_about_currency AND wrong IS NOT NULL), '{}') AS wrong,
+        array_agg(booked_currency) || array_agg(reported_currency) AS currencies,
+        max(greatest(booked_amount, reported_amount)) AS largest
+    FROM touched
+    JOIN conflicts USING (namespace, payment_id)
+    CROSS JOIN LATERAL (
+        SELECT
+            booked_currency IS DISTINCT FROM reported_currency AS is_about_currency,
+            CASE kept WHEN 'booked' THEN booked_currency WHEN 'reported' THEN reported_currency END AS correct,
+            CASE kept WHEN 'booked' THEN reported_currency WHEN 'reported' THEN booked_currency END AS wrong
+    ) AS answer
+    WHERE split_part(movement, ':', 1) NOT IN ('dispute', 'dispute_reinstated')
+    GROUP BY namespace, payment_id
+),
+chosen AS (
+    SELECT
+        payments.namespace, payments.payment_id, answers.is_open, answers.decided, answers.contradicted, answers.wrong,
+        is_currency_decided, payments.amount > greatest(answers.largest, booked.largest) AS is_amount_asked, payments.amount,
+        payments.asked, currencies || payments.currency AS currencies,
+        CASE
+            WHEN is_currency_decided THEN coalesce(
+                booked.currency, CASE WHEN coalesce(asked ? correct, true) THEN correct END,
+                (SELECT min(key) FROM jsonb_object_keys(asked) AS key WHERE key <> ALL (wrong)), payments.currency)
+            ELSE payments.currency END AS currency
+    FROM answers
+    JOIN payments USING (namespace, payment_id)
+    LEFT JOIN LATERAL (
+        SELECT
+            max(transfers.amount) AS largest,
+            (array_agg(current.currency ORDER BY is_capture DESC, current.currency = correct DESC, current.currency)
+                FILTER (WHERE current.currency IS NOT NULL))[1] AS currency
+        FROM transfers
+        CROSS JOIN LATERAL (
+            SELECT
+                starts_with(transfers.movement, 'capture:') AS is_capture,
+                coalesce((
+                    SELECT reported_currency FROM conflicts
+                    WHERE kept = 'reported' AND conflicts.namespace = transfers.namespace
+                      AND conflicts.movement = transfers.movement
+                    ORDER BY decided_at DESC, id DESC LIMIT 1
+                ), transfers.currency) AS currency
+        ) AS current
+        WHERE transfers.namespace = answers.namespace AND transfers.payment_id = answers.payment_id
+          AND split_part(transfers.movement, ':', 1) IN ('capture', 'refund')
+    ) AS booked ON true
+),
 reported AS (
-    SELECT namespace, payment_id, movement, split_part(movement, ':', 1) AS kind, max(amount) AS amount
-    FROM reported_transfers(:namespace, :payment_id)
+    SELECT namespace, payment_id, movement, split_part(movement, ':', 1) AS kind, max(reported.amount) AS amount
+    FROM reported_transfers(:namespace, :payment_id) AS reported
+    LEFT JOIN chosen USING (namespace, payment_id)
+    WHERE NOT coalesce(is_currency_decided AND NOT is_open AND reported.currency <> chosen.currency, false)
     GROUP BY namespace, payment_id, movement
 ),
 counted AS (
@@ -178,12 +245,36 @@ sums AS (
         coalesce(sum(amount) FILTER (WHERE kind = 'capture'), 0)
             - coalesce(sum(amount) FILTER (WHERE kind = 'capture_failed'), 0) AS captured,
         coalesce(sum(amount) FILTER (WHERE kind = 'refund'), 0) AS refunds_made,
-        coalesce(sum(amount) FILTER (WHERE kind = 'refund_failed'), 0) AS refunds_failed
+        coalesce(sum(amount) FILTER (WHERE kind = 'refund_failed'), 0) AS refunds_failed,
+        coalesce(max(amount) FILTER (WHERE kind = 'capture'), 0) AS largest_capture
     FROM touched
     LEFT JOIN counted USING (namespace, payment_id)
     GROUP BY namespace, payment_id
+),
+followed AS (
+    SELECT
+        chosen.namespace, chosen.payment_id, is_open, decided, contradicted, is_currency_decided, currency, wrong,
+        coalesce(asked, (
+            SELECT jsonb_object_agg(named, CASE WHEN is_amount_asked THEN chosen.amount ELSE 0 END)
+            FROM unnest(currencies) AS named
+            WHERE named IS NOT NULL
+        )) AS asked
+    FROM chosen
+    WHERE decided
 )
 UPDATE payments
-SET captured = sums.captured + captured_outside, refunds_made = sums.refunds_made, refunds_failed = sums.refunds_failed
+SET captured = sums.captured + captured_outside, refunds_made = sums.refunds_made, refunds_failed = sums.refunds_failed,
+    decided = payments.decided OR followed.decided IS NOT NULL,
+    asked = coalesce(followed.asked, payments.asked),
+    currency = coalesce(followed.currency, payments.currency),
+    contradicted = CASE
+        WHEN followed.is_currency_decided THEN followed.contradicted ELSE payments.contradicted END,
+    amount = CASE
+        WHEN followed.decided THEN greatest(largest_capture, (
+            SELECT max(value::bigint) FROM jsonb_each_text(followed.asked)
+            WHERE key = followed.currency OR followed.is_open AND key <> ALL (followed.wrong)
+        ))
+        ELSE payments.amount END
 FROM sums
+LEFT JOIN followed USING (namespace, payment_id)
 WHERE payments.namespace = sums.namespace AND payments.payment_id = sums.payment_id;

@@ -125,12 +125,15 @@ FROM payments
 JOIN unnest(:namespace::text[], :payment_id::text[]) AS batch (namespace, payment_id) USING (namespace, payment_id);
 
 -- name: read_transfers :many
--- Returns the transfers of payments.
+-- Returns the transfers of payments, as they happened: a decision first undoes what was booked, then books what is right.
+-- Its corrections have one time, and come in the order of their conflicts.
 SELECT
     namespace, payment_id, movement, debit_account, credit_account, amount, currency, event_id, dispute_id, booked_at
 FROM transfers
 JOIN unnest(:namespace::text[], :payment_id::text[]) AS batch (namespace, payment_id) USING (namespace, payment_id)
-ORDER BY booked_at, movement
+ORDER BY
+    booked_at, CASE WHEN split_part(movement, ':', 1) IN ('undone', 'decided') THEN split_part(movement, ':', 2)::bigint END,
+    split_part(movement, ':', 1) = 'decided', movement
 LIMIT :limit;
 
 -- name: count_transfers :one

@@ -48,6 +48,7 @@ class Fact:
     of_dispute: bool = False
     captured_outside: int = 0
     account: str = ""
+    asked: int = 0
 
 
 COLUMNS = [field.name for field in fields(Fact)]
@@ -76,6 +77,7 @@ STATES = st.builds(
     of_dispute=st.booleans(),
     captured_outside=st.integers(0, 3),
     account=st.sampled_from(["", "acct_1", "acct_2"]),
+    asked=st.integers(0, 3),
 )
 TRANSFERS = st.builds(
     lambda kind, number, payment_id: transfer(
