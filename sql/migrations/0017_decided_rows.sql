@@ -1,5 +1,5 @@
 -- A payment's row follows the decisions about its conflicts
--- depends: 0014_acts_of_a_subject
+-- depends: 0016_open_dead_letters
 
 -- migrate: apply
 
