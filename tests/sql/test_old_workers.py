@@ -131,7 +131,7 @@ async def test_an_old_worker_books_facts_next_to_a_new_one(connection: asyncpg.C
         "currency": "EUR", "amount": 700, "refunds_total": 0, "authorized": False, "succeeded": True, "failed": False,
         "canceled": False, "capture_failed": False, "transfer_key": "capture:pi_1", "transfer_amount": 700,
         "adds_to": "captured", "debit_account": "provider:stripe", "credit_account": "merchant",
-        "dispute_id": None, "of_dispute": False, "captured_outside": 0, "account": "",
+        "dispute_id": None, "of_dispute": False, "captured_outside": 0, "account": "", "asked": 0,
     }  # fmt: skip
     booked, *_ = await connection.fetchrow(
         *PAYMENTS.bind("book_facts", **{name: [value] for name, value in update.items()})
