@@ -90,8 +90,8 @@ class PaymentUpdate:
 
     @property
     def asked(self) -> int:
-        """What was asked for apart from a capture. An amount that the event also reports as captured is none: if the
-        capture turns out to be wrong, that amount is wrong too.
+        """What was asked for apart from a capture. An amount that the event also reports as captured does not
+        count: if the capture turns out to be wrong, that amount is wrong too.
         """
         is_captured = self.fact is not None and self.fact.kind == "captured"
         return 0 if is_captured and self.asked_for == self.transfer_amount else self.asked_for

@@ -151,7 +151,7 @@ async def deliver(operator: Operator, events: Sequence[Event], batch_size: int) 
 
 
 async def decide(operator: Operator, right: Money) -> None:
-    """Decide about each open conflict, until there is none."""
+    """Decide about each open conflict, and about those that this opens."""
     while conflicts := await operator.rows(OPEN):
         for id_, _, booked_currency, *reported in conflicts:
             keep = "reported" if tuple(reported) == right and booked_currency is not None else "booked"
