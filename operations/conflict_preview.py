@@ -3,6 +3,7 @@
 Handlers are not called, because they may do what no rollback undoes.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, get_args
@@ -48,6 +49,14 @@ class Preview:
     decision: Decision | None = None
     problem: str | None = None
 
+    def digest(self, now: Money) -> str:
+        """Return a hash of the payment now and after: a person confirms exactly what was shown."""
+        transfers = [
+            (each.movement, each.amount, each.currency, each.event_id) for each in (*now.transfers, *self.booked)
+        ]
+        text = repr((self.keep, now.state, self.after, transfers, self.decision, self.problem))
+        return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -56,6 +65,10 @@ class Choice:
     now: Money
     previews: list[Preview]
     left_out: str | None = None
+
+    def preview(self, keep: Keep) -> Preview:
+        """Return the preview of one of the decisions."""
+        return next(each for each in self.previews if each.keep == keep)
 
 
 async def preview_decisions(connection: Connection, matches: Sequence[ConflictMatch]) -> Choice:

@@ -30,6 +30,8 @@ async def test_a_contradiction_is_decided_by_somebody_with_the_role(
     right = page.get_by_role("region", name="If the report is right: 8.00 EUR")
     await right.get_by_label("Reason").fill(REASON)
     await right.get_by_role("button", name="Book what was reported").click()
+    await expect(page.get_by_role("main")).to_contain_text("Handlers are not called again")
+    await page.get_by_role("button", name="Yes, book 8.00 EUR").click()
     await expect(page.get_by_role("status")).to_contain_text("The report is right")
     act = await read_last_act(page)
     for text in ("mona", "console", "resolve", REASON):

@@ -1,6 +1,7 @@
 """A shop with everything it runs: gateway, worker with handlers of its own, and console, within the test's process."""
 
 import random
+import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -179,9 +180,12 @@ async def act(shop: Shop) -> None:
     (conflict,) = await shop.workers.row("SELECT max(id) FROM conflicts")
     (dead,) = await shop.workers.row("SELECT max(id) FROM dead_letters")
     confirmed = {"ids": str(dead), "confirm": "yes"}
+    meant = {"keep": "booked", "reason": "Stripe's dashboard shows one capture, of what is booked"}
+    asked = await shop.console.money.post(f"/conflicts/{conflict}/resolve", meant)
+    shown = re.search(r'name="shown" value="([0-9a-f]+)"', asked.text)
+    assert shown, asked.text
     for client, path, form in (
-        (shop.console.money, f"/conflicts/{conflict}/resolve",
-         {"keep": "booked", "reason": "Stripe's dashboard shows one capture, of what is booked"}),
+        (shop.console.money, f"/conflicts/{conflict}/resolve", meant | {"shown": shown[1]}),
         (shop.console.operator, "/dead/discard", confirmed | {"reason": "refunded by hand, ticket 4711"}),
     ):  # fmt: skip
         answer = await client.post(path, form)

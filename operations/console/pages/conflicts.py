@@ -92,14 +92,24 @@ async def show_one(request: web.Request) -> web.StreamResponse:
 @routes.post("/conflicts/{id}/resolve")
 @requires(Role.MONEY)
 async def resolve(request: web.Request) -> web.StreamResponse:
-    """Decide about one conflict, and show what was booked."""
+    """Show what the decision books, and once that is confirmed, decide and show what was booked."""
     number, act = read_number(request.match_info["id"]), await read_act(request)
-    keep = _read_keep(read_text(await request.post(), "keep"))
+    form = await request.post()
+    keep, confirmed = _read_keep(read_text(form, "keep")), read_text(form, "shown")
     handlers, timeout_s = _posting(request).handlers, request.app[SITE].servers.settings.handler_timeout_s
     async with request.app[SITE].postgres(LONG_TIMEOUT_S) as connection:
         conflict = await _find(connection, number)
         if conflict is None:
             return await _show_decided(request, connection, number)
+        choice = await preview_decisions(connection, [_match(conflict)])
+        preview = choice.preview(keep)
+        if preview.problem:
+            raise web.HTTPConflict(text=f"Nothing was decided: {preview.problem}")
+        if (digest := preview.digest(choice.now)) != confirmed:
+            return render(
+                request, "conflict_confirm.html", conflict=conflict, choice=choice, preview=preview, digest=digest,
+                has_changed=bool(confirmed), reason=act.reason,
+            )  # fmt: skip
         try:
             decision = await decide(connection, handlers, [_match(conflict)], keep, timeout_s=timeout_s, act=act)
         except AmbiguousError as error:

@@ -1,14 +1,31 @@
 """Conflicts and money on hold are shown and decided in the console."""
 
+import re
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
 from operations.console.pages import conflicts
-from tests.support.console import RunningConsole, running_console
+from tests.support.console import Page, RunningConsole, running_console
 from tests.support.hostile_texts import HOSTILE, assert_harmless
 from tests.support.operator_commands import HELD, PAYMENTS, STOPPED, TRANSFERS, Operator, captured, refunded, unsigned
+
+
+async def decide(pages: RunningConsole, number: str, keep: str, reason: str) -> Page:
+    """Decide as a person does: the first page asks whether that is meant."""
+    form = {"keep": keep, "reason": reason}
+    asked = await pages.money.post(f"/conflicts/{number}/resolve", form)
+    assert asked.status == 200, asked.text
+    return await pages.money.post(f"/conflicts/{number}/resolve", form | {"shown": read_digest(asked)})
+
+
+def read_digest(page: Page) -> str:
+    """Return what the form sends to say what it showed."""
+    found = re.search(r'name="shown" value="([0-9a-f]{64})"', page.text)
+    assert found, page.text
+    return found[1]
+
 
 LOG = "SELECT actor, face, action, subject, reason FROM operations ORDER BY id"
 
@@ -30,7 +47,7 @@ async def test_a_conflict_is_compared_decided_and_logged(operator: Operator, pag
                  "4 transfers would be added", "2 transfers would be added", "Book what was reported",
                  "<b>(now 8.00 EUR)</b>"):  # fmt: skip
         assert text in page.text
-    done = await pages.money.post("/conflicts/1/resolve", {"keep": "reported", "reason": "the provider confirmed it"})
+    done = await decide(pages, "1", "reported", "the provider confirmed it")
     assert done.status == 200
     assert "moves again" in done.text
     assert ("decided:1" in str(await operator.rows(TRANSFERS))) is True
@@ -41,6 +58,26 @@ async def test_a_conflict_is_compared_decided_and_logged(operator: Operator, pag
     assert "decided already" in again.text
     assert "No conflict is open." in (await pages.viewer.get("/conflicts")).text
     await operator.assert_sound()
+
+
+async def test_a_decision_asks_before_it_is_made_and_again_if_the_payment_changed(
+    operator: Operator, pages: RunningConsole
+) -> None:
+    await operator.apply(*STOPPED)
+    before = await operator.rows(TRANSFERS)
+    form = {"keep": "reported", "reason": "ticket 4711"}
+    asked = await pages.money.post("/conflicts/1/resolve", form)
+    for text in ("Handlers are not called again", "This is final", 'value="ticket 4711"', "decided:1", "8.00 EUR",
+                 "4 transfers would be added"):  # fmt: skip
+        assert text in asked.text, text
+    assert await operator.rows(TRANSFERS) == before
+    await operator.apply(refunded(50, "evt_r3", "re_3"))
+    again = await pages.money.post("/conflicts/1/resolve", form | {"shown": read_digest(asked)})
+    assert "the payment has changed since you looked" in again.text
+    assert await operator.rows(TRANSFERS) == before
+    assert await operator.rows(LOG) == []
+    done = await pages.money.post("/conflicts/1/resolve", form | {"shown": read_digest(again)})
+    assert "is decided" in done.text
 
 
 async def test_only_somebody_with_the_role_money_decides_and_releases(
@@ -151,5 +188,6 @@ async def test_what_senders_write_is_escaped(operator: Operator, pages: RunningC
     await operator.apply(captured(700, "evt_1", HOSTILE), captured(800, HOSTILE, HOSTILE))
     for path in ("/conflicts", "/conflicts/1"):
         assert_harmless((await pages.money.get(path)).text)
-    assert_harmless((await pages.money.post("/conflicts/1/resolve", {"keep": "reported", "reason": HOSTILE})).text)
+    assert_harmless((await pages.money.post("/conflicts/1/resolve", {"keep": "reported", "reason": "x"})).text)
+    assert_harmless((await decide(pages, "1", "reported", HOSTILE)).text)
     assert_harmless((await pages.money.get("/operations")).text)
