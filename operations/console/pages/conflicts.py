@@ -18,6 +18,7 @@ from operations.conflicts import (
     list_conflicts,
 )
 from operations.console.access import Role
+from operations.console.conflict_story import read_story
 from operations.console.forms import read_act, read_number, read_text
 from operations.console.guard import requires
 from operations.console.render import render
@@ -27,6 +28,7 @@ from operations.payment_acts import Posting, failure_reason
 from operations.release_preview import preview_release
 from operations.servers import LONG_TIMEOUT_S
 from operations.waiting_money import ADDED_UP_MAX, add_up_waiting_money
+from operations.why.model import Subject
 from runtime.sources_file import read_posting_rules
 
 if TYPE_CHECKING:
@@ -86,7 +88,8 @@ async def show_one(request: web.Request) -> web.StreamResponse:
         if conflict is None:
             return await _show_decided(request, connection, number)
         choice = await preview_decisions(connection, [_match(conflict)])
-    return render(request, "conflict.html", conflict=conflict, choice=choice)
+    story = await read_story(request.app[SITE], Subject(conflict.namespace, conflict.payment_id), number)
+    return render(request, "conflict.html", conflict=conflict, choice=choice, story=story)
 
 
 @routes.post("/conflicts/{id}/resolve")
@@ -146,7 +149,10 @@ async def _find(connection: "Connection", number: int) -> ConflictSummary | None
 async def _show_decided(request: web.Request, connection: "Connection", number: int) -> web.StreamResponse:
     earlier = await find_decision(connection, str(number))
     status = 404 if earlier is None else 200
-    return render(request, "conflict_closed.html", status=status, number=number, earlier=earlier)
+    story = None
+    if earlier is not None:
+        story = await read_story(request.app[SITE], Subject(earlier.namespace, earlier.payment_id), number)
+    return render(request, "conflict_closed.html", status=status, number=number, earlier=earlier, story=story)
 
 
 def _match(conflict: ConflictSummary) -> ConflictMatch:

@@ -29,7 +29,7 @@ async def show(request: web.Request) -> web.StreamResponse:
     site, subject = request.app[SITE], subject_of(request)
     if not NAMESPACE_PATTERN.fullmatch(subject.namespace):
         raise web.HTTPNotFound(text=f"{subject.namespace!r} cannot be a namespace.")
-    events = await _find_events(site, subject)
+    events = await find_events(site, subject)
     explanation = await explain_payment(site.servers, subject, _subjects(events.page))
     result = explanation.result
     problems = [f"{problem}." for problem in (result.redis_problem, result.postgres_problem) if problem]
@@ -54,7 +54,7 @@ async def show(request: web.Request) -> web.StreamResponse:
     )
 
 
-async def _find_events(site: Site, subject: Subject) -> Found:
+async def find_events(site: Site, subject: Subject) -> Found:
     """Return the newest events of the payment, and the query that finds them all."""
     text = f"payment:{json.dumps(subject.id, ensure_ascii=False)} namespace:{subject.namespace}"
     query = Query(text=text, payments=(subject.id,), namespaces=Choice((subject.namespace,)))

@@ -43,7 +43,9 @@ async def test_a_conflict_is_compared_decided_and_logged(operator: Operator, pag
     for text in ("1 conflict is open", "7.00 EUR", "8.00 EUR", "evt_800", '/conflicts/1"', "a conflict stops"):
         assert text in listed.text
     page = await pages.money.get("/conflicts/1")
-    for text in ("If what is booked is right: 7.00 EUR", "If the report is right: 8.00 EUR", "undone:1", "decided:1",
+    assert page.text.count("1 event says so:") == 2
+    for text in ("Booked: 7.00 EUR", "Booked by <a class",
+                 "If what is booked is right: 7.00 EUR", "If the report is right: 8.00 EUR", "undone:1", "decided:1",
                  "4 transfers would be added", "2 transfers would be added", "Book what was reported",
                  "<b>(now 8.00 EUR)</b>"):  # fmt: skip
         assert text in page.text
@@ -55,7 +57,9 @@ async def test_a_conflict_is_compared_decided_and_logged(operator: Operator, pag
         ("mona", "console", "resolve", "payment:stripe/pi_1", "the provider confirmed it")
     ]  # fmt: skip
     again = await pages.money.post("/conflicts/1/resolve", {"keep": "booked", "reason": "no, the other way"})
-    assert "decided already" in again.text
+    for text in ("decided already", "mona (console)", "the provider confirmed it", "undone:1", "decided:1",
+                 "refund:re_1", "Reported otherwise: 8.00 EUR", "evt_800", "act 1 in the log"):  # fmt: skip
+        assert text in again.text, text
     assert "No conflict is open." in (await pages.viewer.get("/conflicts")).text
     await operator.assert_sound()
 

@@ -60,7 +60,7 @@ def addresses(method: str, value: str) -> Iterator[str]:
 def test_the_parameters_are_found() -> None:
     found = {name for route in ROUTES for name in names_in(route, IN_QUERY)}
     assert found >= {"after", "before", "query", "group", "source", "owner", "kind", "actor", "action", "namespace"}
-    assert {name for route in ROUTES for name in names_in(route, IN_FORM)} >= {"ids", "up_to", "keep", "query"}
+    assert {name for route in ROUTES for name in names_in(route, IN_FORM)} >= {"ids", "shown", "keep", "query"}
 
 
 @pytest.mark.parametrize("value", VALUES.values(), ids=list(VALUES))
