@@ -74,6 +74,13 @@ class Query:
     until: datetime | None = None
 
     @property
+    def hint(self) -> str:
+        """A sentence for somebody who may have meant the words of a reason, '' if there is no sign of that."""
+        if not (self.ids and self.reasons):
+            return ""
+        return 'Words without a qualifier are ids. Quote a reason of several words: reason:"no price list".'
+
+    @property
     def names_ids(self) -> bool:
         """Whether it asks for events or payments by their ids."""
         return bool(self.payments or self.events or self.ids)

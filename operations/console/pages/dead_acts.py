@@ -1,7 +1,8 @@
 """Replay and discard of dead letters: first a page that says how many are meant, then the act and each outcome."""
 
+import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
@@ -13,12 +14,14 @@ from operations.console.access import Role
 from operations.console.forms import read_act, read_number, read_text
 from operations.console.guard import requires
 from operations.console.pages.dead import group_address, read_group
+from operations.console.pages.events import QUALIFIERS, REASON_CHARS_MAX
 from operations.console.render import render
 from operations.console.site import SITE
 from operations.dead_letter_groups import ID_MAX, list_group
-from operations.dead_letters import FAILED, DeadLetterOutcome, DeadLetterResult
+from operations.dead_letters import FAILED, DeadLetterOutcome, DeadLetterResult, read_open
 from operations.log import Act
 from operations.search import QueryError, parse_query
+from operations.search.language import QUERY_CHARS_MAX
 from operations.servers import Servers
 from sql.connect import UnreachableError
 
@@ -29,6 +32,9 @@ routes = web.RouteTableDef()
 
 Name = Literal["replay", "discard"]
 Acts = Callable[..., AsyncIterator[DeadLetterResult]]
+
+ENDED_MAX = 20
+"""Events of the link that shows how they ended."""
 
 IDS_SHOWN_MAX = 20
 """Dead letters that the confirmation lists."""
@@ -57,6 +63,8 @@ class Meant:
     how: Literal["ids", "query", "group"]
     is_cut: bool = False
     is_confirmed: bool = False
+    hint: str = ""
+    """What the person may have meant instead."""
 
 
 @routes.post("/dead/replay")
@@ -79,7 +87,10 @@ async def _act(request: web.Request, name: Name, run: Acts) -> web.StreamRespons
         async with request.app[SITE].postgres() as connection:
             meant = await _select(request, connection)
     except QueryError as error:
-        raise web.HTTPBadRequest(text=f"Nothing was done: {error}") from None
+        return render(
+            request, "dead_query.html", status=400, name=name, problem=str(error), query=read_text(form, "query"),
+            qualifiers=QUALIFIERS,
+        )  # fmt: skip
     if meant.is_confirmed and meant.selection.ids:
         results, problem = await _run(request.app[SITE].servers, run, meant.selection, await read_act(request))
         counts = Counter(result.outcome for result in results)
@@ -93,18 +104,37 @@ async def _act(request: web.Request, name: Name, run: Acts) -> web.StreamRespons
             plain=PLAIN_OUTCOMES,
             problem=problem,
             left=meant.selection.count - len(results),
+            ended=_ended_query(results),
+            ended_of=ENDED_MAX,
         )
+    async with request.app[SITE].postgres() as connection:
+        letters = await read_open(connection, meant.selection.ids[:IDS_SHOWN_MAX])
     return render(
         request,
         "dead_confirm.html",
         name=name,
         meant=meant,
+        letters=letters,
+        reason_max=REASON_CHARS_MAX,
+        qualifiers=QUALIFIERS,
         address=group_address(read_group(request)) if meant.how == "group" else {},
         query=read_text(form, "query"),
         reason=read_text(form, "reason"),
         bulk_max=BULK_MAX,
         ids_shown_max=IDS_SHOWN_MAX,
     )
+
+
+def _ended_query(results: Sequence[DeadLetterResult]) -> str:
+    """Return the search that shows how the first events that were added end, '' if none was."""
+    added = [each.event.partition("/")[2] for each in results if each.outcome is DeadLetterOutcome.ADDED]
+    query = ""
+    for event_id in added[:ENDED_MAX]:
+        term = f"event:{json.dumps(event_id, ensure_ascii=False)}"
+        if len(query) + len(term) >= QUERY_CHARS_MAX:
+            break
+        query = f"{query} {term}".strip()
+    return query
 
 
 async def _select(request: web.Request, connection: "Connection") -> Meant:
@@ -124,7 +154,7 @@ async def _select(request: web.Request, connection: "Connection") -> Meant:
 async def _select_matching(request: web.Request, connection: "Connection", up_to: int) -> Meant:
     if text := read_text(await request.post(), "query"):
         query = parse_query(text, datetime.now(UTC))
-        return Meant(await select_dead_letters(connection, query, up_to=up_to), "query")
+        return Meant(await select_dead_letters(connection, query, up_to=up_to), "query", hint=query.hint)
     group = read_group(request)
     if group is None:
         raise web.HTTPBadRequest(text="Nothing was done: no dead letter is chosen.")

@@ -46,6 +46,7 @@ class Found:
     text: str
     page: Page
     problem: str = ""
+    hint: str = ""
 
     @property
     def next_path(self) -> str | None:
@@ -87,7 +88,7 @@ async def _find(request: web.Request) -> Found:
         page = await search(site, site.servers.keys, query, limit=ROWS_MAX, after=request.query.get("after"))
     except QueryError as error:
         return Found(text, Page(), str(error))
-    return Found(text, page)
+    return Found(text, page, hint=query.hint)
 
 
 def _render(

@@ -65,6 +65,27 @@ async def test_dead_letters_are_grouped_by_what_their_reasons_share(
     assert "order 3 " not in listed.text
 
 
+async def test_a_query_that_may_mean_something_else_keeps_its_text_and_says_so(
+    console: RunningConsole, letters: Letters
+) -> None:
+    await letters.add("Reject: no price list")
+    unquoted = await console.operator.post("/dead/replay", {"query": "reason:no price list"})
+    for text in ("Words without a qualifier are ids.", 'value="reason:no price list"', "Nothing matches", 'id="help"'):
+        assert text in unquoted.text, text
+    assert "Words without a qualifier" in (await console.viewer.get("/events", {"query": "reason:no price list"})).text
+    broken = await console.operator.post("/dead/discard", {"query": "colour:red"})
+    assert broken.status == 400
+    for text in ("There is no qualifier", 'value="colour:red"', 'id="help"', 'action="/dead/discard"'):
+        assert text in broken.text, text
+    asked = await console.operator.post("/dead/replay", {"query": 'reason:"no price list"'})
+    for text in ("Reject: no price list", "/events/stripe/evt_1", "/payments/stripe/pi_1"):
+        assert text in asked.text, text
+    form = {"query": 'reason:"no price list"', "shown": "1", "confirm": "yes", "reason": "there is one now"}
+    done = await console.operator.post("/dead/replay", form)
+    for text in ("workers try them now", "query=event%3A%22evt_1%22", '<a href="/events/stripe/evt_1">', "autofocus"):
+        assert text in done.text, text
+
+
 async def test_what_is_left_out_of_the_groups_is_said(letters: Letters, connection: asyncpg.Connection) -> None:
     await letters.add("a", "b", "b")
     groups = await group_dead_letters(connection, limit=1, rows_max=2)
