@@ -97,11 +97,17 @@ async def require_log(connection: Connection) -> None:
 
 
 async def list_operations(
-    connection: Connection, *, before: int | None, limit: int, actor: str | None = None, action: str | None = None
+    connection: Connection,
+    *,
+    before: int | None,
+    limit: int,
+    actor: str | None = None,
+    action: str | None = None,
+    about: str | None = None,
 ) -> list[Operation]:
-    """Return one page of the log, the newest first: those before this number, or from the end; by one actor, or of one
-    action, if given."""
-    query = OPERATIONS.bind("list_operations", before=before, limit=limit, actor=actor, action=action)
+    """Return one page of the log, the newest first: those before this number, or from the end; by actors whose names
+    begin so, of one action, or that name `about` (an id of an event or payment, or a part of it), if given."""
+    query = OPERATIONS.bind("list_operations", before=before, limit=limit, actor=actor, action=action, about=about)
     rows = await connection.fetch(*query)
     return [Operation(**{**row, "details": json.loads(row["details"])}) for row in rows]
 

@@ -25,7 +25,7 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
     name, password, asked = (str(form.get(field, "")) for field in ("name", "password", "next"))
     viewer = await check_attempt(request, name, password)
     if viewer is None:
-        return _form(request, 401, asked, problem="The name or the password is wrong.")
+        return _form(request, 401, asked, name=name, problem="The name or the password is wrong.")
     site = request.app[SITE]
     site.sessions.end(request.cookies.get(cookie_name(request.host), ""))
     answer = web.HTTPSeeOther(_own_page(asked))
@@ -51,8 +51,8 @@ async def sign_out(request: web.Request) -> web.StreamResponse:
     raise answer
 
 
-def _form(request: web.Request, status: int, asked: str, problem: str = "") -> web.StreamResponse:
-    return render(request, "sign_in.html", status=status, problem=problem, next=_own_page(asked))
+def _form(request: web.Request, status: int, asked: str, problem: str = "", name: str = "") -> web.StreamResponse:
+    return render(request, "sign_in.html", status=status, problem=problem, name=name, next=_own_page(asked))
 
 
 def _own_page(path: str) -> str:

@@ -192,7 +192,7 @@ def _fact_text(fact: Fact | HeldBackFact) -> str:
 
 def _because(reason: str) -> str:
     if reason == "unsigned":
-        return "the signature does not cover it, and the source trusts only what is signed"
+        return "the signature does not cover it, and its source was trusted only as far as that when it came"
     return "the payment's money is stopped by a conflict"
 
 

@@ -11,13 +11,14 @@ RETURNING id;
 SELECT has_table_privilege('operations', 'INSERT') AS may_record;
 
 -- name: list_operations :many
--- Lists one page of the log, the newest first: those before a number, from the end if `before` is null; of one actor or
--- one action, if they are not null.
+-- Lists one page of the log, the newest first: those before a number, from the end if `before` is null; of actors whose
+-- names begin so, of one action, or with a text in what they are about, if these are not null.
 SELECT id, acted_at, actor, face, action, subject, reason, touched, details, previous_hash, hash
 FROM operations
 WHERE id < coalesce(:before::bigint, 9223372036854775807)
-  AND (:actor::text IS NULL OR actor = :actor)
+  AND (:actor::text IS NULL OR starts_with(actor, :actor))
   AND (:action::text IS NULL OR action = :action)
+  AND (:about::text IS NULL OR strpos(subject, :about) > 0 OR strpos(details::text, :about) > 0)
 ORDER BY id DESC
 LIMIT :limit;
 

@@ -6,7 +6,7 @@ import time
 from aiohttp import web
 
 from operations.acknowledgement import ACKNOWLEDGED, acknowledge
-from operations.audit import run_audit
+from operations.audit import read_last_audit, run_audit
 from operations.console.access import Role
 from operations.console.forms import read_act
 from operations.console.guard import requires
@@ -21,8 +21,10 @@ TIMEOUT_S = 60.0
 
 @routes.get("/audit")
 async def show(request: web.Request) -> web.StreamResponse:
-    """Show what an audit is, and the button."""
-    return render(request, "audit.html", report=None, timeout_s=TIMEOUT_S)
+    """Show what an audit is, what the last one found, and the button."""
+    async with request.app[SITE].postgres() as connection:
+        last = await read_last_audit(connection, request.app[SITE].servers.keys)
+    return render(request, "audit.html", report=None, timeout_s=TIMEOUT_S, last=last)
 
 
 @routes.post("/audit")

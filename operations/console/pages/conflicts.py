@@ -55,6 +55,7 @@ async def show(request: web.Request) -> web.StreamResponse:
         money=money,
         added_up_max=ADDED_UP_MAX,
         after=after,
+        trusted=_trusted(request),
         next=conflicts[-1].id if len(conflicts) == CONFLICTS_PER_PAGE else None,
     )
 
@@ -172,6 +173,15 @@ def _posting(request: web.Request) -> Posting:
         return Posting.read(request.app[SITE].servers.settings)
     except (HandlersError, PostingRulesError) as error:
         raise web.HTTPConflict(text=f"Nothing was done: {error}.") from error
+
+
+def _trusted(request: web.Request) -> set[str]:
+    """Return the sources whose unsigned money may be released now; none if their file cannot be read."""
+    try:
+        rules = read_posting_rules(request.app[SITE].servers.settings.sources_file)
+    except PostingRulesError:
+        return set()
+    return {source for source in rules if is_trusted(rules, source)}
 
 
 def _untrusted_sentence(file: str, source: str, rules: Mapping[str, PostingRules]) -> str:

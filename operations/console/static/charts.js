@@ -65,6 +65,15 @@
     update().then((wait_s) => setTimeout(again, wait_s * 1000), () => setTimeout(again, 15000));
   }
 
+  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    for (const [figure, plot] of drawn) {
+      const place = plot.root.parentElement;
+      plot.destroy();
+      place.remove();
+      drawn.delete(figure);
+    }
+    update();
+  });
   window.addEventListener("resize", () => {
     for (const [figure, plot] of drawn) {
       plot.setSize({ width: figure.clientWidth - PADDING, height: HEIGHT });

@@ -121,6 +121,15 @@ async def test_a_form_with_something_missing_does_nothing(
     assert await operator.rows(LOG) == []
 
 
+async def test_the_page_of_an_event_says_that_its_payment_has_a_conflict(
+    operator: Operator, pages: RunningConsole
+) -> None:
+    await operator.apply(*STOPPED)
+    page = (await pages.viewer.get("/events/stripe/evt_800")).text
+    for text in ("<strong>applied</strong>", "its payment has an open conflict", 'href="/conflicts/1"'):
+        assert text in page, text
+
+
 async def test_a_number_that_nothing_has_is_not_found(operator: Operator, pages: RunningConsole) -> None:
     await operator.apply(*STOPPED)
     assert (await pages.viewer.get("/conflicts/2")).status == 404
@@ -173,15 +182,18 @@ async def test_money_in_conflicts_is_added_up_by_currency(operator: Operator, pa
 
 async def test_money_on_hold_is_released_once_its_source_is_trusted(operator: Operator, pages: RunningConsole) -> None:
     await operator.apply(*unsigned(captured(700, "evt_1"), refunded(200, "evt_2")))
-    assert "no signature covers them" in (await pages.viewer.get("/conflicts")).text
+    listed = (await pages.viewer.get("/conflicts")).text
+    assert "their signature does not cover the money" in listed
     form = {"source": "stripe", "reason": "checked by hand"}
     operator.trust('[stripe]\nprovider = "stripe"\n')
+    assert "Compare and release" not in listed
     refused = await pages.money.post("/conflicts/release", form)
     assert refused.status == 409
     assert "The trust of source &#39;stripe&#39; is &#34;signed&#34;" in refused.text
     unknown = await pages.money.post("/conflicts/release", form | {"source": "x"})
     assert "has no source" in unknown.text
     operator.trust()
+    assert "Compare and release stripe" in (await pages.viewer.get("/conflicts")).text
     done = await pages.money.post("/conflicts/release", form)
     assert "2 events released; 2 transfers booked." in done.text
     assert await operator.rows(PAYMENTS) == [("pi_1", "partially_refunded", 700, 200)]

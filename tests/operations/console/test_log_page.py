@@ -45,6 +45,27 @@ async def test_the_log_is_shown_newest_first_in_pages_and_filtered(
     assert (await console.viewer.get("/operations", {"before": "x"})).status == 400
 
 
+async def test_an_act_leads_to_what_it_was_about_and_is_found_by_it(
+    console: RunningConsole, connection: asyncpg.Connection
+) -> None:
+    acts: list[tuple[str, dict[str, object]]] = [
+        ("dead_letter:7", {"event": "acme/evt_1"}),
+        ("payment:acme/pi_1", {"conflicts": [3]}),
+        ("source:a b", {}),
+    ]
+    for subject, details in acts:
+        async with connection.transaction():
+            act = Act("mona", "why", "console")
+            await record(connection, act, action="replay", subject=subject, touched=1, details=details)
+    page = (await console.viewer.get("/operations", {"actor": "mo"})).text
+    for address in ("/dead/7", "/events/acme/evt_1", "/payments/acme/pi_1", "/conflicts/3", "source%3A%22a+b%22"):
+        assert address in page, address
+    about = (await console.viewer.get("/operations", {"about": "evt_1"})).text
+    assert "/events/acme/evt_1" in about
+    assert "/payments/acme/pi_1" not in about
+    assert "No act matches." in (await console.viewer.get("/operations", {"actor": "ona"})).text
+
+
 async def test_a_viewer_sees_no_personal_data_in_reasons_and_details(
     console: RunningConsole, connection: asyncpg.Connection
 ) -> None:
@@ -86,6 +107,12 @@ async def test_an_operator_runs_the_audit_and_acknowledges(
 async def test_a_viewer_may_neither_audit_nor_acknowledge(console: RunningConsole) -> None:
     for path in ("/audit", "/audit/acknowledge"):
         assert (await console.viewer.post(path, {"reason": "x"})).status == 403
+
+
+async def test_the_last_audit_is_shown_before_another_one(console: RunningConsole) -> None:
+    assert "No audit has ended yet." in (await console.viewer.get("/audit")).text
+    await console.operator.post("/audit")
+    assert "all rules held" in (await console.viewer.get("/audit")).text
 
 
 async def test_an_audit_has_a_limit_of_time_and_runs_alone(

@@ -66,6 +66,7 @@ async def test_a_wrong_name_or_password_opens_nothing(console: RunningConsole, n
     page = await sign_in(console, name, password)
     assert page.status == 401
     assert "The name or the password is wrong." in page.text
+    assert f'value="{name}"' in page.text, "the name stays in its field"
     assert "Set-Cookie" not in page.headers
     assert len(password) < 8 or password not in page.text
 
