@@ -48,4 +48,4 @@ def _is_control(char: str) -> bool:
 
 def count(number: int, one: str, several: str = "") -> str:
     """Return a number with its noun: `1 entry`, `2 entries`. The plural ends in s if it is left out."""
-    return f"{number} {one}" if number == 1 else f"{number} {several or one + 's'}"
+    return f"{number} {one}" if number == 1 else f"{number:,} {several or one + 's'}"

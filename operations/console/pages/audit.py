@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 
 from aiohttp import web
 
@@ -10,10 +11,14 @@ from operations.audit import read_last_audit, run_audit
 from operations.console.access import Role
 from operations.console.forms import read_act
 from operations.console.guard import requires
-from operations.console.render import render
+from operations.console.links import event_path, payment_path
+from operations.console.render import money, render
 from operations.console.site import SITE
 
 routes = web.RouteTableDef()
+
+AMOUNTS = ("amount", "captured", "refunded", "disputed", "_booked")
+"""The ends of the names of columns with money."""
 
 TIMEOUT_S = 60.0
 """The limit of an audit that a page waits for. `make audit` takes as long as it needs."""
@@ -46,10 +51,33 @@ async def run(request: web.Request) -> web.StreamResponse:
         request,
         "audit.html",
         report=report,
+        cells=_cells,
         timeout_s=TIMEOUT_S,
         duration_ms=(time.monotonic() - began_s) * 1000,
         can_acknowledge=any(finding.name in ACKNOWLEDGED for finding in report.findings),
     )
+
+
+def _cells(row: Mapping[str, object]) -> list[tuple[object, str | None]]:
+    """Return what a row of a finding shows: amounts as people write them, and the page of its payment or event."""
+    namespace = row.get("namespace")
+    cells: list[tuple[object, str | None]] = []
+    for name, value in row.items():
+        currency = next((row[each] for each in _currencies(name) if row.get(each)), None)
+        if isinstance(value, int) and name.endswith(AMOUNTS):
+            cells.append((money(value, str(currency)) if currency else f"{value:,} in minor units", None))
+        elif name == "payment_id" and namespace and value:
+            cells.append((value, payment_path(str(namespace), str(value))))
+        elif name == "event_id" and namespace and value:
+            cells.append((value, event_path(str(namespace), str(value))))
+        else:
+            cells.append((value, None))
+    return cells
+
+
+def _currencies(name: str) -> tuple[str, ...]:
+    """Return the columns that may have the currency of an amount: of `booked_amount`, `booked_currency` first."""
+    return (f"{name.removesuffix('_amount')}_currency", "currency", "money_currency")
 
 
 @routes.post("/audit/acknowledge")

@@ -130,6 +130,19 @@ async def test_the_page_of_an_event_says_that_its_payment_has_a_conflict(
         assert text in page, text
 
 
+async def test_an_audit_shows_amounts_as_elsewhere_and_links(operator: Operator, pages: RunningConsole) -> None:
+    await operator.apply(*STOPPED)
+    page = (await pages.operator.post("/audit")).text
+    for text in (
+        "7.00 EUR",
+        "8.00 EUR",
+        ">Booked amount<",
+        '<a href="/payments/stripe/pi_1">',
+        "/events/stripe/evt_800",
+    ):
+        assert text in page, text
+
+
 async def test_a_number_that_nothing_has_is_not_found(operator: Operator, pages: RunningConsole) -> None:
     await operator.apply(*STOPPED)
     assert (await pages.viewer.get("/conflicts/2")).status == 404
