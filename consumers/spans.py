@@ -11,7 +11,7 @@ from opentelemetry.trace import Span, SpanContext, SpanKind, use_span
 from consumers.entry import Entry
 from contract.event import Event
 from contract.keys import GROUP, Keys
-from runtime.tracing import OFF, TRACEPARENT, Attributes, Tracing, ending, fail, is_unsampled, read_traceparent
+from runtime.tracing import OFF, TRACEPARENT, UNSAMPLED, Attributes, Tracing, ending, fail, read_traceparent
 
 AroundCall = Callable[[str, Event], AbstractContextManager[object]]
 """Returns what is entered around the call of the handler with this name, for this event."""
@@ -154,7 +154,7 @@ def _end(span: Span, outcome: SpanOutcome) -> None:
 
 def _has_no_spans(entry: Entry) -> bool:
     """Return whether the gateway decided that there is no trace of this event: nothing more is done for it then."""
-    return is_unsampled(entry.event.headers.get(TRACEPARENT, ""))
+    return entry.event.traceparent == UNSAMPLED
 
 
 def _context(event: Event) -> SpanContext | None:

@@ -10,12 +10,12 @@ from contract.keys import Keys
 from providers.base import Delivery
 from runtime.tracing import (
     TRACEPARENT,
+    UNSAMPLED,
     Attributes,
     Tracing,
     fail,
-    is_unsampled,
-    new_unsampled_traceparent,
     read_traceparent,
+    trace_id_in,
     traceparent_of,
 )
 
@@ -37,25 +37,30 @@ class RequestSpan:
     def __init__(self, span: Span | None) -> None:
         self._span = span
         self._is_sent = True
-        self._traceparent = new_unsampled_traceparent() if span is None else traceparent_of(span)
+        is_sampled = span is not None and span.get_span_context().trace_flags.sampled
+        self._traceparent = traceparent_of(span) if span is not None and is_sampled else UNSAMPLED
 
     def carry(self, deliveries: Sequence[Delivery]) -> None:
         """Have verified events carry this span's context in place of the provider's, which becomes a link.
 
         An outsider must choose neither our trace ids nor what is sampled.
         """
+        own = self._traceparent
+        if own == UNSAMPLED:
+            for delivery in deliveries:
+                delivery.event.traceparent = UNSAMPLED
+            return
         if self._span and deliveries and (sent := read_traceparent(deliveries[0].event.traceparent)):
             self._span.add_link(sent)
-        own = self._traceparent
         for delivery in deliveries:
             event = delivery.event  # nobody else has it yet: a copy would be checked once more
             event.traceparent = own
             event.headers = {**event.headers, TRACEPARENT: own}
 
     @property
-    def trace_id(self) -> str:
+    def trace_id(self) -> str | None:
         """The trace id, for a line of the log."""
-        return self._traceparent.split("-")[1]
+        return trace_id_in(self._traceparent)
 
     def refused(self, reason: str, status: int, *, is_logged: bool) -> None:
         """Note why the request was refused."""
@@ -108,7 +113,7 @@ class SendSpans:
 
     def of(self, batch: Sequence[tuple[str | bytes, ...]]) -> AbstractContextManager[None]:
         """Return the span around an exchange that publishes these entries' values."""
-        sampled = [text for values in batch if not is_unsampled(text := str(values[TRACEPARENT_FIELD]))]
+        sampled = [text for values in batch if (text := str(values[TRACEPARENT_FIELD])) != UNSAMPLED]
         if not sampled:
             return NO_SPAN
         attributes: Attributes = {**self._attributes, "messaging.batch.message_count": len(batch)}

@@ -54,9 +54,8 @@ PROTOCOL = "http/protobuf"
 
 PACKAGES = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
 
-TRACEPARENT_CHARS = 55
-_UNSAMPLED_FLAGS = "02468ace"
-"""The last digit of the flags of a trace without spans."""
+UNSAMPLED = "unsampled"
+"""What an event carries in place of a W3C trace context where our gateway decided that it has no trace."""
 
 RATIO_SAMPLERS = ("traceidratio", "parentbased_traceidratio")
 """Samplers that decide by chance for each trace: here before any work, and not by the SDK after it."""
@@ -152,17 +151,6 @@ def traceparent_of(span: Span) -> str:
     """Return the W3C trace context of a span."""
     context = span.get_span_context()
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
-
-
-def new_unsampled_traceparent() -> str:
-    """Return the W3C trace context of a new trace that has no spans: its id is in lines of the log alone."""
-    trace_id, span_id = random.getrandbits(128) or 1, random.getrandbits(64) or 1
-    return f"00-{trace_id:032x}-{span_id:016x}-00"
-
-
-def is_unsampled(text: str) -> bool:
-    """Return whether this W3C trace context says that its trace has no spans. Costs next to nothing."""
-    return len(text) == TRACEPARENT_CHARS and text[-1] in _UNSAMPLED_FLAGS
 
 
 def read_traceparent(text: str) -> SpanContext | None:

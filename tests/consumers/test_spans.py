@@ -8,7 +8,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from consumers.handlers import Connection, Handlers
 from consumers.handlers.payments import HANDLERS
 from contract.event import Event
-from runtime.tracing import read_traceparent
+from runtime.tracing import UNSAMPLED, read_traceparent
 from tests.support.consuming import POISON, Workers, failing
 from tests.support.events import contract_event
 from tests.support.spans import Recorded, facts
@@ -66,6 +66,14 @@ async def test_a_batch_has_one_span_and_reading_nothing_has_none(workers: Worker
     assert sum(int(str(facts(batch)["messaging.batch.message_count"])) for batch in batches) == 10
     assert {link.context.span_id for batch in batches for link in batch.links} == set(range(1, 11))
     assert len(recorded.names) == len(batches) + 10
+
+
+async def test_an_event_that_its_gateway_did_not_sample_has_no_span(workers: Workers) -> None:
+    recorded = Recorded()
+    await workers.stream.publish(contract_event("evt_1", "pi_1", traceparent=UNSAMPLED))
+    async with workers.working(tracing=recorded.tracing):
+        await workers.drained()
+    assert recorded.names == []
 
 
 async def test_a_provider_chooses_no_trace_where_the_gateway_made_no_spans(workers: Workers) -> None:

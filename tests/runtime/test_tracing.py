@@ -19,8 +19,6 @@ from runtime.tracing import (
     TracingError,
     check,
     is_configured,
-    is_unsampled,
-    new_unsampled_traceparent,
     otel_settings,
     read_share,
     read_traceparent,
@@ -175,13 +173,3 @@ def test_the_share_of_traces_is_read_where_the_sampler_draws_lots(
 def test_lots_are_drawn_for_each_trace() -> None:
     drawn = [Recorded(share=0.25).tracing.begins_trace() for _ in range(2000)]
     assert 0.15 < sum(drawn) / len(drawn) < 0.35
-
-
-def test_a_context_without_spans_is_known_by_its_flags() -> None:
-    own = new_unsampled_traceparent()
-    context = read_traceparent(own)
-    assert context is not None
-    assert not context.trace_flags.sampled
-    assert [is_unsampled(text) for text in (own, f"{own[:-2]}02", f"{own[:-2]}01", "", "0")] == [
-        True, True, False, False, False,
-    ]  # fmt: skip
