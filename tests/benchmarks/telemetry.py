@@ -17,6 +17,7 @@ from typing import TypeVar
 import aiohttp
 
 from contract.event import Event
+from runtime.tracing import TRACEPARENT, UNSAMPLED
 from stack.ports import HOST, free_port
 from tests.benchmarks.consumers import BATCH_SIZE, measure_worker
 from tests.benchmarks.events import stream_events
@@ -135,18 +136,18 @@ async def _workers(on: Harness, measured: Sequence[Side], receiver: str, options
 
 
 def _traced(events: list[Event], sampled: float | None) -> list[Event]:
-    """Return the events as the gateway of this side publishes them: with the context of its span, sampled or not."""
+    """Return the events as the gateway of this side publishes them: some with the context of its span."""
     if sampled is None:
         return events
     return [
-        replace(each, traceparent=context, headers={**each.headers, "traceparent": context})
+        _with_context(each) if number % round(1 / sampled) == 0 else replace(each, traceparent=UNSAMPLED)
         for number, each in enumerate(events)
-        for context in [_context(is_sampled=number % round(1 / sampled) == 0)]
     ]
 
 
-def _context(*, is_sampled: bool) -> str:
-    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-{is_sampled:02x}"
+def _with_context(event: Event) -> Event:
+    context = f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+    return replace(event, traceparent=context, headers={**event.headers, TRACEPARENT: context})
 
 
 def _in_turn(all_: Sequence[T], number: int) -> list[T]:
