@@ -78,6 +78,10 @@ class RequestSpan:
             self._span.end()
 
 
+NO_REQUEST_SPAN = RequestSpan(None)
+"""Stands for every request that has no trace."""
+
+
 class RequestSpans:
     """Makes the spans of one source's requests."""
 
@@ -92,7 +96,7 @@ class RequestSpans:
     def begin(self, path: str, scheme: str) -> RequestSpan:
         """Begin the span of a request."""
         if not self._tracing.begins_trace():
-            return RequestSpan(None)
+            return NO_REQUEST_SPAN
         attributes = {**self._attributes, "url.path": path, "url.scheme": scheme}
         return RequestSpan(self._tracing.start(f"POST {ROUTE}", SpanKind.SERVER, attributes))
 
