@@ -77,8 +77,8 @@ def sides() -> list[Side]:
     return [
         Side("all off", is_watched=False),
         Side("console, metrics", target=LOST_TARGET),
-        Side("console, metrics, 1 % of spans", sampled=0.01, target=LOST_TARGET),
-        Side("console, metrics, 10 % of spans", sampled=0.1),
+        Side("console, metrics, 0.1 % of spans", sampled=0.001, target=LOST_TARGET),
+        Side("console, metrics, 1 % of spans", sampled=0.01),
         Side("console, metrics, all spans", sampled=1.0),
         Side("console, metrics, EVENT_LOG", logs_events=True),
     ]

@@ -86,6 +86,7 @@ async def test_a_payment_signed_by_the_stripe_sdk(harness: Harness, session: aio
         "namespace": "stripe", "payment_id": "pi_1", "provider": "stripe", "currency": "EUR", "amount": 1999,
         "captured": 1999, "authorized": True, "succeeded": True, "status": "succeeded",
         "first_occurred_at": event["occurred_at"], "last_occurred_at": event["occurred_at"],
+        "asked": '{"EUR": 0}',
     }  # fmt: skip
     (payload,) = await rows(harness, "payloads", 1)
     assert payload["body"] == signed.body
