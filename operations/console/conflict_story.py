@@ -7,6 +7,7 @@ from contract.facts import Fact
 from ledger.transfers import TRANSFER_RULES
 from operations.console.pages.payment import find_events
 from operations.console.site import Site
+from operations.search import Status
 from operations.why.acts import Acts
 from operations.why.explain import explain_payment
 from operations.why.model import AppliedEvent, BookedTransfer, ConflictRecord, RecordedAct, Subject
@@ -40,7 +41,7 @@ class Story:
 
 async def read_story(site: Site, payment: Subject, number: int) -> Story | None:
     """Return what is known of a conflict of this payment, None if it is not found."""
-    found = await find_events(site, payment)
+    found = await find_events(site, payment, frozenset({Status.APPLIED}))
     events = [Subject(row.namespace, row.event_id) for row in found.page.rows if row.namespace and row.event_id]
     result = (await explain_payment(site.servers, payment, events)).result
     details = result.payments.get(payment)

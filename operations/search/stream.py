@@ -15,7 +15,7 @@ from operations.pending_reason import RecordedFailure
 from operations.search.query import Query, Status
 from operations.search.row import Found, Place, Row
 
-WAITING_SEARCHED_MAX = 10_000
+WAITING_SEARCHED_MAX = 5_000
 """The most entries of the stream that one page looks at."""
 
 ENTRIES_AT_ONCE = 100

@@ -11,7 +11,7 @@ from operations.console.pages.events import LEVELS, REASON_CHARS_MAX, Found
 from operations.console.render import render
 from operations.console.site import SITE, VIEWER, Site
 from operations.masking import mask_text
-from operations.search import Choice, Page, Query, search
+from operations.search import SHOWN_UNASKED, Choice, Page, Query, Status, search
 from operations.why.explain import explain_payment
 from operations.why.model import PaymentDetails, Subject
 from operations.why.running_balances import running_balances
@@ -54,10 +54,10 @@ async def show(request: web.Request) -> web.StreamResponse:
     )
 
 
-async def find_events(site: Site, subject: Subject) -> Found:
+async def find_events(site: Site, subject: Subject, statuses: frozenset[Status] = SHOWN_UNASKED) -> Found:
     """Return the newest events of the payment, and the query that finds them all."""
     text = f"payment:{json.dumps(subject.id, ensure_ascii=False)} namespace:{subject.namespace}"
-    query = Query(text=text, payments=(subject.id,), namespaces=Choice((subject.namespace,)))
+    query = Query(text=text, payments=(subject.id,), namespaces=Choice((subject.namespace,)), statuses=statuses)
     try:
         return Found(text, await search(site, site.servers.keys, query, limit=EVENTS_MAX))
     except UnreachableError:
