@@ -167,7 +167,9 @@ async def test_a_worker_is_frozen_with_an_entry_that_the_other_one_has_no_room_f
     system.worker.pause()
     await system.accepted(of_source("default", "for-its-open-read"))  # which Redis answers, frozen or not
     await system.send(of_source("default", "fail-1"))
-    other = system.start_worker({"PARKED_MAX": "1", "RETRY_DELAY_MS": "60000", "CLAIM_IDLE_MS": "5000"})
+    other = system.start_worker({
+        "PARKED_MAX": "1", "RETRY_DELAY_MS": "120000", "RETRY_DELAY_MAX_MS": "120000", "CLAIM_IDLE_MS": "5000",
+    })  # fmt: skip
     await system.fires("WebhookWorkerStuck", "WebhookOldestPendingIdle")
     assert hanging in (await system.say("pending")).text
     other.kill()
