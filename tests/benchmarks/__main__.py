@@ -20,6 +20,7 @@ from tests.benchmarks import (
     isolation,
     memory,
     pages,
+    scale,
     strangers,
     telemetry,
     verify,
@@ -44,8 +45,9 @@ BENCHMARKS: dict[str, Callable[[Options], Awaitable[list[Figure]]]] = {
 ON_REQUEST: dict[str, Callable[[Options], Awaitable[list[Figure]]]] = {
     "instructions": instructions.run,
     "pages": pages.run,
+    "scale": scale.run,
 }
-"""Not part of `all`: the first needs a tool that is not installed everywhere, the second 15 GB and some minutes."""
+"""Not part of `all`: the first needs a tool that is not installed everywhere, the others 20 GB and some minutes."""
 
 PLAIN_WIDTH_CHARS = 140
 """The table's width in a file or a pipe."""
@@ -58,14 +60,24 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="figures for scripts")
     parser.add_argument("--seconds", type=float, default=3, help="how long one side is measured at a time")
     parser.add_argument("--rounds", type=int, default=5, help="how often each side has its turn; the median counts")
-    parser.add_argument("--events", type=int, default=200_000, help="how many events `memory` sends")
+    parser.add_argument("--events", type=int, default=200_000, help="how many events `memory` and `scale` send")
     parser.add_argument("--beside", type=Path, help="a checkout of another commit, whose gateway is measured as well")
     parser.add_argument("--connections", type=int, nargs="+", default=(), help="only with these numbers of connections")
-    parser.add_argument("--rows", type=int, default=10_000_000, help="how many events `pages` fills its history with")
-    parser.add_argument("--folder", type=Path, help="where `pages` keeps its history, for a later run")
+    parser.add_argument("--rows", type=int, default=10_000_000, help="how long the history of `pages` and `scale` is")
+    parser.add_argument("--folder", type=Path, help="where the history is kept, for a later run")
+    parser.add_argument("--ids", choices=["random", "sequential"], default="random", help="of the events of `scale`")
+    parser.add_argument("--cold", action="store_true", help="`scale` begins each turn with nothing in memory")
     asked = parser.parse_args()
     options = Options(
-        asked.seconds, asked.rounds, asked.events, asked.beside, tuple(asked.connections), asked.rows, asked.folder
+        asked.seconds,
+        asked.rounds,
+        asked.events,
+        asked.beside,
+        tuple(asked.connections),
+        asked.rows,
+        asked.folder,
+        asked.ids,
+        asked.cold,
     )
     caption = (
         f"Python {platform.python_version()} on {os.cpu_count()} processors; load before: {os.getloadavg()[0]:.1f}"

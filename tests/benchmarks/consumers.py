@@ -100,9 +100,16 @@ async def measure_worker(
 ) -> tuple[float, float]:  # fmt: skip
     """Events per second of one worker, from its first batch to its last, and its CPU time for each in µs."""
     await fill(on, events)
+    return await measure_backlog(on, url, len(events), env)
+
+
+async def measure_backlog(
+    on: Harness, url: str, filled: int, env: Mapping[str, str], *, timeout_s: float = DRAIN_TIMEOUT_S
+) -> tuple[float, float]:
+    """The same for a stream that was filled already."""
     (worker,) = await on.workers(url, env=env)
-    backlog, began_s, began_cpu_s = await _first_batch(on, worker.pid, len(events))
-    await on.drained()
+    backlog, began_s, began_cpu_s = await _first_batch(on, worker.pid, filled)
+    await on.drained(timeout_s=timeout_s)
     elapsed_s, used_s = time.perf_counter() - began_s, cpu_s(worker.pid) - began_cpu_s
     worker.stop()
     await on.redis.flushdb()

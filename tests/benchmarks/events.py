@@ -1,11 +1,14 @@
 """Distinct Stripe events of about 1 KB, signed by the Stripe SDK, and the same events as stream entries."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from contract.event import Event
 from tests.support.events import Signed, contract_event, signed_stripe, stripe_event
+
+Name = Callable[[int], str]
+"""What the event and the payment with this number are called."""
 
 EVENT_BYTES = 1024
 """What a payment provider's event comes to, within a few bytes."""
@@ -33,12 +36,16 @@ def signed_requests(first: int, count: int) -> list[Signed]:
     return [signed_stripe(_stripe_event(number)) for number in range(first, first + count)]
 
 
-def stream_events(first: int, count: int) -> Iterator[Event]:
+def _counted(number: int) -> str:
+    return f"bench_{number:012}"
+
+
+def stream_events(first: int, count: int, name: Name = _counted) -> Iterator[Event]:
     """The same events as a gateway publishes them now."""
     now = datetime.now(UTC)
     for number in range(first, first + count):
-        signed = signed_stripe(_stripe_event(number))
-        yield contract_event(signed.event_id, _payment(number), body=signed.body, occurred_at=now, received_at=now)
+        signed = signed_stripe(_stripe_event(number, name))
+        yield contract_event(signed.event_id, f"pi_{name(number)}", body=signed.body, occurred_at=now, received_at=now)
 
 
 def event_number(event_id: str) -> int:
@@ -46,17 +53,15 @@ def event_number(event_id: str) -> int:
     return int(event_id.rpartition("_")[2])
 
 
-def _stripe_event(number: int) -> dict[str, Any]:
-    return stripe_event(f"evt_bench_{number:012}", _payment(number), fields=_FIELDS)
-
-
-def _payment(number: int) -> str:
-    return f"pi_bench_{number:012}"
+def _stripe_event(number: int, name: Name = _counted) -> dict[str, Any]:
+    return stripe_event(f"evt_{name(number)}", f"pi_{name(number)}", fields=_FIELDS)
 
 
 def _fields() -> dict[str, Any]:
     """The object's further fields, with a description as long as the event's size needs it."""
-    missing = EVENT_BYTES - len(signed_stripe(stripe_event("evt_bench_000000000000", _payment(0), fields=_INTENT)).body)
+    missing = EVENT_BYTES - len(
+        signed_stripe(stripe_event(f"evt_{_counted(0)}", f"pi_{_counted(0)}", fields=_INTENT)).body
+    )
     assert missing > 0, "the fields alone are longer than the event should be"
     return _INTENT | {"description": _INTENT["description"] + "." * missing}
 

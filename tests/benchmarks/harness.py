@@ -35,8 +35,9 @@ _CPU_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 class Options:
     """How long and how often: one side is measured for about `seconds`, `rounds` times.
 
-    `events` is for `memory`, `rows` and `folder` are for `pages`. `beside` is a checkout whose gateway is measured in
-    turns with ours, and `connections` limits the numbers of connections; both are for `gateway` and `instructions`.
+    `events` is for `memory` and `scale`, `rows` and `folder` for `pages` and `scale`, `ids` and `is_cold` for `scale`.
+    `beside` is a checkout whose gateway is measured in turns with ours, and `connections` limits the numbers of
+    connections; both are for `gateway` and `instructions`.
     """
 
     seconds: float
@@ -46,6 +47,8 @@ class Options:
     connections: tuple[int, ...] = ()
     rows: int = 10_000_000
     folder: Path | None = None
+    ids: str = "random"
+    is_cold: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +73,13 @@ class Harness:
         """Entries that are not committed and acknowledged."""
         return int(await self.redis.xlen(KEYS.events))
 
-    async def drained(self, left_max: int = 0) -> None:
+    async def drained(self, left_max: int = 0, *, timeout_s: float = DRAIN_TIMEOUT_S) -> None:
         """Waits until the workers have left no more than this."""
 
         async def is_drained() -> bool:
             return await self.backlog() <= left_max
 
-        await until(is_drained, timeout_s=DRAIN_TIMEOUT_S, what=f"the backlog is down to {left_max}")
+        await until(is_drained, timeout_s=timeout_s, what=f"the backlog is down to {left_max}")
 
 
 @asynccontextmanager
@@ -106,6 +109,13 @@ def cpu_s(pid: int) -> float:
     """The processor time that a process has used, in user and kernel mode."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _CPU_TICKS_PER_S
+
+
+def family_cpu_s(child: Child) -> float:
+    """The processor time of a process and of all it has started, also of those that have ended."""
+    running_s = sum(cpu_s(pid) for pid in child.children)
+    fields = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
+    return running_s + sum(map(int, fields[11:15])) / _CPU_TICKS_PER_S
 
 
 def resident_bytes(pid: int) -> int:

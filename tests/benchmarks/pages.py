@@ -62,8 +62,8 @@ class Timed:
 
 async def run(options: Options) -> list[Figure]:
     """Fill the history, start the console, sign in, and ask for each page."""
-    with _folder(options.folder) as folder:
-        async with _servers(folder) as on:
+    with kept_folder(options.folder) as folder:
+        async with servers(folder, READ_ONLY) as on:
             url = await make_history(on.postgres, options.rows)
             await _fill_stream(on)
             gateway = await on.gateway()
@@ -140,9 +140,10 @@ def list_pages(of: Subjects) -> Mapping[str, str]:
 
 
 @asynccontextmanager
-async def _servers(folder: Path) -> AsyncIterator[Harness]:
+async def servers(folder: Path, postgres_options: Mapping[str, str]) -> AsyncIterator[Harness]:
+    """Start both servers on what the folder has from an earlier run; stop them cleanly at the end."""
     valkey = ValkeyServer(folder / "valkey")
-    postgres = PostgresServer(folder / "postgres", READ_ONLY, password=PASSWORD)
+    postgres = PostgresServer(folder / "postgres", postgres_options, password=PASSWORD)
     try:
         with Programs(folder / "programs", shows_logs=False) as programs:
             valkey.start()
@@ -233,7 +234,7 @@ def _figure(name: str, timed: Timed, rows: int) -> Figure:
 
 
 @contextmanager
-def _folder(kept: Path | None) -> Iterator[Path]:
+def kept_folder(kept: Path | None) -> Iterator[Path]:
     """A folder of its own, or the one that is kept for later runs."""
     if kept is not None:
         yield kept.absolute()

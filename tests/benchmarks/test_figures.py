@@ -60,3 +60,9 @@ async def test_when_an_answer_came_is_told_only_where_it_is_asked_for(times_answ
     connection.run = run
     connection.data_received(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
     assert [at_s > 0 for at_s in run.outcome.answered_s] == ([True] if times_answers else [])
+
+
+def test_events_have_the_names_that_a_benchmark_gives_them() -> None:
+    (event,) = stream_events(7, 1, lambda number: f"named_{number}")
+    assert (event.event_id, event.resource) == ("evt_named_7", "pi_named_7")
+    assert b'"id": "pi_named_7"' in event.body
