@@ -20,7 +20,7 @@ override WITH_ARGS := $(PY) -c 'import os, shlex, sys; \
 # If it were set, every start of a program would compile all of our files again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help up down consumers status console logs events tail pending why dead replay discard conflicts resolve release log audit acknowledge check send psql demo test test-browser test-observability screenshots lint bench prove schema lock image
+.PHONY: help up down consumers status console logs events tail pending why dead replay discard conflicts resolve release log audit acknowledge check send psql demo test test-browser test-observability test-pooler screenshots lint bench prove schema lock image
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -115,6 +115,9 @@ test-browser: .venv/dev ## the console in a real Chromium (CHROMIUM=…, else /u
 
 test-observability: .venv/dev ## alert rules and dashboard against a real Prometheus (Debian's package prometheus; ARGS=… for pytest)
 	@$(WITH_ARGS) pytest tests/observability
+
+test-pooler: .venv/dev ## workers behind a real PgBouncer (Debian's package pgbouncer; ARGS=… for pytest)
+	@$(WITH_ARGS) pytest tests/pooler
 
 screenshots: .venv/dev ## FOLDER=…: pictures of the console's pages, as docs/console.md shows them
 	@test -n "$$FOLDER" || { echo "Where to? make screenshots FOLDER=build/screenshots"; exit 2; }; \

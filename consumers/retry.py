@@ -13,6 +13,7 @@ from consumers.handlers import HandlerFailed, Reject, Retry
 from consumers.handlers.exceptions import HandlerBlockedError
 from consumers.notes import Past
 from consumers.settings import Settings
+from sql.pooler import PoolerError
 
 INFRASTRUCTURE = (RedisError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 """The errors that Redis, Postgres and the connections to them raise. A TimeoutError is an OSError."""
@@ -190,7 +191,7 @@ def cause_of_type(error: BaseException, kind: type[SomeError]) -> SomeError | No
 
 def outage_cause(error: Exception) -> BaseException:
     """Return the error that says why: the server's own one, where leaving a lost connection's transaction hides it."""
-    if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError):
+    if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError) and not isinstance(error, PoolerError):
         return cause_of_type(error, asyncpg.PostgresError) or error
     return error
 

@@ -15,7 +15,7 @@ from consumers.settings import Settings
 from contract.event import Event, Mode
 from providers import PROVIDERS_WITH_MODE
 from sql import columns, load
-from sql.connect import open_connection
+from sql.pooler import open_session
 
 EVENTS = load("events")
 DEAD_LETTERS = load("dead_letters")
@@ -35,10 +35,13 @@ TRACEBACK_CHARS_MAX = 50_000
 
 
 async def open_pool(settings: Settings, consumer: str) -> "asyncpg.Pool[Any]":
-    """Return a pool that connects when first used, with limits on both sides. Postgres may be down now."""
+    """Return a pool that connects when first used, with limits on both sides. Postgres may be down now.
+
+    Its connections raise PoolerError where a pooler takes these limits away.
+    """
     return await asyncpg.create_pool(
         settings.database_url.get_secret_value(),
-        connect=open_connection,
+        connect=open_session,
         min_size=0,
         max_size=MAIN_CONNECTIONS + settings.side_lane_max,
         timeout=settings.acquire_timeout_s,

@@ -14,6 +14,7 @@ from contract.keys import Keys
 from runtime.redis_connection import client as redis_client
 from sql.connect import UnreachableError
 from sql.connect import connect as connect_postgres
+from sql.pooler import REMEDY, STATEMENTS_LOST
 
 if TYPE_CHECKING:
     from sql.connect import Connection
@@ -54,6 +55,8 @@ class Servers:
             raise UnreachableError("PostgreSQL does not answer in time") from error
         except asyncpg.UndefinedTableError as error:
             raise UnreachableError(f"PostgreSQL has no tables yet ({error}): `python -m sql migrate`") from error
+        except STATEMENTS_LOST as error:
+            raise UnreachableError(f"A pooler changes the session between two statements: {REMEDY}") from error
         except (OSError, asyncpg.InterfaceError, asyncpg.PostgresError) as error:
             raise UnreachableError(f"PostgreSQL does not answer as it should: {_reason(error)}") from error
 
