@@ -25,7 +25,7 @@ from consumers.handlers.watch import CallWatch
 from consumers.health import Progress, serve
 from consumers.hooks import Hooks, no_hooks
 from consumers.lease import LeasesExhaustedError
-from consumers.loop_watch import LoopWatch
+from consumers.loop_watch import STOP_SIGNALS, LoopWatch
 from consumers.metrics import Metrics
 from consumers.service import Service
 from consumers.settings import Settings
@@ -98,8 +98,9 @@ def _stop_on_signals(service: Service, loop_watch: LoopWatch) -> None:
         if not loop.is_closed():
             loop.call_soon_threadsafe(service.stop)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in STOP_SIGNALS:
         signal.signal(number, stop)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)  # blocked by a worker that began again
 
 
 def metrics_folder() -> Path | None:

@@ -8,6 +8,7 @@ with the same id, or ends if it was being stopped: Postgres rolls back what the 
 import asyncio
 import faulthandler
 import os
+import signal
 import sys
 import threading
 import time
@@ -37,6 +38,9 @@ CHECK_S = 0.1
 """How often the thread looks."""
 
 STDERR = 2
+
+STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
+"""The signals that stop a worker."""
 
 log = structlog.get_logger()
 
@@ -107,6 +111,7 @@ class LoopWatch:
                      event_id=step.event.event_id, blocked_s=self._settings.handler_timeout_s)  # fmt: skip
         if self.is_stopping:
             os._exit(0)
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # they wait until the new program has its handlers
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - the same program again
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:

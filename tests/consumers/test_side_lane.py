@@ -244,6 +244,15 @@ async def test_a_worker_that_is_stopped_while_a_handler_blocks_it_ends(
     assert (await note_of(workers, entry_id))["failed"] == 1
 
 
+async def test_a_worker_that_is_stopped_while_it_begins_again_ends(
+    workers: Workers, programs: Programs, tmp_path: Path
+) -> None:
+    await publish_slow(workers, 1)
+    worker = programs.start("consumers", blocking_environment(workers, tmp_path))
+    await until(lambda: "begins again" in worker.log, what="it replaces its process")
+    assert worker.stop() == 0
+
+
 async def test_a_block_that_costs_the_connection_is_a_failure_of_its_handler_and_no_outage(workers: Workers) -> None:
     """Postgres ends the transaction meanwhile. Without the watching thread, which only a process has."""
     blocked = False
