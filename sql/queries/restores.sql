@@ -44,19 +44,21 @@ RETURNING id;
 
 -- name: find_highest_entry_id :one
 -- Returns the highest entry id among the newest rows; null without any. Reads the last pages only.
+-- The page is computed in a query of its own, because PostgreSQL takes `pg_relation_size` for volatile and would compute
+-- it again for each row of the whole table.
 SELECT entry_id
 FROM (
     SELECT entry_id FROM events
-    WHERE ctid >= ('(' || greatest(
-        pg_relation_size('events') / current_setting('block_size')::bigint - :pages::bigint, 0) || ',0)')::tid
+    WHERE ctid >= (SELECT ('(' || greatest(
+        pg_relation_size('events') / current_setting('block_size')::bigint - :pages::bigint, 0) || ',0)')::tid)
     UNION ALL
     SELECT entry_id FROM duplicates
-    WHERE ctid >= ('(' || greatest(
-        pg_relation_size('duplicates') / current_setting('block_size')::bigint - :pages, 0) || ',0)')::tid
+    WHERE ctid >= (SELECT ('(' || greatest(
+        pg_relation_size('duplicates') / current_setting('block_size')::bigint - :pages, 0) || ',0)')::tid)
     UNION ALL
     SELECT entry_id FROM dead_letters
-    WHERE ctid >= ('(' || greatest(
-        pg_relation_size('dead_letters') / current_setting('block_size')::bigint - :pages, 0) || ',0)')::tid
+    WHERE ctid >= (SELECT ('(' || greatest(
+        pg_relation_size('dead_letters') / current_setting('block_size')::bigint - :pages, 0) || ',0)')::tid)
 ) AS newest
 ORDER BY string_to_array(entry_id, '-')::bigint[] DESC
 LIMIT 1;

@@ -107,6 +107,7 @@ async def _measure(on: Harness, url: str, options: Options, name: Name) -> Turn:
     if options.is_cold:
         await restart_cold(on.postgres)
     async with connect(url, timeout_s=CONNECT_TIMEOUT_S) as connection:
+        await connection.execute(SCALE["forget_redis"])
         await connection.execute("CHECKPOINT", timeout=None)
     before, before_s = await _counters(url), family_cpu_s(on.postgres.child)
     per_s, worker_us = await measure_backlog(on, url, options.events, {}, timeout_s=DRAIN_TIMEOUT_S)

@@ -16,3 +16,7 @@ WHERE indrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'public'::regna
 GROUP BY 1
 ORDER BY 2 DESC
 LIMIT 6;
+
+-- name: forget_redis :exec
+-- Each turn empties Redis: without this a worker would compare it, as a restored one, with all that Postgres has.
+DELETE FROM redis_beats;

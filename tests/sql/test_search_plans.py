@@ -85,3 +85,11 @@ async def test_a_list_of_open_dead_letters_does_not_read_the_closed_ones(filled:
     plan = "\n".join(line[0] for line in lines)
     assert "dead_letters_open_by_id" in plan, plan
     assert "Sort" not in plan, plan
+
+
+async def test_only_the_last_pages_are_read_for_the_newest_entry(filled: asyncpg.Connection) -> None:
+    statement, *values = load("restores").bind("find_highest_entry_id", pages=16)
+    plan = "\n".join(row[0] for row in await filled.fetch(f"EXPLAIN {statement}", *values))
+    assert plan.count("Tid Range Scan") == 3
+    assert "Seq Scan" not in plan
+    assert await filled.fetchval(statement, *values) == "30000-0"
