@@ -7,14 +7,11 @@ Exit codes: 0 stopped; 1 too many workers run; 2 wrong usage or settings; 70 no 
 """
 
 import argparse
-import asyncio
 import os
-import signal
 import sys
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from types import FrameType
 
 import uvloop
 
@@ -25,7 +22,7 @@ from consumers.handlers.watch import CallWatch
 from consumers.health import Progress, serve
 from consumers.hooks import Hooks, no_hooks
 from consumers.lease import LeasesExhaustedError
-from consumers.loop_watch import STOP_SIGNALS, LoopWatch
+from consumers.loop_watch import LoopWatch
 from consumers.metrics import Metrics
 from consumers.service import Service
 from consumers.settings import Settings
@@ -33,6 +30,7 @@ from contract.accounts import PostingRulesError
 from runtime import logs, tracing
 from runtime.command_line import fail, make_parser
 from runtime.gc_tuning import tune_gc
+from runtime.leaving import Leaving
 from runtime.process_manager import notify_ready
 from runtime.settings import SETTINGS_EXIT_CODE, SettingsError, load_settings, read_env_files
 from runtime.sources_file import read_posting_rules
@@ -79,28 +77,13 @@ async def work(
     progress = Progress(on_ready=partial(notify_ready, dict(os.environ), os.getpid()))
     loop_watch = LoopWatch(settings, CallWatch.of(settings, metrics.durations.handler_took), metrics)
     service = Service(settings, handlers, metrics, progress, hooks, loop_watch, spans)
-    _stop_on_signals(service, loop_watch)
+    leaving = Leaving(service.stop, settings.drain_timeout_s)
+    leaving.on_signals()
+    loop_watch.leaving = leaving
     tune_gc()
     async with serve(settings, metrics, progress):
         with loop_watch:
             await service.run()
-
-
-def _stop_on_signals(service: Service, loop_watch: LoopWatch) -> None:
-    """Stop the worker on SIGTERM and SIGINT.
-
-    Python's own handlers run within most calls that block the event loop; those of the loop wait for their end.
-    """
-    loop = asyncio.get_running_loop()
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        loop_watch.is_stopping = True
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(service.stop)
-
-    for number in STOP_SIGNALS:
-        signal.signal(number, stop)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)  # blocked by a worker that began again
 
 
 def metrics_folder() -> Path | None:

@@ -32,15 +32,13 @@ from consumers.retry import BLOCKED_DELAY_FACTOR, describe
 from consumers.scripts import Scripts
 from consumers.settings import Settings
 from contract.keys import Keys
+from runtime.leaving import STOP_SIGNALS, Leaving
 from runtime.redis_connection import client
 
 CHECK_S = 0.1
 """How often the thread looks."""
 
 STDERR = 2
-
-STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
-"""The signals that stop a worker."""
 
 log = structlog.get_logger()
 
@@ -70,8 +68,8 @@ class LoopWatch:
         self._thread = threading.Thread(target=self._watch, name="loop watch", daemon=True)
         self.in_hand: InHand | None = None
         """Set by the worker while it has a lease."""
-        self.is_stopping = False
-        """Set by SIGTERM: what begins anew would not know of it."""
+        self.leaving: Leaving | None = None
+        """Knows of a SIGTERM: what begins anew would not."""
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -109,7 +107,7 @@ class LoopWatch:
         log.critical("a handler blocked this worker's event loop for too long; its attempt failed, and the worker "
                      "begins again, or ends if it was being stopped", handler=step.handler,
                      event_id=step.event.event_id, blocked_s=self._settings.handler_timeout_s)  # fmt: skip
-        if self.is_stopping:
+        if self.leaving and self.leaving.has_begun:
             os._exit(0)
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # they wait until the new program has its handlers
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - the same program again

@@ -119,7 +119,7 @@ class Settings(ProgramSettings):
     """Events that a worker tries alone at a time, each on a Postgres connection of its own."""
 
     drain_timeout_s: Annotated[float, Field(gt=0)] = 20
-    """The limit for finishing the entries in flight after SIGTERM."""
+    """The limit for finishing the entries in flight after SIGTERM; 5 s later the worker ends in any case."""
 
     progress_limit_s: Annotated[float, Field(gt=0)] = 60
     """The time without progress after which a worker ends itself."""

@@ -17,6 +17,8 @@ from multiprocessing.context import ForkProcess
 
 import structlog
 
+from runtime.leaving import LEAVE_S, STOP_SIGNALS
+
 RESTART_BACKOFF_S = 1.0
 """Time before a dead process is replaced; doubled each time it dies again soon, up to the next."""
 
@@ -25,10 +27,6 @@ RESTART_BACKOFF_S_MAX = 30.0
 HEALTHY_S = 60.0
 """A process that lived this long is replaced after the shortest backoff again."""
 
-STOP_GRACE_S = 5.0
-"""Time that processes get beyond SHUTDOWN_TIMEOUT_S before they are killed."""
-
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _WATCHED = (*STOP_SIGNALS, signal.SIGCHLD)
 
 log = structlog.get_logger()
@@ -54,7 +52,7 @@ class Supervisor:
         self._slots = [_Slot() for _ in range(count)]
         self._child = child
         self._on_exit = on_exit
-        self._stop_s = stop_s + STOP_GRACE_S
+        self._stop_s = stop_s + LEAVE_S
         self._pipe_read, self._pipe_write = os.pipe()
 
     def run(self) -> int:
@@ -124,13 +122,18 @@ class Supervisor:
         while self._running():
             left_s = deadline_s - time.monotonic()
             if left_s <= 0:
-                log.error("gateway processes did not end in time; they are killed")
-                for process in self._running():
-                    process.kill()
-                return 1
-            signal.sigtimedwait([signal.SIGCHLD], min(left_s, 1.0))
+                return self._kill("gateway processes did not end in time; they are killed")
+            received = signal.sigtimedwait(_WATCHED, min(left_s, 1.0))
+            if received is not None and received.si_signo in STOP_SIGNALS:
+                return self._kill("asked to stop once more; the gateway processes are killed")
             codes += self._collect(is_stopping=True)
         return 1 if any(codes) else 0
+
+    def _kill(self, reason: str) -> int:
+        log.error(reason)
+        for process in self._running():
+            process.kill()
+        return 1
 
     def _running(self) -> list[ForkProcess]:
         return [slot.process for slot in self._slots if slot.process is not None]

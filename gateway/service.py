@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import signal
 import socket
 import ssl
 import time
@@ -25,7 +24,6 @@ from gateway.health import Health
 from gateway.lifecycle import Lifecycle
 from gateway.metrics import NO_SOURCE, Metrics
 from gateway.operators import OperatorsPort
-from gateway.processes import STOP_SIGNALS
 from gateway.publisher import Publisher
 from gateway.redis_writer import RedisUnavailableError, RedisWriter
 from gateway.refusal_log import RefusalLog
@@ -36,6 +34,7 @@ from gateway.webhook import Webhook
 from providers.base import Provider
 from runtime.durability import Guarantee
 from runtime.gc_tuning import tune_gc
+from runtime.leaving import Leaving
 from runtime.tasks import end
 from runtime.tracing import OFF, Tracing
 
@@ -251,11 +250,10 @@ async def serve(
     """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
+    leaving = Leaving(stopping.set, settings.shutdown_timeout_s, exit_code=1)
     if parent_pipe is not None:
-        loop.add_reader(parent_pipe, stopping.set)  # nobody writes to it: it becomes readable when it ends
-    for number in STOP_SIGNALS:
-        loop.add_signal_handler(number, stopping.set)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+        loop.add_reader(parent_pipe, leaving.begin)  # nobody writes to it: it becomes readable when it ends
+    leaving.on_signals(again_ends=parent_pipe is None)  # the parent ends all processes at once
     gateway = Gateway(settings, sources, metrics, tracing=tracing)
     await gateway.start(sock, tls, operators)
     tune_gc()

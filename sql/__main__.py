@@ -15,6 +15,7 @@ from rich.console import Console
 
 from runtime import logs
 from runtime.command_line import fail, make_parser
+from runtime.leaving import end_at_once_on_signals
 from runtime.settings import SETTINGS_EXIT_CODE, SettingsError, load_settings
 from sql.audit import INVARIANTS, audit
 from sql.connect import UnreachableError, connect
@@ -35,6 +36,7 @@ def main(argv: list[str]) -> int:
     except SettingsError as error:
         return fail(f"{error}", SETTINGS_EXIT_CODE)
     logs.configure("ERROR")
+    end_at_once_on_signals()  # an open migration is rolled back, or done again from its beginning
     try:
         return asyncio.run(_COMMANDS[arguments.command](settings, arguments.json))
     except UnreachableError as error:

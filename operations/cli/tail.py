@@ -2,12 +2,12 @@
 
 import asyncio
 import json
-import signal
 
 from operations.cli.command import Command, Subcommand
 from operations.cli.events import add_query, event_name, read_query, row_json
 from operations.search import Row, Status, follow
 from operations.units import printable
+from runtime.leaving import Leaving
 
 REASON_SHOWN_CHARS = 200
 """Characters of the reason in a line."""
@@ -19,15 +19,9 @@ SAID = {Status.WAITING: "accepted"}
 async def follow_events(command: Command) -> int:
     """Print each event that is accepted, applied or dead-lettered from now on. End with 0 on SIGINT and SIGTERM."""
     query, stop = read_query(command.arguments.query), asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    try:
-        async for each in follow(command.servers, command.servers.keys, query, stop):
-            _print(command, each)
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
+    Leaving(stop.set, 0).on_signals()
+    async for each in follow(command.servers, command.servers.keys, query, stop):
+        _print(command, each)
     return 0
 
 

@@ -1,7 +1,6 @@
 """Running the console until SIGTERM, and the hash of a password for it."""
 
 import asyncio
-import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from operations.console.site import SITE
 from operations.notify.notifier import Notifier
 from operations.servers import Servers
 from runtime.command_line import fail
+from runtime.leaving import Leaving
 from runtime.settings import SETTINGS_EXIT_CODE
 from runtime.tasks import end
 
@@ -36,8 +36,7 @@ async def serve(
 ) -> None:
     """Answer on this socket, and notify, until SIGTERM or SIGINT."""
     stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    Leaving(stopping.set, SHUTDOWN_TIMEOUT_S).on_signals()
     app = make_app(Servers(settings), console)
     runner = web.AppRunner(
         app,

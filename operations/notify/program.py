@@ -1,21 +1,20 @@
 """Running the notifier alone: until SIGTERM, or once."""
 
 import asyncio
-import signal
 from contextlib import suppress
 from datetime import UTC, datetime
 
 from operations.notify.notifier import Notifier
 from operations.notify.settings import Settings
 from operations.servers import Servers
+from runtime.leaving import Leaving
 from runtime.tasks import end
 
 
 async def serve(servers: Servers, settings: Settings) -> None:
     """Notify until SIGTERM or SIGINT."""
     stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    Leaving(stopping.set, 0).on_signals()
     task = asyncio.create_task(Notifier(servers, settings).run())
     await stopping.wait()
     with suppress(asyncio.CancelledError):
