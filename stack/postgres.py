@@ -17,8 +17,18 @@ SUPERUSER = "payments"
 WORKERS_ROLE = "payments_worker"
 DATABASE = "payments"
 
-LOCKS_PER_TRANSACTION = "256"
-"""A worker's transaction holds a lock per resource of its batch; PostgreSQL's default of 64 is too low."""
+OF_WORKERS: Mapping[str, str] = {
+    "max_locks_per_transaction": "256",
+    "max_wal_size": "2GB",
+    "checkpoint_timeout": "15min",
+}
+"""What workers need of any server; compose.yaml has the same, and a test compares.
+
+A worker's transaction holds a lock per resource of its batch, for which PostgreSQL's default of 64 is too low. After a
+checkpoint each page that is changed goes to the log as a whole, and with random ids on a long history nearly each row
+changes pages of its own: half as many checkpoints write less. They are the price of a quick recovery, which reads what
+was logged since the last one.
+"""
 
 NOT_IN_PATHS = frozenset('"$`\\')
 """initdb runs postgres by a shell, with its path in double quotes."""
@@ -86,9 +96,10 @@ class Postgres:
             "port": str(self.port),
             "unix_socket_directories": "",
             "logging_collector": "off",
-            "max_locks_per_transaction": LOCKS_PER_TRANSACTION,
             "log_line_prefix": "%m [%p] ",
-        } | dict(self.options)
+        }
+        settings.update(OF_WORKERS)
+        settings.update(self.options)
         argv = [str(self._program("postgres")), "-D", str(self._cluster)]
         for name, value in settings.items():
             argv += ["-c", f"{name}={value}"]

@@ -1,5 +1,6 @@
 """The embedded servers, with their data in a folder that only its owner may enter."""
 
+import re
 import stat
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import asyncpg
 import pytest
 from redis.asyncio import Redis
 
-from stack.postgres import Postgres, PostgresError
+from stack.postgres import OF_WORKERS, Postgres, PostgresError
 from stack.valkey import Valkey
 from tests.support.servers import PostgresServer, ValkeyServer
 
@@ -20,6 +21,14 @@ def test_valkey_keeps_every_write_and_evicts_nothing(tmp_path: Path) -> None:
     assert 'appendfsync "always"' in written
     assert 'maxmemory-policy "noeviction"' in written
     assert stat.S_IMODE((tmp_path / "valkey.conf").stat().st_mode) == 0o600
+
+
+def test_postgres_has_the_same_settings_with_and_without_containers(tmp_path: Path) -> None:
+    compose = (Path(__file__).parents[2] / "compose.yaml").read_text()
+    (given,) = re.findall(r"command: \[postgres, (.*)\]", compose)
+    in_container = set(given.removeprefix("-c, ").split(", -c, "))
+    assert in_container == {f"{name}={value}" for name, value in OF_WORKERS.items()}
+    assert in_container <= set(Postgres(tmp_path, 1, PASSWORD).command())
 
 
 def test_no_command_line_and_no_repr_shows_a_password(tmp_path: Path) -> None:
