@@ -18,6 +18,7 @@ from consumers.settings import Settings
 from runtime.redis_connection import exchange, single_connection
 from sql import load
 from sql.connect import open_connection
+from sql.pooled_connection import connection_options
 
 WATCH_S = 3.0
 """The pause between two looks. Each makes one connection to Redis and one to Postgres."""
@@ -102,7 +103,8 @@ async def postgres_identity(settings: Settings) -> str:
     Raises OSError, asyncpg.PostgresError, asyncpg.InterfaceError.
     """
     url, timeout_s = settings.database_url.get_secret_value(), settings.acquire_timeout_s
-    connection = await open_connection(url, timeout=timeout_s, command_timeout=timeout_s)
+    options = connection_options(settings.database_pooler)
+    connection = await open_connection(url, timeout=timeout_s, command_timeout=timeout_s, **options)
     try:
         return str(await connection.fetchval(*SERVER.bind("read_server_start")))
     finally:

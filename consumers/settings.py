@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from contract.keys import PREFIX_DEFAULT
 from runtime.settings import KeyPrefix, LogLevel, PostgresUrl, ProgramSettings, RedisUrl
+from sql.pooled_connection import Pooler
 
 DAY_S = 24 * 60 * 60
 MIB = 1024 * 1024
@@ -27,6 +28,9 @@ class Settings(ProgramSettings):
 
     database_url: PostgresUrl
     """Your own PostgreSQL: postgresql://; unset: the stack starts one."""
+
+    database_pooler: Pooler = "none"
+    """What DATABASE_URL leads through: none, or transaction: PgBouncer or another pooler, in any mode."""
 
     key_prefix: KeyPrefix = PREFIX_DEFAULT
     """The first part of every name in Redis, so that installations can share a server."""

@@ -15,6 +15,7 @@ from consumers.settings import Settings
 from contract.event import Event, Mode
 from providers import PROVIDERS_WITH_MODE
 from sql import columns, load
+from sql.pooled_connection import connection_options
 from sql.pooler import open_session
 
 EVENTS = load("events")
@@ -42,6 +43,7 @@ async def open_pool(settings: Settings, consumer: str) -> "asyncpg.Pool[Any]":
     return await asyncpg.create_pool(
         settings.database_url.get_secret_value(),
         connect=open_session,
+        **connection_options(settings.database_pooler),
         min_size=0,
         max_size=MAIN_CONNECTIONS + settings.side_lane_max,
         timeout=settings.acquire_timeout_s,
@@ -69,15 +71,15 @@ async def exclusive_transaction(
 
     Yields the connection and the server that is behind it: when it started.
     `lock_timeout_s`: how long it may wait for a lock of others; BATCH_LOCK_TIMEOUT_MS unless given.
-    `began_in` is called with the id of the server's process, before anything can wait.
+    `began_in` is called with the id of the server's process, before anything can wait, where this limit is given.
     """
     async with (
         pool.acquire(timeout=acquire_timeout_s) as connection,
         connection.transaction(isolation="read_committed"),
     ):
-        began_in(connection.get_server_pid())
         if lock_timeout_s is not None:
-            await connection.execute(*LOCKS.bind("wait_for_locks", limit=f"{lock_timeout_s:.3f}s"))
+            began = await connection.fetchrow(*LOCKS.bind("wait_for_locks", limit=f"{lock_timeout_s:.3f}s"))
+            began_in(began["pid"])
         yield connection, await exclude_others(connection, entries)
 
 

@@ -62,7 +62,9 @@ async def _try_to_read(settings: Settings) -> Waiting | None:
     url = settings.database_url.get_secret_value()
     try:
         async with asyncio.timeout(settings.acquire_timeout_s + settings.statement_timeout_s):
-            async with connect(url, timeout_s=settings.acquire_timeout_s) as connection:
+            async with connect(
+                url, timeout_s=settings.acquire_timeout_s, pooler=settings.database_pooler
+            ) as connection:
                 return await read_waiting(connection, settings.key_prefix)
     except (OSError, TimeoutError, UnreachableError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         log.warning("what waits for a person could not be counted; it is tried again", reason=describe(error),

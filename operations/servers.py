@@ -48,7 +48,9 @@ class Servers:
         settings = self.settings
         url = settings.database_url.get_secret_value()
         try:
-            async with connect_postgres(url, timeout_s=settings.acquire_timeout_s) as connection:
+            async with connect_postgres(
+                url, timeout_s=settings.acquire_timeout_s, pooler=settings.database_pooler
+            ) as connection:
                 async with asyncio.timeout(timeout_s or settings.statement_timeout_s):
                     yield connection
         except TimeoutError as error:

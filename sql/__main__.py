@@ -28,6 +28,12 @@ EXIT_BROKEN = 1
 EXIT_UNREACHABLE = 3
 
 
+NEEDS_SESSION = (
+    "Migrations hold a lock of their session, which a pooler gives to others: set MIGRATE_DATABASE_URL, and let it lead"
+    " to PostgreSQL itself."
+)
+
+
 def main(argv: list[str]) -> int:
     """Run one command and return its exit code."""
     arguments = _parser().parse_args(argv)
@@ -49,6 +55,8 @@ def main(argv: list[str]) -> int:
 
 async def _migrate(settings: Settings, as_json: bool) -> int:
     workers_url, timeout_s = settings.database_url.get_secret_value(), settings.database_connect_timeout_s
+    if settings.database_pooler != "none" and settings.migrate_database_url is None:
+        return fail(NEEDS_SESSION, SETTINGS_EXIT_CODE)
     owner = settings.migrate_database_url or settings.database_url
     async with connect(owner.get_secret_value(), timeout_s=timeout_s, wait_s=settings.migrate_wait_s) as connection:
         try:
@@ -70,7 +78,7 @@ async def _migrate(settings: Settings, as_json: bool) -> int:
 
 async def _status(settings: Settings, as_json: bool) -> int:
     url, timeout_s = settings.database_url.get_secret_value(), settings.database_connect_timeout_s
-    async with connect(url, timeout_s=timeout_s) as connection:
+    async with connect(url, timeout_s=timeout_s, pooler=settings.database_pooler) as connection:
         migrations = await status(connection)
     if as_json:
         _print_json(migrations_json(migrations))
@@ -81,7 +89,7 @@ async def _status(settings: Settings, as_json: bool) -> int:
 
 async def _audit(settings: Settings, as_json: bool) -> int:
     url, timeout_s = settings.database_url.get_secret_value(), settings.database_connect_timeout_s
-    async with connect(url, timeout_s=timeout_s) as connection:
+    async with connect(url, timeout_s=timeout_s, pooler=settings.database_pooler) as connection:
         findings = await audit(connection, timeout_s=settings.audit_timeout_s)
     if as_json:
         _print_json(findings_json(findings, len(INVARIANTS)))

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from runtime.addresses import LivingServers, Server, resolve
+from sql.pooled_connection import Pooler, connection_options
 
 VERSION_MIN = 15
 """The oldest PostgreSQL that runs the schema."""
@@ -73,9 +74,11 @@ async def _living(servers: str, *, by_name: bool) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def connect(url: str, *, timeout_s: float, wait_s: float = 0) -> AsyncIterator[asyncpg.Connection]:
+async def connect(
+    url: str, *, timeout_s: float, wait_s: float = 0, pooler: Pooler = "none"
+) -> AsyncIterator[asyncpg.Connection]:  # fmt: skip
     """Open a connection and close it at the end. Retry for `wait_s` while the server is unreachable or starting."""
-    connection = await _open(url, timeout_s, time.monotonic() + wait_s)
+    connection = await _open(url, timeout_s, time.monotonic() + wait_s, pooler)
     try:
         version = connection.get_server_version()
         if version.major < VERSION_MIN:
@@ -85,10 +88,10 @@ async def connect(url: str, *, timeout_s: float, wait_s: float = 0) -> AsyncIter
         await connection.close(timeout=timeout_s)
 
 
-async def _open(url: str, timeout_s: float, deadline: float) -> asyncpg.Connection:
+async def _open(url: str, timeout_s: float, deadline: float, pooler: Pooler) -> asyncpg.Connection:
     while True:
         try:
-            return await open_connection(url, timeout=timeout_s)
+            return await open_connection(url, timeout=timeout_s, **connection_options(pooler))
         except _STARTING as error:
             if time.monotonic() >= deadline:
                 raise UnreachableError(f"PostgreSQL does not answer: {error or type(error).__name__}") from error

@@ -7,14 +7,18 @@ import asyncpg
 
 from sql import load
 from sql.connect import open_connection
+from sql.pooled_connection import PooledConnection
 
 NEEDED = ("synchronous_commit", "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
 """What workers rely on: a commit that survives a crash, and an end of each wait."""
 
+PASSED = ("application_name", "timezone")
+"""What a pooler lets a session begin with."""
+
 STATEMENTS_LOST = (asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStatementNameError)
 """The errors of a prepared statement where a pooler changes the session between two statements."""
 
-REMEDY = "let DATABASE_URL lead to PostgreSQL itself (docs/deploying.md, Poolers)"
+REMEDY = "set DATABASE_POOLER=transaction, or let DATABASE_URL lead to PostgreSQL itself (docs/deploying.md, Poolers)"
 
 _SERVER = load("server")
 
@@ -26,8 +30,15 @@ class PoolerError(asyncpg.InterfaceError):  # type: ignore[misc] # asyncpg has n
 async def open_session(url: str, *, server_settings: Mapping[str, str], **options: Any) -> asyncpg.Connection:  # noqa: ANN401 - as asyncpg.connect has them
     """Connect, and make sure that the session has those of the settings that workers rely on.
 
-    Raise PoolerError where it has not, and what `open_connection` raises.
+    Raise PoolerError where it has not, and what `open_connection` raises. A PooledConnection brings them with each
+    transaction.
     """
+    needed = {name: server_settings[name] for name in NEEDED if name in server_settings}
+    if options.get("connection_class") is PooledConnection:
+        passed = {name: server_settings[name] for name in PASSED if name in server_settings}
+        pooled = await open_connection(url, server_settings=passed, **options)
+        pooled.begin_with(needed)
+        return pooled
     try:
         connection = await open_connection(url, server_settings=dict(server_settings), **options)
     except asyncpg.ProtocolViolationError as error:
@@ -35,7 +46,7 @@ async def open_session(url: str, *, server_settings: Mapping[str, str], **option
             raise
         raise PoolerError(f"a pooler refuses what workers set for their session ({error}): {REMEDY}") from error
     try:
-        await _check(connection, {name: server_settings[name] for name in NEEDED if name in server_settings})
+        await _check(connection, needed)
     except BaseException:
         connection.terminate()
         raise

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from runtime.settings import PostgresUrl, ProgramSettings
+from sql.pooled_connection import Pooler
 
 
 class Settings(ProgramSettings):
@@ -12,6 +13,9 @@ class Settings(ProgramSettings):
 
     database_url: PostgresUrl
     """Your own PostgreSQL: postgresql://; unset: the stack starts one."""
+
+    database_pooler: Pooler = "none"
+    """What DATABASE_URL leads through: none, or transaction: PgBouncer or another pooler, in any mode."""
 
     migrate_database_url: PostgresUrl | None = None
     """The same database, as the owner of its tables, for `migrate`; it grants the role in DATABASE_URL its rights."""

@@ -12,5 +12,6 @@ WHERE waiting.pid = :pid
 LIMIT 1;
 
 -- name: wait_for_locks :one
--- Lets this transaction wait for locks of others as long as is given, such as `5s`.
-SELECT set_config('lock_timeout', :limit, true);
+-- Lets this transaction wait for locks of others as long as is given, such as `5s`. Returns which process works on it:
+-- a pooler invents the one that it names when a client connects.
+SELECT set_config('lock_timeout', :limit, true) AS lock_timeout, pg_backend_pid() AS pid;
