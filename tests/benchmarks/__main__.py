@@ -12,6 +12,7 @@ import uvloop
 from rich.console import Console
 
 from tests.benchmarks import (
+    capacity,
     consumers,
     end_to_end,
     gateway,
@@ -43,11 +44,13 @@ BENCHMARKS: dict[str, Callable[[Options], Awaitable[list[Figure]]]] = {
 }
 
 ON_REQUEST: dict[str, Callable[[Options], Awaitable[list[Figure]]]] = {
+    "capacity": capacity.run,
     "instructions": instructions.run,
     "pages": pages.run,
     "scale": scale.run,
 }
-"""Not part of `all`: the first needs a tool that is not installed everywhere, the others 20 GB and some minutes."""
+"""Not part of `all`: `instructions` needs a tool that is not installed everywhere, the others take some minutes, and
+`pages` and `scale` 20 GB."""
 
 PLAIN_WIDTH_CHARS = 140
 """The table's width in a file or a pipe."""
@@ -60,7 +63,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="figures for scripts")
     parser.add_argument("--seconds", type=float, default=3, help="how long one side is measured at a time")
     parser.add_argument("--rounds", type=int, default=5, help="how often each side has its turn; the median counts")
-    parser.add_argument("--events", type=int, default=200_000, help="how many events `memory` and `scale` send")
+    parser.add_argument("--events", type=int, default=200_000, help="of `memory`, `scale` and `capacity`")
     parser.add_argument("--beside", type=Path, help="a checkout of another commit, whose gateway is measured as well")
     parser.add_argument("--connections", type=int, nargs="+", default=(), help="only with these numbers of connections")
     parser.add_argument("--rows", type=int, default=10_000_000, help="how long the history of `pages` and `scale` is")
