@@ -42,10 +42,11 @@ class Waiting:
 
 async def read_waiting(connection: "asyncpg.Connection[Any]", key_prefix: str) -> Waiting:
     """Read it now. Raises asyncpg.PostgresError, also where a migration is due."""
-    row = await connection.fetchrow(*WAITING.bind("read_waiting", key_prefix=key_prefix, limit=COUNTED_MAX))
-    on_hold = {"unsigned": row["unsigned"], "conflict": row["contradicted"]}
-    audited_at_s = row["audited_at"].timestamp() if row["audited_at"] else None
-    return Waiting(row["dead_letters"], row["conflicts"], on_hold, row["restores"], row["audit_findings"], audited_at_s)
+    row = await connection.fetchrow(*WAITING.bind("count_waiting", key_prefix=key_prefix, limit=COUNTED_MAX))
+    audit = await connection.fetchrow(*WAITING.bind("read_audit", key_prefix=key_prefix))
+    on_hold = {"unsigned": row["unsigned"], "conflict": row["by_conflict"]}
+    audited_at_s = audit["finished_at"].timestamp() if audit["finished_at"] else None
+    return Waiting(row["dead_letters"], row["conflicts"], on_hold, row["restores"], audit["findings"], audited_at_s)
 
 
 async def poll_waiting(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sql.connect import Connection
 
 OVERVIEW = load("overview")
+WAITING = load("waiting")
 
 COUNTED_MAX = 10_000
 """Each kind of thing that waits is counted up to here."""
@@ -98,7 +99,7 @@ class LastHour:
 
 async def count_waiting(connection: "Connection", keys: Keys) -> Waiting:
     """Count what waits for a person."""
-    row = await connection.fetchrow(*OVERVIEW.bind("count_waiting", limit=COUNTED_MAX, key_prefix=keys.prefix))
+    row = await connection.fetchrow(*WAITING.bind("count_waiting", limit=COUNTED_MAX, key_prefix=keys.prefix))
     return Waiting(**row)
 
 

@@ -1,24 +1,5 @@
 -- What waits for a person, for the console's first page.
 
--- name: count_waiting :one
--- Counts what waits for a person, each kind up to a limit, so that the page opens as fast when much waits.
-SELECT
-    (SELECT count(*) FROM (SELECT FROM dead_letters WHERE state = 'open' LIMIT :limit) AS counted) AS dead_letters,
-    (SELECT count(*) FROM (SELECT FROM conflicts WHERE kept IS NULL LIMIT :limit) AS counted) AS conflicts,
-    (
-        SELECT count(*)
-        FROM (SELECT FROM held_back WHERE released_at IS NULL AND reason = 'unsigned' LIMIT :limit) AS counted
-    ) AS unsigned,
-    (
-        SELECT count(*)
-        FROM (SELECT FROM held_back WHERE released_at IS NULL AND reason = 'conflict' LIMIT :limit) AS counted
-    ) AS by_conflict,
-    (SELECT count(*) FROM (SELECT FROM events_of_other_mode LIMIT :limit) AS counted) AS other_mode,
-    (
-        SELECT count(*)
-        FROM (SELECT FROM restores WHERE key_prefix = :key_prefix AND acknowledgement IS NULL LIMIT :limit) AS counted
-    ) AS restores;
-
 -- name: read_oldest :one
 -- Returns since when each kind waits, of as many as are counted: a message says how old the oldest is.
 SELECT

@@ -1,21 +1,23 @@
--- What waits for a person, for the workers' gauges: each count reads a partial index, and stops at a limit.
+-- What waits for a person, for the workers' gauges, the console's first page and messages: each count stops at a limit.
 
--- name: read_waiting :one
--- Returns what waits for a person, each count up to `limit`, and the result of the last audit; null if there was none.
+-- name: count_waiting :one
+-- Counts what waits for a person, each kind up to a limit, so that a look costs as much when much waits.
 SELECT
-    (SELECT count(*) FROM (SELECT FROM dead_letters WHERE state = 'open' LIMIT :limit) AS waiting) AS dead_letters,
-    (SELECT count(*) FROM (SELECT FROM conflicts WHERE kept IS NULL LIMIT :limit) AS waiting) AS conflicts,
+    (SELECT count(*) FROM (SELECT FROM dead_letters WHERE state = 'open' LIMIT :limit) AS counted) AS dead_letters,
+    (SELECT count(*) FROM (SELECT FROM conflicts WHERE kept IS NULL LIMIT :limit) AS counted) AS conflicts,
     (
         SELECT count(*)
-        FROM (SELECT FROM held_back WHERE released_at IS NULL AND reason = 'unsigned' LIMIT :limit) AS waiting
+        FROM (SELECT FROM held_back WHERE released_at IS NULL AND reason = 'unsigned' LIMIT :limit) AS counted
     ) AS unsigned,
     (
         SELECT count(*)
-        FROM (SELECT FROM held_back WHERE released_at IS NULL AND reason = 'conflict' LIMIT :limit) AS waiting
-    ) AS contradicted,
-    (SELECT count(*) FROM restores WHERE key_prefix = :key_prefix AND acknowledgement IS NULL) AS restores,
-    (SELECT findings FROM audits WHERE key_prefix = :key_prefix) AS audit_findings,
-    (SELECT finished_at FROM audits WHERE key_prefix = :key_prefix) AS audited_at;
+        FROM (SELECT FROM held_back WHERE released_at IS NULL AND reason = 'conflict' LIMIT :limit) AS counted
+    ) AS by_conflict,
+    (SELECT count(*) FROM (SELECT FROM events_of_other_mode LIMIT :limit) AS counted) AS other_mode,
+    (
+        SELECT count(*)
+        FROM (SELECT FROM restores WHERE key_prefix = :key_prefix AND acknowledgement IS NULL LIMIT :limit) AS counted
+    ) AS restores;
 
 -- name: read_audit :one
 -- Returns the result of the last audit, nulls if there was none, and when the tables were made: since then one is due.
