@@ -3,7 +3,7 @@
 One or two faults at a time, by a schedule that the seed decides. Every request and answer of the senders is written to
 a file. At the end everything is healed and drained, and the checker reads that file. In the last third of the time
 operators delete entries and restore servers too; then the senders send everything again before the checker looks. The
-exit code is 1 if a promise was broken.
+exit code is 1 if a promise was broken. `--redis` and `--postgres` name another system than one server of each.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from sql.roles import grant_rights
 from tests.adversity.failovers import FAILOVERS
 from tests.adversity.faults import FAULTS, Fault
 from tests.adversity.operators import ACTS, check_after_losses
+from tests.adversity.variants import ONE, POSTGRES, REDIS, Changes, Variant
 from tests.support import awkward_handlers
 from tests.support.database import as_worker
 from tests.support.harness import CONNECT_TIMEOUT_S, Harness
@@ -56,8 +57,8 @@ BREAKS = FAULTS | FAILOVERS
 
 
 @asynccontextmanager
-async def whole_system(folder: Path) -> AsyncIterator[Harness]:
-    """Servers, gateways and workers, all below one folder."""
+async def whole_system(folder: Path, variants: Sequence[Variant]) -> AsyncIterator[tuple[Harness, list[Changes]]]:
+    """Servers, gateways and workers, all below one folder; and what the variants do to the faults."""
     valkey, postgres = ValkeyServer(folder / "valkey"), PostgresServer(folder / "postgres")
     async with AsyncExitStack() as stack:
         for server in (valkey, postgres):
@@ -70,9 +71,10 @@ async def whole_system(folder: Path) -> AsyncIterator[Harness]:
         history = stack.enter_context(History(folder / "history.jsonl"))
         harness = Harness(valkey, postgres, postgres.url, programs, history, worker_env=WORKER_ENV)
         await stack.enter_async_context(harness)
+        changes = [await stack.enter_async_context(variant(harness)) for variant in variants]
         await harness.add_workers(WORKERS)
         await harness.add_gateways(GATEWAYS)
-        yield harness
+        yield harness, changes
 
 
 async def break_things(
@@ -111,14 +113,17 @@ async def _last(sending: "asyncio.Task[None]", duration_s: float) -> None:
         sending.result()
 
 
-async def prove(seed: int, minutes: float, folder: Path) -> list[str]:
+async def prove(seed: int, minutes: float, folder: Path, variants: Sequence[Variant] = ()) -> list[str]:
     """The broken promises."""
     rng = random.Random(seed)
-    async with whole_system(folder) as harness:
-        await _under_load(harness, BREAKS, rng, minutes * (1 - OPERATORS_SHARE), "pi")
+    async with whole_system(folder, variants) as (harness, changes):
+        breaks, acts = BREAKS, ACTS
+        for each in changes:
+            breaks, acts = each.of(breaks), each.without(acts)
+        await _under_load(harness, breaks, rng, minutes * (1 - OPERATORS_SHARE), "pi")
         broken = await harness.check_promises()
         _say(f"{len(broken)} promises broken by faults; now operators lose events too.")
-        load = await _under_load(harness, BREAKS | ACTS, rng, minutes * OPERATORS_SHARE, "op")
+        load = await _under_load(harness, breaks | acts, rng, minutes * OPERATORS_SHARE, "op")
         harness.history.close()
         harness.history = read(folder / "history.jsonl")
         broken += await check_after_losses(harness, load)
@@ -149,14 +154,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.adversity.prove", description=__doc__)
     parser.add_argument("--seed", type=int, default=1, help="decides what breaks when; 1 if absent")
     parser.add_argument("--minutes", type=float, default=10, help="how long things are broken; 10 if absent")
+    parser.add_argument("--redis", choices=(ONE, *REDIS), default=ONE, help="how Redis runs; one server if absent")
+    parser.add_argument("--postgres", choices=(ONE, *POSTGRES), default=ONE, help="how Postgres runs, likewise")
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="prove-"))
     _say(f"Seed {arguments.seed}, {arguments.minutes:g} minutes. History and logs: {folder}")
-    broken = asyncio.run(prove(arguments.seed, arguments.minutes, folder))
+    broken = asyncio.run(prove(arguments.seed, arguments.minutes, folder, _variants(arguments)))
     for line in broken:
         _say(line)
     _say(f"{len(broken)} promises broken with seed {arguments.seed}." if broken else "Every promise was kept.")
     return 1 if broken else 0
+
+
+def _variants(arguments: argparse.Namespace) -> list[Variant]:
+    chosen = ((REDIS, arguments.redis), (POSTGRES, arguments.postgres))
+    return [variants[name] for variants, name in chosen if name != ONE]
 
 
 def _say(line: str) -> None:
