@@ -23,6 +23,7 @@ DECLARE
         "_pogo_migration": "SELECT",
         "_pogo_version": "SELECT",
         "acknowledgements": "SELECT, INSERT",
+        "archives": "SELECT",
         "audits": "SELECT, INSERT, UPDATE",
         "balances": "SELECT",
         "commit_guard": "SELECT, INSERT, DELETE",
@@ -31,6 +32,7 @@ DECLARE
         "disputes": "SELECT, INSERT, UPDATE",
         "duplicates": "SELECT, INSERT",
         "events": "SELECT, INSERT",
+        "events_archive": "SELECT",
         "events_of_other_mode": "SELECT, INSERT",
         "held_back": "SELECT, INSERT, UPDATE",
         "notifications": "SELECT, INSERT, UPDATE",
@@ -43,6 +45,13 @@ DECLARE
         "unfinished": "SELECT, INSERT, DELETE"
     }';
     of_a_team constant text := 'SELECT, INSERT, UPDATE, DELETE';
+    -- What it does to the tables that it may not change: each function checks by itself what it removes.
+    functions constant text[] := ARRAY[
+        'ensure_payload_partitions(integer)',
+        'archive_events(timestamptz, bigint, bigint, interval)',
+        'forget_archived_events(text[], text[])'
+    ];
+    function text;
     relation record;
 BEGIN
     EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), role_name);
@@ -57,8 +66,10 @@ BEGIN
         CONTINUE WHEN relation.is_partition;
         EXECUTE format('GRANT %s ON public.%I TO %I', coalesce(ours ->> relation.name, of_a_team), relation.name, role_name);
     END LOOP;
-    REVOKE ALL ON FUNCTION public.ensure_payload_partitions(integer) FROM PUBLIC;
-    EXECUTE format('GRANT EXECUTE ON FUNCTION public.ensure_payload_partitions(integer) TO %I', role_name);
+    FOREACH function IN ARRAY functions LOOP
+        EXECUTE format('REVOKE ALL ON FUNCTION public.%s FROM PUBLIC', function);
+        EXECUTE format('GRANT EXECUTE ON FUNCTION public.%s TO %I', function, role_name);
+    END LOOP;
     -- Tables that the owner makes later are a team's own: its handlers write to them.
     EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT %s ON TABLES TO %I', of_a_team, role_name);
     EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE ON SEQUENCES TO %I', role_name);

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 WHY = load("why")
 
-SCANS = 2
+SCANS = 3
 """Number of tables that are scanned, because they have no index for this query."""
 
 ROWS_MAX = 500
@@ -155,9 +155,17 @@ class PostgresSource:
 
     async def _scan_events(self, id_: str, queries: Sequence[IdQuery], matches: Matches) -> None:
         """Find events that no other table names: those that moved no money, or are known by their entry alone."""
+        for table, oldest_of in _SCANNED.items():
+            if not await self._scan_table(table, oldest_of, id_, queries, matches):
+                break
+
+    async def _scan_table(
+        self, table: str, oldest_of: str, id_: str, queries: Sequence[IdQuery], matches: Matches
+    ) -> bool:  # fmt: skip
+        """Scan one table of events. Return whether it was scanned to its beginning."""
 
         async def read(start: tuple[int, int], end: tuple[int, int]) -> None:
-            scan = WHY.bind("scan_events", first_page=start, end_page=end, id=id_)
+            scan = WHY.bind(f"scan_{table}", first_page=start, end_page=end, id=id_)
             for namespace, event_id, resource in await self._connection.fetch(*scan):
                 if not any(query.namespace in (None, namespace) for query in queries):
                     continue
@@ -165,11 +173,12 @@ class PostgresSource:
                 if resource == id_:
                     matches.payments.add(Subject(namespace, id_))
 
-        if first := await self._scan_pages("events", read):
-            find = WHY.bind("find_oldest_in_pages", first_page=(first, 0), end_page=(first + self._time.table_pages, 0))
+        if first := await self._scan_pages(table, read):
+            find = WHY.bind(oldest_of, first_page=(first, 0), end_page=(first + self._time.table_pages, 0))
             oldest = await self._connection.fetchval(*find)
             how_far = f"in {self._time.table_s:g} s the events were searched back to {oldest or 'some time ago'}"
             self._result.notes.append(f"{how_far}; older ones that moved no money may be missing")
+        return not first
 
     async def _scan_pages(self, table: str, read: Callable[[tuple[int, int], tuple[int, int]], Any]) -> int:
         """Read a table from its end towards its beginning. Return the first page read, 0 if all pages were."""
@@ -183,6 +192,9 @@ class PostgresSource:
                 return end
         return 0
 
+
+_SCANNED = {"events": "find_oldest_in_pages", "events_archive": "find_oldest_in_pages_of_archive"}
+"""The tables of events, the newer one first, and the query that says how far a scan has come."""
 
 _TABLES: tuple[tuple[str, type[Any], Callable[[PaymentDetails], list[Any]]], ...] = (
     ("read_transfers", BookedTransfer, lambda payment: payment.transfers),

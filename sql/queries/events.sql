@@ -14,27 +14,40 @@ FROM (
 -- name: claim_events :many
 -- Claims the events that nobody has applied. This transaction, and no other, applies the entries that are returned. An
 -- entry that was dead-lettered meanwhile is skipped: its worker was paused, or could not ack. A dead letter of another
--- event does not count: a Redis restored from an older copy may have given its entry's id again.
-INSERT INTO events (
-    namespace, event_id, source, provider, entry_id, type, resource, signed, occurred_at, received_at, mode, account
+-- event does not count: a Redis restored from an older copy may have given its entry's id again. Events of the archive
+-- are taken back by a function, which sees what was moved there while this statement waited for the move.
+WITH inserted AS (
+    INSERT INTO events (
+        namespace, event_id, source, provider, entry_id, type, resource, signed, occurred_at, received_at, mode, account
+    )
+    SELECT
+        namespace, event_id, source, provider, entry_id, type, resource, signed, occurred_at, received_at, mode, account
+    FROM unnest(
+        :namespace::text[], :event_id::text[], :source::text[], :provider::text[], :entry_id::text[], :type::text[],
+        :resource::text[], :signed::text[], :occurred_at::timestamptz[], :received_at::timestamptz[], :mode::text[],
+        :account::text[]
+    ) AS batch (
+        namespace, event_id, source, provider, entry_id, type, resource, signed, occurred_at, received_at, mode, account
+    )
+    WHERE NOT EXISTS (
+        SELECT FROM dead_letters
+        WHERE dead_letters.entry_id = batch.entry_id
+          AND dead_letters.namespace = batch.namespace AND dead_letters.event_id = batch.event_id
+    )
+    ORDER BY namespace, event_id
+    ON CONFLICT (namespace, event_id) DO NOTHING
+    RETURNING namespace, event_id, entry_id
+),
+archived AS MATERIALIZED (
+    SELECT forgotten.namespace, forgotten.event_id
+    FROM (SELECT array_agg(namespace) AS namespaces, array_agg(event_id) AS event_ids FROM inserted) AS keys
+    CROSS JOIN LATERAL forget_archived_events(keys.namespaces, keys.event_ids) AS forgotten
 )
-SELECT
-    namespace, event_id, source, provider, entry_id, type, resource, signed, occurred_at, received_at, mode, account
-FROM unnest(
-    :namespace::text[], :event_id::text[], :source::text[], :provider::text[], :entry_id::text[], :type::text[],
-    :resource::text[], :signed::text[], :occurred_at::timestamptz[], :received_at::timestamptz[], :mode::text[],
-    :account::text[]
-) AS batch (
-    namespace, event_id, source, provider, entry_id, type, resource, signed, occurred_at, received_at, mode, account
-)
+SELECT entry_id
+FROM inserted
 WHERE NOT EXISTS (
-    SELECT FROM dead_letters
-    WHERE dead_letters.entry_id = batch.entry_id
-      AND dead_letters.namespace = batch.namespace AND dead_letters.event_id = batch.event_id
-)
-ORDER BY namespace, event_id
-ON CONFLICT (namespace, event_id) DO NOTHING
-RETURNING entry_id;
+    SELECT FROM archived WHERE archived.namespace = inserted.namespace AND archived.event_id = inserted.event_id
+);
 
 -- name: record_other_mode :exec
 -- Records events just claimed that are of the other mode than their source's: they move no money.

@@ -14,6 +14,17 @@ FROM (
 GROUP BY entry_id
 HAVING count(*) > 1;
 
+-- name: event_in_two_tables :many
+-- An event is among those of late or in the archive, and moves from one to the other in one transaction.
+SELECT namespace, event_id FROM ONLY events JOIN events_archive USING (namespace, event_id);
+
+-- name: duplicate_without_event :many
+-- A duplicate is recorded only of an event that was applied.
+SELECT duplicates.entry_id, duplicates.namespace, duplicates.event_id
+FROM duplicates
+LEFT JOIN events USING (namespace, event_id)
+WHERE events.event_id IS NULL;
+
 -- name: payload_without_event :many
 -- A payload is kept only by the transaction that applied its event.
 SELECT payloads.namespace, payloads.event_id, payloads.received_at

@@ -3,7 +3,9 @@
 
 -- name: read_size :one
 -- Returns the size of the tables that are searched in windows: small ones need none.
-SELECT pg_relation_size('events') + pg_relation_size('duplicates') + pg_relation_size('dead_letters') AS size_bytes;
+SELECT
+    pg_relation_size('events') + pg_relation_size('events_archive') + pg_relation_size('duplicates')
+        + pg_relation_size('dead_letters') AS size_bytes;
 
 -- name: search_events :many
 -- Returns applied events of a window of time, the newest first. The window keeps it from reading all events: a BRIN

@@ -71,16 +71,24 @@ JOIN unnest(:namespace, :payment_id) AS batch (namespace, payment_id)
 LIMIT :limit;
 
 -- name: count_pages :one
--- Returns the sizes of two tables that are scanned from their end, because an index would cost every insert more than
--- it is worth. Their rows are never updated, so that the last pages hold the newest.
+-- Returns the sizes of the tables that are scanned from their end, because an index would cost every insert more than
+-- it is worth. Their rows are never updated, so that the last pages hold the newest, but for rows that fill the place of
+-- those that were moved or removed.
 SELECT
     pg_relation_size('events') / current_setting('block_size')::bigint AS events,
+    pg_relation_size('events_archive') / current_setting('block_size')::bigint AS events_archive,
     pg_relation_size('duplicates') / current_setting('block_size')::bigint AS duplicates;
 
 -- name: scan_events :many
 -- Returns events about a payment, or from an entry, in the pages from `first_page` up to `end_page`.
 SELECT namespace, event_id, resource
-FROM events
+FROM ONLY events
+WHERE ctid >= :first_page AND ctid < :end_page AND (resource = :id OR entry_id = :id);
+
+-- name: scan_events_archive :many
+-- Returns such events of the archive.
+SELECT namespace, event_id, resource
+FROM events_archive
 WHERE ctid >= :first_page AND ctid < :end_page AND (resource = :id OR entry_id = :id);
 
 -- name: scan_duplicates :many
@@ -92,7 +100,11 @@ WHERE duplicates.ctid >= :first_page AND duplicates.ctid < :end_page;
 
 -- name: find_oldest_in_pages :one
 -- Returns when the oldest event in some pages was committed: how far back a scan has come.
-SELECT min(committed_at) AS committed_at FROM events WHERE ctid >= :first_page AND ctid < :end_page;
+SELECT min(committed_at) AS committed_at FROM ONLY events WHERE ctid >= :first_page AND ctid < :end_page;
+
+-- name: find_oldest_in_pages_of_archive :one
+-- Returns when the oldest event in some pages of the archive was committed.
+SELECT min(committed_at) AS committed_at FROM events_archive WHERE ctid >= :first_page AND ctid < :end_page;
 
 -- name: read_events :many
 -- Returns events with their signed bytes, which are null if their partition was dropped.

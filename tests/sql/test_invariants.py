@@ -66,6 +66,10 @@ INSERT INTO operations (actor, face, action, subject, reason, touched, details)
 SELECT 'ada', 'command', 'discard', 'dead_letter:' || n, '', 1, '{}' FROM generate_series(1, 3) AS n
 """
 BY_HAND = "ALTER TABLE operations DISABLE TRIGGER operations_are_append_only"
+IN_THE_ARCHIVE = """
+INSERT INTO events_archive (namespace, event_id, source, provider, entry_id, type, resource, signed, received_at)
+SELECT namespace, event_id, source, provider, '9-0', type, resource, signed, received_at FROM events
+"""
 PAYLOAD = "INSERT INTO payloads VALUES ('stripe', '{}', '{}', '{{}}', '')"
 
 
@@ -81,6 +85,10 @@ class Broken:
 
 BROKEN = {
     "entry_with_two_fates": Broken((DEAD.format("1-0", "evt_other"),)),
+    "event_in_two_tables": Broken((IN_THE_ARCHIVE,)),
+    "duplicate_without_event": Broken(
+        ("INSERT INTO duplicates VALUES ('8-0', 'stripe', 'evt_ghost', 'stripe', '2026-01-01')",)
+    ),
     "payload_without_event": Broken((PAYLOAD.format("evt_ghost", "2026-01-01"),)),
     "event_with_two_payloads": Broken((PAYLOAD.format("evt_1", "1999-01-01"),)),
     "payment_without_event": Broken((PAYMENT.format("pi_ghost", 1, 1, 0, "false"),)),

@@ -26,6 +26,13 @@ FROM generate_series(1, $1::integer) AS n
 """
 
 
+FILL_ARCHIVE = """
+INSERT INTO events_archive (namespace, event_id, source, provider, entry_id, type, resource, signed, received_at)
+SELECT 'stripe', 'old_' || n, 'stripe', 'stripe', n || '-3', 't', 'old_' || n, 'body', now()
+FROM generate_series(1, $1::integer) AS n
+"""
+
+
 @pytest.mark.parametrize("file", files())
 async def test_postgres_prepares_every_query_on_the_real_schema(connection: asyncpg.Connection, file: str) -> None:
     for name in load(file):
@@ -42,6 +49,7 @@ async def filled(connection: asyncpg.Connection) -> asyncpg.Connection:
     """Fill the tables as after some days."""
     await connection.execute(FILL, EVENTS_FILLED)
     await connection.execute(FILL_DEAD, EVENTS_FILLED)
+    await connection.execute(FILL_ARCHIVE, EVENTS_FILLED)
     await connection.execute("ANALYZE")
     return connection
 

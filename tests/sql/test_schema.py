@@ -71,14 +71,6 @@ async def test_an_event_names_its_entry_and_what_was_signed(
         await connection.execute(EVENT, entry_id, signed)
 
 
-async def test_a_duplicate_has_an_event(connection: asyncpg.Connection) -> None:
-    with pytest.raises(asyncpg.ForeignKeyViolationError):
-        await connection.execute(
-            "INSERT INTO duplicates (entry_id, namespace, event_id, source, received_at) "
-            "VALUES ('1-0', 'a', 'e', 'a', now())"
-        )
-
-
 @pytest.mark.parametrize(
     ("entry_id", "state", "attempts", "names"),
     [("x", "open", 1, []), ("1-0", "lost", 1, []), ("1-0", "open", -1, []), ("1-0", "open", 1, [b"v"])],
