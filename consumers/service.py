@@ -17,6 +17,7 @@ from consumers.hooks import Hooks, no_hooks
 from consumers.lease import Lease
 from consumers.locks import Locks
 from consumers.loop_watch import InHand, LoopWatch
+from consumers.maintenance.runner import Maintenance
 from consumers.metrics import Metrics
 from consumers.observers import Observers
 from consumers.retry import delay_s, describe
@@ -77,10 +78,12 @@ class Service:
 
         watch = AddressWatch("Redis", partial(redis_identity, self._settings), leave_old_redis)
         watching = asyncio.create_task(watch.run(), name="address of Redis")
+        maintenance = asyncio.create_task(Maintenance(self._settings, redis).run(), name="maintenance")
         try:
             while not self._stopping.is_set():
                 await self._work_under_one_lease(redis, reader)
         finally:
+            await end(maintenance)
             await end(watching)
             await reader.aclose()
             await redis.aclose()

@@ -12,6 +12,9 @@ from sql.pooled_connection import Pooler
 DAY_S = 24 * 60 * 60
 MIB = 1024 * 1024
 
+KeptDays = Annotated[int, Field(ge=0, le=100 * 366)]
+"""Days after which something is removed; 0: never."""
+
 TRANSACTION_IDLE_FACTOR = 1.2
 """How much longer than one call of a handler Postgres must keep an idle transaction."""
 
@@ -91,6 +94,15 @@ class Settings(ProgramSettings):
 
     committed_ttl_s: Annotated[int, Field(ge=1)] = 3600
     """How long Redis remembers an event once it is committed; after it only Postgres does."""
+
+    payloads_kept_days: KeptDays = 0
+    """How long the signed bytes of an applied event are kept, by whole months; 0: for ever."""
+
+    duplicates_kept_days: KeptDays = 0
+    """How long it is kept which entries were duplicates; 0: for ever. Events are kept for ever in any case."""
+
+    dead_letters_kept_days: KeptDays = 0
+    """How long a dead letter is kept after it was replayed or discarded; 0: for ever. Open ones are always kept."""
 
     redis_timeout_s: Annotated[float, Field(gt=0)] = 5
     """The limit for connecting to Redis and for one exchange with it; past it the gateway answers 503."""

@@ -35,11 +35,13 @@ DECLARE
         "events_archive": "SELECT",
         "events_of_other_mode": "SELECT, INSERT",
         "held_back": "SELECT, INSERT, UPDATE",
+        "maintenance": "SELECT, INSERT, UPDATE",
         "notifications": "SELECT, INSERT, UPDATE",
         "operations": "SELECT, INSERT",
         "payloads": "SELECT, INSERT",
         "payments": "SELECT, INSERT, UPDATE",
         "redis_beats": "SELECT, INSERT, UPDATE",
+        "removed_entries": "SELECT",
         "restores": "SELECT, INSERT, UPDATE",
         "transfers": "SELECT, INSERT",
         "unfinished": "SELECT, INSERT, DELETE"
@@ -49,7 +51,12 @@ DECLARE
     functions constant text[] := ARRAY[
         'ensure_payload_partitions(integer)',
         'archive_events(timestamptz, bigint, bigint, interval)',
-        'forget_archived_events(text[], text[])'
+        'forget_archived_events(text[], text[])',
+        'drop_payload_partition(integer)',
+        'delete_default_payloads(integer, integer)',
+        'oldest_payload()',
+        'remove_duplicates(integer, text, bigint, bigint)',
+        'remove_dead_letters(integer, text, integer)'
     ];
     function text;
     relation record;

@@ -79,6 +79,104 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION count_removed_entries(entry_ids text[]) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    INSERT INTO removed_entries AS known (epoch, slice, first_entry_id, last_entry_id, entries)
+    SELECT
+        removed.epoch, removed.number[1] / (30 * 86400000::bigint),
+        array_to_string(min(removed.number), '-'), array_to_string(max(removed.number), '-'), count(*)
+    FROM (
+        SELECT ids.number, coalesce((
+            SELECT redis_beats.epoch
+            FROM redis_beats
+            WHERE redis_beats.epoch <> '' AND string_to_array(redis_beats.epoch, '-')::bigint[] <= ids.number
+            ORDER BY string_to_array(redis_beats.epoch, '-')::bigint[] DESC
+            LIMIT 1
+        ), '') AS epoch
+        FROM (SELECT string_to_array(entry_id, '-')::bigint[] AS number FROM unnest(entry_ids) AS entry_id) AS ids
+    ) AS removed
+    GROUP BY removed.epoch, removed.number[1] / (30 * 86400000::bigint)
+    ON CONFLICT (partition, epoch, slice) DO UPDATE SET
+        first_entry_id = array_to_string(least(
+            string_to_array(known.first_entry_id, '-')::bigint[],
+            string_to_array(excluded.first_entry_id, '-')::bigint[]), '-'),
+        last_entry_id = array_to_string(greatest(
+            string_to_array(known.last_entry_id, '-')::bigint[],
+            string_to_array(excluded.last_entry_id, '-')::bigint[]), '-'),
+        entries = known.entries + excluded.entries
+$$;
+
+CREATE FUNCTION delete_default_payloads(kept_days integer, rows_max integer) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    deleted bigint;
+BEGIN
+    IF kept_days IS NULL OR kept_days < 1 OR rows_max IS NULL THEN
+        RAISE EXCEPTION 'payloads are kept for at least a day';
+    END IF;
+    DELETE FROM payloads_default WHERE ctid = ANY (ARRAY(
+        SELECT old.ctid
+        FROM payloads_default AS old
+        WHERE old.received_at < now() - make_interval(days => kept_days)
+          AND NOT EXISTS (
+              SELECT FROM payloads_in_use() AS used
+              WHERE used.namespace = old.namespace AND used.event_id = old.event_id
+          )
+        LIMIT rows_max
+    ));
+    GET DIAGNOSTICS deleted = ROW_COUNT;
+    RETURN deleted;
+END
+$$;
+
+CREATE FUNCTION drop_payload_partition(kept_days integer) RETURNS TABLE(dropped text, bytes bigint, moved bigint)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    SET lock_timeout TO '100ms'
+    SET "DateStyle" TO 'ISO'
+    SET "TimeZone" TO 'UTC'
+    AS $$
+DECLARE
+    moved_max constant bigint := 200;
+BEGIN
+    IF kept_days IS NULL OR kept_days < 1 THEN
+        RAISE EXCEPTION 'payloads are kept for at least a day';
+    END IF;
+    SELECT month.name, month.bytes INTO dropped, bytes
+    FROM (
+        SELECT child.relname::text AS name, pg_total_relation_size(child.oid) AS bytes,
+               substring(pg_get_expr(child.relpartbound, child.oid) FROM 'TO \(''([^'']+)''\)')::timestamptz AS ends
+        FROM pg_inherits
+        JOIN pg_class AS child ON child.oid = pg_inherits.inhrelid
+        WHERE pg_inherits.inhparent = 'payloads'::regclass AND NOT pg_inherits.inhdetachpending
+    ) AS month
+    WHERE month.ends <= now() - make_interval(days => kept_days)
+    ORDER BY month.ends
+    LIMIT 1;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    EXECUTE format('SELECT count(*) FROM payloads_in_use() JOIN %I USING (namespace, event_id, received_at)', dropped)
+        INTO moved;
+    IF moved > moved_max THEN
+        RAISE EXCEPTION '% stays: it has the payloads of % events that are on hold or in an open conflict, which are '
+            'read again when somebody decides (make conflicts)', dropped, moved;
+    END IF;
+    LOCK TABLE payloads_default IN ACCESS EXCLUSIVE MODE;
+    EXECUTE format('ALTER TABLE payloads DETACH PARTITION %I', dropped);
+    EXECUTE format(
+        'INSERT INTO payloads SELECT month.* FROM %I AS month JOIN payloads_in_use() USING (namespace, event_id, '
+        'received_at)', dropped);
+    GET DIAGNOSTICS moved = ROW_COUNT;
+    EXECUTE format('DROP TABLE %I', dropped);
+    RETURN NEXT;
+END
+$$;
+
 CREATE FUNCTION ensure_payload_partitions(months_ahead integer) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -162,9 +260,39 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION oldest_payload() RETURNS timestamp with time zone
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    SET "DateStyle" TO 'ISO'
+    SET "TimeZone" TO 'UTC'
+    AS $$
+    SELECT least(
+        (
+            SELECT min(substring(pg_get_expr(child.relpartbound, child.oid) FROM 'FROM \(''([^'']+)''\)')::timestamptz)
+            FROM pg_inherits
+            JOIN pg_class AS child ON child.oid = pg_inherits.inhrelid
+            WHERE pg_inherits.inhparent = 'payloads'::regclass AND pg_relation_size(child.oid) > 0
+        ),
+        (SELECT min(first.received_at) FROM (SELECT received_at FROM payloads_default LIMIT 1000) AS first)
+    )
+$$;
+
 CREATE FUNCTION operation_hash(id bigint, acted_at timestamp with time zone, actor text, face text, action text, subject text, reason text, touched bigint, details jsonb, previous_hash text) RETURNS text
     LANGUAGE sql STABLE
     RETURN encode(sha256(convert_to((jsonb_build_array(id, ((EXTRACT(epoch FROM acted_at) * (1000000)::numeric))::bigint, actor, face, action, subject, reason, touched, details, previous_hash))::text, 'UTF8'::name)), 'hex'::text);
+
+CREATE FUNCTION payloads_in_use() RETURNS TABLE(namespace text, event_id text, received_at timestamp with time zone)
+    LANGUAGE sql STABLE ROWS 100
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    SELECT events.namespace, events.event_id, events.received_at
+    FROM (
+        SELECT held_back.namespace, held_back.event_id FROM held_back WHERE held_back.released_at IS NULL
+        UNION
+        SELECT conflicts.namespace, conflicts.event_id FROM conflicts WHERE conflicts.kept IS NULL
+    ) AS open
+    JOIN events USING (namespace, event_id)
+$$;
 
 CREATE FUNCTION refuse_change() RETURNS trigger
     LANGUAGE plpgsql
@@ -187,6 +315,59 @@ CREATE FUNCTION refuse_truncate() RETURNS trigger
     AS $$
 BEGIN
     RAISE EXCEPTION '% is kept: it is part of the books, and TRUNCATE would lose it', TG_TABLE_NAME;
+END
+$$;
+
+CREATE FUNCTION remove_dead_letters(kept_days integer, before_entry text, rows_max integer) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    removed text[];
+BEGIN
+    IF kept_days IS NULL OR kept_days < 1 OR before_entry IS NULL OR rows_max IS NULL THEN
+        RAISE EXCEPTION 'dead letters are kept for at least a day, and while their entry may be in the stream';
+    END IF;
+    WITH gone AS (
+        DELETE FROM dead_letters
+        WHERE dead_letters.state IN ('replayed', 'discarded') AND dead_letters.id = ANY (ARRAY(
+            SELECT old.id
+            FROM dead_letters AS old
+            WHERE old.state IN ('replayed', 'discarded')
+              AND old.died_at < now() - make_interval(days => kept_days)
+              AND coalesce(old.state_changed_at, old.died_at) < now() - make_interval(days => kept_days)
+              AND string_to_array(old.entry_id, '-')::bigint[] < string_to_array(before_entry, '-')::bigint[]
+            ORDER BY old.died_at
+            LIMIT rows_max
+        ))
+        RETURNING dead_letters.entry_id
+    )
+    SELECT coalesce(array_agg(gone.entry_id), '{}') INTO removed FROM gone;
+    PERFORM count_removed_entries(removed);
+    RETURN cardinality(removed);
+END
+$$;
+
+CREATE FUNCTION remove_duplicates(kept_days integer, before_entry text, first_page bigint, end_page bigint) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    removed text[];
+BEGIN
+    IF kept_days IS NULL OR kept_days < 1 OR before_entry IS NULL THEN
+        RAISE EXCEPTION 'duplicates are kept for at least a day, and while their entry may be in the stream';
+    END IF;
+    WITH gone AS (
+        DELETE FROM duplicates
+        WHERE duplicates.ctid >= format('(%s,0)', first_page)::tid AND duplicates.ctid < format('(%s,0)', end_page)::tid
+          AND duplicates.recorded_at < now() - make_interval(days => kept_days)
+          AND string_to_array(duplicates.entry_id, '-')::bigint[] < string_to_array(before_entry, '-')::bigint[]
+        RETURNING duplicates.entry_id
+    )
+    SELECT coalesce(array_agg(gone.entry_id), '{}') INTO removed FROM gone;
+    PERFORM count_removed_entries(removed);
+    RETURN cardinality(removed);
 END
 $$;
 
@@ -509,6 +690,19 @@ CREATE TABLE held_back (
     CONSTRAINT held_back_reason_check CHECK ((reason = ANY (ARRAY['unsigned'::text, 'conflict'::text])))
 );
 
+CREATE TABLE maintenance (
+    step text NOT NULL,
+    next_at timestamp with time zone DEFAULT now() NOT NULL,
+    claimed_by text,
+    claimed_until timestamp with time zone,
+    succeeded_at timestamp with time zone,
+    outcome text DEFAULT ''::text NOT NULL,
+    failed_at timestamp with time zone,
+    failure text,
+    CONSTRAINT maintenance_check CHECK (((claimed_by IS NULL) = (claimed_until IS NULL))),
+    CONSTRAINT maintenance_check1 CHECK (((failed_at IS NULL) = (failure IS NULL)))
+);
+
 CREATE TABLE notifications (
     key_prefix text NOT NULL,
     kind text NOT NULL,
@@ -615,6 +809,18 @@ CREATE TABLE redis_beats (
     epoch text
 );
 
+CREATE TABLE removed_entries (
+    partition smallint DEFAULT 0 NOT NULL,
+    epoch text NOT NULL,
+    slice bigint NOT NULL,
+    first_entry_id text NOT NULL,
+    last_entry_id text NOT NULL,
+    entries bigint NOT NULL,
+    CONSTRAINT removed_entries_entries_check CHECK ((entries > 0)),
+    CONSTRAINT removed_entries_first_entry_id_check CHECK ((first_entry_id ~ '^[0-9]+-[0-9]+$'::text)),
+    CONSTRAINT removed_entries_last_entry_id_check CHECK ((last_entry_id ~ '^[0-9]+-[0-9]+$'::text))
+);
+
 CREATE TABLE restores (
     id bigint NOT NULL,
     key_prefix text NOT NULL,
@@ -705,6 +911,9 @@ ALTER TABLE ONLY events
 ALTER TABLE ONLY held_back
     ADD CONSTRAINT held_back_pkey PRIMARY KEY (namespace, event_id, kind, object);
 
+ALTER TABLE ONLY maintenance
+    ADD CONSTRAINT maintenance_pkey PRIMARY KEY (step);
+
 ALTER TABLE ONLY notifications
     ADD CONSTRAINT notifications_pkey PRIMARY KEY (key_prefix, kind);
 
@@ -712,16 +921,19 @@ ALTER TABLE ONLY operations
     ADD CONSTRAINT operations_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY payloads
-    ADD CONSTRAINT payloads_pkey PRIMARY KEY (received_at, namespace, event_id);
+    ADD CONSTRAINT payloads_pkey PRIMARY KEY (namespace, event_id, received_at);
 
 ALTER TABLE ONLY payloads_default
-    ADD CONSTRAINT payloads_default_pkey PRIMARY KEY (received_at, namespace, event_id);
+    ADD CONSTRAINT payloads_default_pkey PRIMARY KEY (namespace, event_id, received_at);
 
 ALTER TABLE ONLY payments
     ADD CONSTRAINT payments_pkey PRIMARY KEY (namespace, payment_id);
 
 ALTER TABLE ONLY redis_beats
     ADD CONSTRAINT redis_beats_pkey PRIMARY KEY (key_prefix);
+
+ALTER TABLE ONLY removed_entries
+    ADD CONSTRAINT removed_entries_pkey PRIMARY KEY (partition, epoch, slice);
 
 ALTER TABLE ONLY restores
     ADD CONSTRAINT restores_pkey PRIMARY KEY (id);
@@ -801,6 +1013,8 @@ CREATE TRIGGER operations_are_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON
 CREATE TRIGGER operations_are_chained BEFORE INSERT ON operations FOR EACH ROW EXECUTE FUNCTION chain_operation();
 
 CREATE TRIGGER payments_are_kept BEFORE TRUNCATE ON payments FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
+
+CREATE TRIGGER removed_entries_are_kept BEFORE TRUNCATE ON removed_entries FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
 
 CREATE TRIGGER transfers_are_append_only BEFORE DELETE OR UPDATE ON transfers FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 

@@ -3,8 +3,14 @@
 -- is before `10-0`.
 
 -- name: count_recorded_entries :one
--- Counts the recorded entries of the stream's present epoch, from its first id to the last id seen.
-SELECT count(*)
+-- Counts the recorded entries of the stream's present epoch, from its first id to the last id seen; also those whose
+-- rows were removed when they were old.
+SELECT count(*) + coalesce((
+    SELECT sum(entries)
+    FROM removed_entries
+    WHERE string_to_array(first_entry_id, '-')::bigint[] >= string_to_array(:first_id, '-')::bigint[]
+      AND string_to_array(last_entry_id, '-')::bigint[] <= string_to_array(:last_id, '-')::bigint[]
+), 0)::bigint AS recorded
 FROM (
     SELECT entry_id FROM events
     UNION ALL

@@ -43,8 +43,8 @@ WHERE :number::bigint IS NOT NULL OR NOT EXISTS (
 RETURNING id;
 
 -- name: find_highest_entry_id :one
--- Returns the highest entry id among the newest rows; null without any. Reads the last pages, and the
--- events of a day: theirs fill the place of those that moved to the archive.
+-- Returns the highest entry id among the newest rows; null without any. Reads the last pages, and the rows of a
+-- day: they fill the place of those that were moved or removed.
 -- The page is computed in a query of its own, because PostgreSQL takes `pg_relation_size` for volatile and would compute
 -- it again for each row of the whole table.
 SELECT entry_id
@@ -54,6 +54,10 @@ FROM (
     SELECT entry_id FROM ONLY events
     WHERE ctid >= (SELECT ('(' || greatest(
         pg_relation_size('events') / current_setting('block_size')::bigint - :pages::bigint, 0) || ',0)')::tid)
+    UNION ALL
+    SELECT entry_id FROM duplicates WHERE recorded_at > now() - interval '1 day'
+    UNION ALL
+    SELECT entry_id FROM dead_letters WHERE died_at > now() - interval '1 day'
     UNION ALL
     SELECT entry_id FROM duplicates
     WHERE ctid >= (SELECT ('(' || greatest(
