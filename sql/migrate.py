@@ -17,6 +17,7 @@ from pogo_core.util import migrate as pogo
 
 from sql import FOLDER, load
 from sql.partitions import ensure_payload_partitions
+from sql.payload_key import put_time_first
 
 MIGRATIONS = FOLDER / "migrations"
 SCHEMA = "public"
@@ -53,6 +54,10 @@ async def migrate(connection: asyncpg.Connection, *, lock_wait_s: float, folder:
         except BadMigrationError as error:
             raise MigrationError(f"{error}: {error.__cause__ or 'no cause given'}") from error
         await ensure_payload_partitions(connection)
+        try:
+            await put_time_first(connection)
+        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
+            raise MigrationError(f"the new key of payloads is built, but others hold the table: {error}") from error
         return [m.name for m in await status(connection, folder) if m.applied_at and m.name not in before]
 
 

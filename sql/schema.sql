@@ -921,10 +921,10 @@ ALTER TABLE ONLY operations
     ADD CONSTRAINT operations_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY payloads
-    ADD CONSTRAINT payloads_pkey PRIMARY KEY (namespace, event_id, received_at);
+    ADD CONSTRAINT payloads_pkey PRIMARY KEY (received_at, namespace, event_id);
 
 ALTER TABLE ONLY payloads_default
-    ADD CONSTRAINT payloads_default_pkey PRIMARY KEY (namespace, event_id, received_at);
+    ADD CONSTRAINT payloads_default_pkey PRIMARY KEY (received_at, namespace, event_id);
 
 ALTER TABLE ONLY payments
     ADD CONSTRAINT payments_pkey PRIMARY KEY (namespace, payment_id);

@@ -24,3 +24,28 @@ SELECT set_config('payments.role', :role, true), set_config('payments.password',
 -- name: read_user :one
 -- Returns the role of this connection.
 SELECT current_user::text;
+
+-- name: is_time_first :one
+-- Returns whether the key of the payloads begins with their time: it began with random ids once.
+SELECT EXISTS (
+    SELECT FROM pg_constraint
+    WHERE conrelid = 'public.payloads'::regclass AND contype = 'p' AND conkey[1] = (
+        SELECT attnum FROM pg_attribute WHERE attrelid = 'public.payloads'::regclass AND attname = 'received_at')
+) AS is_time_first;
+
+-- name: list_missing_payload_keys :many
+-- Returns the statements that build the new key of each partition that lacks it, and that drop first what an attempt
+-- that was interrupted has left. They run while workers write, which no transaction may contain.
+SELECT
+    format('DROP INDEX CONCURRENTLY IF EXISTS public.%I', relname || '_by_time') AS drop,
+    format(
+        'CREATE UNIQUE INDEX CONCURRENTLY %I ON public.%I (received_at, namespace, event_id)',
+        relname || '_by_time', relname) AS build
+FROM pg_inherits
+JOIN pg_class AS partition ON partition.oid = inhrelid
+WHERE inhparent = 'public.payloads'::regclass AND NOT EXISTS (
+    SELECT FROM pg_index
+    JOIN pg_class AS found ON found.oid = indexrelid
+    WHERE indrelid = partition.oid AND found.relname = partition.relname || '_by_time' AND indisvalid
+)
+ORDER BY relname;

@@ -1,5 +1,7 @@
 """Every named query is valid on the real schema, and those that run for every event use an index."""
 
+import re
+
 import asyncpg
 import pytest
 
@@ -129,3 +131,22 @@ async def test_what_is_read_again_of_a_payment_is_found_by_its_index(
     assert "transfers_of_payment" in text
     assert "Seq Scan on transfers" not in text
     assert "Seq Scan on events" not in text
+
+
+FILL_PAYLOADS = """
+INSERT INTO payloads (namespace, event_id, received_at, headers, body)
+SELECT namespace, event_id, received_at, '{}', '' FROM events
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "name"), [("events", "find_applied_events"), ("why", "read_events"), ("event_content", "read_payload")]
+)
+async def test_signed_bytes_are_found_by_the_time_in_their_events_row(
+    filled: asyncpg.Connection, file: str, name: str
+) -> None:
+    await filled.execute(FILL_PAYLOADS)
+    await filled.execute("ANALYZE payloads")
+    ids = {"namespace": "stripe", "event_id": "evt_7"}
+    text = await plan(filled, file, name, **(ids if name == "read_payload" else columns(ROWS[:1], *ids)))
+    assert re.search(r"Index Scan using payloads_\d+_\d+_pkey", text)
