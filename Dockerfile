@@ -1,6 +1,8 @@
 # One image for every part: `python -m gateway`, `python -m consumers`, `python -m operations`, `python -m sql migrate`.
 
-FROM python:3.13-slim AS build
+ARG PYTHON_IMAGE=python:3.13-slim
+
+FROM ${PYTHON_IMAGE} AS build
 WORKDIR /build
 COPY requirements-runtime.lock .
 RUN python -m venv /venv \
@@ -21,7 +23,7 @@ COPY pyproject.toml .
 # A checkout made with a strict umask can be read by its owner only; the image runs as another user.
 RUN chmod -R a+rX . && python -m compileall -q contract runtime providers gateway consumers ledger operations sql
 
-FROM python:3.13-slim
+FROM ${PYTHON_IMAGE}
 # PYTHONPATH, so that the programs start from any folder of an image built on this one.
 ENV PATH=/venv/bin:$PATH PYTHONPATH=/app PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 WORKDIR /app

@@ -20,7 +20,7 @@ override WITH_ARGS := $(PY) -c 'import os, shlex, sys; \
 # If it were set, every start of a program would compile all of our files again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help up down consumers status console logs events tail pending why dead replay discard conflicts resolve release log audit acknowledge check send psql demo test test-browser test-observability test-pooler screenshots lint bench prove schema lock image
+.PHONY: help up down consumers status console logs events tail pending why dead replay discard conflicts resolve release log audit acknowledge check send psql pin demo test test-browser test-observability test-pooler screenshots lint bench prove schema lock image
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -103,6 +103,9 @@ send: .venv/runtime ## SOURCE=…: send one signed sample event to the running g
 
 psql: .venv/runtime ## open psql on the database
 	@$(PY) -m stack psql
+
+pin: .venv/runtime ## write the digests of the images that Docker Compose starts to .env (again: newer ones)
+	@$(PY) -m stack pin
 
 demo: .venv/runtime ## send 4,000 signed deliveries of 160 events, kill workers meanwhile, check the result (CONFLICT=1 JSON=1)
 	@$(PY) -m stack demo $${JSON:+--json} $${CONFLICT:+--conflict}

@@ -122,6 +122,21 @@ SETTING_NAMES = frozenset({
     "WORKERS_REDIS_PASSWORD",
 })  # fmt: skip
 
+SECRET_SETTINGS = frozenset({
+    "CONSOLE_PASSWORD_HASH",
+    "DATABASE_URL",
+    "GATEWAY_REDIS_PASSWORD",
+    "MIGRATE_DATABASE_URL",
+    "NOTIFY_SECRET",
+    "NOTIFY_URL",
+    "POSTGRES_PASSWORD",
+    "REDIS_PASSWORD",
+    "REDIS_URL",
+    "WORKERS_POSTGRES_PASSWORD",
+    "WORKERS_REDIS_PASSWORD",
+})  # fmt: skip
+"""The settings that are secrets. Containers get them as files."""
+
 _OTEL_SIGNALS = ("", "TRACES_", "METRICS_", "LOGS_")
 _OTEL_OF_A_SIGNAL = (
     "ENDPOINT", "PROTOCOL", "HEADERS", "TIMEOUT", "COMPRESSION", "CERTIFICATE", "CLIENT_KEY", "CLIENT_CERTIFICATE",
@@ -135,10 +150,20 @@ OTEL_NAMES = frozenset({
 })  # fmt: skip
 """Standard names of OpenTelemetry; docs/tracing.md says which of them the programs use."""
 
+COMPOSE_NAMES = frozenset({
+    "PYTHON_IMAGE", "VALKEY_IMAGE", "POSTGRES_IMAGE",
+    "PROMETHEUS_IMAGE", "ALERTMANAGER_IMAGE", "GRAFANA_IMAGE", "JAEGER_IMAGE",
+    "VALKEY_MAXMEMORY", "FILES_MAX", "CONTAINER_SECRETS",
+    *(f"{service}_{limit}" for service in ("VALKEY", "POSTGRES", "GATEWAY", "CONSUMER", "CONSOLE")
+      for limit in ("MEMORY", "CPUS", "PIDS")),
+})  # fmt: skip
+"""What compose.yaml takes from `.env`: images and limits."""
+
 OTHER_NAMES = OTEL_NAMES | frozenset({
     "COMPOSE_PROFILES", "ENV_FILE", "GATEWAY_URL", "POSTGRES_PORT",  # compose.yaml and stack.env
     "REDIS_PORT", "SETTINGS_DIGEST",
-    "CONSUMERS_SETTINGS_DIGEST", "GATEWAY_SETTINGS_DIGEST",
+    "CONSUMERS_SETTINGS_DIGEST", "GATEWAY_SETTINGS_DIGEST", "CONSOLE_SETTINGS_DIGEST", "VALKEY_SETTINGS_DIGEST",
+    "SECRETS_FOLDER", *COMPOSE_NAMES,
     "LISTEN_FDS", "LISTEN_PID", "NOTIFY_SOCKET", "PROMETHEUS_MULTIPROC_DIR",
     "STANDARD_WEBHOOKS_SECRET", "STRIPE_WEBHOOK_SECRET", "WEBHOOK_SECRET",  # written by `make up`
 })  # fmt: skip

@@ -1,6 +1,7 @@
 """How every program finds its settings, and how it reports those that cannot be used.
 
-A setting is an environment variable, else a line of `.env`, else a line of `stack.env`, which the running stack wrote.
+A setting is an environment variable, else a line of `.env`, else a line of `stack.env`, which the running stack wrote,
+else a file in SECRETS_FOLDER.
 """
 
 import hashlib
@@ -15,6 +16,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from runtime.env_file import find_problems, read_env_file, reading_problem
+from runtime.secrets_folder import read_secrets, secrets_problems
 from runtime.setting_names import misspelt_names
 
 ENV_FILE = Path(".env")
@@ -66,13 +68,16 @@ def load_settings(
     """
     files = env_files() if files is None else files
     problems = [*find_problems(ENV_FILE), *filter(None, map(reading_problem, set(files) - {ENV_FILE}))]
-    problems += misspelt_names(read_env_file(ENV_FILE), _names_in_sources_file())
+    problems += misspelt_names(read_env_file(ENV_FILE), names_in_sources_file())
     files = _readable(files)
+    secrets = _secrets_folder(files)
+    if secrets and (wrong := secrets_problems(secrets)):
+        problems, secrets = problems + wrong, None
     try:
-        settings = kind(_env_file=files)  # type: ignore[call-arg]
+        settings = kind(_env_file=files, _secrets_dir=secrets)  # type: ignore[call-arg]
     except ValidationError as error:
         problems += describe_problems(error)
-        usable = _with_defaults(kind, files, error) if warn else None
+        usable = _with_defaults(kind, files, secrets, error) if warn else None
         if usable is None:
             raise SettingsError(problems) from None
         settings = usable
@@ -87,12 +92,14 @@ def _readable(files: Sequence[Path]) -> list[Path]:
     return [file for file in files if not reading_problem(file)]
 
 
-def _with_defaults(kind: type[Program], files: Sequence[Path], error: ValidationError) -> Program | None:
+def _with_defaults(
+    kind: type[Program], files: Sequence[Path], secrets: Path | None, error: ValidationError
+) -> Program | None:
     """Return the settings with the default in place of each wrong value; None if one has no default."""
     wrong = {str(each["loc"][0]) for each in error.errors() if each["loc"]} & set(kind.model_fields)
     defaults = {name: kind.model_fields[name].get_default() for name in wrong}
     try:
-        return kind(_env_file=files, **defaults)  # type: ignore[call-arg]
+        return kind(_env_file=files, _secrets_dir=secrets, **defaults)  # type: ignore[call-arg]
     except ValidationError:
         return None
 
@@ -102,6 +109,7 @@ class _Places(ProgramSettings):
 
     data_dir: Path = Path(".data")
     sources_file: Path = Path("sources.toml")
+    secrets_folder: Path | None = None
 
 
 def env_files() -> tuple[Path, Path]:
@@ -110,11 +118,26 @@ def env_files() -> tuple[Path, Path]:
 
 
 def read_env_files() -> dict[str, str]:
-    """Return all names and values of those files, for `${NAME}` in sources.toml."""
-    found: dict[str, str] = {}
-    for file in env_files():
+    """Return all names and values of those files, and of SECRETS_FOLDER, for `${NAME}` in sources.toml."""
+    files = env_files()
+    folder = _secrets_folder(_readable(files))
+    found = read_secrets(folder) if folder and not secrets_problems(folder) else {}
+    for file in files:
         found |= {name: value for name, value in read_env_file(file).items() if value}
     return found
+
+
+def _secrets_folder(files: Sequence[Path]) -> Path | None:
+    return _Places(_env_file=files).secrets_folder  # type: ignore[call-arg]
+
+
+def names_in_sources_file() -> set[str]:
+    """Return each `${NAME}` in sources.toml, which is usually a secret; empty where the file cannot be read."""
+    file = _Places(_env_file=_readable(env_files())).sources_file  # type: ignore[call-arg]
+    try:
+        return set(_REFERENCE.findall(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError):  # the gateway, which needs the file, reports it
+        return set()
 
 
 def describe_problems(error: ValidationError) -> list[str]:
@@ -158,15 +181,6 @@ def _sentence(detail: ErrorDetails) -> str:
         case _:
             problem = detail["msg"].removeprefix("Value error, ")
     return f"{name}: {problem}" if name else problem
-
-
-def _names_in_sources_file() -> set[str]:
-    """Return each `${NAME}` in sources.toml, which is usually a secret; empty where the file cannot be read."""
-    file = _Places(_env_file=_readable(env_files())).sources_file  # type: ignore[call-arg]
-    try:
-        return set(_REFERENCE.findall(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError):  # the gateway, which needs the file, reports it
-        return set()
 
 
 def _check_redis_url(url: SecretStr) -> SecretStr:

@@ -12,7 +12,6 @@ from urllib.parse import quote
 
 from typing_extensions import override
 
-from runtime.env_file import read_env_file
 from runtime.settings import SETTINGS_EXIT_CODE
 from stack import containers as engine
 from stack import ready, state
@@ -20,6 +19,7 @@ from stack.base import Running, Stack, StackError
 from stack.check import WrongSettingsError, problems_text
 from stack.compose_console import CONSOLE, start_console
 from stack.compose_profile import PROFILE, start_observability
+from stack.compose_secrets import digests, secrets_of, write_names, write_secrets, written_for_checks
 from stack.containers import CommandFailedError, Container, number, output, read_container, running_ids, start_commands
 from stack.lock import Lock
 from stack.ports import HOST
@@ -52,6 +52,7 @@ class Compose(Stack):
         self._settings = settings
         self._environ = environ
         self._data_dir = settings.data_dir
+        self._secrets = settings.data_dir / "secrets"
 
     @override
     def up(self) -> bool:
@@ -75,18 +76,21 @@ class Compose(Stack):
     def check(self) -> None:
         self._refuse_tls()
         self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._write_names()
+        secrets = secrets_of(self._settings, self._environ)
+        write_names(self._names_file, DOTENV)
         PROGRESS.step("building the image; the first time, others are downloaded for it")
         self._run("build", timeout_s=BUILD_TIMEOUT_S)
         PROGRESS.step("checking all settings, sources and handlers")
         self._refuse_another_password()
         problems: list[str] = []
-        for service in ("gateway", "consumers"):
-            # In a container of its own, which sees what the service will see; what runs is left alone.
-            try:
-                self._run("run", "--rm", "--no-deps", "--no-TTY", service, "python", "-m", service, "check")
-            except CommandFailedError as error:
-                problems += (error.said if error.exit_code == SETTINGS_EXIT_CODE else f"{error}").splitlines()
+        with written_for_checks(self._data_dir, secrets) as folder:
+            for service in ("gateway", "consumers"):
+                # In a container of its own, which sees what the service will see; what runs is left alone.
+                command = ("run", "--rm", "--no-deps", "--no-TTY", service, "python", "-m", service, "check")
+                try:
+                    self._run(*command, secrets=folder)
+                except CommandFailedError as error:
+                    problems += (error.said if error.exit_code == SETTINGS_EXIT_CODE else f"{error}").splitlines()
         if any("Permission denied" in problem for problem in problems):
             problems.append(engine.NOT_READABLE)
         if problems:
@@ -216,7 +220,7 @@ class Compose(Stack):
             asyncio.run(ready.postgres_answers(self.environment["MIGRATE_DATABASE_URL"]))
 
     def _start(self, before: list[Container], consumers: int) -> None:
-        self._write_names()
+        write_secrets(self._secrets, secrets_of(self._settings, self._environ))
         PROGRESS.step("starting the containers; the first time, images are downloaded")
         try:
             for arguments in start_commands(before, consumers):
@@ -234,14 +238,6 @@ class Compose(Stack):
     @property
     def _names_file(self) -> Path:
         return self._data_dir / "containers.env"
-
-    def _write_names(self) -> None:
-        """Write the names of the variables that the containers get: those in .env.
-
-        Without values: Compose would replace `$NAME` in them, and so change a secret that contains a `$`.
-        """
-        names = read_env_file(DOTENV)
-        self._names_file.write_text("".join(f"{name}\n" for name in sorted(names)))
 
     def _last_words(self) -> str:
         """Return the last log lines of the containers that are not healthy."""
@@ -278,7 +274,7 @@ class Compose(Stack):
     def _argv(self) -> list[str]:
         return ["docker", "compose", f"--project-name={self._project}"]
 
-    def _compose_environment(self) -> dict[str, str]:
+    def _compose_environment(self, secrets: Path | None = None) -> dict[str, str]:
         chosen = state.read(self._data_dir)
         ports = {f"{name.upper()}_PORT": str(getattr(chosen.ports, name)) for name in PUBLISHED} if chosen else {}
         # Absolute paths, because Compose takes a bare name for that of a volume.
@@ -287,14 +283,12 @@ class Compose(Stack):
             "HANDLERS_FOLDER": str(self._settings.handlers_folder.expanduser().resolve()),
         }
         names = {"ENV_FILE": str(self._names_file)} if self._names_file.exists() else {}
-        digests = {
-            "GATEWAY_SETTINGS_DIGEST": self._settings.gateway_digest,
-            "CONSUMERS_SETTINGS_DIGEST": self._settings.consumers_digest,
-        }
-        return {**self._environ, **ports, **sources, **names, **digests}
+        folder = secrets or self._secrets
+        of_files = {"CONTAINER_SECRETS": str(folder), **digests(self._settings, folder)}
+        return {**self._environ, **ports, **sources, **names, **of_files}
 
-    def _run(self, *arguments: str, timeout_s: float = COMMAND_TIMEOUT_S) -> str:
-        return output([*self._argv(), *arguments], self._compose_environment(), timeout_s)
+    def _run(self, *arguments: str, timeout_s: float = COMMAND_TIMEOUT_S, secrets: Path | None = None) -> str:
+        return output([*self._argv(), *arguments], self._compose_environment(secrets), timeout_s)
 
     def _docker(self, *arguments: str) -> str:
         return output(["docker", *arguments], self._compose_environment(), COMMAND_TIMEOUT_S)

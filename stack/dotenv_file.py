@@ -2,6 +2,7 @@
 
 import base64
 import os
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -58,6 +59,24 @@ def add(path: Path, name: str, value: str) -> None:
     """Add one line. Raise StackError if the file cannot be written."""
     try:
         _append(path, f"{name}={value}\n")
+    except OSError as error:
+        raise StackError(f"{path} cannot be written: {error.strerror}; nothing was started or stopped") from error
+
+
+def put(path: Path, name: str, value: str) -> None:
+    """Set one name: in the line that it has, else in a new one. Raise StackError if the file cannot be written."""
+    try:
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        replaced, count = re.subn(
+            rf"^(?:export\s+)?{re.escape(name)}\s*=.*$", lambda _: f"{name}={value}", text, flags=re.MULTILINE
+        )
+        if count == 0:
+            _append(path, f"{name}={value}\n")
+        else:
+            new = path.with_name(path.name + ".new")
+            new.touch(mode=0o600)
+            new.write_text(replaced, encoding="utf-8")
+            new.replace(path)
     except OSError as error:
         raise StackError(f"{path} cannot be written: {error.strerror}; nothing was started or stopped") from error
 

@@ -7,7 +7,6 @@ from pydantic import Field, SecretStr
 
 from contract.keys import PREFIX_DEFAULT
 from runtime.settings import KeyPrefix, PostgresUrl, ProgramSettings, RedisUrl
-from stack import state
 
 CONSUMERS_MAX = 256
 """More workers than this on one host is a typing mistake."""
@@ -104,14 +103,10 @@ class Settings(ProgramSettings):
     """The password there of the role `payments_worker`, which owns nothing; `make up` makes one at random."""
 
     @property
-    def gateway_digest(self) -> str:
-        """A digest of the file that a gateway's container has mounted; Compose notices all other changes itself."""
-        return state.settings_digest([self.sources_file])
-
-    @property
-    def consumers_digest(self) -> str:
-        """A digest of the files that a worker's container has mounted: sources.toml, and the code of the handlers."""
-        return state.settings_digest([self.sources_file, *self._handlers_code()])
+    def mounted_files(self) -> dict[str, list[Path]]:
+        """The files that the container of a service has mounted. Compose notices no change in them itself."""
+        of_workers = [self.sources_file, *self._handlers_code()]
+        return {"gateway": [self.sources_file], "consumers": of_workers, "console": of_workers}
 
     def _handlers_code(self) -> list[Path]:
         """Return the files of the module, or of the package that it is in."""

@@ -49,9 +49,7 @@ class Valkey:
         self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self.data_dir / "valkey.conf"
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.writelines(f"{name} {_quoted(value)}\n" for name, value in self._directives().items())
-            for user, rules in self.users.items():
-                file.write(" ".join(["user", user, *map(_quoted, rules)]) + "\n")
+            file.write(configuration(self._directives(), self.users))
         return [str(self.binary or embedded_binary()), str(path)]
 
     def url(self, db: int = 0, *, user: str = "", password: str | None = None) -> str:
@@ -82,6 +80,13 @@ async def set_users(url: str, users: Mapping[str, Sequence[str]]) -> None:
     async with client(SecretStr(url), timeout_s=USERS_TIMEOUT_S, name="payments-stack") as redis:
         for user, rules in users.items():
             await redis.execute_command("ACL", "SETUSER", user, *rules)  # type: ignore[no-untyped-call]
+
+
+def configuration(directives: Mapping[str, str], users: Mapping[str, Sequence[str]]) -> str:
+    """Return the text of a configuration file. Contains passwords."""
+    lines = [f"{name} {_quoted(value)}" for name, value in directives.items()]
+    lines += [" ".join(["user", user, *map(_quoted, rules)]) for user, rules in users.items()]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _quoted(value: str) -> str:

@@ -8,15 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from typing_extensions import override
 
-from runtime.setting_names import SETTING_NAMES
-from stack import dotenv_file
 from stack.base import StackError
 from stack.compose import Compose
+from stack.compose_secrets import PASSWORDS
 from stack.containers import NOT_READABLE, CommandFailedError, Container, output, read_container, start_commands
 from stack.lock import Lock
-from stack.programs import OF_CONSOLE
 from stack.settings import Settings
 from stack.state import Ports, State, write
 
@@ -122,18 +121,6 @@ def test_services_that_read_the_sources_mount_them_and_are_replaced_when_they_ch
     assert "- *sources\n" in part or "volumes: [*sources]" in part
 
 
-def test_containers_get_the_names_in_env_and_compose_interpolates_no_value(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path(".env").write_text("WEBHOOK_SECRET=pa$sword\nEMPTY=\n")
-    stack = Compose(Settings(data_dir=tmp_path), {"WEBHOOK_SECRET": "pa$sword"})
-    stack._write_names()
-    environment = stack._compose_environment()
-    assert Path(environment["ENV_FILE"]).read_text() == "EMPTY\nWEBHOOK_SECRET\n"
-    assert environment["WEBHOOK_SECRET"] == "pa$sword"
-
-
 def test_a_running_gateway_is_replaced_last_and_by_itself() -> None:
     before = [read_container(f"{number}", line) for number, line in enumerate([*SERVERS, MIGRATED])]
     assert start_commands(before, 4) == [("--build", "--scale=consumers=4", "consumers"), ("gateway",)]
@@ -190,32 +177,15 @@ class CannotRead(Given):
     """A project whose gateway may not read sources.toml; everything else succeeds."""
 
     @override
-    def _run(self, *arguments: str, timeout_s: float = 0) -> str:
+    def _run(self, *arguments: str, timeout_s: float = 0, secrets: Path | None = None) -> str:
         if "gateway" in arguments:
             raise CommandFailedError(["docker"], 2, "sources.toml cannot be read: Permission denied")
         return ""
 
 
 def test_a_file_that_the_container_cannot_read_is_reported_with_what_to_do(tmp_path: Path) -> None:
+    stack = CannotRead(tmp_path, [])
+    stack._settings = stack._settings.model_copy(update={name.lower(): SecretStr("s") for name in PASSWORDS})
     with pytest.raises(StackError) as refused:
-        CannotRead(tmp_path, []).check()
+        stack.check()
     assert str(refused.value).splitlines()[:2] == ["sources.toml cannot be read: Permission denied", NOT_READABLE]
-
-
-@pytest.mark.parametrize("service", ["migrate", "gateway", "consumers"])
-def test_each_program_is_given_only_the_passwords_in_its_urls(service: str) -> None:
-    text = (ROOT / "compose.yaml").read_text()
-    part = re.split(r"\n(?=\S|  \w)", text.partition(f"\n  {service}:\n")[2])[0]
-    assert "<<: *no-passwords" in part
-    blanked = text.partition("x-no-passwords:")[2].partition("\n\n")[0]
-    assert {name for name in dotenv_file.SECRETS if name.endswith("_PASSWORD")} == set(
-        re.findall(r"\w+_PASSWORD\b", blanked)
-    )
-
-
-def test_only_the_console_gets_who_signs_in_and_who_is_notified() -> None:
-    text = (ROOT / "compose.yaml").read_text()
-    blanked = set(re.findall(r"\n  (\w+): \"\"", text.partition("x-no-passwords:")[2].partition("\n\n")[0]))
-    given = set(re.findall(r"\n      ([A-Z_]+):", text.partition("\n  console:\n")[2].partition("\n    ports:")[0]))
-    assert blanked >= OF_CONSOLE
-    assert given >= OF_CONSOLE | {name for name in SETTING_NAMES if name.startswith("NOTIFY_")} | {"CONSOLE_URL"}

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from runtime.setting_names import COMPOSE_NAMES, OTHER_NAMES, SETTING_NAMES
+
 ROOT = Path(__file__).parents[2]
 COMPOSE = (ROOT / "compose.yaml").read_text()
 
@@ -57,7 +59,7 @@ def test_a_server_keeps_its_data_and_is_reachable_from_this_host_only(service: s
 
 def test_valkey_keeps_every_write_and_evicts_nothing() -> None:
     command = setting("valkey", "command")
-    for option in ("--appendonly yes", "--appendfsync always", "--maxmemory-policy noeviction", "--requirepass"):
+    for option in ('--appendonly, "yes"', "--appendfsync, always", "--maxmemory-policy, noeviction", "valkey.conf"):
         assert option in command
 
 
@@ -72,9 +74,41 @@ def test_the_workers_see_the_users_handlers() -> None:
     assert "HANDLERS_FOLDER: /handlers\n" in own
 
 
-def test_no_password_is_in_the_compose_file() -> None:
-    for value in re.findall(r"PASSWORD: (.+)", COMPOSE):
-        assert value.startswith("${") or value == '""', "a password, or the absence of one"
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_container_has_limits(service: str) -> None:
+    assert re.search(r"mem_limit: (\$\{\w+_MEMORY:-)?\d+[mg]", setting(service, "mem_limit"))
+    assert "core: 0" in setting(service, "ulimits")
+    if service != "migrate":
+        assert setting(service, "pids_limit")
+
+
+def test_valkey_stops_taking_more_before_the_engine_kills_it() -> None:
+    """The copy of memory that changes while the append-only file is rewritten has room, too."""
+    (least,) = re.findall(r"VALKEY_MAXMEMORY:-(\d+)gb", COMPOSE)
+    (limit,) = re.findall(r"VALKEY_MEMORY:-(\d+)g", COMPOSE)
+    assert int(limit) >= 2 * int(least)
+
+
+def test_every_name_that_the_compose_file_takes_is_known_and_described() -> None:
+    taken = set(re.findall(r"\$\{(\w+)", COMPOSE))
+    assert taken <= SETTING_NAMES | OTHER_NAMES
+    assert taken - SETTING_NAMES >= COMPOSE_NAMES
+    described = (ROOT / ".env.example").read_text()
+    assert [name for name in COMPOSE_NAMES - {"CONTAINER_SECRETS"} if f"#{name}=" not in described] == []
+
+
+def test_the_example_shows_the_defaults_of_the_compose_file() -> None:
+    described = dict(re.findall(r"^#(\w+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    for name, default in re.findall(r"\$\{(\w+):-([^}]+)\}", COMPOSE):
+        if name in COMPOSE_NAMES - {"CONTAINER_SECRETS"}:
+            assert described[name] == default
+    assert f"ARG PYTHON_IMAGE={described['PYTHON_IMAGE']}\n" in (ROOT / "Dockerfile").read_text()
+
+
+def test_no_password_is_in_the_compose_file_or_in_a_variable_of_a_container() -> None:
+    for name, value in re.findall(r"\b(\w*(?:PASSWORD|SECRET|_URL)\w*): (.+)", COMPOSE):
+        plain = name in ("GATEWAY_OPERATORS_URL", "CONSOLE_URL", "SECRETS_FOLDER", "POSTGRES_PASSWORD_FILE")
+        assert value == '""' or plain, name
 
 
 def test_the_image_contains_no_secret_and_runs_as_an_ordinary_user() -> None:
@@ -87,7 +121,7 @@ def test_the_image_contains_no_secret_and_runs_as_an_ordinary_user() -> None:
 
 def test_the_image_is_built_once_and_never_pulled() -> None:
     assert re.findall(r"^ +build:", COMPOSE, re.MULTILINE) == ["    build:"]
-    assert "build: ." in setting("migrate", "build")
+    assert "build: {context: .," in setting("migrate", "build")
     assert "never" in setting("gateway", "pull_policy")
     assert "never" in setting("consumers", "pull_policy")
     assert "never" in setting("console", "pull_policy")

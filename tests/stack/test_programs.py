@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from stack.compose_secrets import digests
 from stack.programs import ORDER, Plan, plan, read_program, write_program
 from stack.settings import Settings
 from stack.state import Ports
@@ -80,16 +81,21 @@ def test_the_programs_get_all_addresses(tmp_path: Path) -> None:
 def test_a_change_of_the_code_of_handlers_changes_the_digest_of_their_container(tmp_path: Path) -> None:
     folder = tmp_path / "shop"
     folder.mkdir()
-    digests = {Settings(handlers_folder=folder, handlers="shop_handlers:handlers").consumers_digest}
+    (tmp_path / "consumers").mkdir()
+
+    def digest(handlers: str) -> str:
+        return digests(Settings(handlers_folder=folder, handlers=handlers), tmp_path)["CONSUMERS_SETTINGS_DIGEST"]
+
+    found = {digest("shop_handlers:handlers")}
     (folder / "shop_handlers.py").write_text("handlers = 1\n")
-    digests.add(Settings(handlers_folder=folder, handlers="shop_handlers:handlers").consumers_digest)
+    found.add(digest("shop_handlers:handlers"))
     package = folder / "credits"
     package.mkdir()
     (package / "more.py").write_text("handlers = 1\n")
-    digests.add(Settings(handlers_folder=folder, handlers="credits.more:handlers").consumers_digest)
-    assert len(digests) == 3
+    found.add(digest("credits.more:handlers"))
+    assert len(found) == 3
     (folder / "another.py").write_text("")
-    assert Settings(handlers_folder=folder, handlers="credits.more:handlers").consumers_digest in digests
+    assert digest("credits.more:handlers") in found
 
 
 def test_a_program_keeps_its_definition_on_the_way_to_the_manager(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from runtime.setting_names import SECRET_SETTINGS
 from runtime.settings import ProgramSettings
 from tests.stack.test_programs import planned
 from tests.support.checkout import ROOT
@@ -44,3 +45,7 @@ def test_a_program_gets_the_secrets_that_it_reads_and_no_other(tmp_path: Path, p
     read = {name for room in ROOMS.get(program, ()) for name in secrets_of(room)}
     assert {name for name in SECRETS if f"value-of-{name}" in str(environment)} <= read
     assert {name for name in read if name in given.environ} <= environment.keys()
+
+
+def test_the_list_of_secrets_that_containers_get_as_files_is_complete() -> None:
+    assert set(SECRETS) == SECRET_SETTINGS
