@@ -17,6 +17,7 @@ from consumers.lease import Lease
 from consumers.metrics import Metrics
 from consumers.retry import quarantine_after
 from consumers.settings import Settings
+from consumers.shared import Shared
 from consumers.stream import Reclaimed, Stream
 
 STRANDED = (
@@ -33,12 +34,15 @@ DIED = "{} died or was stopped while it worked on this event"
 class Fetcher:
     """Reads batches for one worker, and adds each to its entries in flight, within the limits for those."""
 
-    def __init__(self, stream: Stream, lease: Lease, in_flight: InFlight, settings: Settings, metrics: Metrics) -> None:
+    def __init__(
+        self, stream: Stream, lease: Lease, in_flight: InFlight, settings: Settings, metrics: Metrics, shared: Shared
+    ) -> None:  # fmt: skip
         self._stream = stream
         self._lease = lease
         self._in_flight = in_flight
         self._settings = settings
         self._metrics = metrics
+        self._shared = shared
         self._reclaim_at_s = 0.0
         self._reply_size = BatchSize(settings.batch_size)
         self._reply_lost = False
@@ -85,10 +89,12 @@ class Fetcher:
         return longest_s if due_s is None else min(longest_s, max(0.0, due_s - time.monotonic()))
 
     def _room(self, taken: int) -> int:
-        """Return how many entries may be added to a batch of `taken`."""
-        if self._in_flight.waiting_bytes >= self._settings.parked_bytes_max:
+        """Return how many entries may be added to a batch of `taken`. Each partition has its part of the limits."""
+        partitions = self._shared.partitions
+        if self._in_flight.waiting_bytes >= max(1, self._settings.parked_bytes_max // partitions):
             return 0
-        return min(self._settings.batch_size - taken, self._settings.parked_max - self._in_flight.waiting)
+        parked_max = max(1, self._settings.parked_max // partitions)
+        return min(self._settings.batch_size - taken, parked_max - self._in_flight.waiting)
 
     async def _read_new(self, room: int, bytes_max: int, block_ms: int | None) -> list[Entry | Unreadable]:
         with self._noting_lost_replies():

@@ -40,7 +40,11 @@ log = structlog.get_logger()
 
 
 class Progress:
-    """The worker's last progress, and what it waits for. Written by the worker, read by the watchdog's thread."""
+    """The worker's last progress, and what it waits for. Written by the worker, read by the watchdog's thread.
+
+    Each partition that it works on has one of its own (`of`); then the whole is as old as the oldest of them, and
+    waits if one of them does.
+    """
 
     def __init__(self, on_ready: Callable[[], None] = lambda: None) -> None:
         self._on_ready = on_ready
@@ -49,6 +53,18 @@ class Progress:
         self._last = "started"
         self._reason: str | None = None
         self._count = 0
+        self._parts: dict[int, Progress] = {}
+
+    def of(self, partition: int) -> "Progress":
+        """Begin to watch the work on a partition."""
+        part = Progress(self._begun)
+        self._parts[partition] = part
+        return part
+
+    def forget(self, partition: int) -> None:
+        """Watch a partition no more: others work on it."""
+        if part := self._parts.pop(partition, None):
+            self._made_at_s, self._last, self._count = time.monotonic(), part.last, self._count
 
     def made(self, what: str) -> None:
         """Record progress: a batch, or a read that found nothing."""
@@ -57,6 +73,12 @@ class Progress:
         self._reason = None
         self._count += 1
         if self._count == 1:
+            self._report_ready()
+
+    def _begun(self) -> None:
+        """Note the first progress of a partition."""
+        if self._count == 0:
+            self._count = 1
             self._report_ready()
 
     def _report_ready(self) -> None:
@@ -73,22 +95,24 @@ class Progress:
     @property
     def age_s(self) -> float:
         """The time since the last progress."""
-        return time.monotonic() - self._made_at_s
+        parts = list(self._parts.values())
+        return max(part.age_s for part in parts) if parts else time.monotonic() - self._made_at_s
 
     @property
     def last(self) -> str:
-        """The last progress."""
-        return self._last
+        """The last progress; of the partition that has waited longest for one."""
+        parts = list(self._parts.values())
+        return max(parts, key=lambda part: part.age_s).last if parts else self._last
 
     @property
     def reason(self) -> str | None:
         """The error the worker waits out; None while it works."""
-        return self._reason
+        return next((part.reason for part in list(self._parts.values()) if part.reason), self._reason)
 
     @property
     def ready(self) -> bool:
         """Whether the worker has reached Redis and Postgres, and still does."""
-        return self._count > 0 and self._reason is None
+        return self._count > 0 and self.reason is None
 
 
 @asynccontextmanager

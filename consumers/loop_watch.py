@@ -66,8 +66,8 @@ class LoopWatch:
         self._metrics = metrics
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="loop watch", daemon=True)
-        self.in_hand: InHand | None = None
-        """Set by the worker while it has a lease."""
+        self.in_hand: dict[Keys, InHand] = {}
+        """What it holds of each partition, set by the worker while it has a lease of it."""
         self.leaving: Leaving | None = None
         """Knows of a SIGTERM: what begins anew would not."""
 
@@ -98,12 +98,15 @@ class LoopWatch:
                      ended_after_s=self._settings.handler_timeout_s)  # fmt: skip
         faulthandler.dump_traceback(file=STDERR, all_threads=True)
         self._metrics.handler_blocked(step.handler)
-        if self.in_hand and (entry := self.in_hand.entry_of(step)):
-            self._run(self._record_blocked(self.in_hand, entry, step))
+        for keys, held in list(self.in_hand.items()):
+            if entry := held.entry_of(step):
+                self._run(self._record_blocked(keys, held, entry, step))
 
     def _begin_again(self, step: Step) -> None:
-        if self.in_hand and (entry := self.in_hand.entry_of(step)):
-            self._run(self._give_back(self.in_hand, entry, step))
+        in_hand = list(self.in_hand.items())
+        if any(held.entry_of(step) for _, held in in_hand):
+            for keys, held in in_hand:
+                self._run(self._give_back(keys, held, held.entry_of(step), step))
         log.critical("a handler blocked this worker's event loop for too long; its attempt failed, and the worker "
                      "begins again, or ends if it was being stopped", handler=step.handler,
                      event_id=step.event.event_id, blocked_s=self._settings.handler_timeout_s)  # fmt: skip
@@ -119,27 +122,21 @@ class LoopWatch:
         except (RedisError, OSError) as error:
             log.warning("cannot record which handler blocks the event loop", error=describe(error))
 
-    async def _record_blocked(self, held: InHand, entry: Entry, step: Step) -> None:
+    async def _record_blocked(self, keys: Keys, held: InHand, entry: Entry, step: Step) -> None:
         reason = f"handler {step.handler} has blocked the event loop of {held.lease.consumer}"
         note = write_note(entry.past, entry.attempt, "running", reason, None, None, entry.alone or reason)
         async with self._redis() as redis:
-            await self._scripts(redis).record_failure(held.lease.consumer, {entry.entry_id: note})
+            await Scripts(redis, keys).record_failure(held.lease.consumer, {entry.entry_id: note})
 
-    async def _give_back(self, held: InHand, entry: Entry, step: Step) -> None:
-        """Count the attempt of the guilty entry, and let others have everything else at once."""
-        consumer, blocked_s = held.lease.consumer, self._settings.handler_timeout_s
-        reason = (
-            f"handler {step.handler} blocked the worker's event loop for {blocked_s:g} s (HANDLER_TIMEOUT_S), and the"
-            " worker had to begin again: use await or asyncio.to_thread"
-        )
-        guilty = replace(entry, past=entry.past.with_error(entry.attempt, reason, ""), alone=reason)
-        note = write_note(
-            guilty.past, guilty.attempt, "retry", reason, blocked_s * BLOCKED_DELAY_FACTOR, None, guilty.alone
-        )
-        others = [each for each in held.in_flight.entry_ids if each != entry.entry_id]
+    async def _give_back(self, keys: Keys, held: InHand, entry: Entry | None, step: Step) -> None:
+        """Count the attempt of the guilty entry, where it is of this partition, and let others have everything else."""
+        consumer = held.lease.consumer
+        notes = {entry.entry_id: self._note(entry, step)} if entry else {}
+        others = [each for each in held.in_flight.entry_ids if each not in notes]
         async with self._redis() as redis:
-            scripts = self._scripts(redis)
-            await scripts.record_failure(consumer, {entry.entry_id: note})
+            scripts = Scripts(redis, keys)
+            if notes:
+                await scripts.record_failure(consumer, notes)
             await scripts.release_entries(consumer, self._settings.claim_idle_ms, [(each, 1) for each in others])
             for lane in held.locks:
                 if names := sorted(lane.held):
@@ -147,8 +144,16 @@ class LoopWatch:
             with suppress(RedisError):
                 await scripts.forget_consumer(consumer, held.lease.number, held.lease.token)
 
+    def _note(self, entry: Entry, step: Step) -> str:
+        blocked_s = self._settings.handler_timeout_s
+        reason = (
+            f"handler {step.handler} blocked the worker's event loop for {blocked_s:g} s (HANDLER_TIMEOUT_S), and the"
+            " worker had to begin again: use await or asyncio.to_thread"
+        )
+        guilty = replace(entry, past=entry.past.with_error(entry.attempt, reason, ""), alone=reason)
+        return write_note(
+            guilty.past, guilty.attempt, "retry", reason, blocked_s * BLOCKED_DELAY_FACTOR, None, guilty.alone
+        )
+
     def _redis(self) -> Redis:
         return client(self._settings.redis_url, timeout_s=self._settings.redis_timeout_s, name="payments-loop-watch")
-
-    def _scripts(self, redis: Redis) -> Scripts:
-        return Scripts(redis, Keys(self._settings.key_prefix))

@@ -23,6 +23,7 @@ from consumers.retry import INFRASTRUCTURE, describe, outage_cause
 from consumers.settings import Settings
 from consumers.stream import Stream
 from contract.event import Event
+from contract.keys import NUMBERS_OF_PARTITION
 from sql import load
 
 RESTORES = load("restores")
@@ -54,6 +55,7 @@ class RestoreWatch:
         self, stream: Stream, pool: "asyncpg.Pool[Any]", lease: Lease, settings: Settings, metrics: Metrics
     ) -> None:
         self._stream = stream
+        self._name = stream.keys.stream_name
         self._pool = pool
         self._lease = lease
         self._settings = settings
@@ -108,10 +110,9 @@ class RestoreWatch:
 
     async def _compare(self) -> None:
         """Ask Postgres first what Redis must know, then Redis what Postgres must have."""
-        prefix = self._settings.key_prefix
         async with self._pool.acquire(timeout=self._settings.acquire_timeout_s) as connection:
             try:
-                known = await connection.fetchrow(*RESTORES.bind("read_watch", key_prefix=prefix))
+                known = await connection.fetchrow(*RESTORES.bind("read_watch", key_prefix=self._name))
             except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
                 log.warning("restores of Redis and Postgres are not noticed: `python -m sql migrate` is due")
                 return
@@ -122,7 +123,7 @@ class RestoreWatch:
             )  # fmt: skip
             missing = await _find_missing(connection, state.applied)
             if state.confirmed_beat >= 0:
-                await connection.execute(*RESTORES.bind("keep_beat", key_prefix=prefix, beat=state.confirmed_beat))
+                await connection.execute(*RESTORES.bind("keep_beat", key_prefix=self._name, beat=state.confirmed_beat))
         self._server, self._restores, self._epoch = known["server"], state.restores, state.epoch
         if state.deleted:
             self._metrics.gone(state.deleted)
@@ -160,7 +161,7 @@ class RestoreWatch:
         if known:
             present = f"its stream begins with entry {epoch}" if epoch else "its stream is new"
             await self._redis_was_restored(f"{present}; Postgres has seen one that began with entry {known}")
-        keep = RESTORES.bind("keep_epoch", key_prefix=self._settings.key_prefix, epoch=epoch, known=known)
+        keep = RESTORES.bind("keep_epoch", key_prefix=self._name, epoch=epoch, known=known)
         async with self._pool.acquire(timeout=self._settings.acquire_timeout_s) as connection:
             await connection.execute(*keep)
 
@@ -169,14 +170,19 @@ class RestoreWatch:
             return
         log.critical(REDIS_WAS_RESTORED, proof=proof)
         async with self._pool.acquire(timeout=self._settings.acquire_timeout_s) as connection:
-            highest = await connection.fetchval(*RESTORES.bind("find_highest_entry_id", pages=NEWEST_PAGES))
+            highest = await connection.fetchval(
+                *RESTORES.bind(
+                    "find_highest_entry_id", pages=NEWEST_PAGES, partition=self._stream.keys.partition,
+                    numbers_of_partition=NUMBERS_OF_PARTITION,
+                )
+            )  # fmt: skip
         if highest and await self._stream.move_forward(highest):
             log.warning("the stream continues after the highest entry that Postgres knows", entry_id=highest)
 
     async def _record(self, server: str, proof: str, number: int | None) -> bool:
         """Record a restore for `make audit`. Return False if another worker has just done so."""
         record = RESTORES.bind(
-            "record_restore", key_prefix=self._settings.key_prefix, server=server, noticed_by=self._lease.consumer,
+            "record_restore", key_prefix=self._name, server=server, noticed_by=self._lease.consumer,
             proof=proof, number=number, same_within_s=SAME_RESTORE_S,
         )  # fmt: skip
         async with self._pool.acquire(timeout=self._settings.acquire_timeout_s) as connection:

@@ -144,6 +144,12 @@ class Scripts:
         """Return whether the stream's last id was lower."""
         return bool(await self._call("move_forward", [self._keys.events], entry_id))
 
+    async def join(self, token: str, ttl_ms: int, partitions: int) -> tuple[int, list[str]]:
+        """Return how many partitions are to be read, and the tokens of all living worker processes."""
+        keys = [self._keys.partitions, self._keys.members]
+        read, living = await self._call("join", keys, token, ttl_ms, partitions)
+        return read, [member.decode() for member in living]
+
     async def forget_consumer(self, consumer: str, lease: int, token: str = "") -> bool:
         """Return whether the name is gone."""
         keys = [self._keys.events, self._keys.slot(lease), self._keys.begun]

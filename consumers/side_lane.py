@@ -20,6 +20,7 @@ from consumers.in_flight import InFlight
 from consumers.locks import Locks
 from consumers.retry import WaitOut, cause_of_type, decide, decide_before_attempt, delay_s, describe
 from consumers.settings import Settings
+from consumers.shared import Seats
 from runtime.tasks import end
 
 NOTICE_AFTER_S = 1.0
@@ -50,7 +51,7 @@ class SideLane:
 
     def __init__(
         self, locks: Locks, pool: "asyncpg.Pool[Any]", in_flight: InFlight, acks: Acks, failures: Failures,
-        settings: Settings, watch: CallWatch,
+        settings: Settings, watch: CallWatch, seats: Seats,
         commit: Callable[[Entry, Callable[[int], None]], Awaitable[CommitResult]],
     ) -> None:  # fmt: skip
         """`commit` applies one entry in a transaction of its own, and says its server process' id first."""
@@ -61,6 +62,8 @@ class SideLane:
         self._failures = failures
         self._settings = settings
         self._watch = watch
+        self._seats = seats
+        seats.add(self.start_due)
         self._commit = commit
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_open = True
@@ -73,23 +76,25 @@ class SideLane:
 
     def start_due(self) -> None:
         """Begin the attempts that are due, as far as there is room."""
-        while self._is_open and len(self._tasks) < self._settings.side_lane_max:
+        while self._is_open and self._seats.has_free:
             free, counted = self._in_flight.slow.take_due(time.monotonic(), 1)
             if not free and not counted:
                 return
             for entry in [*free, *(replace(each, attempt=each.attempt + 1) for each in counted)]:
                 self._in_flight.alone[entry.entry_id] = entry
+                self._seats.take()
                 task = asyncio.create_task(self._try(entry, is_counted=bool(counted)))
                 self._tasks.add(task)
                 task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self.start_due()
+        self._seats.give_back()
 
     async def close(self, *, at_once: bool) -> None:
         """Begin nothing more, and wait for what is under way; `at_once` cancels it: it is rolled back."""
         self._is_open = False
+        self._seats.remove(self.start_due)
         tasks = list(self._tasks)
         try:
             if tasks and not at_once:

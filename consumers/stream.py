@@ -57,7 +57,7 @@ class Stream:
         self._reader = reader
         self._redis = redis
         self._scripts = scripts
-        self._keys = keys
+        self.keys = keys
         self._cursor = "-"
         self._stranded_cursor = "-"
         # Entries are decoded from the plain reply: the dicts that redis-py builds would only cost time.
@@ -76,7 +76,7 @@ class Stream:
         if not entries and block_ms is not None:
             reply = await self._reader.execute_command(  # type: ignore[no-untyped-call]
                 "XREADGROUP", "GROUP", GROUP, consumer, "COUNT", min(count, ENTRIES_READ_AT_ONCE), "BLOCK", block_ms,
-                "STREAMS", self._keys.events, ">",
+                "STREAMS", self.keys.events, ">",
             )  # fmt: skip
             entries = reply[0][1] if reply else []
         return [read_entry(entry_id, 1, _pairs(fields)) for entry_id, fields in entries]
@@ -199,18 +199,18 @@ class Stream:
 
     async def forget_note(self) -> None:
         """Delete a gateway's note about a restore, which is recorded in Postgres now."""
-        await self._redis.hdel(self._keys.account, "rewound")
+        await self._redis.hdel(self.keys.account, "rewound")
 
     async def move_forward(self, entry_id: str) -> bool:
         """Give new entries ids above this one. Return False if they had them anyway."""
         return await self._scripts.move_forward(entry_id)
 
     def _marker(self, event: Event) -> str:
-        return self._keys.seen(event.namespace, event.event_id)
+        return self.keys.seen(event.namespace, event.event_id)
 
     async def idle_consumers(self) -> list[bytes]:
         """Return the names in the group that have no pending entry, workers' names or not."""
-        return [c["name"] for c in await self._redis.xinfo_consumers(self._keys.events, GROUP) if not c["pending"]]
+        return [c["name"] for c in await self._redis.xinfo_consumers(self.keys.events, GROUP) if not c["pending"]]
 
 
 def group_is_missing(error: Exception) -> bool:

@@ -1,7 +1,7 @@
 """The length and age of the backlog, read in one cheap call, for the gauges and for `make status`."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -10,7 +10,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from contract.keys import GROUP, Keys, entry_number
+from contract.keys import GROUP, Keys, entry_number, read_partitions
 
 log = structlog.get_logger()
 
@@ -46,10 +46,14 @@ class StreamState:
 
 @dataclass(frozen=True, slots=True)
 class StreamStats:
-    """The state at `now_ms` of the server's clock. `stream` is None where nothing was ever published."""
+    """The state at `now_ms` of the server's clock. `stream` is None where nothing was ever published.
+
+    `parts`: where it is of several partitions together, each of them.
+    """
 
     now_ms: int
     stream: StreamState | None
+    parts: tuple["StreamStats", ...] = ()
 
     @property
     def group(self) -> GroupState | None:
@@ -63,6 +67,8 @@ class StreamStats:
     @property
     def stranded(self) -> int:
         """Entries that were read and that nobody has, as far as the numbers show them; 1 may stand for more."""
+        if self.parts:
+            return sum(part.stranded for part in self.parts)
         stream, group = self.stream, self.group
         if not stream or not group or not stream.oldest_id:
             return 0
@@ -92,11 +98,50 @@ async def read_stream_stats(redis: Redis, keys: Keys) -> StreamStats:
     )
 
 
+async def every_partition(redis: Redis, keys: Keys) -> list[Keys]:
+    """Return the keys of each partition that workers read, in the installation of these keys."""
+    stored = cast("bytes | None", await redis.hget(keys.partitions, "read"))
+    return [keys.of(number) for number in range(read_partitions(stored))]
+
+
+async def read_all_stats(redis: Redis, keys: Keys) -> StreamStats:
+    """Read the state of all partitions together."""
+    return add_up([await read_stream_stats(redis, each) for each in await every_partition(redis, keys)])
+
+
+def add_up(parts: Sequence[StreamStats]) -> StreamStats:
+    """Return the state of several partitions together: sums, and the oldest of what waits."""
+    streams = [part.stream for part in parts if part.stream]
+    if len(parts) == 1 or not streams:
+        return parts[0]
+    groups = [stream.group for stream in streams if stream.group]
+    group = GroupState(
+        last_delivered_id=max((group.last_delivered_id for group in groups), key=entry_number),
+        lag=sum(stream.group.lag if stream.group else stream.length for stream in streams),
+        lag_is_estimated=any(group.lag_is_estimated for group in groups),
+        pending=sum(group.pending for group in groups),
+        oldest_pending_id=_lowest(group.oldest_pending_id for group in groups),
+        oldest_pending_idle_ms=max(group.oldest_pending_idle_ms for group in groups),
+    ) if groups else None  # fmt: skip
+    stream = StreamState(
+        length=sum(stream.length for stream in streams),
+        entries_added=sum(stream.entries_added for stream in streams),
+        last_id=max((stream.last_id for stream in streams), key=entry_number),
+        oldest_id=_lowest(stream.oldest_id for stream in streams),
+        group=group,
+    )
+    return StreamStats(parts[0].now_ms, stream, tuple(parts))
+
+
+def _lowest(entry_ids: Iterable[str | None]) -> str | None:
+    return min((entry_id for entry_id in entry_ids if entry_id), key=entry_number, default=None)
+
+
 async def poll_stream_stats(redis: Redis, keys: Keys, report: Callable[[StreamStats | None], None]) -> None:
     """Report the state periodically until cancelled; None while Redis does not answer."""
     while True:
         try:
-            report(await read_stream_stats(redis, keys))
+            report(await read_all_stats(redis, keys))
         except RedisError as error:
             report(None)
             log.warning("the backlog could not be measured; it is tried again", error=str(error), again_s=EVERY_S)

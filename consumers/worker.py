@@ -26,6 +26,7 @@ from consumers.pipeline import AckPipeline
 from consumers.restore_watch import RestoreWatch
 from consumers.retry import SplitBatch, WaitOut, cause_of_type, decide, describe, is_conflict
 from consumers.settings import DAY_S, Settings
+from consumers.shared import Shared
 from consumers.side_lane import SideLane
 from consumers.stream import Stream
 from consumers.transactions import Transactions
@@ -48,7 +49,7 @@ class Worker:
 
     def __init__(
         self, stream: Stream, locks: Locks, side_locks: Locks, lease: Lease, pool: "asyncpg.Pool[Any]",
-        handlers: Handlers, settings: Settings, observers: Observers,
+        handlers: Handlers, settings: Settings, observers: Observers, shared: Shared,
     ) -> None:  # fmt: skip
         self._stream = stream
         self._locks = locks
@@ -63,16 +64,17 @@ class Worker:
         self._spans = observers.spans
         self.in_flight = InFlight()
         """Every entry that it has read and that has no outcome."""
-        self._fetcher = Fetcher(stream, lease, self.in_flight, settings, observers.metrics)
+        self._fetcher = Fetcher(stream, lease, self.in_flight, settings, observers.metrics, shared)
         self._watch = RestoreWatch(stream, pool, lease, settings, observers.metrics)
         acks = Acks(stream, locks, self.in_flight, settings, observers, self._watch)
         self._pipeline = AckPipeline(self._fetcher.prefetch, acks.ack_committed)
         self._failures = Failures(stream, lease, pool, self.in_flight, acks, settings, observers)
         self._transactions = Transactions(pool, handlers, settings, observers)
         self._side_lane = SideLane(
-            side_locks, pool, self.in_flight, acks, self._failures, settings, observers.calls,
+            side_locks, pool, self.in_flight, acks, self._failures, settings, observers.calls, shared.seats,
             self._transactions.commit_alone,
         )  # fmt: skip
+        self._turns = shared.turns
         self._conflicts_in_a_row = 0
         self._stopping = asyncio.Event()
         self._partitions_due_s = 0.0
@@ -120,7 +122,7 @@ class Worker:
         await self._failures.dead_letter_untriable(entries)
         if not entries or self._pipeline.is_acking(self.in_flight.resources):
             await self._pipeline.wait_for_ack()
-        async with self._locks.hold(self.in_flight.batch) as held:
+        async with self._turns, self._locks.hold(self.in_flight.batch) as held:
             ready = self._delay_busy(held)
             self._hooks("locked")
             if len(ready) >= self._settings.batch_size and not self._stopping.is_set():

@@ -1,7 +1,8 @@
 """Every key in Redis. One hash tag per partition, so that Redis Cluster keeps a partition's keys on one node."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from zlib import crc32
 
 GROUP = "payments"
 """The consumer group on each events stream."""
@@ -18,6 +19,26 @@ class Keys:
 
     prefix: str = PREFIX_DEFAULT
     partition: int = 0
+
+    def of(self, partition: int) -> "Keys":
+        """Return the keys of another partition of the same installation."""
+        return replace(self, partition=partition)
+
+    @property
+    def stream_name(self) -> str:
+        """The name by which Postgres knows this stream: the prefix, with the partition's number where that is not 0."""
+        return self._tag if self.partition else self.prefix
+
+    @property
+    def partitions(self) -> str:
+        """A hash of the whole installation, below partition 0: `read`, the number of partitions that workers read; and
+        `routed`, the number that `make partitions` chose last."""
+        return f"{self.prefix}:{{0}}:partitions"
+
+    @property
+    def members(self) -> str:
+        """A hash of the whole installation, below partition 0: the token of each worker process → when it expires."""
+        return f"{self.prefix}:{{0}}:members"
 
     @property
     def events(self) -> str:
@@ -67,6 +88,40 @@ class Keys:
     @property
     def _tag(self) -> str:
         return f"{self.prefix}:{{{self.partition}}}"
+
+
+PARTITIONS_MAX = 256
+"""The most partitions of an installation."""
+
+NUMBERS_OF_PARTITION = 10**12
+"""The ids `<milliseconds>-<number>` of partition p have numbers from p times this on, so that no two entries of an
+installation have the same id, and each id says where its entry is. Lua's numbers hold 256 times this exactly."""
+
+
+def partition_of(namespace: str, resource: str, partitions: int) -> int:
+    """Return the partition of a resource's events, out of this number of them: the same in every process, machine and version."""
+    return crc32(f"{namespace}:{resource}".encode(errors="surrogatepass")) % partitions if partitions > 1 else 0
+
+
+def partition_of_entry(entry_id: str) -> int:
+    """Return the partition that an entry is in, or was."""
+    return entry_number(entry_id)[1] // NUMBERS_OF_PARTITION
+
+
+def read_partitions(stored: bytes | str | None) -> int:
+    """Return the number of partitions that a field of the hash `Keys.partitions` says; 1 where it says nothing."""
+    return min(max(int(stored or 1), 1), PARTITIONS_MAX)
+
+
+class Partitions:
+    """The partitions among which events are routed: all events about one resource go into the same one."""
+
+    def __init__(self, prefix: str = PREFIX_DEFAULT, count: int = 1) -> None:
+        self.all = tuple(Keys(prefix, number) for number in range(count))
+
+    def keys_of(self, namespace: str, resource: str) -> Keys:
+        """Return the keys of the partition of a resource's events."""
+        return self.all[partition_of(namespace, resource, len(self.all))]
 
 
 COMMITTED = b"committed"

@@ -3,8 +3,15 @@
 -- an event (a right, a wrong kind of key, another server's slot) refuses this too.
 --
 -- KEYS  1 the stream · 2 the epoch · 3 a marker of no event · 4 the account
--- ARGV  none
+-- ARGV  1 the first number of this partition's ids, "0" in the partition whose ids Redis makes
 -- Returns "OK", or the error that publishing would meet.
+if ARGV[1] ~= '0' then
+  redis.call('TIME')
+  local info = redis.pcall('XINFO', 'STREAM', KEYS[1])
+  if info.err and not string.find(info.err, 'no such key') then
+    return info
+  end
+end
 redis.call('EXISTS', KEYS[1], KEYS[2])
 redis.call('XLEN', KEYS[1])
 redis.call('XRANGE', KEYS[1], '-', '-')

@@ -7,14 +7,15 @@
 -- ARGV  1 life of a marker in seconds · 2 stream length from which new events are refused
 --       3 "1" where the answer "duplicate" must be a write too: WAITAOF and WAIT wait for this connection's own writes
 --       4 the highest entry id that was confirmed to the caller, or '' · 5 "1" if by another server process than this one
---       6 number of fields of an entry · 7… their names · then the entries' values, one entry after the other
+--       6 the first number of this partition's ids, "0" in the partition whose ids Redis makes
+--       7 number of fields of an entry · 8… their names · then the entries' values, one entry after the other
 -- Returns an array: the stream's length before the batch; '', or the stream's last id if it is below one that was
 --       confirmed: the server was restored from an older copy, or the stream deleted; then for each event one string:
 --       "+<entry id>"  new: the entry is added and its marker set
 --       "=<marker>"    a duplicate: what its marker holds (the entry id, or that it is committed)
 --       "!"            refused: the stream is as long as the limit allows
 local events, epoch, account = KEYS[1], KEYS[2], KEYS[3]
-local seen_ttl_s, backlog_limit, touch, width = ARGV[1], tonumber(ARGV[2]), ARGV[3] == '1', tonumber(ARGV[6])
+local seen_ttl_s, backlog_limit, touch, width = ARGV[1], tonumber(ARGV[2]), ARGV[3] == '1', tonumber(ARGV[7])
 local backlog = redis.call('XLEN', events)
 -- A worker may have made the stream, empty, for its group; the epoch is still the first entry's id.
 local begun = backlog > 0 or redis.call('EXISTS', events, epoch) == 2
@@ -74,10 +75,31 @@ local function is_believed(seen)
   return seen == committed
 end
 
+-- The ids of a partition other than 0 have numbers of its own (contract/keys.py); the milliseconds are as Redis has them.
+local first_number, id_ms, id_number = tonumber(ARGV[6])
+local function next_id()
+  if first_number == 0 then
+    return '*'
+  elseif id_ms then
+    id_number = id_number + 1
+  else
+    local time, info, last = redis.call('TIME'), redis.pcall('XINFO', 'STREAM', events), '0-0'
+    id_ms, id_number = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000), first_number
+    for i = 1, #info, 2 do
+      last = info[i] == 'last-generated-id' and info[i + 1] or last
+    end
+    local last_ms, last_number = number(last)
+    if last_ms >= id_ms then
+      id_ms, id_number = last_ms, math.max(first_number, last_number + 1)
+    end
+  end
+  return string.format('%.0f-%.0f', id_ms, id_number)
+end
+
 local answers = { backlog, rewound_to() }
-local entry, values_from = {}, 7 + width
+local entry, values_from = {}, 8 + width
 for field = 1, width do
-  entry[2 * field - 1] = ARGV[6 + field]
+  entry[2 * field - 1] = ARGV[7 + field]
 end
 
 for event = 1, #KEYS - 3 do
@@ -95,7 +117,7 @@ for event = 1, #KEYS - 3 do
     for field = 1, width do
       entry[2 * field] = ARGV[before + field]
     end
-    local id = redis.call('XADD', events, '*', unpack(entry))
+    local id = redis.call('XADD', events, next_id(), unpack(entry))
     redis.call('SET', marker, id, 'EX', seen_ttl_s)
     if not begun then
       redis.call('SET', epoch, id)

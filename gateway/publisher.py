@@ -186,7 +186,7 @@ class Publisher:
             rewrite = int(guarantee.must_rewrite_duplicates)
             limits = (self._settings.seen_ttl_s, self._settings.backlog_limit, rewrite)
             confirmed = (self._confirmed.entry_id, int(self._confirmed.by_another_server(guarantee.run_id)))
-            return [name, script, len(keys), *keys, *limits, *confirmed, len(FIELD_NAMES), *FIELD_NAMES, *values]
+            return [name, script, len(keys), *keys, *limits, *confirmed, 0, len(FIELD_NAMES), *FIELD_NAMES, *values]
 
         try:
             try:

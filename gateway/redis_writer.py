@@ -46,7 +46,7 @@ class RedisWriter:
         self._connection = self._new_connection()
         keys = Keys(settings.key_prefix)
         # No event has an empty namespace and id, so that this marker never exists.
-        names = (4, keys.events, keys.epoch, keys.seen("", ""), keys.account)
+        names = (4, keys.events, keys.epoch, keys.seen("", ""), keys.account, 0)
         # Each right is one of its own; the first leaves the script in the server's cache.
         self._probes: tuple[Command, ...] = (("EVAL", PROBE, *names), ("EVALSHA", PROBE_SHA, *names))
         self._on_change = on_change

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from contract.keys import PREFIX_DEFAULT
+from contract.keys import PARTITIONS_MAX, PREFIX_DEFAULT
 from runtime.durability import Durability
 from runtime.settings import KeyPrefix, LogLevel, ProgramSettings, RedisUrl
 
@@ -20,6 +20,9 @@ class Settings(ProgramSettings):
 
     key_prefix: KeyPrefix = PREFIX_DEFAULT
     """The first part of every name in Redis, so that installations can share a server."""
+
+    partitions: Annotated[int, Field(ge=1, le=PARTITIONS_MAX)] = 1
+    """The streams among which events are shared by their payment; `make partitions N=…` changes it, live."""
 
     sources_file: Path = Path("sources.toml")
     """The file with each endpoint, its provider, secrets and posting rules. Workers do not read the secrets."""

@@ -1,13 +1,18 @@
 """A person acknowledges what the account of the stream found, so that only later losses are shown."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from operations.log import Act, record
 from operations.lost_events import NAMED_MAX
 from operations.servers import LONG_TIMEOUT_S, Servers
-from operations.stream_accounting import RESTORES, read_account
+from operations.stream_accounting import RESTORES, PartitionAccount, read_account
 from sql.audit import Finding
+
+if TYPE_CHECKING:
+    from sql.connect import Connection
 
 ACKNOWLEDGED = frozenset({"entries_do_not_add_up", "restore_not_acknowledged", "lost_event"})
 """Findings that stay as they are. The others end when a worker, or a person, has done something about them."""
@@ -34,13 +39,10 @@ async def acknowledge(servers: Servers, *, act: Act) -> Acknowledgement:
         if not taken:
             return Acknowledgement(None, [], left)
         async with connection.transaction(isolation="read_committed"):
-            number = await connection.fetchval(
-                *RESTORES.bind(
-                    "acknowledge", actor=act.actor, reason=act.reason, key_prefix=prefix, epoch=account.epoch,
-                    difference=account.counts.difference if account.counts else 0,
-                    findings=json.dumps([asdict(finding) for finding in taken], default=str),
-                )
-            )  # fmt: skip
+            first, *others = [each for each in account.partitions if _is_to_be_kept(each)]
+            number = await _keep(connection, act, first, taken)
+            for each in others:
+                await _keep(connection, act, each, [])
             restores = [row["id"] for f in taken if f.name == "restore_not_acknowledged" for row in f.rows]
             await connection.execute(*RESTORES.bind("close_restores", acknowledgement=number, ids=restores))
             totals = {finding.name: finding.total for finding in taken}
@@ -49,3 +51,20 @@ async def acknowledge(servers: Servers, *, act: Act) -> Acknowledgement:
                 details={"acknowledgement": number, "findings": totals},
             )  # fmt: skip
     return Acknowledgement(number, taken, left)
+
+
+def _is_to_be_kept(account: PartitionAccount) -> bool:
+    """Return whether a partition's difference is acknowledged; that of the first one always, with the findings."""
+    return account.keys.partition == 0 or bool(account.counts and not account.counts.balanced)
+
+
+async def _keep(connection: "Connection", act: Act, account: PartitionAccount, findings: Sequence[Finding]) -> int:
+    """Keep the difference of one partition, and return the acknowledgement's number."""
+    number: int = await connection.fetchval(
+        *RESTORES.bind(
+            "acknowledge", actor=act.actor, reason=act.reason, key_prefix=account.keys.stream_name,
+            epoch=account.epoch, difference=account.counts.difference if account.counts else 0,
+            findings=json.dumps([asdict(finding) for finding in findings], default=str),
+        )
+    )  # fmt: skip
+    return number

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis.asyncio import Redis
 
-from contract.keys import Keys
+from contract.keys import NUMBERS_OF_PARTITION, Keys, partition_of_entry
 from operations.log import Act, Action, record, require_log
 from operations.redis_server import is_flushed
 from sql import load
@@ -182,10 +182,12 @@ async def _record(connection: "Connection", act: Act, action: Action, result: De
 async def _add_to_stream(
     redis: Redis, keys: Keys, dead_letter: OpenDeadLetter, seen_ttl_s: int
 ) -> tuple[DeadLetterOutcome, str | None]:
+    keys = keys.of(partition_of_entry(dead_letter.entry_id))  # where its marker is, whatever PARTITIONS is by now
+    first_number = keys.partition * NUMBERS_OF_PARTITION
     names = [keys.events, keys.epoch, keys.account]
     if dead_letter.namespace and dead_letter.event_id:
         names.append(keys.seen(dead_letter.namespace, dead_letter.event_id))
-    arguments: list[str | bytes | int] = [dead_letter.entry_id, seen_ttl_s, *dead_letter.fields]
+    arguments: list[str | bytes | int] = [dead_letter.entry_id, seen_ttl_s, first_number, *dead_letter.fields]
     outcome, entry_id = await redis.register_script(_REPLAY)(keys=names, args=arguments, client=redis)
     return DeadLetterOutcome(outcome.decode()), entry_id.decode() or None
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from redis.asyncio import Redis
 
-from consumers.stream_stats import read_stream_stats
+from consumers.stream_stats import read_all_stats
 from contract.keys import Keys
 from sql import load
 
@@ -117,7 +117,7 @@ async def count_dead_letters(connection: "Connection") -> int:
 
 async def read_counters(redis: Redis, keys: Keys) -> tuple[int, int]:
     """Return the entries that were ever added to the stream, and those of them that have left it."""
-    stream = (await read_stream_stats(redis, keys)).stream
+    stream = (await read_all_stats(redis, keys)).stream
     return (stream.entries_added, stream.entries_added - stream.length) if stream else (0, 0)
 
 

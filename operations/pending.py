@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from redis.asyncio import Redis
 
 from consumers.entry import Entry, read_entry
-from consumers.stream_stats import StreamStats, read_stream_stats
-from contract.keys import GROUP, Keys
-from operations.group_consumers import read_slot_leases
+from consumers.stream_stats import StreamStats, add_up, every_partition, read_stream_stats
+from contract.keys import GROUP, Keys, entry_number
+from operations.group_consumers import read_slot_leases, real_name, shown_name
 from operations.pending_reason import (
     PendingEntry,
     PendingKind,
@@ -58,14 +58,40 @@ class PendingPage:
 async def list_pending(
     redis: Redis, keys: Keys, limits: WorkerLimits, *, limit: int, after: str | None = None, consumer: str | None = None
 ) -> PendingPage:
-    """Return up to `limit` pending entries, the oldest first, each with the reason why it waits.
+    """Return up to `limit` pending entries of all partitions, the oldest first, each with the reason why it waits.
 
     Only those after the entry `after`, and only one consumer's, if given. Stranded entries are on the first page.
     """
-    stats = await read_stream_stats(redis, keys)
+    partitions = await every_partition(redis, keys)
+    parts = [await read_stream_stats(redis, each) for each in partitions]
     entries: list[ExplainedEntry] = []
-    if stats.group is None:
-        return PendingPage(stats, entries, [])
+    stranded: list[str] = []
+    more = False
+    for part_keys, part in zip(partitions, parts, strict=True):
+        owner = real_name(part_keys, consumer) if consumer else None
+        if part.group is None or (consumer and owner is None):
+            continue
+        found, has_more = await _list_of(redis, part_keys, part, limits, limit, after, owner)
+        entries += found
+        more |= has_more
+        if not after and not consumer:
+            stranded += await find_stranded(redis, part_keys, part, limit=limit)
+    # The ids of all partitions are in one order, so that `after` is a place in each of them.
+    entries.sort(key=lambda each: entry_number(each.pending.entry_id))
+    shown = entries[:limit]
+    is_last = len(entries) <= limit and not more
+    return PendingPage(
+        add_up(parts), shown, sorted(stranded, key=entry_number)[:limit],
+        None if is_last or not shown else shown[-1].pending.entry_id,
+    )  # fmt: skip
+
+
+async def _list_of(
+    redis: Redis, keys: Keys, stats: StreamStats, limits: WorkerLimits, limit: int, after: str | None,
+    consumer: str | None,
+) -> tuple[list[ExplainedEntry], bool]:  # fmt: skip
+    """Return up to `limit` pending entries of one partition, and whether there may be more."""
+    entries: list[ExplainedEntry] = []
     start, more = f"({after}" if after else "-", True
     while more and len(entries) < limit:
         count = min(ENTRIES_READ_AT_ONCE, limit - len(entries))
@@ -75,18 +101,27 @@ async def list_pending(
         entries += _explain(await _read_details(redis, keys, rows), stats, limits)
         more = len(rows) == count
         start = f"({entries[-1].pending.entry_id}" if entries else start
-    stranded = [] if after or consumer else await find_stranded(redis, keys, stats, limit=limit)
-    return PendingPage(stats, entries, stranded, entries[-1].pending.entry_id if more and entries else None)
+    return entries, more
 
 
 async def find_oldest_of(
     redis: Redis, keys: Keys, limits: WorkerLimits, stats: StreamStats, consumers: Sequence[str]
 ) -> dict[str, ExplainedEntry]:
-    """Return consumer → its oldest pending entry, with the reason why it waits. The group must exist."""
+    """Return consumer → its oldest pending entry, with the reason why it waits. The group must exist.
+
+    If the stats are of several partitions together, in all of them.
+    """
+    if stats.parts:
+        oldest: dict[str, ExplainedEntry] = {}
+        for number, part in enumerate(stats.parts):
+            if part.group:
+                oldest |= await find_oldest_of(redis, keys.of(number), limits, part, consumers)
+        return oldest
+    names = [name for shown in consumers if (name := real_name(keys, shown))]
     async with redis.pipeline(transaction=False) as pipeline:
-        for name in consumers:
+        for name in names:
             pipeline.xpending_range(keys.events, GROUP, min="-", max="+", count=1, consumername=name)
-        pages = await pipeline.execute() if consumers else []
+        pages = await pipeline.execute() if names else []
     details = await _read_details(redis, keys, [row for page in pages for row in page])
     return {each.pending.consumer: each for each in _explain(details, stats, limits)}
 
@@ -153,7 +188,7 @@ async def _read_details(redis: Redis, keys: Keys, rows: Sequence[dict[str, Any]]
     return [
         PendingEntry(
             entry_id=entry_id,
-            consumer=consumer,
+            consumer=shown_name(keys, consumer),
             consumer_lives=lives.get(consumer),
             idle_ms=row["time_since_delivered"],
             deliveries=row["times_delivered"],

@@ -1,12 +1,12 @@
 """Checks that neither Redis nor Postgres was restored from an older copy: what each must know of the other."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, cast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 from redis.asyncio import Redis
 
-from consumers.stream_stats import read_stream_stats
-from contract.keys import Keys
+from consumers.stream_stats import StreamState, read_stream_stats
+from contract.keys import NUMBERS_OF_PARTITION, Keys
 from sql import load
 from sql.audit import Finding
 
@@ -16,47 +16,68 @@ if TYPE_CHECKING:
 CONSERVATION = load("conservation")
 RESTORES = load("restores")
 
+Row = dict[str, object]
+"""A row of a finding."""
 
-async def read_witness(redis: Redis, keys: Keys) -> Mapping[str, str]:
-    """Return the events that Postgres must have, because their commits were acknowledged: consumer → event."""
+
+def of_partition(keys: Keys) -> Row:
+    """Return what a row of a finding says about its partition: nothing in the first one."""
+    return {"partition": keys.partition} if keys.partition else {}
+
+
+async def read_witness(redis: Redis, keys: Keys) -> list[str]:
+    """Return the events that Postgres must have, because their commits were acknowledged: the last of each consumer."""
     applied = cast("dict[bytes, bytes]", await redis.hgetall(keys.applied))
-    return {consumer.decode(): event.decode() for consumer, event in applied.items() if event}
+    return [event.decode() for event in applied.values() if event]
 
 
 async def find_restores(
-    redis: Redis, keys: Keys, connection: "Connection", witness: Mapping[str, str], *, timeout_s: float, rows_max: int
-) -> list[Finding]:
+    redis: Redis, partitions: Sequence[Keys], connection: "Connection", witness: Sequence[str], *, timeout_s: float,
+    rows_max: int,
+) -> list[Finding]:  # fmt: skip
     """Return every proof of a restore, and the noticed restores that nobody has acknowledged.
 
     Called in a snapshot of Postgres that is later than the witness, and earlier than what is read of Redis here.
     """
-    known = await connection.fetchrow(*RESTORES.bind("read_watch", key_prefix=keys.prefix))
-    stream = (await read_stream_stats(redis, keys)).stream
+    older, last_ids = list[Row](), dict[int, str]()
+    for keys in partitions:
+        known = await connection.fetchrow(*RESTORES.bind("read_watch", key_prefix=keys.stream_name))
+        stream = (await read_stream_stats(redis, keys)).stream
+        if stream:
+            last_ids[keys.partition] = stream.last_id
+        if row := await _older(redis, keys, known, stream):
+            older.append(of_partition(keys) | row)
+    found = [await _commits_missing(connection, witness), await _not_acknowledged(connection, partitions[0])]
+    if last_ids:
+        found.append(await _beyond_the_stream(connection, last_ids, timeout_s, rows_max))
+    why = "Redis has been further: it was restored from an older copy or wiped. A worker records it and goes on."
+    found.append(Finding("redis_is_older", why, len(older), older))
+    return [finding for finding in found if finding.total]
+
+
+async def _older(redis: Redis, keys: Keys, known: Mapping[str, Any], stream: StreamState | None) -> Row | None:
+    """Return the proof that Redis has been further with this partition than it is, or None."""
     beat = int(cast("bytes | None", await redis.hget(keys.account, "beat")) or 0)
     note = (cast("bytes | None", await redis.hget(keys.account, "rewound")) or b"").decode()
     epoch = (cast("bytes | None", await redis.get(keys.epoch)) or b"").decode()
     is_another = (
         bool(known["epoch"]) and epoch != known["epoch"] and not (stream and stream.entries_added and not epoch)
     )
-    found = [await _commits_missing(connection, witness), await _not_acknowledged(connection, keys)]
-    if stream:
-        found.append(await _beyond_the_stream(connection, stream.last_id, timeout_s, rows_max))
-    if beat < known["beat"] or is_another or note:
-        why = "Redis has been further: it was restored from an older copy or wiped. A worker records it and goes on."
-        row = {
-            "beat": beat,
-            "first_entry": epoch,
-            "postgres_has_seen": known["beat"],
-            "first_entry_seen": known["epoch"],
-        }
-        if note:
-            row["confirmed_entry"], row["last_entry"] = note.split()
-        found.append(Finding("redis_is_older", why, 1, [row]))
-    return [finding for finding in found if finding.total]
+    if not (beat < known["beat"] or is_another or note):
+        return None
+    row: Row = {
+        "beat": beat,
+        "first_entry": epoch,
+        "postgres_has_seen": known["beat"],
+        "first_entry_seen": known["epoch"],
+    }
+    if note:
+        row["confirmed_entry"], row["last_entry"] = note.split()
+    return row
 
 
-async def _commits_missing(connection: "Connection", witness: Mapping[str, str]) -> Finding:
-    split = [event.partition(":")[::2] for event in witness.values()]
+async def _commits_missing(connection: "Connection", witness: Sequence[str]) -> Finding:
+    split = [event.partition(":")[::2] for event in witness]
     query = RESTORES.bind(
         "find_missing_events",
         namespace=[namespace for namespace, _ in split],
@@ -73,8 +94,13 @@ async def _not_acknowledged(connection: "Connection", keys: Keys) -> Finding:
     return Finding("restore_not_acknowledged", why, len(rows), [dict(row) for row in rows])
 
 
-async def _beyond_the_stream(connection: "Connection", last_id: str, timeout_s: float, rows_max: int) -> Finding:
-    query = CONSERVATION.bind("find_recorded_beyond", last_id=last_id, limit=rows_max)
+async def _beyond_the_stream(
+    connection: "Connection", last_ids: Mapping[int, str], timeout_s: float, rows_max: int
+) -> Finding:
+    query = CONSERVATION.bind(
+        "find_recorded_beyond", partition=list(last_ids), last_id=list(last_ids.values()), limit=rows_max,
+        numbers_of_partition=NUMBERS_OF_PARTITION,
+    )  # fmt: skip
     rows = [dict(row) for row in await connection.fetch(*query, timeout=timeout_s)]
     total = rows[0]["total"] if rows else 0
     why = "Postgres has no entry that the stream never had: Redis was restored from an older copy."

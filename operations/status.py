@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from redis.asyncio import Redis
 
-from consumers.stream_stats import StreamStats, read_stream_stats
-from contract.keys import Keys
+from consumers.stream_stats import StreamStats, add_up, every_partition, read_stream_stats
+from contract.keys import Keys, read_partitions
 from operations.group_consumers import GroupConsumer, list_consumers
 from operations.held_back import count_other_mode
 from operations.redis_server import RedisServer, read_redis_server
@@ -31,6 +31,16 @@ class RedisStatus:
     server: RedisServer
     failing: int = 0
     """Entries that wait for another attempt: after a failure of their own, or an outage."""
+    partitions: int = 1
+    """The partitions that workers read."""
+    routed: int = 1
+    """The partitions that `make partitions` chose last. Those above it only get emptied."""
+
+    @property
+    def leaving(self) -> dict[int, int]:
+        """Return partition → its entries, of those from which the installation was shrunk, as long as it has some."""
+        lengths = {number: each.stream.length if each.stream else 0 for number, each in enumerate(self.stats.parts)}
+        return {number: length for number, length in lengths.items() if number >= self.routed and length}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +85,12 @@ async def read_status(servers: Servers) -> Status:
 
 async def read_redis_status(redis: Redis, keys: Keys) -> RedisStatus:
     """Read the stream's statistics, the consumers and the server's settings. Cheap at any backlog."""
-    stats = await read_stream_stats(redis, keys)
+    partitions = await every_partition(redis, keys)
+    stats = add_up([await read_stream_stats(redis, each) for each in partitions])
     consumers = await list_consumers(redis, keys, stats)
-    failing = await redis.hlen(keys.failures)
-    return RedisStatus(stats, consumers, await read_redis_server(redis), failing)
+    failing = sum([await redis.hlen(each.failures) for each in partitions])
+    routed = read_partitions(await redis.hget(keys.partitions, "routed"))
+    return RedisStatus(stats, consumers, await read_redis_server(redis), failing, len(partitions), routed)
 
 
 async def read_postgres_status(connection: "Connection") -> PostgresStatus:

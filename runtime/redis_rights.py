@@ -9,7 +9,7 @@ from collections.abc import Sequence
 _EVERYBODY = ("resetchannels", "-@all", "+@connection", "-@dangerous", "+info", "+config|get", "+eval", "+evalsha")
 
 GATEWAY = (
-    *_EVERYBODY,
+    *_EVERYBODY, "+time",
     "+xadd", "+xlen", "+xrange", "+xinfo|stream", "+xsetid",
     "+get", "+mget", "+set", "+exists", "+hget", "+hset",
 )  # fmt: skip

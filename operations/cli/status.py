@@ -55,6 +55,7 @@ def redis_json(status: RedisStatus | str) -> dict[str, Any]:
             "stranded": status.stats.stranded,
             "oldest_pending_idle_ms": group.oldest_pending_idle_ms if group else 0,
         },
+        "partitions": {"read": status.partitions, "routed": status.routed, "leaving": status.leaving},
         "consumers": [asdict(consumer) for consumer in status.consumers],
         "server": asdict(status.server),
     }
@@ -67,6 +68,8 @@ def postgres_json(status: PostgresStatus | str) -> dict[str, Any]:
 
 def _print_redis(console: Console, status: RedisStatus) -> None:
     console.print(_stream_table(status.stats))
+    if status.stats.parts:
+        console.print(_partitions_table(status))
     console.print(_consumers_table(status.consumers))
     console.print(_server_table(status.server))
     for problem in status.server.problems:
@@ -104,6 +107,22 @@ def _stream_table(stats: StreamStats) -> Table:
     table.add_row("pending", f"{group.pending}{idle}")
     if stats.stranded:
         table.add_row("read, held by nobody", f"{stats.stranded} or more (make pending)", style="bold red")
+    return table
+
+
+def _partitions_table(status: RedisStatus) -> Table:
+    table = Table("partition", "backlog", "oldest", "not read", "pending", title="Partitions", title_justify="left")
+    for number, part in enumerate(status.stats.parts):
+        stream, group = part.stream, part.group
+        backlog = stream.length if stream else 0
+        leaving = " (leaving)" if number in status.leaving else ""
+        if number >= status.routed and not leaving:
+            continue  # the number of partitions was made smaller, and this one is empty
+        table.add_row(
+            f"{number}{leaving}", str(backlog), duration(part.oldest_age_ms) if backlog else "",
+            str(group.lag if group else backlog), str(group.pending if group else 0),
+            style="bold red" if backlog and group is None else "yellow" if leaving else "",
+        )  # fmt: skip
     return table
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from datetime import datetime, timedelta
 
-from consumers.stream_stats import read_stream_stats
+from consumers.stream_stats import read_all_stats
 from operations.audit import LastAudit, read_last_audit
 from operations.gateway_metrics import gateway_lives
 from operations.notify.kinds import GATEWAY, NOTHING, OLDEST, POSTGRES, REDIS, Found
@@ -63,7 +63,7 @@ def _audits(audit: LastAudit, now: datetime, limit: timedelta) -> Seen:
 async def _look_at_redis(servers: Servers, settings: Settings, now: datetime) -> Seen:
     try:
         async with servers.redis() as redis:
-            stats = await read_stream_stats(redis, servers.keys)
+            stats = await read_all_stats(redis, servers.keys)
     except UnreachableError:
         return {REDIS: Found(1)}
     waits = Found(

@@ -9,6 +9,7 @@ from typing import cast
 from pydantic import ValidationError
 from redis.asyncio import Redis
 
+from consumers.stream_stats import every_partition
 from contract.event import ENVELOPE_VERSION
 from contract.keys import Keys, entry_number
 from operations.pending_reason import RecordedFailure
@@ -27,16 +28,30 @@ _SEARCH = (Path(__file__).parents[1] / "lua" / "search_entries.lua").read_text()
 async def search_stream(
     redis: Redis, keys: Keys, query: Query, place: Place, *, limit: int, deadline: float
 ) -> Found:  # fmt: skip
-    """Return up to one row more than `limit` that is older than a place, the newest first."""
+    """Return up to one row more than `limit` that is older than a place, the newest first, of all partitions."""
+    partitions = await every_partition(redis, keys)
+    searched_max = max(ENTRIES_AT_ONCE, WAITING_SEARCHED_MAX // len(partitions))
+    parts = [
+        await _search_one(redis, each, query, place, limit, deadline, searched_max=searched_max) for each in partitions
+    ]
+    rows = sorted((row for part in parts for row in part.rows), key=lambda row: row.place, reverse=True)
+    return Found(rows, left_out=[note for part in parts for note in part.left_out])
+
+
+async def _search_one(
+    redis: Redis, keys: Keys, query: Query, place: Place, limit: int, deadline: float, *, searched_max: int
+) -> Found:
     script = redis.register_script(_SEARCH)
     found, searched = Found(), 0
     oldest = _entry_id(query.since) if query.since else "-"
     start = _entry_id(place.at)
     while len(found.rows) <= limit:
-        if searched and (searched >= WAITING_SEARCHED_MAX or time.monotonic() > deadline):
+        if searched and (searched >= searched_max or time.monotonic() > deadline):
             length = await redis.xlen(keys.events)
+            where = f" of partition {keys.partition}" if keys.partition else ""
             found.left_out.append(
-                f"Of the {length} entries in the stream only {searched} were searched; the older ones are left out."
+                f"Of the {length} entries in the stream{where} only {searched} were searched; the older ones are left "
+                "out."
             )
             break
         page = cast(

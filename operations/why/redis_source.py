@@ -9,8 +9,8 @@ from typing import cast
 from redis.asyncio import Redis
 
 from consumers.entry import Entry, Unreadable, read_entry
-from consumers.stream_stats import read_stream_stats
-from contract.keys import Keys, entry_number
+from consumers.stream_stats import GroupState, add_up, every_partition, read_stream_stats
+from contract.keys import Keys, entry_number, is_committed, partition_of_entry
 from operations.group_consumers import list_consumers
 from operations.pending import find_pending, list_pending
 from operations.pending_reason import WorkerLimits
@@ -39,6 +39,7 @@ class RedisSource:
 
     def __init__(self, keys: Keys, result: SearchResult, time_: SearchTime) -> None:
         self._keys = keys
+        self._partitions = [keys]
         self._result = result
         self._time = time_
         self._entries: dict[str, Entry | Unreadable] = {}
@@ -47,11 +48,13 @@ class RedisSource:
         self, redis: Redis, queries: Sequence[IdQuery], namespaces: set[str], matches: Matches
     ) -> None:  # fmt: skip
         """Find the id in the markers of these namespaces and in the entries of the stream."""
+        self._partitions = await every_partition(redis, self._keys)
         for query in queries:
             for namespace in query.within(namespaces):
-                if marker := cast("bytes | None", await redis.get(self._keys.seen(namespace, query.id))):
+                (marker,) = await self._read_markers(redis, [Subject(namespace, query.id)])
+                if marker:
                     matches.events.add(Subject(namespace, query.id))
-                    await self._read_entries(redis, [marker.decode()])
+                    await self._read_entries(redis, [marker])
         ids = [query.id for query in queries]
         await self._read_entries(redis, ids)
         await self._search_stream(redis, ids)
@@ -63,38 +66,58 @@ class RedisSource:
 
     async def read_details(self, redis: Redis, matches: Matches, limits: WorkerLimits) -> None:
         """Read the markers, the entries and the consumers of these events into the result."""
+        self._partitions = await every_partition(redis, self._keys)
         await self._search_stream(redis, [payment.id for payment in matches.payments])
         for entry in self._entries.values():
             if isinstance(entry, Entry) and Subject(entry.event.namespace, entry.event.resource) in matches.payments:
                 matches.events.add(_subject(entry))
         events = [subject for subject in sorted(matches.events) if subject.namespace]
-        names = [self._keys.seen(subject.namespace, subject.id) for subject in events]
-        markers = cast("list[bytes | None]", await redis.mget(names)) if names else []
+        markers = await self._read_markers(redis, events)
         for subject, marker in zip(events, markers, strict=True):
-            self._result.event(subject).marker = (marker or b"").decode()
-        await self._read_entries(redis, [marker.decode() for marker in markers if marker])
+            self._result.event(subject).marker = marker
+        await self._read_entries(redis, [marker for marker in markers if marker])
         for entry in self._entries.values():
             if _subject(entry) in matches.events:
                 self._result.event(_subject(entry))
         await self._read_consumers(redis)
         await self._find_outage(redis, limits)
 
+    async def _read_markers(self, redis: Redis, events: Sequence[Subject]) -> list[str]:
+        """Return the marker of each event, '' without one: an event is in one partition, unless their number changed.
+
+        Where several partitions have a marker, an entry that waits counts before a commit.
+        """
+        found = [""] * len(events)
+        for keys in self._partitions:
+            names = [keys.seen(subject.namespace, subject.id) for subject in events]
+            markers = cast("list[bytes | None]", await redis.mget(names)) if names else []
+            for place, marker in enumerate(markers):
+                if marker and (not found[place] or not is_committed(marker)):
+                    found[place] = marker.decode()
+        return found
+
     async def _read_consumers(self, redis: Redis) -> None:
-        stats = await read_stream_stats(redis, self._keys)
+        parts = [await read_stream_stats(redis, keys) for keys in self._partitions]
+        stats = add_up(parts)
         consumers = await list_consumers(redis, self._keys, stats)
-        group = stats.group
         self._result.workers = sum(consumer.lives is True for consumer in consumers)
-        self._result.unread = group.lag if group else stats.stream.length if stats.stream else 0
-        pending = await find_pending(redis, self._keys, list(self._entries)) if group else {}
+        self._result.unread = stats.group.lag if stats.group else stats.stream.length if stats.stream else 0
+        for keys, part in zip(self._partitions, parts, strict=True):
+            await self._read_group(redis, keys, part.group)
+
+    async def _read_group(self, redis: Redis, keys: Keys, group: GroupState | None) -> None:
+        """Read the state in one partition's group of the entries that were found in it."""
+        entries = {
+            entry_id: entry for entry_id, entry in self._entries.items() if self._keys_of(entry_id) == keys
+        }  # fmt: skip
+        pending = await find_pending(redis, keys, list(entries)) if group else {}
         delivered = entry_number(group.last_delivered_id) if group else (0, 0)
-        for entry_id, entry in self._entries.items():
+        for entry_id, entry in entries.items():
             subject = _subject(entry)
             if subject in self._result.events:
                 is_delivered = entry_number(entry_id) <= delivered
                 has_left = (
-                    is_delivered
-                    and entry_id not in pending
-                    and not await redis.xrange(self._keys.events, entry_id, entry_id)
+                    is_delivered and entry_id not in pending and not await redis.xrange(keys.events, entry_id, entry_id)
                 )
                 in_stream = StreamEntry(entry_id, entry, pending.get(entry_id), is_delivered, has_left)
                 self._result.events[subject].in_stream.append(in_stream)
@@ -107,13 +130,17 @@ class RedisSource:
         self._result.outage = max(outages, key=lambda failure: failure.at, default=None)
 
     async def _search_stream(self, redis: Redis, ids: Sequence[str]) -> None:
-        """Search the stream for entries of these events or payments, from the oldest on, for a limited time."""
-        stream = (await read_stream_stats(redis, self._keys)).stream
-        if stream is None or not stream.length or not ids:
-            return
-        script, start, deadline = redis.register_script(_FIND_ENTRIES), "-", time.monotonic() + self._time.stream_s
+        """Search the streams for entries of these events or payments, from the oldest on, for a limited time."""
+        deadline = time.monotonic() + self._time.stream_s
+        for keys in self._partitions if ids else ():
+            stream = (await read_stream_stats(redis, keys)).stream
+            if stream and stream.length:
+                await self._search_one(redis, keys, stream.last_id, ids, deadline)
+
+    async def _search_one(self, redis: Redis, keys: Keys, last_id: str, ids: Sequence[str], deadline: float) -> None:
+        script, start = redis.register_script(_FIND_ENTRIES), "-"
         while len(self._entries) < ENTRIES_MAX and time.monotonic() < deadline:
-            reply = await script(keys=[self._keys.events], args=[start, stream.last_id, ENTRIES_AT_ONCE, *ids])
+            reply = await script(keys=[keys.events], args=[start, last_id, ENTRIES_AT_ONCE, *ids])
             last, *found = [each.decode() for each in cast("list[bytes]", reply)]
             if not last:
                 return
@@ -125,10 +152,13 @@ class RedisSource:
         """Read the entries with these ids. Texts that are not entry ids are skipped."""
         for entry_id in ids:
             if _is_entry_id(entry_id) and entry_id not in self._entries:
-                rows = cast(
-                    "list[tuple[bytes, dict[bytes, bytes]]]", await redis.xrange(self._keys.events, entry_id, entry_id)
-                )
+                events = self._keys_of(entry_id).events
+                rows = cast("list[tuple[bytes, dict[bytes, bytes]]]", await redis.xrange(events, entry_id, entry_id))
                 self._entries.update((entry_id, read_entry(name, 1, fields)) for name, fields in rows)
+
+    def _keys_of(self, entry_id: str) -> Keys:
+        """Return the keys of an entry's partition."""
+        return self._keys.of(partition_of_entry(entry_id))
 
 
 def _subject(entry: Entry | Unreadable) -> Subject:

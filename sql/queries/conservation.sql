@@ -2,24 +2,33 @@
 -- XINFO STREAM counts the stream's side; these queries count Postgres' side. Entry ids are compared as numbers: `9-0`
 -- is before `10-0`.
 
--- name: count_recorded_entries :one
--- Counts the recorded entries of the stream's present epoch, from its first id to the last id seen; also those whose
--- rows were removed when they were old.
-SELECT count(*) + coalesce((
-    SELECT sum(entries)
-    FROM removed_entries
-    WHERE string_to_array(first_entry_id, '-')::bigint[] >= string_to_array(:first_id, '-')::bigint[]
-      AND string_to_array(last_entry_id, '-')::bigint[] <= string_to_array(:last_id, '-')::bigint[]
-), 0)::bigint AS recorded
-FROM (
-    SELECT entry_id FROM events
-    UNION ALL
-    SELECT entry_id FROM duplicates
-    UNION ALL
-    SELECT entry_id FROM dead_letters
+-- name: count_recorded_entries :many
+-- Counts the recorded entries of each partition's present epoch, from its first id to the last id seen. The number of an
+-- entry's id says its partition (contract/keys.py). Also those whose rows were removed when they were old.
+SELECT
+    epochs.partition,
+    count(recorded.id) + coalesce((
+        SELECT sum(removed_entries.entries)
+        FROM removed_entries
+        WHERE removed_entries.partition = epochs.partition
+          AND string_to_array(first_entry_id, '-')::bigint[] >= string_to_array(epochs.first_id, '-')::bigint[]
+          AND string_to_array(last_entry_id, '-')::bigint[] <= string_to_array(epochs.last_id, '-')::bigint[]
+    ), 0)::bigint AS entries
+FROM unnest(:partition::bigint[], :first_id::text[], :last_id::text[]) AS epochs (partition, first_id, last_id)
+LEFT JOIN (
+    SELECT string_to_array(entry_id, '-')::bigint[] AS id
+    FROM (
+        SELECT entry_id FROM events
+        UNION ALL
+        SELECT entry_id FROM duplicates
+        UNION ALL
+        SELECT entry_id FROM dead_letters
+    ) AS every
 ) AS recorded
-WHERE string_to_array(entry_id, '-')::bigint[]
-    BETWEEN string_to_array(:first_id, '-')::bigint[] AND string_to_array(:last_id, '-')::bigint[];
+    ON recorded.id[2] / :numbers_of_partition::bigint = epochs.partition
+    AND recorded.id BETWEEN string_to_array(epochs.first_id, '-')::bigint[]
+        AND string_to_array(epochs.last_id, '-')::bigint[]
+GROUP BY epochs.partition, epochs.first_id, epochs.last_id;
 
 -- name: count_unrecorded_entries :one
 -- Counts those of these entries that are not recorded yet.
@@ -39,17 +48,19 @@ WHERE NOT EXISTS (SELECT FROM events WHERE events.entry_id = waiting.entry_id)
 ORDER BY waiting.entry_id;
 
 -- name: find_recorded_beyond :many
--- Returns recorded entries after the last one of the stream, with their event where it is known.
-SELECT entry_id, namespace, event_id, count(*) OVER () AS total
-FROM (
+-- Returns recorded entries after the last one of their partition's stream, with their event where it is known.
+SELECT recorded.entry_id, recorded.namespace, recorded.event_id, count(*) OVER () AS total
+FROM unnest(:partition::bigint[], :last_id::text[]) AS streams (partition, last_id)
+JOIN (
     SELECT entry_id, namespace, event_id FROM events
     UNION ALL
     SELECT entry_id, namespace, event_id FROM duplicates
     UNION ALL
     SELECT entry_id, namespace, event_id FROM dead_letters
 ) AS recorded
-WHERE string_to_array(entry_id, '-')::bigint[] > string_to_array(:last_id, '-')::bigint[]
-ORDER BY string_to_array(entry_id, '-')::bigint[]
+    ON (string_to_array(recorded.entry_id, '-')::bigint[])[2] / :numbers_of_partition::bigint = streams.partition
+    AND string_to_array(recorded.entry_id, '-')::bigint[] > string_to_array(streams.last_id, '-')::bigint[]
+ORDER BY string_to_array(recorded.entry_id, '-')::bigint[]
 LIMIT :limit;
 
 -- name: find_lost_events :many

@@ -14,7 +14,11 @@ SELECT
     (
         SELECT min(recorded_at) FROM (SELECT recorded_at FROM events_of_other_mode LIMIT :limit) AS counted
     ) AS other_mode,
-    (SELECT min(noticed_at) FROM restores WHERE key_prefix = :key_prefix AND acknowledgement IS NULL) AS restores;
+    (
+        SELECT min(noticed_at)
+        FROM restores
+        WHERE (key_prefix = :key_prefix OR starts_with(key_prefix, :key_prefix || ':{')) AND acknowledgement IS NULL
+    ) AS restores;
 
 -- name: count_dead_letters :one
 -- Counts the open dead letters up to a limit, for the picture of the last hour.

@@ -1,4 +1,5 @@
 -- Noticing that Redis or Postgres was restored from an older copy, by what each of them must know of the other.
+-- `key_prefix` names one stream: the installation's prefix, and `prefix:{p}` of partition p where that is not 0.
 
 -- name: read_watch :one
 -- Returns what Redis must know: a counter that is at least this, the epoch of its stream ('' if it is not known yet), and
@@ -43,8 +44,8 @@ WHERE :number::bigint IS NOT NULL OR NOT EXISTS (
 RETURNING id;
 
 -- name: find_highest_entry_id :one
--- Returns the highest entry id among the newest rows; null without any. Reads the last pages, and the rows of a
--- day: they fill the place of those that were moved or removed.
+-- Returns the partition's highest entry id among the newest rows; null without any. Reads the last pages, and the
+-- rows of a day: they fill the place of those that were moved or removed.
 -- The page is computed in a query of its own, because PostgreSQL takes `pg_relation_size` for volatile and would compute
 -- it again for each row of the whole table.
 SELECT entry_id
@@ -67,14 +68,15 @@ FROM (
     WHERE ctid >= (SELECT ('(' || greatest(
         pg_relation_size('dead_letters') / current_setting('block_size')::bigint - :pages, 0) || ',0)')::tid)
 ) AS newest
+WHERE (string_to_array(entry_id, '-')::bigint[])[2] / :numbers_of_partition::bigint = :partition::bigint
 ORDER BY string_to_array(entry_id, '-')::bigint[] DESC
 LIMIT 1;
 
 -- name: list_open_restores :many
--- Returns the restores that nobody has acknowledged.
+-- Returns the restores that nobody has acknowledged, of all partitions.
 SELECT id, server, noticed_at, noticed_by, proof
 FROM restores
-WHERE key_prefix = :key_prefix AND acknowledgement IS NULL
+WHERE (key_prefix = :key_prefix OR starts_with(key_prefix, :key_prefix || ':{')) AND acknowledgement IS NULL
 ORDER BY id;
 
 -- name: read_acknowledged_difference :one
@@ -97,3 +99,15 @@ UPDATE restores
 SET acknowledgement = :acknowledgement
 WHERE id = ANY (:ids::bigint[]) AND acknowledgement IS NULL
 RETURNING id;
+
+-- name: read_partitions :one
+-- Returns how many partitions Postgres knows of, because workers have read them: a wiped Redis knows none.
+SELECT coalesce(max(substring(key_prefix FROM '\{([0-9]+)\}$')::integer), 0) + 1 AS partitions
+FROM redis_beats
+WHERE starts_with(key_prefix, :key_prefix || ':{');
+
+-- name: know_partition :exec
+-- Lets Postgres know of a partition before its first entry.
+INSERT INTO redis_beats (key_prefix, beat)
+VALUES (:key_prefix, 0)
+ON CONFLICT (key_prefix) DO NOTHING;

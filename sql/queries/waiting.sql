@@ -16,7 +16,12 @@ SELECT
     (SELECT count(*) FROM (SELECT FROM events_of_other_mode LIMIT :limit) AS counted) AS other_mode,
     (
         SELECT count(*)
-        FROM (SELECT FROM restores WHERE key_prefix = :key_prefix AND acknowledgement IS NULL LIMIT :limit) AS counted
+        FROM (
+            SELECT FROM restores
+            WHERE (key_prefix = :key_prefix OR starts_with(key_prefix, :key_prefix || ':{'))
+              AND acknowledgement IS NULL
+            LIMIT :limit
+        ) AS counted
     ) AS restores;
 
 -- name: read_audit :one

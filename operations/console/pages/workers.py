@@ -4,7 +4,7 @@ import re
 
 from aiohttp import web
 
-from consumers.stream_stats import read_stream_stats
+from consumers.stream_stats import read_all_stats
 from operations.console.render import render
 from operations.console.site import SITE
 from operations.group_consumers import GroupConsumer, list_consumers
@@ -15,7 +15,7 @@ routes = web.RouteTableDef()
 
 CONSUMERS_MAX = 100
 
-_WORKER = re.compile(r"worker-(?P<slot>[0-9]+)")
+_WORKER = re.compile(r"(?:(?P<partition>[0-9]+):)?worker-(?P<slot>[0-9]+)")
 
 
 @routes.get("/workers")
@@ -23,7 +23,7 @@ async def show(request: web.Request) -> web.StreamResponse:
     """Show every consumer, by slot."""
     servers = request.app[SITE].servers
     async with request.app[SITE].redis() as redis:
-        stats = await read_stream_stats(redis, servers.keys)
+        stats = await read_all_stats(redis, servers.keys)
         consumers = await list_consumers(redis, servers.keys, stats)
         busy = [each.name for each in consumers[:CONSUMERS_MAX] if each.pending]
         oldest = await find_oldest_of(redis, servers.keys, WorkerLimits.of(servers.settings), stats, busy)
@@ -40,6 +40,8 @@ async def show(request: web.Request) -> web.StreamResponse:
 
 
 def plain_name(consumer: GroupConsumer) -> str:
-    """Return what a person calls a consumer: `Worker 3`."""
+    """Return what a person calls a consumer: `Worker 3`, or `Worker 3 of partition 1`."""
     match = _WORKER.fullmatch(consumer.name)
-    return f"Worker {match['slot']}" if match else consumer.name
+    if not match:
+        return consumer.name
+    return f"Worker {match['slot']}" + (f" of partition {match['partition']}" if match["partition"] else "")
