@@ -18,7 +18,7 @@ from sql.connect import UnreachableError, connect
 RESTORES = load("restores")
 
 LOOK_S = 2.0
-"""How often each process looks which partitions are its share: when another one comes or leaves, or their number
+"""How often, at least, each process looks which partitions are its share: others come and leave, and their number
 changes. A process that was killed is noticed when its membership expires, after SLOT_TTL_MS."""
 
 log = structlog.get_logger()
@@ -48,6 +48,11 @@ class Membership:
         self._known = settings.partitions
         self.partitions = settings.partitions
         """The partitions of the installation, as of the last look."""
+
+    @property
+    def look_s(self) -> float:
+        """The time between two looks: three before the membership expires."""
+        return min(LOOK_S, self._settings.slot_ttl_ms / 3000)
 
     async def look(self) -> frozenset[int] | None:
         """Renew the membership, and return the partitions that are this process' share; None if Redis is not there."""

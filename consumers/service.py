@@ -15,7 +15,7 @@ from consumers.health import Progress
 from consumers.hooks import Hooks, no_hooks
 from consumers.loop_watch import LoopWatch
 from consumers.maintenance.runner import Maintenance
-from consumers.membership import LOOK_S, Membership
+from consumers.membership import Membership
 from consumers.metrics import Metrics
 from consumers.observers import Observers
 from consumers.partition_worker import Clients, PartitionWorker
@@ -82,7 +82,7 @@ class Service:
                         self._share(looking.result() or self._share_without_redis, clients)
                     else:
                         await end(looking)
-                    await self._wait(stopping)
+                    await self._wait(stopping, membership.look_s)
                 await self._leave(membership)
             finally:
                 stopping.cancel()
@@ -142,9 +142,9 @@ class Service:
         self._parts[number] = part
         self._tasks[asyncio.create_task(part.run(), name=f"partition {number}")] = number
 
-    async def _wait(self, stopping: "asyncio.Task[bool]") -> None:
+    async def _wait(self, stopping: "asyncio.Task[bool]", look_s: float) -> None:
         """Wait until it is time to look again. Raises what a part raised: it cannot work any more."""
-        await asyncio.wait({stopping, *self._tasks}, timeout=LOOK_S, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({stopping, *self._tasks}, timeout=look_s, return_when=asyncio.FIRST_COMPLETED)
         self._forget_the_done()
 
     async def _leave(self, membership: Membership) -> None:

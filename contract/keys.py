@@ -99,7 +99,7 @@ installation have the same id, and each id says where its entry is. Lua's number
 
 
 def partition_of(namespace: str, resource: str, partitions: int) -> int:
-    """Return the partition of a resource's events, out of this number of them: the same in every process, machine and version."""
+    """Return the partition of a resource's events: the same in every process, on every machine, in every version."""
     return crc32(f"{namespace}:{resource}".encode(errors="surrogatepass")) % partitions if partitions > 1 else 0
 
 

@@ -18,7 +18,8 @@ import structlog
 from redis.exceptions import NoScriptError, ResponseError
 
 from contract.event import FIELD_NAMES, to_values
-from contract.keys import Keys, entry_number, is_committed
+from contract.keys import NUMBERS_OF_PARTITION, Keys, Partitions, entry_number, is_committed
+from gateway.backlog import Backlog
 from gateway.metrics import Metrics
 from gateway.redis_writer import RedisUnavailableError, RedisWriter
 from gateway.settings import Settings
@@ -62,10 +63,15 @@ class Receipt(NamedTuple):
 class _Queued(NamedTuple):
     """A delivery waiting for an exchange, and the future its sender awaits."""
 
+    keys: Keys
     marker: str
     values: tuple[str | bytes, ...]
     bytes: int
     receipt: asyncio.Future[Receipt]
+
+
+_Part = tuple[Keys, list[_Queued]]
+"""The deliveries of a batch that go into one partition."""
 
 
 class ConfirmedEntry:
@@ -98,22 +104,27 @@ class Publisher:
     def __init__(
         self,
         writers: Sequence[RedisWriter],
-        keys: Keys,
+        partitions: Partitions,
         settings: Settings,
         metrics: Metrics,
         on_refused: Callable[[str], None],
         tracing: Tracing = OFF,
     ) -> None:
-        """Write over `writers`. `on_refused` is called with the reason where Redis answers and refuses a batch."""
+        """Write over `writers`, which lead to the server of these partitions.
+
+        `on_refused` is called with the reason where Redis answers and refuses a batch.
+        """
         self._idle = list(reversed(writers))
-        self._keys = keys
+        self._partitions = partitions
         self._settings = settings
         self._metrics = metrics
         self._on_refused = on_refused
-        self._spans = SendSpans(tracing, keys) if tracing.is_on else None
+        self._spans = SendSpans(tracing, partitions) if tracing.is_on else None
         self._queue: deque[_Queued] = deque()
         self._publishing: set[asyncio.Task[None]] = set()
-        self._confirmed = ConfirmedEntry()
+        self._confirmed = [ConfirmedEntry() for _ in partitions.all]
+        self.backlog = Backlog(len(partitions.all), settings.backlog_limit)
+        """What waits in the streams, as far as it is known here."""
 
     def publish(self, delivery: Delivery) -> asyncio.Future[Receipt]:
         """Return a future that is done once the event is durable in the stream, or known to have been there before.
@@ -126,8 +137,9 @@ class Publisher:
             receipt.set_exception(RedisUnavailableError(f"{waiting} deliveries already wait for Redis"))
             return receipt
         event = delivery.event
-        marker = self._keys.seen(event.namespace, event.event_id)
-        self._queue.append(_Queued(marker, to_values(event), len(event.body) + ENTRY_BYTES, receipt))
+        keys = self._partitions.keys_of(event.namespace, event.resource)
+        marker = keys.seen(event.namespace, event.event_id)
+        self._queue.append(_Queued(keys, marker, to_values(event), len(event.body) + ENTRY_BYTES, receipt))
         if self._idle:
             task = asyncio.create_task(self._publish_all(self._idle.pop()), name="publish")
             self._publishing.add(task)
@@ -162,14 +174,13 @@ class Publisher:
         """Run one exchange. Every sender of the batch gets an answer, whatever happens."""
         started_s = time.monotonic()
         try:
+            parts = _by_partition(batch)
             with self._spans.of([queued.values for queued in batch]) if self._spans else NO_SPAN:
-                (backlog, rewound_to, *answers), guarantee = await self._run_script(writer, batch)
-            self._metrics.published(len(batch), time.monotonic() - started_s, backlog)
-            if rewound_to:
-                log.critical(REDIS_WAS_REWOUND, confirmed=self._confirmed.entry_id, last_id=rewound_to.decode())
-            self._confirmed.update(guarantee.run_id, answers)
-            for queued, answer in zip(batch, answers, strict=True):
-                _complete(queued.receipt, answer, guarantee.durability)
+                replies, guarantee = await self._run_script(writer, parts)
+            duration_s, backlog = time.monotonic() - started_s, self.backlog.entries
+            for (keys, queued), reply in zip(parts, replies, strict=True):
+                backlog = self._published(keys, queued, reply, guarantee)
+            self._metrics.published(len(batch), duration_s, backlog)
         except Exception as error:  # noqa: BLE001 -- not swallowed: each sender gets it
             _fail(batch, error)
         except BaseException:
@@ -177,26 +188,61 @@ class Publisher:
             self._queue.clear()
             raise
 
-    async def _run_script(self, writer: RedisWriter, batch: list[_Queued]) -> tuple[list[Any], Guarantee]:
-        names = self._keys
-        keys = [names.events, names.epoch, names.account, *(queued.marker for queued in batch)]
-        values = [value for queued in batch for value in queued.values]
+    def _published(self, keys: Keys, part: Sequence[_Queued], reply: list[Any], guarantee: Guarantee) -> int:
+        """Answer the senders of one partition's part of a batch. Return what waited in all partitions before it."""
+        length, rewound_to, *answers = reply
+        confirmed = self._confirmed[keys.partition]
+        if rewound_to:
+            log.critical(REDIS_WAS_REWOUND, confirmed=confirmed.entry_id, last_id=rewound_to.decode())
+        confirmed.update(guarantee.run_id, answers)
+        self.backlog.saw(keys.partition, length)
+        backlog = self.backlog.entries
+        self.backlog.saw(keys.partition, length + sum(answer[:1] == b"+" for answer in answers))
+        for queued, answer in zip(part, answers, strict=True):
+            _complete(queued.receipt, answer, guarantee.durability)
+        return backlog
 
-        def call(name: str, script: str | bytes, guarantee: Guarantee) -> Command:
-            rewrite = int(guarantee.must_rewrite_duplicates)
-            limits = (self._settings.seen_ttl_s, self._settings.backlog_limit, rewrite)
-            confirmed = (self._confirmed.entry_id, int(self._confirmed.by_another_server(guarantee.run_id)))
-            return [name, script, len(keys), *keys, *limits, *confirmed, 0, len(FIELD_NAMES), *FIELD_NAMES, *values]
+    async def _run_script(self, writer: RedisWriter, parts: Sequence[_Part]) -> tuple[list[Any], Guarantee]:
+        """Run one script call for each partition, all in one exchange. A call that did not run is made once more."""
+
+        def calls(guarantee: Guarantee) -> list[Command]:
+            return [self._call("EVALSHA", SCRIPT_SHA, *part, guarantee) for part in parts]
 
         try:
-            try:
-                return await writer.write(lambda guarantee: call("EVALSHA", SCRIPT_SHA, guarantee))
-            except NoScriptError:  # it did not run; EVAL leaves it in the server's cache
-                return await writer.write(lambda guarantee: call("EVAL", SCRIPT, guarantee))
+            replies, guarantee = await writer.write(calls)
+            again = [place for place, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+            if again:
+                left = [parts[place] for place in again]  # EVAL leaves the script in the server's cache
+                more, guarantee = await writer.write(
+                    lambda now: [self._call("EVAL", SCRIPT, *part, now) for part in left]
+                )  # fmt: skip
+                for place, reply in zip(again, more, strict=True):
+                    replies[place] = reply
         except ResponseError as error:
             reason = f"Redis refuses the event: {describe_reply(error)}"
             self._on_refused(reason)
             raise RedisUnavailableError(reason) from error
+        return replies, guarantee
+
+    def _call(
+        self, name: str, script: str | bytes, keys: Keys, part: Sequence[_Queued], guarantee: Guarantee
+    ) -> Command:
+        names = [keys.events, keys.epoch, keys.account, *(queued.marker for queued in part)]
+        values = [value for queued in part for value in queued.values]
+        partition, confirmed = keys.partition, self._confirmed[keys.partition]
+        limits = (
+            self._settings.seen_ttl_s, self.backlog.limit_of(partition), int(guarantee.must_rewrite_duplicates),
+            confirmed.entry_id, int(confirmed.by_another_server(guarantee.run_id)), partition * NUMBERS_OF_PARTITION,
+        )  # fmt: skip
+        return [name, script, len(names), *names, *limits, len(FIELD_NAMES), *FIELD_NAMES, *values]
+
+
+def _by_partition(batch: list[_Queued]) -> list[_Part]:
+    """Split a batch into the parts of its partitions; the order within each is kept."""
+    parts: dict[int, _Part] = {}
+    for queued in batch:
+        parts.setdefault(queued.keys.partition, (queued.keys, []))[1].append(queued)
+    return list(parts.values())
 
 
 def _complete(receipt: asyncio.Future[Receipt], answer: bytes, durability: Durability) -> None:

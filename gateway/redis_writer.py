@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from contract.keys import Keys
+from contract.keys import NUMBERS_OF_PARTITION, Keys, read_partitions
 from gateway.settings import Settings
 from runtime.durability import CONFIG_NAMES, Guarantee, NotDurableError, check_durability
 from runtime.redis_connection import Command, OwnConnection, describe_reply, exchange, single_connection
@@ -44,11 +44,10 @@ class RedisWriter:
     def __init__(self, settings: Settings, on_change: OnGuarantee | None = None) -> None:
         self._settings = settings
         self._connection = self._new_connection()
-        keys = Keys(settings.key_prefix)
-        # No event has an empty namespace and id, so that this marker never exists.
-        names = (4, keys.events, keys.epoch, keys.seen("", ""), keys.account, 0)
+        self._keys = Keys(settings.key_prefix)
         # Each right is one of its own; the first leaves the script in the server's cache.
-        self._probes: tuple[Command, ...] = (("EVAL", PROBE, *names), ("EVALSHA", PROBE_SHA, *names))
+        self._probes: list[Command] = [("EVAL", PROBE, *_probed(self._keys))]
+        self._probes += [("EVALSHA", PROBE_SHA, *_probed(self._keys.of(p))) for p in range(settings.partitions)]
         self._on_change = on_change
         self._lock = asyncio.Lock()
         self._check_lock = asyncio.Lock()
@@ -90,35 +89,42 @@ class RedisWriter:
         """
         self.guarantee, self.reason, self._checked_at_s = None, reason, -math.inf
 
-    async def write(self, command: Callable[[Guarantee], Command]) -> tuple[Any, Guarantee]:
-        """Run one writing command; return its reply once the write is durable, and the guarantee that applied.
+    async def write(self, make: Callable[[Guarantee], Sequence[Command]]) -> tuple[list[Any], Guarantee]:
+        """Run writing commands in one exchange; return their replies once the writes are durable, and the guarantee.
 
-        Raise RedisUnavailableError where it was not written or may not be durable, or the command's ResponseError.
+        A script that the server does not know is a NoScriptError among the replies: it did not run, the others did.
+        Raise RedisUnavailableError where something was not written or may not be durable, or a command's ResponseError.
         """
         async with self._lock, self._exchange():
             guarantee = (
                 self.guarantee if self.guarantee and self._connection.is_connected else await self._check_connection()
             )
             confirm = guarantee.confirm_command(round(self._settings.durability_timeout_s * 1000))
-            commands = [command(guarantee), confirm] if confirm else [command(guarantee)]
+            commands = make(guarantee)
+            replies = await exchange(self._connection, [*commands, confirm] if confirm else commands)
+            for reply in replies:
+                if isinstance(reply, ResponseError) and not isinstance(reply, NoScriptError):
+                    raise reply
+            unconfirmed = guarantee.unconfirmed_reason(replies[-1]) if confirm else ""
+            if unconfirmed:
+                raise RedisUnavailableError(unconfirmed)
+            return replies[: len(commands)], guarantee
+
+    async def read(self, command: Command) -> Any:  # noqa: ANN401 -- the type of the reply depends on the command
+        """Run one reading command and return its reply. Raise RedisUnavailableError, or its ResponseError."""
+        (reply,) = await self.read_all([command])
+        return reply
+
+    async def read_all(self, commands: Sequence[Command]) -> list[Any]:
+        """Run reading commands in one exchange and return their replies. Raise as `read` does."""
+        async with self._lock, self._exchange():
+            if self.guarantee is None or not self._connection.is_connected:
+                await self._check_connection()
             replies = await exchange(self._connection, commands)
             for reply in replies:
                 if isinstance(reply, ResponseError):
                     raise reply
-            unconfirmed = guarantee.unconfirmed_reason(replies[1]) if confirm else ""
-            if unconfirmed:
-                raise RedisUnavailableError(unconfirmed)
-            return replies[0], guarantee
-
-    async def read(self, command: Command) -> Any:  # noqa: ANN401 -- the type of the reply depends on the command
-        """Run one reading command and return its reply. Raise RedisUnavailableError, or its ResponseError."""
-        async with self._lock, self._exchange():
-            if self.guarantee is None or not self._connection.is_connected:
-                await self._check_connection()
-            (reply,) = await exchange(self._connection, [command])
-            if isinstance(reply, ResponseError):
-                raise reply
-            return reply
+            return replies
 
     async def close(self) -> None:
         """End the connection."""
@@ -135,8 +141,6 @@ class RedisWriter:
             await self._connection.disconnect(nowait=True)
             self._withdraw_guarantee(str(error))
             raise RedisUnavailableError(str(error)) from error
-        except NoScriptError:  # every reply was read: the connection is in step
-            raise
         except ResponseError as error:
             await self._connection.disconnect(nowait=True)
             self._withdraw_guarantee(f"Redis refuses the event: {describe_reply(error)}")
@@ -192,7 +196,21 @@ class RedisWriter:
         for probe in probes:
             if isinstance(probe, ResponseError):
                 raise NotDurableError(f"Redis refuses what publishing needs: {describe_reply(probe)}")
+        if self._settings.partitions > 1:
+            await self._check_partitions(connection)
         return guarantee
+
+    async def _check_partitions(self, connection: OwnConnection) -> None:
+        """Raise NotDurableError where there are more partitions than workers read: nobody might read the others."""
+        (stored,) = await exchange(connection, [("HGET", self._keys.partitions, "read")])
+        if isinstance(stored, ResponseError):
+            raise NotDurableError(f"Redis refuses to say how many partitions are read: {describe_reply(stored)}")
+        if (read := read_partitions(stored)) < self._settings.partitions:
+            raise NotDurableError(
+                f"PARTITIONS is {self._settings.partitions} here, and workers read {read}: what is written to the "
+                f"others might wait for ever. `make partitions N={self._settings.partitions}` lets workers read them, "
+                "or a worker with that setting"
+            )
 
     def _new_connection(self) -> OwnConnection:
         return single_connection(self._settings.redis_url, connect_timeout_s=self._settings.redis_timeout_s)
@@ -210,6 +228,12 @@ class RedisWriter:
     def _changed(self) -> None:
         if self._on_change is not None:
             self._on_change(self.guarantee, self.reason)
+
+
+def _probed(keys: Keys) -> tuple[str | int, ...]:
+    """Return the keys and the argument of probe.lua. There is no marker of an event without namespace and id."""
+    first_number = keys.partition * NUMBERS_OF_PARTITION
+    return (4, keys.events, keys.epoch, keys.seen("", ""), keys.account, first_number)
 
 
 def _info(reply: bytes) -> dict[str, str]:

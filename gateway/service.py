@@ -14,7 +14,7 @@ import structlog
 from aiohttp import web
 from redis.exceptions import ResponseError
 
-from contract.keys import Keys
+from contract.keys import Partitions
 from gateway.app import AccessLog, make_application, make_operators_routes, make_routes
 from gateway.body import largest_body_bytes
 from gateway.commit_waiter import CommitWaiter
@@ -76,11 +76,13 @@ class Gateway:
         self.durable = asyncio.Event()
         """Set once events could be accepted durably for the first time."""
         self._refusals = RefusalLog(settings.refusals_logged_per_minute)
-        self._keys = Keys(settings.key_prefix)
+        self._partitions = Partitions(settings.key_prefix, settings.partitions)
         self.redis = RedisWriter(settings, self._guarantee_changed)
         self.commit_reader = RedisWriter(settings)
         self._writers = [self.redis, *(RedisWriter(settings) for _ in range(settings.publish_exchanges_max - 1))]
-        self.publisher = Publisher(self._writers, self._keys, settings, metrics, self._publishing_refused, tracing)
+        self.publisher = Publisher(
+            self._writers, self._partitions, settings, metrics, self._publishing_refused, tracing
+        )  # fmt: skip
         self.commits = CommitWaiter(self.commit_reader)
         self._lifecycle = Lifecycle(metrics, settings.retry_after_s)
         self._clock = clock
@@ -170,7 +172,10 @@ class Gateway:
             if self.redis.guarantee is None:
                 continue
             try:
-                self._metrics.backlog(int(await self.redis.read(("XLEN", self._keys.events))))
+                self.publisher.backlog.saw_all(
+                    await self.redis.read_all([("XLEN", keys.events) for keys in self._partitions.all])
+                )
+                self._metrics.backlog(self.publisher.backlog.entries)
             except (RedisUnavailableError, ResponseError) as error:
                 log.warning("the stream's length cannot be read now", reason=str(error))
 

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from opentelemetry.trace import Span, SpanKind
 
 from contract.event import FIELD_NAMES
-from contract.keys import Keys
+from contract.keys import Partitions
 from providers.base import Delivery
 from runtime.tracing import (
     TRACEPARENT,
@@ -104,16 +104,19 @@ class RequestSpans:
 class SendSpans:
     """Makes the spans of exchanges that publish batches."""
 
-    def __init__(self, tracing: Tracing, keys: Keys) -> None:
+    def __init__(self, tracing: Tracing, partitions: Partitions) -> None:
+        first, *others = partitions.all
+        destination = first.events.replace("{0}", "{*}") if others else first.events
         self._tracing = tracing
-        self._name = f"send {keys.events}"
+        self._name = f"send {destination}"
         self._attributes = {
             "messaging.system": "redis",
             "messaging.operation.name": "send",
             "messaging.operation.type": "send",
-            "messaging.destination.name": keys.events,
-            "messaging.destination.partition.id": str(keys.partition),
+            "messaging.destination.name": destination,
         }
+        if not others:
+            self._attributes["messaging.destination.partition.id"] = str(first.partition)
 
     def of(self, batch: Sequence[tuple[str | bytes, ...]]) -> AbstractContextManager[None]:
         """Return the span around an exchange that publishes these entries' values."""

@@ -11,7 +11,7 @@ import structlog
 from aiohttp import web
 from pydantic_core import to_json
 
-from contract.keys import Keys
+from contract.keys import Partitions
 from gateway.body import RefusedError, check_encoding, largest_body_bytes, received_body
 from gateway.commit_waiter import CommitWaiter, requested_wait_s
 from gateway.lifecycle import Lifecycle
@@ -53,7 +53,7 @@ class Webhook:
         self._source = provider.settings.source
         self._settings = settings
         self._body_bytes_max = largest_body_bytes(provider, settings)
-        self._keys = Keys(settings.key_prefix)
+        self._partitions = Partitions(settings.key_prefix, settings.partitions)
         self._publisher = publisher
         self._commits = commits
         self._internal_error = metrics.internal_error
@@ -130,7 +130,10 @@ class Webhook:
     async def _is_committed(self, deliveries: Sequence[Delivery], receipts: Sequence[Receipt], wait_s: float) -> bool:
         """Return whether all events were committed while the sender waited; False where they were before."""
         events = [each.event for each, receipt in zip(deliveries, receipts, strict=True) if not receipt.committed]
-        markers = [self._keys.seen(event.namespace, event.event_id) for event in events]
+        markers = [
+            self._partitions.keys_of(event.namespace, event.resource).seen(event.namespace, event.event_id)
+            for event in events
+        ]
         committed = await asyncio.gather(*(self._commits.is_committed(marker, wait_s) for marker in markers))
         return bool(committed) and all(committed)
 
