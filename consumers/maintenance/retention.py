@@ -10,7 +10,7 @@ import random
 import asyncpg
 
 from consumers.maintenance.steps import Done, Step, StepError, Turn
-from consumers.stream_stats import read_stream_stats
+from consumers.stream_stats import read_all_stats
 from contract.keys import entry_number
 
 ROWS_AT_ONCE = 1000
@@ -101,11 +101,11 @@ async def remove_old_dead_letters(turn: Turn) -> Done:
 
 
 async def find_oldest_entry(turn: Turn) -> str | None:
-    """Return the id before which no entry can be in the stream any more; None if there is no stream.
+    """Return the id before which no entry can be in a stream of any partition; None if there is no stream.
 
     An entry that is still there may be read again, and would be recorded, and counted, a second time.
     """
-    stream = (await read_stream_stats(turn.redis, turn.keys)).stream
+    stream = (await read_all_stats(turn.redis, turn.keys)).stream
     if stream is None:
         return None
     if stream.oldest_id:
