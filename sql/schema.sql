@@ -475,7 +475,8 @@ CREATE TABLE transfers (
     CONSTRAINT transfers_amount_check CHECK ((amount > 0)),
     CONSTRAINT transfers_check CHECK ((debit_account <> credit_account)),
     CONSTRAINT transfers_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text))
-);
+)
+WITH (autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='50000');
 
 CREATE VIEW balances AS
  SELECT namespace,
@@ -654,13 +655,15 @@ CREATE TABLE events (
     CONSTRAINT events_entry_id_check CHECK ((entry_id ~ '^[0-9]+-[0-9]+$'::text)),
     CONSTRAINT events_mode_check CHECK ((mode = ANY (ARRAY['live'::text, 'test'::text]))),
     CONSTRAINT events_signed_check CHECK ((signed = ANY (ARRAY['body'::text, 'fields'::text, 'weak'::text, 'reference'::text])))
-);
+)
+WITH (autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='50000');
 
 CREATE TABLE events_archive (
     NOT NULL namespace,
     NOT NULL event_id
 )
-INHERITS (events);
+INHERITS (events)
+WITH (autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='50000');
 
 CREATE TABLE events_of_other_mode (
     namespace text NOT NULL,
@@ -966,17 +969,17 @@ CREATE INDEX disputes_of_payment ON disputes USING btree (namespace, payment_id)
 
 CREATE INDEX duplicates_by_time ON duplicates USING brin (recorded_at) WITH (pages_per_range='128', autosummarize='on');
 
-CREATE INDEX events_archive_by_payment ON events_archive USING brin (resource text_bloom_ops (n_distinct_per_range='5000')) WITH (pages_per_range='128', autosummarize='on');
-
 CREATE INDEX events_archive_by_time ON events_archive USING brin (committed_at) WITH (pages_per_range='128', autosummarize='on');
 
-CREATE INDEX events_by_payment ON events USING brin (resource text_bloom_ops (n_distinct_per_range='5000')) WITH (pages_per_range='128', autosummarize='on');
+CREATE INDEX events_archive_of_payment ON events_archive USING brin (resource text_bloom_ops (n_distinct_per_range='400')) WITH (pages_per_range='8');
 
 CREATE INDEX events_by_time ON events USING brin (committed_at) WITH (pages_per_range='128', autosummarize='on');
 
 CREATE INDEX events_of_other_mode_by_resource ON events_of_other_mode USING btree (namespace, resource);
 
 CREATE INDEX events_of_other_mode_by_source ON events_of_other_mode USING btree (source, mode);
+
+CREATE INDEX events_of_payment ON events USING brin (resource text_bloom_ops (n_distinct_per_range='400')) WITH (pages_per_range='8');
 
 CREATE INDEX held_back_now ON held_back USING btree (source, reason, held_at, namespace, event_id) WHERE (released_at IS NULL);
 

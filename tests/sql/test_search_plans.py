@@ -25,7 +25,7 @@ SELECT n || '-2', CASE WHEN n % 500 = 0 THEN 'open' ELSE 'replayed' END, 'stripe
        '{}', '{}', now() - (20000 - n) * interval '1 second'
 FROM generate_series(1, 20000) AS n
 """
-SUMMARIZE = "SELECT brin_summarize_new_values('events_by_time'), brin_summarize_new_values('events_by_payment')"
+SUMMARIZE = "SELECT brin_summarize_new_values('events_by_time'), brin_summarize_new_values('events_of_payment')"
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ async def filled(connection: asyncpg.Connection) -> asyncpg.Connection:
     ("name", "text", "index"),
     [
         ("search_events", "source:nothing since:1m", "events_by_time"),
-        ("search_events_by_id", "payment:pi_x", "events_by_payment"),
+        ("search_events_by_id", "payment:pi_x", "events_of_payment"),
         ("search_events_by_id", "event:evt_7", "events_pkey"),
         ("search_events_by_id", "evt_7", "BitmapOr"),
         ("search_dead_letters", "status:dead since:1h", "dead_letters_"),
