@@ -20,7 +20,7 @@ override WITH_ARGS := $(PY) -c 'import os, shlex, sys; \
 # If it were set, every start of a program would compile all of our files again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help up down consumers status console logs events tail pending why dead replay discard conflicts resolve release log audit acknowledge check send psql pin demo test test-browser test-observability test-pooler screenshots lint bench prove schema lock image
+.PHONY: help up down consumers status console logs events tail pending why dead replay discard conflicts resolve release log audit acknowledge retain check send psql pin demo test test-browser test-observability test-pooler screenshots lint bench prove schema lock image
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -92,6 +92,9 @@ audit: .venv/runtime ## check the invariants on the live system; exit 1 if one i
 acknowledge: .venv/runtime ## REASON=…: what the audit misses is understood; it shows later losses only (ACTOR=…)
 	@test -n "$$REASON" || { echo "Why? make acknowledge REASON='sent again by Stripe'; \`make audit\` shows what is missing"; exit 2; }; \
 	$(PY) -m operations acknowledge --reason="$$REASON" $${JSON:+--json}
+
+retain: .venv/runtime ## remove what is older than the *_KEPT_DAYS settings allow; workers do it daily (JSON=1 REASON=… ACTOR=…)
+	@$(PY) -m operations retain $${REASON:+--reason="$$REASON"} $${JSON:+--json}
 
 check: .venv/runtime ## check all settings, start nothing; SOURCE=… FILE=…: why a recorded request does not verify
 	@if test -n "$$SOURCE"; then $(PY) -m gateway check --file="$${FILE:--}" -- "$$SOURCE"; \

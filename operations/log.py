@@ -16,7 +16,15 @@ Face = Literal["command", "console"]
 """Where an act was asked for."""
 
 Action = Literal[
-    "replay", "replay by query", "discard", "discard by query", "resolve", "release", "release by query", "acknowledge"
+    "replay",
+    "replay by query",
+    "discard",
+    "discard by query",
+    "resolve",
+    "release",
+    "release by query",
+    "acknowledge",
+    "retain",
 ]
 """Everything that a person can do."""
 

@@ -23,6 +23,7 @@ from operations.cli import (
     log,
     pending,
     resolve,
+    retain,
     status,
     tail,
     why,
@@ -52,6 +53,7 @@ COMMANDS = {
     "audit": audit.COMMAND,
     "acknowledge": acknowledge.COMMAND,
     "log": log.COMMAND,
+    "retain": retain.COMMAND,
 }
 
 
