@@ -20,7 +20,7 @@ override WITH_ARGS := $(PY) -c 'import os, shlex, sys; \
 # If it were set, every start of a program would compile all of our files again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help up down consumers status console logs events tail pending why dead replay discard conflicts resolve release log audit acknowledge retain check send psql pin demo test test-browser test-observability test-pooler screenshots lint bench prove schema lock image
+.PHONY: help up down consumers status console logs events tail pending why dead replay discard conflicts resolve release log audit partitions acknowledge retain check send psql pin demo test test-browser test-observability test-pooler screenshots lint bench prove schema lock image
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -88,6 +88,10 @@ log: .venv/runtime ## who did what and why, the newest first (BEFORE=<number> LI
 
 audit: .venv/runtime ## check the invariants on the live system; exit 1 if one is broken (JSON=1)
 	@$(PY) -m operations audit $${JSON:+--json}
+
+partitions: .venv/runtime ## N=8: change the number of streams among which events are shared, live (REASON=… ACTOR=…)
+	@test -n "$$N" || { echo "How many? make partitions N=8"; exit 2; }; \
+	$(PY) -m stack partitions $${REASON:+--reason="$$REASON"} -- "$$N"
 
 acknowledge: .venv/runtime ## REASON=…: what the audit misses is understood; it shows later losses only (ACTOR=…)
 	@test -n "$$REASON" || { echo "Why? make acknowledge REASON='sent again by Stripe'; \`make audit\` shows what is missing"; exit 2; }; \

@@ -89,7 +89,8 @@ async def read_redis_status(redis: Redis, keys: Keys) -> RedisStatus:
     stats = add_up([await read_stream_stats(redis, each) for each in partitions])
     consumers = await list_consumers(redis, keys, stats)
     failing = sum([await redis.hlen(each.failures) for each in partitions])
-    routed = read_partitions(await redis.hget(keys.partitions, "routed"))
+    stored = await redis.hget(keys.partitions, "routed")
+    routed = read_partitions(stored) if stored else len(partitions)
     return RedisStatus(stats, consumers, await read_redis_server(redis), failing, len(partitions), routed)
 
 

@@ -1,4 +1,4 @@
-"""`python -m stack up|check|down|console|scale N|status|logs|exec …|demo|send|psql`: what the Makefile calls.
+"""`python -m stack up|check|down|console|scale N|partitions N|status|logs|exec …|demo|send|psql`, for the Makefile.
 
 Exit codes: 0 done; 1 failed, or `status` found something that does not run; 2 wrong usage or settings.
 """
@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 
+from contract.keys import PARTITIONS_MAX
 from runtime.command_line import make_parser
 from runtime.env_file import read_env_file
 from runtime.settings import ENV_FILE, SETTINGS_EXIT_CODE, SettingsError, load_settings
@@ -26,6 +27,8 @@ from stack.settings import CONSUMERS_MAX, Settings
 DEMO_TIMES = 25
 DEMO_TIMES_MAX = 1000
 """How often `demo` delivers each event, by default and at most."""
+
+PARTITIONS = "PARTITIONS"
 
 INTERRUPTED_EXIT_CODE = 130
 """As a shell reports a program that Ctrl-C ended."""
@@ -134,6 +137,22 @@ def _scale(stack: Stack, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _partitions(settings: Settings, environ: Mapping[str, str], arguments: argparse.Namespace) -> int:
+    """Let workers read the partitions first, keep the number in .env, and replace the gateways by others with it."""
+    number = str(arguments.number)
+    if os.environ.get(PARTITIONS, number) != number:
+        raise StackError(f"{PARTITIONS} is set in the environment, which wins over .env: unset it there first")
+    act = ["--reason", arguments.reason] if arguments.reason else []
+    ask = [sys.executable, "-m", "operations", "partitions", *act, "--", number]
+    stack = choose(settings, environ)
+    done = subprocess.run(ask, env=dict(stack.environment), check=False)  # noqa: S603 -- ourselves
+    if done.returncode:
+        return done.returncode
+    dotenv_file.put(ENV_FILE, PARTITIONS, number)
+    changed = {**environ, PARTITIONS: number}
+    return _up(choose(settings, changed), settings, changed)
+
+
 def _status(stack: Stack, arguments: argparse.Namespace) -> int:
     running, missing = stack.running(), stack.missing()
     if not running:
@@ -212,6 +231,7 @@ COMMANDS: dict[str, Command] = {
     "check": _on_stack(_check),
     "down": _on_stack(_down),
     "scale": _on_stack(_scale),
+    "partitions": _partitions,
     "status": _on_stack(_status),
     "logs": _on_stack(_logs),
     "exec": _on_stack(_exec),
@@ -233,6 +253,9 @@ def _parser() -> argparse.ArgumentParser:
     address.add_argument("--show", action="store_true", help="print the password that `make up` made")
     scale = commands.add_parser("scale", help="run N workers")
     scale.add_argument("processes", type=_whole_number(0, CONSUMERS_MAX), metavar="N")
+    partitions = commands.add_parser("partitions", help="share events among N streams")
+    partitions.add_argument("number", type=_whole_number(1, PARTITIONS_MAX), metavar="N")
+    partitions.add_argument("--reason", help="why: it is kept in the operators' log")
     status = commands.add_parser("status", help="what runs, lag, pending, dead")
     status.add_argument("--json", action="store_true")
     log = commands.add_parser("logs", help="what every program wrote")

@@ -15,6 +15,7 @@ local read = tonumber(redis.call('HGET', KEYS[1], 'read') or 1)
 if read < tonumber(ARGV[3]) then
     read = tonumber(ARGV[3])
     redis.call('HSET', KEYS[1], 'read', ARGV[3])
+    redis.call('HDEL', KEYS[1], 'routed') -- somebody raised the setting without `make partitions`: all are used
 end
 if ARGV[2] == '0' then
     redis.call('HDEL', KEYS[2], ARGV[1])

@@ -21,6 +21,7 @@ from operations.cli import (
     dead,
     events,
     log,
+    partitions,
     pending,
     resolve,
     retain,
@@ -52,6 +53,7 @@ COMMANDS = {
     "release": bulk.RELEASE,
     "audit": audit.COMMAND,
     "acknowledge": acknowledge.COMMAND,
+    "partitions": partitions.COMMAND,
     "log": log.COMMAND,
     "retain": retain.COMMAND,
 }
