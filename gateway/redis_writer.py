@@ -15,6 +15,7 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 from contract.keys import NUMBERS_OF_PARTITION, Keys, read_partitions
 from gateway.settings import Settings
 from runtime.durability import CONFIG_NAMES, Guarantee, NotDurableError, check_durability
+from runtime.redis_address import read_address
 from runtime.redis_connection import Command, OwnConnection, describe_reply, exchange, single_connection
 
 PROBE = resources.files("gateway").joinpath("probe.lua").read_bytes()
@@ -189,6 +190,7 @@ class RedisWriter:
             _info(info),
             None if isinstance(config, ResponseError) else _pairs(config),
             has_waitaof=isinstance(waitaof, list) and any(waitaof),
+            any_may_be_promoted=read_address(self._settings.redis_url).kind != "server",
         )
         confirm = guarantee.confirm_command(1)
         if confirm:  # nothing waits: this connection has written nothing

@@ -16,6 +16,9 @@ this name, that a crash of Redis loses what it had only in memory."""
 CONFIG_NAMES = ("appendonly", "appendfsync", "no-appendfsync-on-rewrite", "maxmemory-policy")
 """The arguments of CONFIG GET. A managed server may forbid it; then only WAITAOF can confirm a write."""
 
+REPLICA_LAG_S_MAX = 10
+"""A replica that has acknowledged nothing for longer is gone: no write waits for it."""
+
 
 class Confirmation(StrEnum):
     """How the client learns that a write is durable."""
@@ -76,10 +79,12 @@ def check_durability(
     config: Mapping[str, str] | None,
     *,
     has_waitaof: bool,
+    any_may_be_promoted: bool = False,
 ) -> Guarantee:
     """Return what this server guarantees. Raise NotDurableError where that is less than `wanted`.
 
     `info` is the answer to INFO; `config` the answer to CONFIG GET of CONFIG_NAMES, None where the server forbids it.
+    `any_may_be_promoted`: all replicas that follow must confirm, because each of them may be the next master.
     """
     _require_writable(info)
     run_id = info.get("run_id", "")
@@ -92,6 +97,8 @@ def check_durability(
     connected = int(info.get("connected_slaves", "0"))
     if connected < replicas:
         raise NotDurableError(f"only {connected} of the {replicas} replicas of Redis are connected")
+    if replicas and any_may_be_promoted:
+        replicas = max(replicas, _following(info))
     if _replies_after_fsync(config) and (not replicas or not has_waitaof):
         return Guarantee(wanted, Confirmation.WAIT if replicas else Confirmation.REPLY, replicas, run_id)
     return Guarantee(wanted, Confirmation.WAITAOF, replicas, run_id)
@@ -128,6 +135,15 @@ def _require_writable(info: Mapping[str, str]) -> None:
     memory_bytes = int(info.get("used_memory", "0")) - int(info.get("mem_not_counted_for_evict", "0"))
     if 0 < int(info.get("maxmemory", "0")) < memory_bytes:
         raise NotDurableError("Redis is out of memory: it holds more than maxmemory, so it takes no new events")
+
+
+def _following(info: Mapping[str, str]) -> int:
+    """Return how many replicas have the master's data and acknowledge what is added."""
+    replicas = (dict(field.partition("=")[::2] for field in text.split(",")) for name, text in info.items()
+                if name.removeprefix("slave").isdigit())  # fmt: skip
+    return sum(
+        replica.get("state") == "online" and int(replica.get("lag", "0")) <= REPLICA_LAG_S_MAX for replica in replicas
+    )
 
 
 def _replies_after_fsync(config: Mapping[str, str] | None) -> bool:

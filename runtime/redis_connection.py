@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, cast
 
 from hiredis import pack_command
@@ -22,7 +23,9 @@ from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.typing import EncodableT
 
-from runtime.addresses import LivingServers, resolve
+from runtime.addresses import LivingServers, Server
+from runtime.redis_address import read_address
+from runtime.redis_places import ANSWERS_WITHIN_S, FixedServer, Place, SentinelMaster
 
 Command = Sequence[str | bytes | int]
 Reply = Any
@@ -30,6 +33,9 @@ Reply = Any
 
 POOL_CONNECTIONS_MAX = 4
 """Connections of one client; a worker uses one or two at a time."""
+
+ADDRESSES_MAX = 16
+"""More than one program uses, outside of tests."""
 
 _UNUSABLE_CODES = frozenset({
     "READONLY",  # a replica, e.g. the primary of before a failover
@@ -85,24 +91,46 @@ class OwnConnection(AbstractConnection):
 _LIVING = LivingServers()
 
 
-class _TcpConnection(OwnConnection, Connection):
+class _PlacedConnection(OwnConnection, Connection):
+    """A connection to wherever the server lives, which is asked before each connect."""
+
+    def __init__(self, *, place: Place, **options: Any) -> None:  # noqa: ANN401
+        super().__init__(**options)
+        self._place = place
+
     async def connect_check_health(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - as redis-py has it
-        """Connect. If nothing answered the last time, choose the name's address that does. Raises RedisError."""
-        name, address = self.host, f"{self.host}:{self.port}"
+        """Connect to the server that takes our writes now. Raises RedisError."""
+        if self.is_connected:
+            return
+        address = ""
         try:
-            if address in _LIVING:
-                self.host, _ = (await _LIVING.choose(address, await resolve(name, self.port)))[0]
+            self.host, self.port = await self._place.find()
+            address = f"{self.host}:{self.port}"
             await super().connect_check_health(*args, **options)
+            if self._place.moves:
+                await self._require_master(address)
         except (TimeoutError, RedisTimeoutError, asyncio.CancelledError):
-            _LIVING.fell_silent(address)
+            self._place.fell_silent()
             raise
         except OSError as error:
-            raise RedisConnectionError(f"connecting to {address}: {error}") from error
-        finally:
-            self.host = name
+            raise RedisConnectionError(f"connecting to {address or 'Redis'}: {error}") from error
+
+    async def _require_master(self, address: str) -> None:
+        """Leave a server that is not the master at once: who named it may be behind. Raises RedisConnectionError."""
+        (reply,) = await exchange(self, [("INFO", "replication")])
+        if not isinstance(reply, bytes):
+            await self.disconnect(nowait=True)
+            raise RedisConnectionError(f"{address} does not say whether it is the master: {describe_reply(reply)}")
+        if b"role:master" not in reply:
+            await self.disconnect(nowait=True)
+            raise RedisConnectionError(f"{address} was named as the master of Redis, and is a replica")
 
 
-class _TlsConnection(OwnConnection, SSLConnection):
+class _TcpConnection(_PlacedConnection):
+    pass
+
+
+class _TlsConnection(_PlacedConnection, SSLConnection):
     pass
 
 
@@ -158,7 +186,7 @@ def single_connection(url: SecretStr, *, connect_timeout_s: float) -> OwnConnect
     A `socket_timeout` would put each write into a task of its own, one turn of a busy event loop later.
     """
     pool = _pool(url, max_connections=1, socket_connect_timeout=connect_timeout_s, socket_timeout=None)
-    return cast("OwnConnection", pool.make_connection())  # type: ignore[no-untyped-call]
+    return _connection(pool)
 
 
 async def exchange(connection: OwnConnection, commands: Sequence[Command]) -> list[Reply]:
@@ -182,18 +210,48 @@ async def _read_reply(connection: OwnConnection) -> Reply:
         return error
 
 
+_ALWAYS: dict[str, Any] = {
+    "protocol": 2,
+    "decode_responses": False,
+    "health_check_interval": 0,
+    "retry": Retry(NoBackoff(), 0),
+}
+"""An address names the server, the user and how to verify it; the rest is ours: `?protocol=3` would change the replies
+that are read, and a time limit would end a read that may block."""
+
+
 def _pool(url: SecretStr, **options: Any) -> ConnectionPool:  # noqa: ANN401
-    """Return a pool. An address names the server, the user and how to verify it; the rest is ours: `?protocol=3` would
-    change the replies that are read, and a time limit would end a read that may block.
-    """
-    of_url: dict[str, Any] = dict(parse_url(url.get_secret_value()))
+    address = read_address(url)
+    return _pool_to(address.url, _place_of(url) if address.servers else None, **options)
+
+
+def _pool_to(server_url: SecretStr, place: Place | None, **options: Any) -> ConnectionPool:  # noqa: ANN401
+    of_url: dict[str, Any] = dict(parse_url(server_url.get_secret_value()))
     connection_class = _OWN_CLASSES[of_url.pop("connection_class", Connection)]
-    if connection_class is not _UnixConnection:
-        options["socket_keepalive"] = True
-    always: dict[str, Any] = {
-        "protocol": 2,
-        "decode_responses": False,
-        "health_check_interval": 0,
-        "retry": Retry(NoBackoff(), 0),
-    }
-    return ConnectionPool(connection_class=connection_class, **{**of_url, **options, **always})
+    if place is not None:
+        options |= {"socket_keepalive": True, "place": place}
+    return ConnectionPool(connection_class=connection_class, **{**of_url, **options, **_ALWAYS})
+
+
+@lru_cache(maxsize=ADDRESSES_MAX)
+def _place_of(url: SecretStr) -> Place:
+    """Return where the server of an address lives: one for all connections, so that each knows what another found."""
+    address = read_address(url)
+    by_name = address.url.get_secret_value().startswith("rediss://")
+    if address.kind == "server":
+        return FixedServer(address.servers[0], _LIVING, by_name=by_name)
+
+    async def ask(server: Server, questions: Sequence[Command]) -> list[Reply]:
+        place = FixedServer(server, _LIVING, by_name=by_name)
+        limits = {"socket_connect_timeout": ANSWERS_WITHIN_S, "socket_timeout": ANSWERS_WITHIN_S}
+        connection = _connection(_pool_to(address.asked_url, place, max_connections=1, **limits))
+        try:
+            return await exchange(connection, questions)
+        finally:
+            await connection.disconnect(nowait=True)
+
+    return SentinelMaster(address.servers, address.master_name, ask)
+
+
+def _connection(pool: ConnectionPool) -> OwnConnection:
+    return cast("OwnConnection", pool.make_connection())  # type: ignore[no-untyped-call]

@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from runtime.env_file import find_problems, read_env_file, reading_problem
+from runtime.redis_address import SCHEMES, SENTINEL_SCHEMES
 from runtime.secrets_folder import read_secrets, secrets_problems
 from runtime.setting_names import misspelt_names
 
@@ -184,10 +185,23 @@ def _sentence(detail: ErrorDetails) -> str:
 
 
 def _check_redis_url(url: SecretStr) -> SecretStr:
-    _check_scheme(url, "redis://", "rediss://", "unix://")
-    if len(_servers(url)) > 1:
+    _check_scheme(url, *SCHEMES)
+    servers = _servers(url)
+    if url.get_secret_value().startswith(SENTINEL_SCHEMES):
+        _check_sentinels(url, servers)
+    elif len(servers) > 1:
         raise ValueError("it names several servers; this scheme names one")
     return url
+
+
+def _check_sentinels(url: SecretStr, servers: list[str]) -> None:
+    name, _, database = urlsplit(url.get_secret_value()).path.strip("/").partition("/")
+    if not all(servers):
+        raise ValueError("it has a server without a host")
+    if not name:
+        raise ValueError("it names no master: the path begins with the name that the sentinels know, as in /mymaster/0")
+    if not re.fullmatch(r"[0-9]*", database):
+        raise ValueError("what follows the master's name in it is not the number of a database")
 
 
 def _check_postgres_url(url: SecretStr) -> SecretStr:
@@ -216,7 +230,8 @@ def _servers(url: SecretStr) -> list[str]:
 
 def _check_scheme(url: SecretStr, *schemes: str) -> SecretStr:
     if not url.get_secret_value().startswith(schemes):
-        raise ValueError(f"it does not begin with {' or '.join(schemes)}")
+        *others, last = schemes
+        raise ValueError(f"it does not begin with {', '.join(others)} or {last}")
     return url
 
 

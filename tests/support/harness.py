@@ -63,6 +63,8 @@ class Harness:
     programs: Programs
     history: History
     prefix: str = PREFIX
+    redis_url: str = ""
+    """Where programs find Redis instead, without a wire: behind sentinels, say. `valkey` is the server of now."""
     gateway_env: Mapping[str, str] = field(default_factory=dict)
     sources_toml: str = SOURCES_TOML
     worker_env: Mapping[str, str] = field(default_factory=dict)
@@ -91,7 +93,7 @@ class Harness:
     async def add_gateways(self, n: int, env: Mapping[str, str] | None = None, *, ready: bool = True) -> None:
         """`n` more gateways."""
         settings = GATEWAY_ENV | dict(self.gateway_env) | dict(env or {})
-        url = self.gateway_to_redis.url(self.valkey.url)
+        url = self.redis_url or self.gateway_to_redis.url(self.valkey.url)
         for _ in range(n):
             self.gateways.append(
                 await self.programs.gateway(url, self.prefix, settings, sources_toml=self.sources_toml, ready=ready)
@@ -101,7 +103,9 @@ class Harness:
         """`n` more workers, once each has leased its slot."""
         settings = WORKER_ENV | dict(self.worker_env) | dict(env or {})
         servers = self.servers_env
-        added = await self.programs.consumers(servers["REDIS_URL"], servers["DATABASE_URL"], self.prefix, n, settings)
+        added = await self.programs.consumers(
+            servers["REDIS_URL"], servers["DATABASE_URL"], self.prefix, n, settings, seen_at=self.valkey.url
+        )
         self.workers += added
         return added
 
@@ -116,7 +120,7 @@ class Harness:
     def servers_env(self) -> dict[str, str]:
         """Where a worker finds its servers: through the wires."""
         return {
-            "REDIS_URL": self.worker_to_redis.url(as_user("workers", self.valkey.url)),
+            "REDIS_URL": as_user("workers", self.redis_url or self.worker_to_redis.url(self.valkey.url)),
             "DATABASE_URL": self.worker_to_postgres.url(as_worker(self.database_url)),
             "KEY_PREFIX": self.prefix,
             "CONSUMERS_METRICS_PORT": "0",
@@ -126,7 +130,7 @@ class Harness:
     async def restart_gateway(self, gateway: Gateway) -> None:
         """Another one takes a dead gateway's place and port; returns at once."""
         settings = GATEWAY_ENV | dict(self.gateway_env)
-        url = self.gateway_to_redis.url(self.valkey.url)
+        url = self.redis_url or self.gateway_to_redis.url(self.valkey.url)
         new = await self.programs.gateway(
             url, self.prefix, settings, port=gateway.port, sources_toml=self.sources_toml, ready=False
         )

@@ -132,9 +132,10 @@ class Programs:
         return gateway
 
     async def consumers(
-        self, redis_url: str, database_url: str, key_prefix: str, n: int = 1, env: Mapping[str, str] | None = None
-    ) -> list[Child]:
-        """`n` more workers, once each has leased its slot."""
+        self, redis_url: str, database_url: str, key_prefix: str, n: int = 1, env: Mapping[str, str] | None = None,
+        *, seen_at: str = "",
+    ) -> list[Child]:  # fmt: skip
+        """`n` more workers, once each has leased its slot, which a test sees at `seen_at`, else at the same address."""
         settings = {
             "REDIS_URL": as_user("workers", redis_url),
             "DATABASE_URL": database_url,
@@ -142,7 +143,7 @@ class Programs:
             "CONSUMERS_METRICS_PORT": "0",
         } | dict(env or {})
         keys = Keys(key_prefix)
-        async with Redis.from_url(redis_url, protocol=3) as redis:
+        async with Redis.from_url(seen_at or redis_url, protocol=3) as redis:
             before = await _leased(redis, keys)
             started = [self.start("consumers", settings) for _ in range(n)]
             await until(

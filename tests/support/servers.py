@@ -139,7 +139,7 @@ USERS = {name: rules(rights, "*", PROGRAMS_PASSWORD) for name, rights in (("gate
 
 def as_user(name: str, redis_url: str) -> str:
     """The url for the program of this name; an url that names no password of ours stays as it is."""
-    return re.sub(r"^redis://:[0-9a-f]{16}@", f"redis://{name}:{PROGRAMS_PASSWORD}@", redis_url)
+    return re.sub(r"^(redis[+\w]*)://:[0-9a-f]{16}@", rf"\1://{name}:{PROGRAMS_PASSWORD}@", redis_url)
 
 
 class ValkeyServer(Server):

@@ -1,0 +1,65 @@
+"""What `REDIS_URL` says: which servers to ask where Redis lives, and how to connect there."""
+
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+
+from pydantic import SecretStr
+
+from runtime.addresses import Server
+
+SENTINEL_SCHEMES = ("redis+sentinel://", "rediss+sentinel://")
+SCHEMES = ("redis://", "rediss://", "unix://", *SENTINEL_SCHEMES)
+
+PORT_DEFAULT, SENTINEL_PORT_DEFAULT = 6379, 26_379
+
+NOWHERE = "0.0.0.0"  # noqa: S104 - nothing binds to it
+"""Stands for the server that is found before each connect."""
+
+
+@dataclass(frozen=True, slots=True)
+class RedisAddress:
+    """An address, read. The URLs are of one server each, as redis-py reads them."""
+
+    kind: Literal["server", "sentinel"]
+    servers: tuple[Server, ...]
+    """Whom to ask: the sentinels, or the one server. Empty for a Unix socket."""
+    master_name: str
+    """The name that the sentinels know the master by; else empty."""
+    url: SecretStr
+    asked_url: SecretStr
+    """How to connect to a sentinel."""
+
+
+def show_servers(servers: tuple[Server, ...]) -> str:
+    """Return servers as a sentence names them."""
+    return ", ".join(f"{host}:{port}" for host, port in servers)
+
+
+def read_address(url: SecretStr) -> RedisAddress:
+    """Read an address that the settings have checked.
+
+    `redis+sentinel://[user:password@]host:port,host:port/master-name[/db][?sentinel_username=…&sentinel_password=…]`:
+    user and password are those of the data servers; other options are redis-py's, for every connection.
+    """
+    parts = urlsplit(url.get_secret_value())
+    if not url.get_secret_value().startswith(SENTINEL_SCHEMES):
+        servers = () if parts.scheme == "unix" else ((parts.hostname or "localhost", parts.port or PORT_DEFAULT),)
+        return RedisAddress("server", servers, "", url, SecretStr(""))
+    user, _, hosts = parts.netloc.rpartition("@")
+    name, _, database = parts.path.strip("/").partition("/")
+    query = dict(parse_qsl(parts.query))
+    asked_user, asked_password = (quote(query.pop(f"sentinel_{key}", ""), safe="") for key in ("username", "password"))
+    scheme, options = parts.scheme.removesuffix("+sentinel"), urlencode(query)
+    return RedisAddress(
+        "sentinel",
+        tuple(_server(host, SENTINEL_PORT_DEFAULT) for host in hosts.split(",")),
+        unquote(name),
+        SecretStr(f"{scheme}://{user}@{NOWHERE}/{database or 0}?{options}"),
+        SecretStr(f"{scheme}://{asked_user}:{asked_password}@{NOWHERE}/?{options}"),
+    )
+
+
+def _server(text: str, port_default: int) -> Server:
+    parts = urlsplit(f"//{text}")
+    return parts.hostname or "", parts.port or port_default
