@@ -15,8 +15,7 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 from contract.keys import NUMBERS_OF_PARTITION, Keys, read_partitions
 from gateway.settings import Settings
 from runtime.durability import CONFIG_NAMES, Guarantee, NotDurableError, check_durability
-from runtime.redis_address import read_address
-from runtime.redis_connection import Command, OwnConnection, describe_reply, exchange, single_connection
+from runtime.redis_connection import Command, OwnConnection, describe_reply, exchange, place_of, single_connection
 
 PROBE = resources.files("gateway").joinpath("probe.lua").read_bytes()
 PROBE_SHA = hashlib.sha1(PROBE, usedforsecurity=False).hexdigest()
@@ -44,6 +43,9 @@ class RedisWriter:
 
     def __init__(self, settings: Settings, on_change: OnGuarantee | None = None) -> None:
         self._settings = settings
+        self._place = place_of(settings.redis_url)
+        self._replicas = ("", 0)
+        """A server, and how many replicas confirm what is written there."""
         self._connection = self._new_connection()
         self._keys = Keys(settings.key_prefix)
         # Each right is one of its own; the first leaves the script in the server's cache.
@@ -190,8 +192,9 @@ class RedisWriter:
             _info(info),
             None if isinstance(config, ResponseError) else _pairs(config),
             has_waitaof=isinstance(waitaof, list) and any(waitaof),
-            any_may_be_promoted=read_address(self._settings.redis_url).kind != "server",
+            any_may_be_promoted=self._place is not None and self._place.moves,
         )
+        await self._require_all_replicas(guarantee)
         confirm = guarantee.confirm_command(1)
         if confirm:  # nothing waits: this connection has written nothing
             probes += await exchange(connection, [confirm])
@@ -213,6 +216,20 @@ class RedisWriter:
                 f"others might wait for ever. `make partitions N={self._settings.partitions}` lets workers read them, "
                 "or a worker with that setting"
             )
+
+    async def _require_all_replicas(self, guarantee: Guarantee) -> None:
+        """Let fewer replicas confirm than before only if the others have not left to be promoted.
+
+        The next master is one that did confirm, else it would lack what was confirmed without it. Raises
+        NotDurableError.
+        """
+        if self._place is None or not self._place.moves or not guarantee.replicas:
+            return
+        run_id, replicas = self._replicas
+        is_known = run_id == guarantee.run_id and replicas <= guarantee.replicas
+        if not is_known and not await self._place.is_settled():
+            raise NotDurableError("a replica of Redis may be about to become the master, and would lack the event")
+        self._replicas = (guarantee.run_id, guarantee.replicas)
 
     def _new_connection(self) -> OwnConnection:
         return single_connection(self._settings.redis_url, connect_timeout_s=self._settings.redis_timeout_s)

@@ -1,6 +1,7 @@
 """How every program speaks to Redis: time limits are explicit, replies are bytes, and nothing is retried unseen."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, cast
@@ -33,6 +34,9 @@ Reply = Any
 
 POOL_CONNECTIONS_MAX = 4
 """Connections of one client; a worker uses one or two at a time."""
+
+CONNECTS_WITHIN_S = 0.25
+"""Where connecting took longer, it is asked again whether the server is still the right one."""
 
 ADDRESSES_MAX = 16
 """More than one program uses, outside of tests."""
@@ -97,33 +101,51 @@ class _PlacedConnection(OwnConnection, Connection):
     def __init__(self, *, place: Place, **options: Any) -> None:  # noqa: ANN401
         super().__init__(**options)
         self._place = place
+        self._server: Server | None = None
+        """What this connection leads to, once it may be used."""
 
     async def connect_check_health(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - as redis-py has it
         """Connect to the server that takes our writes now. Raises RedisError."""
         if self.is_connected:
             return
-        address = ""
+        address, self._server = "", None
         try:
-            self.host, self.port = await self._place.find()
+            server = self.host, self.port = await self._place.find()
             address = f"{self.host}:{self.port}"
+            began_s = time.monotonic()
             await super().connect_check_health(*args, **options)
             if self._place.moves:
-                await self._require_master(address)
+                await self._verify(address, time.monotonic() - began_s)
+            self._server = server
         except (TimeoutError, RedisTimeoutError, asyncio.CancelledError):
             self._place.fell_silent()
             raise
         except OSError as error:
             raise RedisConnectionError(f"connecting to {address or 'Redis'}: {error}") from error
 
-    async def _require_master(self, address: str) -> None:
-        """Leave a server that is not the master at once: who named it may be behind. Raises RedisConnectionError."""
-        (reply,) = await exchange(self, [("INFO", "replication")])
-        if not isinstance(reply, bytes):
+    async def send_packed_command(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - as redis-py has it
+        """Write packed commands, after leaving a server that was replaced: another connection has found the new one."""
+        if self.is_connected and self._server is not None and self._place.replaced(self._server):
             await self.disconnect(nowait=True)
-            raise RedisConnectionError(f"{address} does not say whether it is the master: {describe_reply(reply)}")
-        if b"role:master" not in reply:
+        await super().send_packed_command(*args, **options)
+
+    async def _verify(self, address: str, took_s: float) -> None:
+        """Leave a server that is not the master at once: who named it may be behind. Raises RedisError."""
+        try:
+            (reply,) = await exchange(self, [("INFO", "replication")])
+            _require_master(address, reply)
+            if took_s > CONNECTS_WITHIN_S:  # it may have been replaced while it was silent
+                await self._place.find()
+        except BaseException:
             await self.disconnect(nowait=True)
-            raise RedisConnectionError(f"{address} was named as the master of Redis, and is a replica")
+            raise
+
+
+def _require_master(address: str, reply: Reply) -> None:
+    if not isinstance(reply, bytes):
+        raise RedisConnectionError(f"{address} does not say whether it is Redis' master: {describe_reply(reply)}")
+    if b"role:master" not in reply:
+        raise RedisConnectionError(f"{address} was named as the master of Redis, and is a replica")
 
 
 class _TcpConnection(_PlacedConnection):
@@ -222,7 +244,7 @@ that are read, and a time limit would end a read that may block."""
 
 def _pool(url: SecretStr, **options: Any) -> ConnectionPool:  # noqa: ANN401
     address = read_address(url)
-    return _pool_to(address.url, _place_of(url) if address.servers else None, **options)
+    return _pool_to(address.url, place_of(url), **options)
 
 
 def _pool_to(server_url: SecretStr, place: Place | None, **options: Any) -> ConnectionPool:  # noqa: ANN401
@@ -234,9 +256,14 @@ def _pool_to(server_url: SecretStr, place: Place | None, **options: Any) -> Conn
 
 
 @lru_cache(maxsize=ADDRESSES_MAX)
-def _place_of(url: SecretStr) -> Place:
-    """Return where the server of an address lives: one for all connections, so that each knows what another found."""
+def place_of(url: SecretStr) -> Place | None:
+    """Return where the server of an address lives: one for all connections, so that each knows what another found.
+
+    None for a Unix socket.
+    """
     address = read_address(url)
+    if not address.servers:
+        return None
     by_name = address.url.get_secret_value().startswith("rediss://")
     if address.kind == "server":
         return FixedServer(address.servers[0], _LIVING, by_name=by_name)

@@ -4,6 +4,7 @@ A plain address and Sentinel are two answers to this one question. A connection 
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -17,6 +18,9 @@ from runtime.redis_address import show_servers
 
 ANSWERS_WITHIN_S = 0.5
 """How long sentinels may take to answer where fewer than half of them have answered."""
+
+SETTLED_S = 5.0
+"""How long sentinels take at most to know of a replica that another one promotes: they greet every two seconds."""
 
 Ask = Callable[[Server, Sequence[tuple[str, ...]]], Awaitable[Sequence[Any]]]
 """Sends commands to a server over a connection of their own; returns each reply, which may be an error it answered."""
@@ -35,6 +39,12 @@ class Place(Protocol):
 
     def fell_silent(self) -> None:
         """Note that connecting to the server took too long."""
+
+    def replaced(self, server: Server) -> bool:
+        """Return whether another server was found since this one was."""
+
+    async def is_settled(self) -> bool:
+        """Return whether it is certain that no replica of the server is being promoted, or has just been."""
 
 
 class FixedServer:
@@ -58,6 +68,14 @@ class FixedServer:
     def fell_silent(self) -> None:
         """Note that connecting to the server took too long."""
         self._living.fell_silent(self._address)
+
+    def replaced(self, server: Server) -> bool:  # noqa: ARG002
+        """Return False: whoever moves an address asks over new connections (consumers/address_watch.py)."""
+        return False
+
+    async def is_settled(self) -> bool:
+        """Return True: nobody promotes another server."""
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +106,10 @@ class SentinelMaster:
         self._known: View | None = None
         self._is_alone = False
         """Whether no sentinel answered the last time."""
+        self._heard = 0
+        """How many named a master the last time."""
+        self._steady_since_s = math.inf
+        """Since when more than half of them name the same master, and none replaces it."""
 
     def __repr__(self) -> str:
         return f"<master {self._name!r} of {show_servers(self._sentinels)}>"
@@ -99,6 +121,9 @@ class SentinelMaster:
         """
         answers = await self._ask_all()
         views = [answer for answer in answers.values() if isinstance(answer, View)]
+        self._heard = len(views)
+        if not self._is_majority(len(views)):
+            self._steady_since_s = math.inf
         if views:
             self._is_alone = False
             return self._judge(views)
@@ -112,12 +137,33 @@ class SentinelMaster:
     def fell_silent(self) -> None:
         """Do nothing: the sentinels notice a silent master, and name another one."""
 
+    def replaced(self, server: Server) -> bool:
+        """Return whether the sentinels have named another master since this one was found."""
+        return self._known is not None and self._known.server != server
+
+    async def is_settled(self) -> bool:
+        """Return whether no replica is being promoted. A sentinel that does not answer may just be doing that.
+
+        Once it is done, or has failed, the others know it within seconds.
+        """
+        try:
+            await self.find()
+        except RedisError:
+            return False
+        steady_s = asyncio.get_running_loop().time() - self._steady_since_s
+        return self._heard == len(self._sentinels) or steady_s >= SETTLED_S
+
     def _judge(self, views: Sequence[View]) -> Server:
         newest = max(views, key=lambda view: view.epoch)
         if self._known and newest.epoch < self._known.epoch and not self._is_majority(len(views)):
             return self._known.server
+        is_failing_over = any(view.is_failing_over for view in views if view.epoch == newest.epoch)
+        if is_failing_over or (self._known and newest.server != self._known.server):
+            self._steady_since_s = math.inf
+        elif self._is_majority(len(views)):
+            self._steady_since_s = min(self._steady_since_s, asyncio.get_running_loop().time())
         self._known = newest
-        if any(view.is_failing_over for view in views if view.epoch == newest.epoch):
+        if is_failing_over:
             raise RedisConnectionError(f"the sentinels are replacing the master {self._name!r} of Redis")
         return newest.server
 
