@@ -270,8 +270,8 @@ def place_of(url: SecretStr) -> Place | None:
 
     async def ask(server: Server, questions: Sequence[Command]) -> list[Reply]:
         place = FixedServer(server, _LIVING, by_name=by_name)
-        limits = {"socket_connect_timeout": ANSWERS_WITHIN_S, "socket_timeout": ANSWERS_WITHIN_S}
-        connection = _connection(_pool_to(address.asked_url, place, max_connections=1, **limits))
+        options = {"socket_connect_timeout": ANSWERS_WITHIN_S, "socket_timeout": ANSWERS_WITHIN_S, "driver_info": None}
+        connection = _connection(_pool_to(address.asked_url, place, max_connections=1, **options))
         try:
             return await exchange(connection, questions)
         finally:

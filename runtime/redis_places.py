@@ -70,7 +70,7 @@ class FixedServer:
         self._living.fell_silent(self._address)
 
     def replaced(self, server: Server) -> bool:  # noqa: ARG002
-        """Return False: whoever moves an address asks over new connections (consumers/address_watch.py)."""
+        """Return False: what notices an address that moves asks over new connections (consumers/address_watch.py)."""
         return False
 
     async def is_settled(self) -> bool:
@@ -106,6 +106,7 @@ class SentinelMaster:
         self._known: View | None = None
         self._is_alone = False
         """Whether no sentinel answered the last time."""
+        self._asking: asyncio.Task[Server] | None = None
         self._heard = 0
         """How many named a master the last time."""
         self._steady_since_s = math.inf
@@ -117,8 +118,16 @@ class SentinelMaster:
     async def find(self) -> Server:
         """Return the master, or the last one known if no sentinel answers.
 
-        Raises RedisConnectionError if there is none, or while it is being replaced: what the old one accepts is lost.
+        Raises RedisConnectionError if no master is known, or while it is being replaced: what the old one accepts then
+        is lost.
+        Several connections that ask at once share one answer.
         """
+        if self._asking is None or self._asking.done() or self._asking.get_loop() is not asyncio.get_running_loop():
+            self._asking = asyncio.create_task(self._find())
+            self._asking.add_done_callback(_retrieve)
+        return await asyncio.shield(self._asking)
+
+    async def _find(self) -> Server:
         answers = await self._ask_all()
         views = [answer for answer in answers.values() if isinstance(answer, View)]
         self._heard = len(views)
@@ -147,7 +156,7 @@ class SentinelMaster:
         Once it is done, or has failed, the others know it within seconds.
         """
         try:
-            await self.find()
+            await self._find()  # a question that is under way may be older than what is asked here
         except RedisError:
             return False
         steady_s = asyncio.get_running_loop().time() - self._steady_since_s
@@ -218,6 +227,12 @@ class Unreachable(str):
     """Why a sentinel does not answer."""
 
     __slots__ = ()
+
+
+def _retrieve(task: "asyncio.Task[Server]") -> None:
+    """Take the error of a question that nobody waits for any more."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _has_view(task: "asyncio.Task[View | Refusal | Unreachable]") -> bool:

@@ -1,15 +1,17 @@
-"""Masters that die, freeze and are replaced behind Sentinel, under load, and for how long nothing is accepted then."""
+"""Masters that die, freeze and are replaced under load, and for how long nothing is accepted then."""
 
 import asyncio
 import itertools
 import random
-import statistics
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
+from tests.adversity.faults import Fault
 from tests.support.harness import Harness
-from tests.support.sentinels import DOWN_AFTER_S, Sentinels
+from tests.support.servers import ValkeyServer
 from tests.support.wait import until
 
 HEALED_S = 60.0
@@ -18,77 +20,57 @@ HEALED_S = 60.0
 ACCEPTED_S = 30.0
 """How long it may take until events are accepted again, before the test gives up."""
 
-FailOver = Callable[[Sentinels], Coroutine[None, None, None]]
+AGAIN = 20
+"""Events that are promised after a failover before it counts as over."""
 
 
-async def planned(cluster: Sentinels) -> None:
-    """An operator asks a sentinel for it: the master gives way once a replica has everything."""
-    await cluster.fail_over("COORDINATED")
+class Replicated(Protocol):
+    """Servers of which one is the master of our keys, and who replaces it."""
 
+    master: ValkeyServer
+    detects_after_s: float
+    """How long a dead master is waited for."""
 
-async def forced(cluster: Sentinels) -> None:
-    """Another becomes the master, and the old one is not asked: for seconds it takes writes, which will be lost."""
-    await cluster.fail_over()
+    @property
+    def failovers(self) -> Mapping[str, Callable[[], Coroutine[None, None, None]]]:
+        """The ways in which the master is replaced; each returns once it is, and the old one is back."""
 
-
-async def killed(cluster: Sentinels) -> None:
-    """The old master is started again, as a master, and is demoted some seconds later."""
-    cluster.master.kill()
-    old = await cluster.another_master()
-    await old.restart()
-
-
-async def frozen(cluster: Sentinels) -> None:
-    """The old master wakes up and does not know that it was replaced."""
-    old = cluster.master
-    old.pause()
-    await cluster.another_master()
-    old.resume()
-
-
-FAILOVERS: dict[str, FailOver] = {"planned": planned, "killed": killed, "frozen": frozen}
-ALL_FAILOVERS = FAILOVERS | {"forced": forced}
-
-DETECTED_S = {"planned": 0.0, "forced": 0.0, "killed": DOWN_AFTER_S, "frozen": DOWN_AFTER_S}
-"""How long it takes the sentinels to notice that the master is dead."""
+    async def is_whole(self) -> bool:
+        """Whether all servers follow the master, so that it may be replaced again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """What one failover cost the senders: the longest time without any 2xx, and until the sentinels had a master."""
+    """What one failover cost the senders: the longest time without any 2xx, and until there was another master."""
 
     kind: str
     accepted_nothing_s: float
-    named_after_s: float
+    replaced_after_s: float
+    detected_after_s: float
 
     @property
     def beyond_detection_s(self) -> float:
-        return self.accepted_nothing_s - DETECTED_S[self.kind]
+        return self.accepted_nothing_s - self.detected_after_s
 
     def __str__(self) -> str:
-        return f"{self.kind}: no 2xx for {self.accepted_nothing_s:.2f} s, new master after {self.named_after_s:.2f} s"
+        return (
+            f"{self.kind}: no 2xx for {self.accepted_nothing_s:.2f} s, new master after {self.replaced_after_s:.2f} s"
+        )
 
 
-async def fail_over(harness: Harness, cluster: Sentinels, kind: str) -> Outage:
+async def fail_over(harness: Harness, servers: Replicated, kind: str) -> Outage:
     """Replace the master under load, and wait until events are accepted again."""
-    began_s = time.monotonic()
-    harness.history.fault(kind)
-    over = asyncio.create_task(ALL_FAILOVERS[kind](cluster))
-    named_s = began_s
-    old = cluster.master
-    while cluster.master is old and not over.done():
-        await asyncio.sleep(0.01)
-        named_s = time.monotonic()
+    old, began_s = servers.master, time.monotonic()
+    over = asyncio.create_task(servers.failovers[kind]())
+    await until(lambda: servers.master is not old or over.done(), what="there is another master")
+    replaced_s = time.monotonic()
     await over
-    harness.valkey = cluster.master
-    promised = harness.history.promised
-    await until(lambda: harness.history.promised > promised + 20, timeout_s=ACCEPTED_S, what="events are accepted")
-    return Outage(kind, longest_gap_s(harness.history.accepted_at_s, began_s), named_s - began_s)
-
-
-async def all_follow(cluster: Sentinels) -> None:
-    """Wait until all servers follow the new master, so that it may be the next to die."""
-    await until(cluster.is_whole, timeout_s=HEALED_S, what="all servers follow the new master")
+    harness.valkey = servers.master
+    goal = harness.history.promised + AGAIN
+    await until(lambda: harness.history.promised >= goal, timeout_s=ACCEPTED_S, what="events are accepted again")
+    detected_s = 0.0 if kind == "planned" else servers.detects_after_s
+    gap_s = longest_gap_s(harness.history.accepted_at_s, began_s)
+    return Outage(kind, gap_s, replaced_s - began_s, detected_s)
 
 
 def longest_gap_s(accepted_at_s: Sequence[float], since_s: float) -> float:
@@ -97,22 +79,23 @@ def longest_gap_s(accepted_at_s: Sequence[float], since_s: float) -> float:
     return max(later - earlier for earlier, later in itertools.pairwise(times))
 
 
-def kinds(rng: random.Random) -> Iterator[str]:
-    """All kinds again and again, in an order that the seed decides."""
-    while True:
-        yield from rng.sample(list(FAILOVERS), len(FAILOVERS))
+async def all_follow(harness: Harness, servers: Replicated) -> None:
+    """Wait until all servers follow the master, so that it may be the next to die."""
+    await until(servers.is_whole, timeout_s=HEALED_S, what="all servers follow the new master")
+    harness.valkey = servers.master
 
 
-def summary(outages: Sequence[Outage]) -> list[str]:
-    """Return the median, the 95th percentile and the longest outage of each kind, and beyond detection of all."""
-    lines = [
-        f"{kind}: {len(found)} times, no 2xx for {_spread(found)} s"
-        for kind in FAILOVERS
-        if (found := [outage.accepted_nothing_s for outage in outages if outage.kind == kind])
-    ]
-    return [*lines, f"beyond detection: {_spread([outage.beyond_detection_s for outage in outages])} s"]
+def faults(servers: Replicated) -> dict[str, Fault]:
+    """Return what can happen to the masters, for the judge. What breaks at the same time is healed before the end."""
+    return {f"master {kind}": _fault(servers, kind) for kind in servers.failovers}
 
 
-def _spread(values: Sequence[float]) -> str:
-    p95 = statistics.quantiles(values, n=100, method="inclusive")[94] if len(values) > 1 else values[0]
-    return f"{statistics.median(values):.2f} (p95 {p95:.2f}, longest {max(values):.2f})"
+def _fault(servers: Replicated, kind: str) -> Fault:
+    @asynccontextmanager
+    async def fault(harness: Harness, _: random.Random) -> AsyncIterator[None]:
+        await servers.failovers[kind]()
+        harness.valkey = servers.master
+        yield
+        await all_follow(harness, servers)
+
+    return fault

@@ -10,10 +10,15 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.adversity.faults import Fault
+from tests.adversity import masters_die
+from tests.adversity.failovers import FAILOVERS
+from tests.adversity.faults import FAULTS, Fault
+from tests.adversity.operators import ACTS
 from tests.support.database import as_worker
 from tests.support.harness import Harness
 from tests.support.pgbouncer import PgBouncer
+from tests.support.sentinels import Sentinels, running_sentinels
+from tests.support.servers import ValkeyServer
 
 ONE = "one"
 """One server, which programs reach without anything between."""
@@ -82,8 +87,59 @@ def _pooler_frozen(pooler: PgBouncer) -> Fault:
     return fault
 
 
-REDIS: dict[str, Variant] = {}
+@asynccontextmanager
+async def sentinels(harness: Harness) -> AsyncIterator[Sentinels]:
+    """Redis behind three sentinels, which programs ask."""
+    with tempfile.TemporaryDirectory(prefix="sentinels-") as folder:
+        async with running_sentinels(Path(folder)) as running:
+            _use(harness, running.master, running.url())
+            yield running
+
+
+@asynccontextmanager
+async def sentinel(harness: Harness) -> AsyncIterator[Changes]:
+    """Its masters and its sentinels die, freeze and are replaced."""
+    async with sentinels(harness) as running:
+        adds = masters_die.faults(running) | {
+            "sentinel killed": _sentinels_killed(running, 1),
+            "sentinels killed": _sentinels_killed(running, 3),
+        }
+        yield Changes(adds, ONE_REDIS)
+
+
+def _use(harness: Harness, master: ValkeyServer, url: str) -> None:
+    """Let programs find Redis at this address, and answer once a write is on the replicas too."""
+    harness.valkey, harness.redis_url = master, url
+    harness.gateway_env = {**harness.gateway_env, "DURABILITY": "fsync+replica"}
+
+
+def _sentinels_killed(running: Sentinels, count: int) -> Fault:
+    @asynccontextmanager
+    async def fault(harness: Harness, _: random.Random) -> AsyncIterator[None]:
+        for each in running.sentinels[:count]:
+            each.kill()
+        yield
+        for each in running.sentinels[:count]:
+            await each.restart()
+        await masters_die.all_follow(harness, running)
+
+    return fault
+
+
+ONE_REDIS = frozenset(
+    name
+    for name in FAULTS | FAILOVERS | ACTS
+    if name.startswith(("redis ", "gateway to redis", "worker to redis", "operator: redis restored"))
+)
+"""Faults of one server that is reached over a wire."""
+
+REDIS: dict[str, Variant] = {"sentinel": sentinel}
 """By the value of `--redis`."""
+
+REPLICATED: dict[str, Callable[[Harness], AbstractAsyncContextManager[masters_die.Replicated]]] = {
+    "sentinel": sentinels
+}
+"""Those whose masters can be replaced, for failover_figures.py."""
 
 POSTGRES: dict[str, Variant] = {"pooler": pooler}
 """By the value of `--postgres`."""

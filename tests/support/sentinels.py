@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,9 @@ OF_A_REPLICA = {
     "repl-timeout": "10",
     "min-replicas-to-write": "0",
 }
+
+
+FailOver = Callable[[], Coroutine[None, None, None]]
 
 
 class SentinelServer(Server):
@@ -86,6 +89,8 @@ class SentinelServer(Server):
 class Sentinels:
     """The servers and their sentinels. `master` is the one that the sentinels named last."""
 
+    detects_after_s = DOWN_AFTER_S
+
     def __init__(self, folder: Path, replicas: int = 2) -> None:
         password = secrets.token_hex(8)
         options = OF_A_REPLICA | {"masterauth": password}
@@ -118,6 +123,32 @@ class Sentinels:
         for server in (*self.sentinels, *self.servers):
             server.kill()
 
+    @property
+    def failovers(self) -> dict[str, FailOver]:
+        """The ways in which the master is replaced, and nothing that a worker applies is lost either."""
+        return {"planned": self.planned, "killed": self.killed, "frozen": self.frozen}
+
+    async def planned(self) -> None:
+        """An operator asks a sentinel for it: the master gives way once a replica has everything."""
+        await self.fail_over("COORDINATED")
+
+    async def forced(self) -> None:
+        """Another becomes the master, and the old one is not asked: for seconds it takes writes, which will be lost."""
+        await self.fail_over()
+
+    async def killed(self) -> None:
+        """The old master is started again, as a master, and is demoted some seconds later."""
+        self.master.kill()
+        old = await self.another_master()
+        await old.restart()
+
+    async def frozen(self) -> None:
+        """The old master wakes up and does not know that it was replaced."""
+        old = self.master
+        old.pause()
+        await self.another_master()
+        old.resume()
+
     async def fail_over(self, *how: str) -> None:
         """Ask the sentinels for a planned failover, and wait until it is over."""
         await self.sentinels[0].ask("FAILOVER", MASTER, *how)
@@ -130,14 +161,21 @@ class Sentinels:
         return old
 
     async def is_whole(self) -> bool:
-        """Whether the master has all other servers as its replicas, in step, and the sentinels know it."""
-        async with Redis.from_url(self.master.url, protocol=2) as redis:
-            info = await redis.info("replication")
-        replicas = [value for name, value in info.items() if name.startswith("slave") and isinstance(value, dict)]
-        in_step = [replica for replica in replicas if replica["state"] == "online"]
-        if len(in_step) < len(self.servers) - 1:
+        """Whether the master has all other servers as its replicas, in step, and the sentinels know it.
+
+        On a busy machine the sentinels replace a master also by themselves.
+        """
+        try:
+            await self._names_another()
+            async with Redis.from_url(self.master.url, protocol=2) as redis:
+                info = await redis.info("replication")
+            replicas = [value for name, value in info.items() if name.startswith("slave") and isinstance(value, dict)]
+            in_step = [replica for replica in replicas if replica["state"] == "online"]
+            if len(in_step) < len(self.servers) - 1:
+                return False
+            return all([await self._knows_all(each) for each in self.sentinels if each.child.is_running])
+        except (RedisError, OSError):
             return False
-        return all([await self._knows_all(sentinel) for sentinel in self.sentinels if sentinel.child.is_running])
 
     async def _names_another(self) -> bool:
         for sentinel in self.sentinels:
