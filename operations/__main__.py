@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from consumers.settings import Settings
 from operations.cli import main as cli
 from operations.cli import notify
+from operations.settings import Settings
 from runtime import logs
 from runtime.command_line import fail
 from runtime.process_manager import inherited_socket, notify_ready

@@ -29,6 +29,8 @@ class Servers:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.keys = Keys(settings.key_prefix)
+        self.replica_rests_until = 0.0
+        """When a replica that did not answer is tried again, on the monotonic clock."""
 
     @asynccontextmanager
     async def redis(self) -> AsyncIterator[Redis]:
@@ -45,12 +47,18 @@ class Servers:
     @asynccontextmanager
     async def postgres(self, timeout_s: float | None = None) -> AsyncIterator["Connection"]:
         """Open a connection, close it at the end. `timeout_s` limits the whole block. Raise UnreachableError."""
+        url = self.settings.database_url.get_secret_value()
+        async with self.open_postgres(url, self.settings.acquire_timeout_s, timeout_s) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def open_postgres(
+        self, url: str, connect_s: float, timeout_s: float | None = None
+    ) -> AsyncIterator["Connection"]:  # fmt: skip
+        """Open a connection to this address, which may be a replica's, as `postgres` does."""
         settings = self.settings
-        url = settings.database_url.get_secret_value()
         try:
-            async with connect_postgres(
-                url, timeout_s=settings.acquire_timeout_s, pooler=settings.database_pooler
-            ) as connection:
+            async with connect_postgres(url, timeout_s=connect_s, pooler=settings.database_pooler) as connection:
                 async with asyncio.timeout(timeout_s or settings.statement_timeout_s):
                     yield connection
         except TimeoutError as error:

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from consumers.settings import Settings
 from operations.log import Act
+from operations.reader import Reader
 from operations.servers import Servers
 
 EXIT_WRONG = 1
@@ -33,6 +34,15 @@ class Command:
         self.settings = settings
         self.console = console
         self.servers = Servers(settings)
+
+    def reader(self, *, complete: bool = False) -> Reader:
+        """Return what a command reads with that neither acts nor shows what an act would do."""
+        return Reader(self.servers, complete=complete)
+
+    def print_notes(self, reader: Reader) -> None:
+        """Print where it was read, if not all was as it should be."""
+        for note in reader.notes:
+            self.console.print(f"Note: {note}")
 
     @property
     def act(self) -> Act:

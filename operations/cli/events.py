@@ -17,14 +17,16 @@ REASON_SHOWN_CHARS = 120
 
 async def show_events(command: Command) -> int:
     """Show one page of the events that a query matches."""
-    arguments, servers = command.arguments, command.servers
+    arguments, servers = command.arguments, command.reader()
     query = read_query(arguments.query)
     page = await search(servers, servers.keys, query, limit=arguments.limit, after=arguments.after)
     if arguments.json:
         rows = [row_json(row) for row in page.rows]
-        command.print_json({"query": query.text, "events": rows, "next": page.next, "left_out": page.left_out})
+        notes = {"left_out": page.left_out, "notes": servers.notes}
+        command.print_json({"query": query.text, "events": rows, "next": page.next, **notes})
     else:
         _print(command, page)
+        command.print_notes(servers)
     return 0
 
 

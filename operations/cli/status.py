@@ -18,13 +18,16 @@ from runtime.command_line import fail
 
 async def show_status(command: Command) -> int:
     """Show both servers, each even if the other one cannot be reached."""
-    status = await read_status(command.servers)
+    reader = command.reader()
+    status = await read_status(reader)
     if command.arguments.json:
-        command.print_json({"redis": redis_json(status.redis), "postgres": postgres_json(status.postgres)})
+        redis, postgres = redis_json(status.redis), postgres_json(status.postgres)
+        command.print_json({"redis": redis, "postgres": postgres, "notes": reader.notes})
     if not command.arguments.json and isinstance(status.redis, RedisStatus):
         _print_redis(command.console, status.redis)
     if not command.arguments.json and isinstance(status.postgres, PostgresStatus):
         _print_postgres(command.console, status.postgres)
+        command.print_notes(reader)
     problems = [half for half in (status.redis, status.postgres) if isinstance(half, str)]
     for problem in problems:
         fail(f"{problem}.", EXIT_UNREACHABLE)

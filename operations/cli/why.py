@@ -12,12 +12,16 @@ from runtime.command_line import fail
 
 async def show_why(command: Command) -> int:
     """Show what was found. The exit code is 3 if one of the servers was not asked."""
-    explanation = await explain(command.servers, command.arguments.id)
+    reader = command.reader(complete=True)
+    explanation = await explain(reader, command.arguments.id)
     result = explanation.result
+    result.notes += [note.rstrip(".") for note in reader.notes]
     if command.arguments.json:
         command.print_json(explanation_json(explanation) if explanation.is_found else search_json(explanation))
     elif explanation.is_found:
         print_explanation(command.console, explanation)
+    else:
+        command.print_notes(reader)
     if result.ambiguous:
         names = ", ".join(f"{namespace}/{result.id_text}" for namespace in result.ambiguous)
         return fail(f"{result.id_text!r} is known in several namespaces; name one: {names}.", EXIT_WRONG)

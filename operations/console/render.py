@@ -10,7 +10,7 @@ from aiohttp import web
 from contract.money import format_amount
 from operations.console.access import Role
 from operations.console.links import body_path, event_path, page_path, payment_path
-from operations.console.site import SITE, VIEWER
+from operations.console.site import READING, SITE, VIEWER
 from operations.masking import mask_text
 from operations.units import count, duration, printable, size
 from runtime.version import version
@@ -59,13 +59,17 @@ def make_templates() -> jinja2.Environment:
 def render(request: web.Request, template: str, *, status: int = 200, **values: object) -> web.Response:
     """Return a page. Templates also get `viewer`, who is None before the sign-in, `path` and `is_part` (of htmx).
 
+    `notes` are sentences about the replica that the page was read from.
     `as_seen` masks personal data in a text for those who may not see it.
     """
     page = request.app[SITE].templates.get_template(template)
     is_part = "HX-Request" in request.headers and "HX-Boosted" not in request.headers
     viewer = request.get(VIEWER)
     as_seen = str if viewer and viewer.sees_personal_data else mask_text
-    text = page.render(viewer=viewer, path=request.path, is_part=is_part, status=status, as_seen=as_seen, **values)
+    notes = request[READING].servers.notes if READING in request else []
+    text = page.render(
+        viewer=viewer, path=request.path, is_part=is_part, status=status, as_seen=as_seen, notes=notes, **values
+    )
     return web.Response(text=text, status=status, content_type="text/html")
 
 

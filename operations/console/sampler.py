@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 import structlog
 from aiohttp import web
 
-from operations.console.site import SITE, Site
+from operations.console.site import SITE, Reading, Site
 from operations.overview import SAMPLE_EVERY, LastHour, Sample, count_dead_letters, read_counters
+from operations.reader import Reader
 from sql.connect import UnreachableError
 
 LAST_HOUR: web.AppKey[LastHour] = web.AppKey("last_hour", LastHour)
@@ -41,7 +42,7 @@ async def take_sample(site: Site) -> Sample:
     except UnreachableError as error:
         log.debug("the stream was not sampled", error=str(error))
     try:
-        async with site.postgres() as connection:
+        async with Reading(site, Reader(site.servers)).postgres() as connection:
             dead_letters = await count_dead_letters(connection)
     except UnreachableError as error:
         log.debug("the dead letters were not sampled", error=str(error))

@@ -16,6 +16,7 @@ from operations.console.access import Viewer
 from operations.console.connections import Connections
 from operations.console.sessions import Attempts, Sessions
 from operations.console.settings import Settings
+from operations.reader import Reader
 from operations.servers import Servers
 
 if TYPE_CHECKING:
@@ -56,6 +57,10 @@ class Site:
         async with self._turns, self.servers.postgres(timeout_s) as connection:
             yield connection
 
+    def turn(self) -> asyncio.Semaphore:
+        """Return what is held while a page has a connection to Postgres."""
+        return self._turns
+
     @asynccontextmanager
     async def redis(self) -> AsyncIterator[Redis]:
         """Open a client for one page or act. Raise UnreachableError."""
@@ -63,8 +68,37 @@ class Site:
             yield redis
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a page reads with that confirms no act: a replica where there is one, within the same number of turns."""
+
+    site: Site
+    servers: Reader
+
+    @asynccontextmanager
+    async def postgres(self, timeout_s: float = PAGE_TIMEOUT_S) -> AsyncIterator["Connection"]:
+        """Open a connection for one page. Raise UnreachableError."""
+        async with self.site.turn(), self.servers.postgres(timeout_s) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def redis(self) -> AsyncIterator[Redis]:
+        """Open a client for one page. Raise UnreachableError."""
+        async with self.servers.redis() as redis:
+            yield redis
+
+
 SITE: web.AppKey[Site] = web.AppKey("site", Site)
 VIEWER: web.RequestKey[Viewer] = web.RequestKey("viewer", Viewer)
+READING: web.RequestKey[Reading] = web.RequestKey("reading", Reading)
+
+
+def reading(request: web.Request, *, complete: bool = False) -> Reading:
+    """Return what this page reads with, whose notes it then shows. `complete`: see `Reader`."""
+    site = request.app[SITE]
+    if READING not in request:
+        request[READING] = Reading(site, Reader(site.servers, complete=complete))
+    return request[READING]
 
 
 def cookie_name(host: str) -> str:

@@ -1,8 +1,6 @@
 """Failovers under load: a standby takes over, the address moves, and the old server lives on for a while."""
 
 import random
-import shutil
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,11 +9,11 @@ from redis.asyncio import Redis
 
 from sql.connect import connect
 from stack.ports import HOST
-from stack.postgres import embedded_bin_dir
 from tests.adversity.faults import Fault
 from tests.support.failover import replicate
 from tests.support.harness import CONNECT_TIMEOUT_S, Harness
-from tests.support.servers import POSTGRES_BIN, PostgresServer, ValkeyServer
+from tests.support.replica import base_backup
+from tests.support.servers import ValkeyServer
 from tests.support.wait import until
 
 CATCH_UP_TIMEOUT_MS = 10_000
@@ -50,9 +48,8 @@ async def _is_primary(server: ValkeyServer) -> bool:
 async def postgres_fails_over(harness: Harness, rng: random.Random) -> AsyncIterator[None]:
     """A synchronous standby is promoted. The old primary lives on: what it cannot replicate, it cannot commit."""
     old = harness.postgres
-    new = PostgresServer(_folder(harness, rng), password=old.server.password)
+    new = base_backup(old, _folder(harness, rng))
     harness.standbys.append(new)
-    _base_backup(old, new)
     new.start()
     async with connect(old.url, timeout_s=CONNECT_TIMEOUT_S) as primary:
         await primary.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
@@ -66,21 +63,6 @@ async def postgres_fails_over(harness: Harness, rng: random.Random) -> AsyncIter
     harness.postgres = new
     yield
     old.kill()
-
-
-def _base_backup(old: PostgresServer, new: PostgresServer) -> None:
-    """Make `new` a standby of `old`, with files of the same user."""
-    cluster = new.server.data_dir / "cluster"
-    cluster.parent.mkdir(parents=True)
-    program = (Path(POSTGRES_BIN) if POSTGRES_BIN else embedded_bin_dir()) / "pg_basebackup"
-    subprocess.run(
-        [program.resolve(), "--write-recovery-conf", "--checkpoint=fast", "--no-sync", "--pgdata", cluster,
-         "--dbname", old.database_url("postgres")],
-        check=True,
-    )  # fmt: skip
-    owner = old.server.data_dir.stat()
-    for path in (cluster.parent, cluster, *cluster.rglob("*")):
-        shutil.chown(path, owner.st_uid, owner.st_gid)
 
 
 def _folder(harness: Harness, rng: random.Random) -> Path:

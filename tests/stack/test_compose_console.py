@@ -11,9 +11,9 @@ import pytest
 import yaml
 from typing_extensions import override
 
-from consumers.settings import Settings as WorkersSettings
 from operations.console.settings import Settings as ConsoleSettings
 from operations.notify.settings import Settings as NotifySettings
+from operations.settings import Settings as SharedSettings
 from runtime.env_file import read_env_file
 from runtime.setting_names import SECRET_SETTINGS
 from stack.base import StackError
@@ -38,7 +38,7 @@ READS = re.compile(r"settings\.([a-z_]+)")
 def test_the_console_gets_every_setting_that_it_reads_and_nothing_else_of_env() -> None:
     given = set(CONSOLE["environment"])
     read = {name.upper() for path in (ROOT / "operations").rglob("*.py") for name in READS.findall(path.read_text())}
-    needed = (read & names_of(WorkersSettings)) | names_of(ConsoleSettings) | names_of(NotifySettings)
+    needed = (read & names_of(SharedSettings)) | names_of(ConsoleSettings) | names_of(NotifySettings)
     # Two settings are compared with others, of which the console so needs the same values.
     needed |= {"LOCK_TTL_MS", "TRANSACTION_IDLE_S"}
     assert given == needed - SECRET_SETTINGS | {"SETTINGS_DIGEST", "SECRETS_FOLDER"}

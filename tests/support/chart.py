@@ -62,6 +62,7 @@ EVERYTHING: dict[str, Any] = {
     "imagePullSecrets": [{"name": "registry"}],
     "secrets": {
         "providers": [{"name": "STRIPE_WEBHOOK_SECRET", "existingSecret": "stripe", "key": "signing"}],
+        "databaseReadUrl": {"existingSecret": "replica"},
         "notifyUrl": {"existingSecret": "notify"},
         "notifySecret": {"existingSecret": "notify"},
     },

@@ -4,7 +4,7 @@ from aiohttp import web
 
 from operations.balances import ACCOUNTS_MAX, add_up_balances, estimate_transfers, is_large, list_namespaces
 from operations.console.render import render
-from operations.console.site import SITE
+from operations.console.site import reading
 
 routes = web.RouteTableDef()
 
@@ -15,7 +15,7 @@ TIMEOUT_S = 5.0
 @routes.get("/balances")
 async def show(request: web.Request) -> web.StreamResponse:
     """Show the balances of a namespace; of a large ledger only if `add=1` asks for it, within TIMEOUT_S."""
-    async with request.app[SITE].postgres() as connection:
+    async with reading(request).postgres() as connection:
         namespaces = await list_namespaces(connection)
         namespace = request.query.get("namespace", namespaces[0] if len(namespaces) == 1 else None)
         has_to_be_asked = request.query.get("add") != "1" and await is_large(connection)

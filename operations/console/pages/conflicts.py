@@ -22,7 +22,7 @@ from operations.console.conflict_story import read_story
 from operations.console.forms import read_act, read_number, read_text
 from operations.console.guard import requires
 from operations.console.render import render
-from operations.console.site import SITE
+from operations.console.site import SITE, reading
 from operations.held_back import UntrustedSourceError, count_held_back, is_trusted, release_source
 from operations.payment_acts import Posting, failure_reason
 from operations.release_preview import preview_release
@@ -43,7 +43,7 @@ CONFLICTS_PER_PAGE = 50
 async def show(request: web.Request) -> web.StreamResponse:
     """Show the open conflicts, the oldest first, and what is on hold."""
     after = read_number(request.query.get("after", "0"))
-    async with request.app[SITE].postgres() as connection:
+    async with reading(request).postgres() as connection:
         total, conflicts = await list_conflicts(connection, limit=CONFLICTS_PER_PAGE, after=after)
         held_back, money = await count_held_back(connection), await add_up_waiting_money(connection)
     return render(

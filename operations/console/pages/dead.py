@@ -4,7 +4,7 @@ from aiohttp import web
 
 from operations.console.forms import read_number
 from operations.console.render import render
-from operations.console.site import SITE, VIEWER
+from operations.console.site import VIEWER, reading
 from operations.dead_letter_groups import Group, group_dead_letters, list_group
 from operations.dead_letters import find_dead_letters
 
@@ -19,7 +19,7 @@ async def show(request: web.Request) -> web.StreamResponse:
     group, is_all = read_group(request), request.query.get("all") == "1"
     if group is not None or is_all:
         return await _show_list(request, group)
-    async with request.app[SITE].postgres() as connection:
+    async with reading(request).postgres() as connection:
         groups = await group_dead_letters(connection)
     return render(request, "dead.html", groups=groups, address=group_address)
 
@@ -28,7 +28,7 @@ async def show(request: web.Request) -> web.StreamResponse:
 async def show_one(request: web.Request) -> web.StreamResponse:
     """Show one open dead letter with its traceback."""
     number = read_number(request.match_info["id"])
-    async with request.app[SITE].postgres() as connection:
+    async with reading(request).postgres() as connection:
         found = [each for each in await find_dead_letters(connection, str(number)) if each.id == number]
     status = 200 if found else 404
     return render(
@@ -52,7 +52,7 @@ def group_address(group: Group | None) -> dict[str, str]:
 
 async def _show_list(request: web.Request, group: Group | None) -> web.StreamResponse:
     after = read_number(request.query.get("after", "0"))
-    async with request.app[SITE].postgres() as connection:
+    async with reading(request).postgres() as connection:
         letters = await list_group(connection, group, limit=DEAD_LETTERS_PER_PAGE, after=after)
     return render(
         request,

@@ -8,7 +8,7 @@ from contract.keys import NAMESPACE_PATTERN
 from operations.body import masked_body, show_body
 from operations.console.links import subject_of
 from operations.console.render import render
-from operations.console.site import SITE, VIEWER
+from operations.console.site import VIEWER, reading
 from operations.curl_command import curl_command
 from operations.event_content import EventContent, read_content, with_stream
 from operations.masking import mask_headers, mask_text
@@ -70,13 +70,13 @@ async def _read(request: web.Request, subject: Subject) -> tuple[Explanation, Ev
     """Read everything. A server that cannot be reached is a problem in the explanation, not an error."""
     if not NAMESPACE_PATTERN.fullmatch(subject.namespace):
         raise web.HTTPNotFound(text=f"{subject.namespace!r} cannot be a namespace.")
-    site = request.app[SITE]
+    reach = reading(request, complete=True)
     try:
-        async with site.postgres() as connection:
+        async with reach.postgres() as connection:
             content = await read_content(connection, subject)
-            explanation = await explain_event(site.servers, subject)
+            explanation = await explain_event(reach.servers, subject)
     except UnreachableError:
-        content, explanation = EventContent(), await explain_event(site.servers, subject)
+        content, explanation = EventContent(), await explain_event(reach.servers, subject)
     details = explanation.result.events.get(subject)
     return explanation, with_stream(content, details) if details else content
 

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from operations.console.render import render
-from operations.console.site import SITE, VIEWER
+from operations.console.site import VIEWER, reading
 from operations.masking import mask_text
 from operations.search import Page, QueryError, Status, parse_query, search
 
@@ -82,10 +82,10 @@ async def tail(request: web.Request) -> web.StreamResponse:
 
 
 async def _find(request: web.Request) -> Found:
-    text, site = request.query.get("query", ""), request.app[SITE]
+    text, reach = request.query.get("query", ""), reading(request)
     try:
         query = parse_query(text, datetime.now(UTC))
-        page = await search(site, site.servers.keys, query, limit=ROWS_MAX, after=request.query.get("after"))
+        page = await search(reach, reach.servers.keys, query, limit=ROWS_MAX, after=request.query.get("after"))
     except QueryError as error:
         return Found(text, Page(), str(error))
     return Found(text, page, hint=query.hint)

@@ -12,7 +12,7 @@ from operations.audit import check_log
 from operations.console.forms import read_number
 from operations.console.links import event_path, payment_path
 from operations.console.render import render
-from operations.console.site import SITE
+from operations.console.site import SITE, reading
 from operations.log import Action, Operation, list_operations, read_log_end
 
 routes = web.RouteTableDef()
@@ -28,7 +28,7 @@ async def show(request: web.Request) -> web.StreamResponse:
     before = request.query.get("before")
     actor, action = request.query.get("actor") or None, request.query.get("action") or None
     about = request.query.get("about") or None
-    async with request.app[SITE].postgres() as connection:
+    async with reading(request).postgres() as connection:
         operations = await list_operations(
             connection,
             before=read_number(before) if before else None,

@@ -8,7 +8,7 @@ from aiohttp import web
 from operations.console.chart import HEIGHT, WIDTH, charts, number
 from operations.console.render import render
 from operations.console.sampler import LAST_HOUR
-from operations.console.site import SITE, Site
+from operations.console.site import Reading, reading
 from operations.overview import COUNTED_MAX, SAMPLE_EVERY, Waiting, count_waiting
 from operations.status import RedisStatus, read_redis_status
 from operations.waiting_money import WaitingMoney, add_up_waiting_money
@@ -20,8 +20,8 @@ routes = web.RouteTableDef()
 @routes.get("/")
 async def show(request: web.Request) -> web.StreamResponse:
     """Show both servers, each even if the other one cannot be reached."""
-    site, last_hour = request.app[SITE], request.app[LAST_HOUR]
-    redis, waiting = await asyncio.gather(_read_redis(site), _read_waiting(site))
+    reach, last_hour = reading(request), request.app[LAST_HOUR]
+    redis, waiting = await asyncio.gather(_read_redis(reach), _read_waiting(reach))
     return render(
         request,
         "overview.html",
@@ -50,17 +50,17 @@ async def numbers(request: web.Request) -> web.StreamResponse:
     return web.json_response({"every_s": SAMPLE_EVERY.total_seconds(), "at": at, "charts": lines})
 
 
-async def _read_redis(site: Site) -> RedisStatus | str:
+async def _read_redis(reach: Reading) -> RedisStatus | str:
     try:
-        async with site.redis() as redis:
-            return await read_redis_status(redis, site.servers.keys)
+        async with reach.redis() as redis:
+            return await read_redis_status(redis, reach.servers.keys)
     except UnreachableError as error:
         return f"{error}."
 
 
-async def _read_waiting(site: Site) -> tuple[Waiting, WaitingMoney] | str:
+async def _read_waiting(reach: Reading) -> tuple[Waiting, WaitingMoney] | str:
     try:
-        async with site.postgres() as connection:
-            return await count_waiting(connection, site.servers.keys), await add_up_waiting_money(connection)
+        async with reach.postgres() as connection:
+            return await count_waiting(connection, reach.servers.keys), await add_up_waiting_money(connection)
     except UnreachableError as error:
         return f"{error}."

@@ -9,7 +9,7 @@ from contract.keys import NAMESPACE_PATTERN
 from operations.console.links import subject_of
 from operations.console.pages.events import LEVELS, REASON_CHARS_MAX, Found
 from operations.console.render import render
-from operations.console.site import SITE, VIEWER, Site
+from operations.console.site import VIEWER, Reading, Site, reading
 from operations.masking import mask_text
 from operations.search import SHOWN_UNASKED, Choice, Page, Query, Status, search
 from operations.why.explain import explain_payment
@@ -26,11 +26,11 @@ EVENTS_MAX = 50
 @routes.get("/payments/{namespace}/{id:[^/]+}")
 async def show(request: web.Request) -> web.StreamResponse:
     """Show the payment."""
-    site, subject = request.app[SITE], subject_of(request)
+    reach, subject = reading(request, complete=True), subject_of(request)
     if not NAMESPACE_PATTERN.fullmatch(subject.namespace):
         raise web.HTTPNotFound(text=f"{subject.namespace!r} cannot be a namespace.")
-    events = await find_events(site, subject)
-    explanation = await explain_payment(site.servers, subject, _subjects(events.page))
+    events = await find_events(reach, subject)
+    explanation = await explain_payment(reach.servers, subject, _subjects(events.page))
     result = explanation.result
     problems = [f"{problem}." for problem in (result.redis_problem, result.postgres_problem) if problem]
     details = result.payments.get(subject)
@@ -54,12 +54,14 @@ async def show(request: web.Request) -> web.StreamResponse:
     )
 
 
-async def find_events(site: Site, subject: Subject, statuses: frozenset[Status] = SHOWN_UNASKED) -> Found:
+async def find_events(
+    reach: Reading | Site, subject: Subject, statuses: frozenset[Status] = SHOWN_UNASKED
+) -> Found:  # fmt: skip
     """Return the newest events of the payment, and the query that finds them all."""
     text = f"payment:{json.dumps(subject.id, ensure_ascii=False)} namespace:{subject.namespace}"
     query = Query(text=text, payments=(subject.id,), namespaces=Choice((subject.namespace,)), statuses=statuses)
     try:
-        return Found(text, await search(site, site.servers.keys, query, limit=EVENTS_MAX))
+        return Found(text, await search(reach, reach.servers.keys, query, limit=EVENTS_MAX))
     except UnreachableError:
         return Found(text, Page())  # the explanation says which server cannot be reached
 

@@ -75,6 +75,7 @@ def test_each_program_gets_its_own_secrets_and_no_other() -> None:
         "console": {
             **workers,
             "CONSOLE_PASSWORD_HASH": ("payment-webhooks", "CONSOLE_PASSWORD_HASH"),
+            "DATABASE_READ_URL": ("replica", "DATABASE_READ_URL"),
             "NOTIFY_URL": ("notify", "NOTIFY_URL"),
             "NOTIFY_SECRET": ("notify", "NOTIFY_SECRET"),
         },
