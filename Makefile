@@ -20,7 +20,7 @@ override WITH_ARGS := $(PY) -c 'import os, shlex, sys; \
 # If it were set, every start of a program would compile all of our files again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help up down consumers status console logs events tail pending why dead replay discard conflicts resolve release log audit partitions acknowledge retain check send psql pin demo test test-browser test-observability test-pooler screenshots lint bench prove schema lock image
+.PHONY: help up down consumers status console logs events tail pending why dead replay discard conflicts resolve release log audit partitions acknowledge retain check send psql pin demo test test-browser test-observability test-pooler test-tls screenshots lint bench prove schema lock image
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -128,6 +128,9 @@ test-observability: .venv/dev ## alert rules and dashboard against a real Promet
 
 test-pooler: .venv/dev ## workers behind a real PgBouncer (Debian's package pgbouncer; ARGS=… for pytest)
 	@$(WITH_ARGS) pytest tests/pooler
+
+test-tls: .venv/dev ## both servers with TLS (Debian's packages postgresql and redis-server; ARGS=… for pytest)
+	@$(WITH_ARGS) pytest tests/tls
 
 screenshots: .venv/dev ## FOLDER=…: pictures of the console's pages, as docs/console.md shows them
 	@test -n "$$FOLDER" || { echo "Where to? make screenshots FOLDER=build/screenshots"; exit 2; }; \

@@ -27,6 +27,7 @@ from redis.typing import EncodableT
 from runtime.addresses import LivingServers, Server
 from runtime.redis_address import read_address
 from runtime.redis_places import ANSWERS_WITHIN_S, FixedServer, Place, SentinelMaster
+from runtime.tls import describe_tls
 
 Command = Sequence[str | bytes | int]
 Reply = Any
@@ -63,6 +64,29 @@ class OwnConnection(AbstractConnection):
         name, *rest = args
         words = name.split() if isinstance(name, bytes) else str(name).encode().split()
         return [pack_command((*words, *rest))]  # type: ignore[arg-type] # its annotation allows one argument only
+
+    async def connect_check_health(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - as redis-py has it
+        """Connect. Raises RedisError, with a sentence where one side speaks TLS and the other does not believe it."""
+        try:
+            await super().connect_check_health(*args, **options)
+        except (RedisConnectionError, RedisTimeoutError) as error:
+            if reason := self._reason_of_tls(error):
+                kind = RedisTimeoutError if isinstance(error, RedisTimeoutError) else RedisConnectionError
+                raise kind(f"connecting to Redis: {reason}") from error
+            raise
+
+    def _reason_of_tls(self, error: RedisError) -> str:
+        is_cut = isinstance(error.__cause__ or error.__context__, ConnectionResetError)
+        ours = "ssl_certfile and ssl_keyfile of REDIS_URL"
+        if not isinstance(self, SSLConnection):
+            return "it ended the connection at once: if it speaks TLS, REDIS_URL begins with rediss" if is_cut else ""
+        if is_cut:
+            return f"it ended the connection at once: if it wants a certificate from us, {ours} name one"
+        if isinstance(error, RedisTimeoutError):
+            return "no answer in TLS, for which rediss in REDIS_URL asks: it hangs, or this port has no TLS"
+        if isinstance(error.__cause__ or error.__context__, FileNotFoundError | PermissionError):
+            return f"a file that REDIS_URL names cannot be read ({error})"
+        return describe_tls(error, authority="ssl_ca_certs of REDIS_URL", certificate=ours)
 
     async def send_packed_command(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - as redis-py has it
         """Write packed commands, after connecting where there is no connection yet. Raises RedisError."""

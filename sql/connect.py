@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from runtime.addresses import LivingServers, Server, resolve
+from runtime.tls import describe_tls_of_postgres
 from sql.pooled_connection import Pooler, connection_options
 
 VERSION_MIN = 15
@@ -51,6 +52,10 @@ async def open_connection(url: str, **options: Any) -> asyncpg.Connection:  # no
         raise
     except UnicodeError as error:
         raise OSError(f"the host name cannot be looked up: {error}") from error
+    except OSError as error:
+        if reason := describe_tls_of_postgres(url, error):
+            raise OSError(f"connecting to {servers}: {reason}") from error
+        raise
 
 
 async def _living(servers: str, *, by_name: bool) -> dict[str, Any]:

@@ -150,7 +150,7 @@ class Embedded(Stack):
 
     @override
     def check(self) -> None:
-        self._check_settings(state.read(self._data_dir))
+        require_servers(*self._check_settings(state.read(self._data_dir))[0].others_urls)
 
     def _checked(self, last: State | None) -> tuple[Plan, dict[str, str]]:
         """Return what is to run, and its digests. Raise StackError before anything is changed."""

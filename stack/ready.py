@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from redis.exceptions import RedisError
 
 from runtime.redis_connection import client
+from runtime.tls import describe_tls_of_postgres
 from stack.base import StackError
 from stack.progress import PROGRESS
 
@@ -107,7 +108,7 @@ async def postgres_answers(url: str) -> str:
             "Restore the old one, or choose another DATA_DIR."
         ) from error
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
-        return str(error) or type(error).__name__
+        return describe_tls_of_postgres(url, error) or str(error) or type(error).__name__
     await connection.close()
     return ""
 
