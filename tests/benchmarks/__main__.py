@@ -70,6 +70,12 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where the history is kept, for a later run")
     parser.add_argument("--ids", choices=["random", "sequential"], default="random", help="of the events of `scale`")
     parser.add_argument("--cold", action="store_true", help="`scale` begins each turn with nothing in memory")
+    parser.add_argument("--days", type=int, default=365, help="over which the history of `scale` is spread")
+    parser.add_argument("--hot-days", type=int, default=365, help="the older events of `scale` are in the archive")
+    parser.add_argument(
+        "--checkpoint-events", type=int, default=80_000, help="`scale` makes a checkpoint after each number of them"
+    )
+    parser.add_argument("--curve", action="store_true", help="`scale` on histories of several sizes, extrapolated")
     asked = parser.parse_args()
     options = Options(
         asked.seconds,
@@ -81,6 +87,10 @@ def main() -> None:
         asked.folder,
         asked.ids,
         asked.cold,
+        asked.days,
+        asked.hot_days,
+        asked.checkpoint_events,
+        asked.curve,
     )
     caption = (
         f"Python {platform.python_version()} on {os.cpu_count()} processors; load before: {os.getloadavg()[0]:.1f}"

@@ -5,7 +5,7 @@ import os
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, redirect_stdout
+from contextlib import asynccontextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +35,8 @@ _CPU_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 class Options:
     """How long and how often: one side is measured for about `seconds`, `rounds` times.
 
-    `events` is for `memory` and `scale`, `rows` and `folder` for `pages` and `scale`, `ids` and `is_cold` for `scale`.
+    `events` is for `memory`, `capacity` and `scale`, `rows` and `folder` for `pages` and `scale`, what follows for
+    `scale`: `days` and `hot_days` shape its history, `checkpoint_events` its turns.
     `beside` is a checkout whose gateway is measured in turns with ours, and `connections` limits the numbers of
     connections; both are for `gateway` and `instructions`.
     """
@@ -49,6 +50,10 @@ class Options:
     folder: Path | None = None
     ids: str = "random"
     is_cold: bool = False
+    days: int = 365
+    hot_days: int = 365
+    checkpoint_events: int = 80_000
+    is_curve: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +118,10 @@ def cpu_s(pid: int) -> float:
 
 def family_cpu_s(child: Child) -> float:
     """The processor time of a process and of all it has started, also of those that have ended."""
-    running_s = sum(cpu_s(pid) for pid in child.children)
+    running_s = 0.0
+    for pid in child.children:
+        with suppress(FileNotFoundError):  # it has ended since, and counts among those
+            running_s += cpu_s(pid)
     fields = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
     return running_s + sum(map(int, fields[11:15])) / _CPU_TICKS_PER_S
 

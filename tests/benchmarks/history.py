@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sql import Queries, parse
@@ -26,12 +26,21 @@ READ_ONLY = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "o
 MEMORY = "SET maintenance_work_mem = '1GB'; SET work_mem = '512MB'; SET search_path = public"
 """For building indexes, and for grouping events by payment."""
 
-LARGE = ("fill_events", "fill_payloads", "fill_payments", "fill_transfers")
+LARGE = ("fill_events", "fill_events_archive", "fill_payloads", "fill_payments", "fill_transfers")
 SMALL = ("fill_duplicates", "fill_dead_letters", "fill_conflicts", "fill_held_back", "fill_other_mode",
          "fill_operations")  # fmt: skip
 
 AT_ONCE = 2
 """Tables that are filled, and indexes that are built, at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How many events, over how many days; those of the last `hot_days` are where workers insert."""
+
+    rows: int
+    days: int = 90
+    hot_days: int = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +59,21 @@ class Subjects:
     dead_event: str
 
 
-async def make_history(postgres: PostgresServer, rows: int) -> str:
-    """Fill a database with this many events, unless the server has it, and return its address."""
+async def make_history(postgres: PostgresServer, shape: Shape, name: str = NAME) -> str:
+    """Fill a database with these events, unless the server has it, and return its address."""
     async with connect(postgres.database_url("postgres"), timeout_s=CONNECT_TIMEOUT_S) as admin:
-        if NAME not in [each["datname"] for each in await admin.fetch("TABLE pg_database")]:
-            await admin.execute(f"CREATE DATABASE {NAME}")
-    url = postgres.database_url(NAME)
+        if name not in [each["datname"] for each in await admin.fetch("TABLE pg_database")]:
+            await admin.execute(f"CREATE DATABASE {name}")
+    url = postgres.database_url(name)
     async with connect(url, timeout_s=CONNECT_TIMEOUT_S) as connection:
         is_noted = await connection.fetchval(HISTORY["is_noted"])
-        found = await connection.fetchval(HISTORY["read_history"]) if is_noted else None
+        found = Shape(**await connection.fetchrow(HISTORY["read_history"])) if is_noted else None
         await migrate(connection, lock_wait_s=LOCK_WAIT_S)
         await grant_rights(connection, as_worker(url))
     if found is None:
-        await _fill(url, rows)
-    elif found != rows:
-        raise SystemExit(f"the folder has a history of {found} events, not of {rows}")
+        await _fill(url, shape)
+    elif found != shape:
+        raise SystemExit(f"the folder has another history: {found}")
     return url
 
 
@@ -74,37 +83,38 @@ async def find_subjects(url: str) -> Subjects:
         return Subjects(**await connection.fetchrow(HISTORY["find_subjects"]))
 
 
-async def _fill(url: str, rows: int) -> None:
+async def _fill(url: str, shape: Shape) -> None:
     began_s = time.monotonic()
     async with connect(url, timeout_s=CONNECT_TIMEOUT_S) as connection:
         await connection.execute(MEMORY)
-        for row in await connection.fetch(HISTORY["list_months"]):
+        for row in await connection.fetch(*_bound("list_months", shape)):
             await connection.execute(row["make"])
         indexes = await connection.fetch(HISTORY["list_indexes"])
         for row in reversed(indexes):
             await connection.execute(row["drop"])
-        await _run(connection, "fill_numbers", rows)
-        _say(f"{rows:,} events are named", began_s)
-        await _run_all(url, [_bound(name, rows) for name in LARGE])
+        await _run(connection, "fill_numbers", shape)
+        _say(f"{shape.rows:,} events are named", began_s)
+        await _run_all(url, [_bound(name, shape) for name in LARGE])
         _say("the large tables are filled", began_s)
         await _run_all(url, [(row["again"],) for row in indexes if not row["is_reference"]])
         _say("the indexes are built", began_s)
-        await _run_all(url, [_bound(name, rows) for name in SMALL])
+        await _run_all(url, [_bound(name, shape) for name in SMALL])
         for row in indexes:
             if row["is_reference"]:
                 await connection.execute(row["again"])
         await connection.execute("VACUUM (ANALYZE)")
         for name in ("drop_numbers", "note_history"):
-            await _run(connection, name, rows)
+            await _run(connection, name, shape)
     _say("the history is there", began_s)
 
 
-def _bound(name: str, rows: int) -> tuple[object, ...]:
-    return HISTORY.bind(name, rows=rows) if HISTORY.describe(name).parameters else (HISTORY[name],)
+def _bound(name: str, shape: Shape) -> tuple[object, ...]:
+    values = asdict(shape)
+    return HISTORY.bind(name, **{each: values[each] for each in HISTORY.describe(name).parameters})
 
 
-async def _run(connection: Connection, name: str, rows: int) -> None:
-    await connection.execute(*_bound(name, rows), timeout=None)
+async def _run(connection: Connection, name: str, shape: Shape) -> None:
+    await connection.execute(*_bound(name, shape), timeout=None)
 
 
 async def _run_all(url: str, statements: list[tuple[object, ...]]) -> None:

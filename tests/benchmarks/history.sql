@@ -1,4 +1,4 @@
--- A history of many events, as `pages` needs it: random ids, in the order of time, spread over 90 days.
+-- A history of many events, as `pages` and `scale` need it: random ids, in the order of time, spread over some days.
 
 -- name: list_months :many
 -- Returns the statements that make the partitions of the past months, as they would be by now.
@@ -6,7 +6,8 @@ SELECT format(
     'CREATE TABLE IF NOT EXISTS %I PARTITION OF payloads FOR VALUES FROM (%L) TO (%L)',
     'payloads_' || to_char(month, 'YYYY_MM'), month, month + interval '1 month') AS make
 FROM generate_series(
-    date_trunc('month', now() - interval '91 days'), now() - interval '1 month', interval '1 month') AS month;
+    date_trunc('month', now() - make_interval(days => :days::integer + 1)), now() - interval '1 month',
+    interval '1 month') AS month;
 
 -- name: list_indexes :many
 -- Returns the statements that drop the keys and indexes of the large tables, and those that make them again once the
@@ -17,11 +18,11 @@ SELECT
     contype = 'f' AS is_reference
 FROM pg_constraint
 WHERE contype IN ('p', 'f')
-  AND conrelid::regclass::text IN ('events', 'payloads', 'payments', 'transfers', 'duplicates')
+  AND conrelid::regclass::text IN ('events', 'events_archive', 'payloads', 'payments', 'transfers', 'duplicates')
 UNION ALL
 SELECT format('DROP INDEX %I', indexname), indexdef, false
 FROM pg_indexes
-WHERE tablename IN ('events', 'payments', 'transfers', 'duplicates') AND indexname NOT LIKE '%_pkey'
+WHERE tablename IN ('events', 'events_archive', 'payments', 'transfers', 'duplicates') AND indexname NOT LIKE '%_pkey'
 ORDER BY is_reference;
 
 -- name: fill_numbers :exec
@@ -33,14 +34,14 @@ SELECT
     'evt_' || md5(n::text) AS event_id,
     CASE WHEN payment = 0 THEN 'pi_large' ELSE 'pi_' || md5('payment' || payment) END AS payment_id,
     n % 4 AS step,
-    now() - interval '90 days' * ((:rows::bigint - n + 1)::float8 / :rows::bigint) AS at
+    now() - make_interval(days => :days::integer) * ((:rows::bigint - n + 1)::float8 / :rows::bigint) AS at
 FROM (
     SELECT n, CASE WHEN n % greatest(:rows::bigint / 10000, 2) = 0 THEN 0 ELSE n / 4 + 1 END AS payment
     FROM generate_series(1, :rows::bigint) AS n
 ) AS named;
 
 -- name: fill_events :exec
--- One row each.
+-- One row each, of the last days.
 INSERT INTO events (
     namespace, event_id, source, provider, entry_id, type, resource, signed, occurred_at, received_at, committed_at,
     mode
@@ -50,6 +51,21 @@ SELECT
     (ARRAY['payment_intent.created', 'payment_intent.succeeded', 'charge.refunded', 'charge.updated'])[step + 1],
     payment_id, 'body', at - interval '1 second', at - interval '0.1 second', at, 'live'
 FROM numbers
+WHERE at >= now() - make_interval(days => :hot_days::integer)
+ORDER BY n;
+
+-- name: fill_events_archive :exec
+-- The older ones are where workers move them after some time.
+INSERT INTO events_archive (
+    namespace, event_id, source, provider, entry_id, type, resource, signed, occurred_at, received_at, committed_at,
+    mode
+)
+SELECT
+    source, event_id, source, 'stripe', (extract(epoch FROM at) * 1000)::bigint || '-' || n,
+    (ARRAY['payment_intent.created', 'payment_intent.succeeded', 'charge.refunded', 'charge.updated'])[step + 1],
+    payment_id, 'body', at - interval '1 second', at - interval '0.1 second', at, 'live'
+FROM numbers
+WHERE at < now() - make_interval(days => :hot_days::integer)
 ORDER BY n;
 
 -- name: fill_payloads :exec
@@ -82,7 +98,7 @@ INSERT INTO transfers (
     namespace, movement, payment_id, debit_account, credit_account, amount, currency, event_id, booked_at
 )
 SELECT
-    source, CASE WHEN step = 2 THEN 'refund:re_' ELSE 'capture:ch_' END || md5('movement' || n), payment_id,
+    source, CASE WHEN step = 2 THEN 'refund:re_' ELSE 'capture:pi_' END || md5('movement' || n), payment_id,
     CASE WHEN step = 2 THEN 'merchant' ELSE 'provider:' || source END,
     CASE WHEN step = 2 THEN 'provider:' || source ELSE 'merchant' END, 1999 + step,
     (ARRAY['EUR', 'USD', 'GBP'])[n / 4 % 3 + 1], event_id, at
@@ -121,7 +137,7 @@ INSERT INTO conflicts (
     credit_account, event_id, found_at, kept, decided_at
 )
 SELECT
-    numbers.source, numbers.payment_id, 'capture:ch_' || md5('movement' || numbers.n), 1999, 'EUR', 2999, 'EUR',
+    numbers.source, numbers.payment_id, 'capture:pi_' || md5('movement' || numbers.n), 1999, 'EUR', 2999, 'EUR',
     'provider:' || numbers.source, 'merchant', numbers.event_id, numbers.at,
     CASE WHEN each <= 20000 THEN 'booked' END, CASE WHEN each <= 20000 THEN now() END
 FROM generate_series(1, 21000) AS each
@@ -164,16 +180,20 @@ FROM generate_series(1, 20000) AS n;
 DROP TABLE numbers;
 
 -- name: note_history :exec
--- Says how many rows the history has, for a run that finds it.
-CREATE TABLE history AS SELECT :rows::bigint AS rows;
+-- Says what the history has, for a run that finds it.
+CREATE TABLE history AS
+SELECT :rows::bigint AS rows, :days::integer AS days, :hot_days::integer AS hot_days;
 
 -- name: is_noted :one
 -- Returns whether there is a whole history.
 SELECT to_regclass('history') IS NOT NULL AS is_noted;
 
 -- name: read_history :one
--- Returns how many rows the history has.
-SELECT rows FROM history;
+-- Returns what the history has; one that says no days was filled before there was an archive.
+SELECT
+    rows, coalesce((to_jsonb(history) ->> 'days')::integer, 90) AS days,
+    coalesce((to_jsonb(history) ->> 'hot_days')::integer, 90) AS hot_days
+FROM history;
 
 -- name: find_subjects :one
 -- Returns ids for the pages of one event or payment: the middle of the history, a duplicate, and one in conflict.

@@ -25,7 +25,7 @@ from tests.benchmarks.consumers import fill
 from tests.benchmarks.events import stream_events
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.harness import KEYS, PREFIX, Harness, Options
-from tests.benchmarks.history import PASSWORD, READ_ONLY, Subjects, find_subjects, make_history
+from tests.benchmarks.history import PASSWORD, READ_ONLY, Shape, Subjects, find_subjects, make_history
 from tests.benchmarks.load import load
 from tests.support.child import Child
 from tests.support.console import BROWSER, PASSWORDS, accounts
@@ -64,7 +64,7 @@ async def run(options: Options) -> list[Figure]:
     """Fill the history, start the console, sign in, and ask for each page."""
     with kept_folder(options.folder) as folder:
         async with servers(folder, READ_ONLY) as on:
-            url = await make_history(on.postgres, options.rows)
+            url = await make_history(on.postgres, Shape(options.rows))
             await _fill_stream(on)
             gateway = await on.gateway()
             console, address = await start_console(on, url, gateway.operators_url)

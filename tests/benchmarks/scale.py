@@ -1,16 +1,19 @@
 """One worker on a database with a long history, and on an empty one, in turns: history, empty, empty, history.
 
 Postgres is as durable as production's. Each turn begins right after a checkpoint, so that each page that is changed
-goes to the log as a whole at first; more checkpoints come as the server's settings say, and are counted. The log's
-bytes do not depend on the machine's other work, as times do.
+goes to the log as a whole at first, and there is another one after each `--checkpoint-events`: what a server makes by
+itself depends on how busy the machine is. The log's bytes do not, as times do.
+
+With `--curve` there is one turn for each size of history up to `--rows`, and what follows for a larger one.
 """
 
+import asyncio
 import os
 import sys
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import md5
 from itertools import islice
 from pathlib import Path
@@ -21,11 +24,12 @@ from sql import Queries, parse
 from sql.connect import connect
 from sql.migrate import migrate
 from sql.roles import grant_rights
+from tests.benchmarks import curve
 from tests.benchmarks.consumers import fill, measure_backlog
 from tests.benchmarks.events import Name, stream_events
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.harness import DURABLE, PREFIX, Harness, Options, family_cpu_s
-from tests.benchmarks.history import READ_ONLY, make_history
+from tests.benchmarks.history import READ_ONLY, Shape, make_history
 from tests.benchmarks.pages import kept_folder, servers
 from tests.support.database import CONNECT_TIMEOUT_S, LOCK_WAIT_S, as_worker
 from tests.support.servers import PostgresServer, as_user
@@ -35,6 +39,9 @@ SCALE = Queries("scale", parse(Path(__file__).with_suffix(".sql").read_text(), "
 HISTORY = "history"
 EMPTY = "empty"
 TURNS = (HISTORY, EMPTY, EMPTY, HISTORY)
+
+BYTES_ONLY = {"fsync": "off", "autovacuum": "on"}
+"""For the curve: as many bytes are written, and sooner."""
 
 RATE_TARGET = 0.75
 WAL_TARGET_BYTES = 6144.0
@@ -60,9 +67,11 @@ class Turn:
 
 async def run(options: Options) -> list[Figure]:
     """Fill the history, take the turns, and time the commands that read all of it."""
+    if options.is_curve:
+        return await _curve(options)
     with kept_folder(options.folder) as folder, redirect_stdout(sys.stderr):  # migrations say what they do
         async with servers(folder, READ_ONLY) as on:
-            await make_history(on.postgres, options.rows)
+            await make_history(on.postgres, _shape(options))
         async with servers(folder, DURABLE) as on:
             turns: dict[str, list[Turn]] = {HISTORY: [], EMPTY: []}
             for number, side in enumerate(TURNS):
@@ -73,6 +82,25 @@ async def run(options: Options) -> list[Figure]:
             sizes = await _index_sizes(on.postgres.database_url(HISTORY))
             commands = await _commands(on, on.postgres.database_url(HISTORY))
     return [*_figures(turns, options), *sizes, *commands]
+
+
+async def _curve(options: Options) -> list[Figure]:
+    """Take one turn on a history of each size. A size counts the half of the turn's own events: they are its mean."""
+    points = []
+    for number, rows in enumerate(size for size in curve.SIZES if size <= options.rows):
+        with kept_folder(None) as folder, redirect_stdout(sys.stderr):
+            async with servers(folder, READ_ONLY) as on:
+                await make_history(on.postgres, _shape(replace(options, rows=rows)))
+            async with servers(folder, BYTES_ONLY) as on:
+                url = on.postgres.database_url(HISTORY)
+                turn = await _measure(on, url, options, _name(options.ids, number))
+        points.append(curve.Point(rows + options.events // 2, turn.full_pages, turn.wal_bytes))
+        sys.stderr.write(f"  {rows:,}: {turn}\n")
+    return curve.figures(points, _group(options))
+
+
+def _shape(options: Options) -> Shape:
+    return Shape(options.rows, options.days, min(options.hot_days, options.days))
 
 
 def _name(ids: str, number: int) -> Name:
@@ -110,7 +138,9 @@ async def _measure(on: Harness, url: str, options: Options, name: Name) -> Turn:
         await connection.execute(SCALE["forget_redis"])
         await connection.execute("CHECKPOINT", timeout=None)
     before, before_s = await _counters(url), family_cpu_s(on.postgres.child)
-    per_s, worker_us = await measure_backlog(on, url, options.events, {}, timeout_s=DRAIN_TIMEOUT_S)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_make_checkpoints(on, url, options))
+        per_s, worker_us = await measure_backlog(on, url, options.events, {}, timeout_s=DRAIN_TIMEOUT_S)
     after, used_s = await _counters(url), family_cpu_s(on.postgres.child) - before_s
     return Turn(
         per_s,
@@ -120,6 +150,14 @@ async def _measure(on: Harness, url: str, options: Options, name: Name) -> Turn:
         (after["full_pages"] - before["full_pages"]) / options.events,
         after["checkpoints"] - before["checkpoints"],
     )
+
+
+async def _make_checkpoints(on: Harness, url: str, options: Options) -> None:
+    """Make a checkpoint each time another `checkpoint_events` were applied."""
+    async with connect(url, timeout_s=CONNECT_TIMEOUT_S) as connection:
+        for applied in range(options.checkpoint_events, options.events, options.checkpoint_events):
+            await on.drained(options.events - applied, timeout_s=DRAIN_TIMEOUT_S)
+            await connection.execute("CHECKPOINT", timeout=None)
 
 
 async def restart_cold(postgres: PostgresServer) -> None:
@@ -154,12 +192,12 @@ async def _index_sizes(url: str) -> list[Figure]:
 
 
 async def _commands(on: Harness, url: str) -> list[Figure]:
-    """Time `make audit`, whose findings are the made-up history's, and `make why`."""
+    """Time `make audit`, whose findings are the made-up history's, `make why`, and Postgres' part of `make status`."""
     async with connect(url, timeout_s=CONNECT_TIMEOUT_S) as connection:
         event_id = await connection.fetchval("SELECT event_id FROM events WHERE event_id > 'evt_8' LIMIT 1")
     env = {"REDIS_URL": as_user("workers", on.valkey.url), "DATABASE_URL": as_worker(url), "KEY_PREFIX": PREFIX}
     figures = []
-    for arguments in (("why", "--", str(event_id)), ("audit",)):
+    for arguments in (("why", "--", str(event_id)), ("status",), ("audit",)):
         began_s = time.perf_counter()
         code = on.programs.start("operations", env, arguments).wait(COMMAND_TIMEOUT_S)
         took_s = time.perf_counter() - began_s
@@ -168,7 +206,7 @@ async def _commands(on: Harness, url: str) -> list[Figure]:
 
 
 def _figures(turns: dict[str, list[Turn]], options: Options) -> list[Figure]:
-    group = f"{options.rows:,} events, {options.ids} ids{', cold' if options.is_cold else ''}"
+    group = _group(options)
     figures = []
     for what, unit, attribute, target in (
         ("events applied", "/s", "per_s", RATE_TARGET),
@@ -182,3 +220,12 @@ def _figures(turns: dict[str, list[Turn]], options: Options) -> list[Figure]:
         figures.append(Figure(group, what, ours, unit, empty, EMPTY, target))
     wal_bytes = mean(turn.wal_bytes for turn in turns[HISTORY])
     return [*figures, Figure(group, "WAL per event", wal_bytes, "B", target=WAL_TARGET_BYTES, at_most=True)]
+
+
+def _group(options: Options) -> str:
+    hot = f", the last {options.hot_days} days hot" if options.hot_days < options.days else ""
+    cold = ", cold" if options.is_cold else ""
+    return (
+        f"{options.rows:,} events of {options.days} days{hot}, {options.ids} ids{cold}, "
+        f"{options.events:,} more, checkpoints after {options.checkpoint_events:,}"
+    )

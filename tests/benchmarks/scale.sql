@@ -15,7 +15,7 @@ FROM pg_index
 WHERE indrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace)
 GROUP BY 1
 ORDER BY 2 DESC
-LIMIT 6;
+LIMIT 8;
 
 -- name: forget_redis :exec
 -- Each turn empties Redis: without this a worker would compare it, as a restored one, with all that Postgres has.

@@ -1,5 +1,5 @@
 -- A row in space that is used again costs a small filter, and one payment's events are found among ten million
--- depends: 0019_retention
+-- depends: 0020_partitions
 -- transaction: false
 
 -- migrate: apply
