@@ -78,10 +78,9 @@ class Service:
                 while not self._stopping.is_set():
                     looking = asyncio.create_task(membership.look(), name="share of partitions")
                     await asyncio.wait({looking, stopping}, return_when=asyncio.FIRST_COMPLETED)
-                    if looking.done():
+                    if looking.done() and not self._stopping.is_set():  # nothing is begun that nobody would stop
                         self._share(looking.result() or self._share_without_redis, clients)
-                    else:
-                        await end(looking)
+                    await end(looking)
                     await self._wait(stopping, membership.look_s)
                 await self._leave(membership)
             finally:

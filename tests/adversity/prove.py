@@ -57,7 +57,9 @@ BREAKS = FAULTS | FAILOVERS
 
 
 @asynccontextmanager
-async def whole_system(folder: Path, variants: Sequence[Variant]) -> AsyncIterator[tuple[Harness, list[Changes]]]:
+async def whole_system(
+    folder: Path, variants: Sequence[Variant], partitions: int = 1
+) -> AsyncIterator[tuple[Harness, list[Changes]]]:
     """Servers, gateways and workers, all below one folder; and what the variants do to the faults."""
     valkey, postgres = ValkeyServer(folder / "valkey"), PostgresServer(folder / "postgres")
     async with AsyncExitStack() as stack:
@@ -69,7 +71,10 @@ async def whole_system(folder: Path, variants: Sequence[Variant]) -> AsyncIterat
             await grant_rights(connection, as_worker(postgres.url))
         programs = stack.enter_context(Programs(folder / "programs", shows_logs=False))
         history = stack.enter_context(History(folder / "history.jsonl"))
-        harness = Harness(valkey, postgres, postgres.url, programs, history, worker_env=WORKER_ENV)
+        shared = {"PARTITIONS": str(partitions)}
+        harness = Harness(
+            valkey, postgres, postgres.url, programs, history, gateway_env=shared, worker_env=WORKER_ENV | shared
+        )
         await stack.enter_async_context(harness)
         changes = [await stack.enter_async_context(variant(harness)) for variant in variants]
         await harness.add_workers(WORKERS)
@@ -113,10 +118,12 @@ async def _last(sending: "asyncio.Task[None]", duration_s: float) -> None:
         sending.result()
 
 
-async def prove(seed: int, minutes: float, folder: Path, variants: Sequence[Variant] = ()) -> list[str]:
+async def prove(
+    seed: int, minutes: float, folder: Path, variants: Sequence[Variant] = (), partitions: int = 1
+) -> list[str]:
     """The broken promises."""
     rng = random.Random(seed)
-    async with whole_system(folder, variants) as (harness, changes):
+    async with whole_system(folder, variants, partitions) as (harness, changes):
         breaks, acts = BREAKS, ACTS
         for each in changes:
             breaks, acts = each.of(breaks), each.without(acts)
@@ -156,10 +163,11 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10, help="how long things are broken; 10 if absent")
     parser.add_argument("--redis", choices=(ONE, *REDIS), default=ONE, help="how Redis runs; one server if absent")
     parser.add_argument("--postgres", choices=(ONE, *POSTGRES), default=ONE, help="how Postgres runs, likewise")
+    parser.add_argument("--partitions", type=int, default=1, help="how many streams share the events; 1 if absent")
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="prove-"))
     _say(f"Seed {arguments.seed}, {arguments.minutes:g} minutes. History and logs: {folder}")
-    broken = asyncio.run(prove(arguments.seed, arguments.minutes, folder, _variants(arguments)))
+    broken = asyncio.run(prove(arguments.seed, arguments.minutes, folder, _variants(arguments), arguments.partitions))
     for line in broken:
         _say(line)
     _say(f"{len(broken)} promises broken with seed {arguments.seed}." if broken else "Every promise was kept.")

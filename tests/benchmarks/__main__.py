@@ -21,6 +21,7 @@ from tests.benchmarks import (
     isolation,
     memory,
     pages,
+    partitions,
     scale,
     strangers,
     telemetry,
@@ -47,6 +48,7 @@ ON_REQUEST: dict[str, Callable[[Options], Awaitable[list[Figure]]]] = {
     "capacity": capacity.run,
     "instructions": instructions.run,
     "pages": pages.run,
+    "partitions": partitions.run,
     "scale": scale.run,
 }
 """Not part of `all`: `instructions` needs a tool that is not installed everywhere, the others take some minutes, and

@@ -17,11 +17,11 @@ ORDER_TIMEOUT_S = 2 * ANSWER_TIMEOUT_S
 class Load:
     """Orders load, with event numbers that never repeat within a benchmark."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, first: int = 0) -> None:
         assert process.stdin
         assert process.stdout
         self._input, self._output = process.stdin, process.stdout
-        self._next = 0
+        self._next = first
 
     async def send(
         self, port: int, *, connections: int, count: int, rate: float | None = None, wait_s: int | None = None
@@ -42,12 +42,12 @@ def _all_answered(statuses: Mapping[str, int], status: str, count: int) -> None:
 
 
 @asynccontextmanager
-async def load() -> AsyncIterator[Load]:
-    """A client process, ended with the block."""
+async def load(first: int = 0) -> AsyncIterator[Load]:
+    """A client process, ended with the block. `first`: the number of its first event."""
     argv = dying_with_parent([sys.executable, "-m", "tests.benchmarks.client"])
     process = await asyncio.create_subprocess_exec(*argv, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE)
     try:
-        yield Load(process)
+        yield Load(process, first)
     finally:
         assert process.stdin
         process.stdin.close()  # It ends when there are no more orders.

@@ -12,6 +12,7 @@ from typing import Any
 import asyncpg
 from redis.asyncio import Redis
 
+from consumers.stream_stats import every_partition
 from contract.keys import GROUP, Keys
 from operations.stream_accounting import account_for_entries
 from sql.audit import audit
@@ -137,6 +138,10 @@ async def drained(redis_url: str, key_prefix: str, timeout_s: float = DRAIN_TIME
 
 
 async def _is_empty(redis: Redis, keys: Keys) -> bool:
+    return all([await _is_partition_empty(redis, each) for each in await every_partition(redis, keys)])
+
+
+async def _is_partition_empty(redis: Redis, keys: Keys) -> bool:
     if await redis.xlen(keys.events):
         return False
     groups = await redis.xinfo_groups(keys.events)

@@ -189,4 +189,7 @@ SLOTS_LOOKED_AT = 64
 
 
 async def _leased(redis: Redis, keys: Keys) -> int:
+    """How many workers work: each has a lease of the only partition, or is a member, whatever its share is."""
+    if await redis.hget(keys.partitions, "read"):
+        return int(await redis.hlen(keys.members))
     return int(await redis.exists(*(keys.slot(number) for number in range(1, SLOTS_LOOKED_AT + 1))))
