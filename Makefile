@@ -20,7 +20,7 @@ override WITH_ARGS := $(PY) -c 'import os, shlex, sys; \
 # If it were set, every start of a program would compile all of our files again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help up down consumers status console logs events tail pending why dead replay discard conflicts resolve release log audit partitions acknowledge retain check send psql pin demo test test-browser test-observability test-pooler test-tls screenshots lint bench prove schema lock image
+.PHONY: help up down consumers status console logs events tail pending why dead replay discard conflicts resolve release log audit partitions acknowledge retain check send psql upgrade-postgres pin demo test test-browser test-observability test-pooler test-tls test-upgrade screenshots lint bench prove schema lock image
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -111,6 +111,10 @@ send: .venv/runtime ## SOURCE=…: send one signed sample event to the running g
 psql: .venv/runtime ## open psql on the database
 	@$(PY) -m stack psql
 
+upgrade-postgres: .venv/runtime ## OLD=<folder of the older programs>: move the embedded PostgreSQL's data to the present version
+	@test -n "$$OLD" || { echo "Where are the older programs? make upgrade-postgres OLD=/usr/lib/postgresql/17/bin"; exit 2; }; \
+	$(PY) -m stack upgrade-postgres --old="$$OLD"
+
 pin: .venv/runtime ## write the digests of the images that Docker Compose starts to .env (again: newer ones)
 	@$(PY) -m stack pin
 
@@ -131,6 +135,9 @@ test-pooler: .venv/dev ## workers behind a real PgBouncer (Debian's package pgbo
 
 test-tls: .venv/dev ## both servers with TLS (Debian's packages postgresql and redis-server; ARGS=… for pytest)
 	@$(WITH_ARGS) pytest tests/tls
+
+test-upgrade: .venv/dev ## moving the data of an older PostgreSQL (Debian's package postgresql; ARGS=… for pytest)
+	@$(WITH_ARGS) pytest tests/older_postgres
 
 screenshots: .venv/dev ## FOLDER=…: pictures of the console's pages, as docs/console.md shows them
 	@test -n "$$FOLDER" || { echo "Where to? make screenshots FOLDER=build/screenshots"; exit 2; }; \

@@ -9,12 +9,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from contract.keys import PARTITIONS_MAX
 from runtime.command_line import make_parser
 from runtime.env_file import read_env_file
 from runtime.settings import ENV_FILE, SETTINGS_EXIT_CODE, SettingsError, load_settings
-from stack import compose_images, console, containers, dotenv_file, logs, psql, show, state
+from stack import compose_images, console, containers, dotenv_file, logs, postgres_upgrade, psql, show, state
 from stack.base import Stack, StackError
 from stack.check import WrongSettingsError, console_problems, problems_text
 from stack.compose import Compose
@@ -203,12 +204,6 @@ def _psql(stack: Stack, _: argparse.Namespace) -> int:
     return psql.run(stack.environment, shutil.which("psql"))
 
 
-def _pin(environ: Mapping[str, str]) -> int:
-    with PROGRESS.reported():
-        compose_images.pin(environ, ENV_FILE)
-    return 0
-
-
 def _supervise(settings: Settings, environ: Mapping[str, str]) -> int:
     from stack import supervisor  # noqa: PLC0415 -- circus is slow to import, and containers do not need it
 
@@ -238,7 +233,10 @@ COMMANDS: dict[str, Command] = {
     "demo": _on_stack(_demo),
     "send": _on_stack(_send),
     "psql": _on_stack(_psql),
-    "pin": lambda _, environ, __: _pin(environ),
+    "upgrade-postgres": lambda settings, environ, arguments: postgres_upgrade.run(
+        choose(settings, environ), settings, arguments.old
+    ),
+    "pin": lambda _, environ, __: compose_images.run(environ, ENV_FILE),
     "supervise": lambda settings, environ, _: _supervise(settings, environ),
 }
 
@@ -273,6 +271,8 @@ def _parser() -> argparse.ArgumentParser:
     sample.add_argument("--type", help="the event's type; the provider's usual one if left out")
     sample.add_argument("source", help="its name in sources.toml")
     commands.add_parser("psql", help="open psql on the database")
+    upgrade = commands.add_parser("upgrade-postgres", help="move the data to the present PostgreSQL")
+    upgrade.add_argument("--old", type=Path, required=True, metavar="FOLDER", help="the older version's programs")
     commands.add_parser("pin", help="write the digests of the containers' images to .env")
     commands.add_parser("supervise", help="what `up` starts in the background")
     return parser

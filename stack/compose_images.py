@@ -31,6 +31,13 @@ def images(environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def run(environ: Mapping[str, str], env_file: Path) -> int:
+    """Write the digests, and return 0. Raise StackError."""
+    with PROGRESS.reported():
+        pin(environ, env_file)
+    return 0
+
+
 def pin(environ: Mapping[str, str], env_file: Path) -> None:
     """Download each image and write what it is now. Raise StackError, and write nothing, if one cannot be had."""
     docker = partial(output, environment=environ, timeout_s=PULL_TIMEOUT_S)

@@ -6,11 +6,9 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 
 from typing_extensions import override
 
@@ -20,7 +18,7 @@ from stack.check import OTHERS_PATIENCE_S, check_parts, report_moved_ports, requ
 from stack.console_program import start_console
 from stack.control import Control
 from stack.digests import all_digests
-from stack.lock import Lock
+from stack.lock import Lock, starting_lock
 from stack.migrate import migrate
 from stack.programs import OF_A_SERVER, ORDER, SERVER_STOP_TIMEOUT_S, Name, Plan, Program, log_file, metrics_dir, plan
 from stack.progress import PROGRESS
@@ -56,7 +54,7 @@ class Embedded(Stack):
                     self._bring_up_to_date(chosen, digests, last)
                     return self._pids() != before
                 self.down()
-            with Lock(_starting_lock(), self._settings.up_timeout_s):  # past this limit, without the lock
+            with Lock(starting_lock(), self._settings.up_timeout_s):  # past this limit, without the lock
                 chosen, digests = self._checked(last)
                 require_servers(*chosen.others_urls, OTHERS_PATIENCE_S)
                 report_moved_ports(last, chosen.ports, self._settings.ports_asked_for)
@@ -164,6 +162,8 @@ class Embedded(Stack):
         require_addresses(self._settings.hosts)
         ports = state.ports_while_running(before, asked) if before and runs else state.choose_ports(before, asked)
         chosen = plan(self._settings, ports, self._environ)
+        if chosen.postgres:
+            chosen.postgres.require_version()
         checked = check_parts(chosen.parts())
         if runs:
             require_servers(*chosen.others_urls)
@@ -293,8 +293,3 @@ class Embedded(Stack):
     def _require_running(self) -> None:
         if self._control.pid is None:
             raise StackError("nothing runs here; `make up` starts it")
-
-
-def _starting_lock() -> Path:
-    """Return the lock that is held from choosing ports until all are bound, so that no two stacks choose the same."""
-    return Path(tempfile.gettempdir()) / f"payment-webhooks-starting-{os.getuid()}.lock"

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
@@ -66,3 +67,8 @@ def owner(path: Path) -> int | None:
             return None
     text = path.read_text(errors="replace")
     return int(text) if text.isdecimal() else 0
+
+
+def starting_lock() -> Path:
+    """Return the lock that is held from choosing ports until all are bound, so that no two stacks choose the same."""
+    return Path(tempfile.gettempdir()) / f"payment-webhooks-starting-{os.getuid()}.lock"

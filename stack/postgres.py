@@ -2,9 +2,10 @@
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
@@ -61,29 +62,60 @@ class Postgres:
 
     def initialise(self) -> None:
         """Create the cluster and its database unless they exist. An unfinished cluster is created anew."""
-        drop = self._drop()
+        drop = self.drop()
         self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         if drop:
             os.chown(self.data_dir, drop.uid, drop.gid)
-        if self._cluster.exists():
+        if self.cluster.exists():
             return
-        if found := NOT_IN_PATHS & set(f"{self._program('initdb')}"):
+        half_made = self.make_cluster("half-made")
+        self._run(drop, ["postgres", "--single", "-D", str(half_made), "postgres"], _create_database())
+        half_made.rename(self.cluster)
+
+    def make_cluster(self, name: str) -> Path:
+        """Create an empty cluster in a folder of this name in data_dir, instead of what is there, and return it."""
+        drop = self.drop()
+        if found := NOT_IN_PATHS & set(f"{self.program('initdb')}"):
             raise PostgresError(
-                f"PostgreSQL cannot be run from {self._program('initdb').parent}, because the path has a "
+                f"PostgreSQL cannot be run from {self.program('initdb').parent}, because the path has a "
                 f"{' and a '.join(sorted(found))} in it: move the checkout to another folder"
             )
-        half_made = self.data_dir / "half-made"
-        shutil.rmtree(half_made, ignore_errors=True)
+        made = self.data_dir / name
+        shutil.rmtree(made, ignore_errors=True)
         password_file = self._write_password(drop)
         try:
             self._run(drop, [
-                "initdb", f"--pgdata={half_made}", f"--username={SUPERUSER}", f"--pwfile={password_file}",
+                "initdb", f"--pgdata={made}", f"--username={SUPERUSER}", f"--pwfile={password_file}",
                 "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--data-checksums",
             ])  # fmt: skip
         finally:
             password_file.unlink()
-        self._run(drop, ["postgres", "--single", "-D", str(half_made), "postgres"], _create_database())
-        half_made.rename(self._cluster)
+        return made
+
+    def require_version(self) -> None:
+        """Raise PostgresError if the data there is cannot be read by this version."""
+        before = self.cluster_major
+        if before is not None and before != (now := self.program_major):
+            raise PostgresError(
+                f"the data in {self.data_dir} is of PostgreSQL {before}, and the one that would be started is {now}, "
+                "which cannot read it. Nothing was started or stopped, and the data is as it was: "
+                "docs/upgrading-postgres.md says how to move it (`make upgrade-postgres`)."
+            )
+
+    @property
+    def cluster_major(self) -> int | None:
+        """The major version that made the data; None without data."""
+        try:
+            return int((self.cluster / "PG_VERSION").read_text())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise PostgresError(f"{self.cluster / 'PG_VERSION'} cannot be read: {error}") from error
+
+    @property
+    def program_major(self) -> int:
+        """The major version of the program that is started."""
+        return major_of(self.program("postgres"))
 
     def command(self, death_signal: str | None = None) -> list[str]:
         """Return the command line: in the foreground, never as root. SIGINT stops it at once and cleanly.
@@ -100,10 +132,10 @@ class Postgres:
         }
         settings.update(OF_WORKERS)
         settings.update(self.options)
-        argv = [str(self._program("postgres")), "-D", str(self._cluster)]
+        argv = [str(self.program("postgres")), "-D", str(self.cluster)]
         for name, value in settings.items():
             argv += ["-c", f"{name}={value}"]
-        drop = self._drop()
+        drop = self.drop()
         return drop.command(argv, death_signal) if drop else argv
 
     def url(self, database: str = DATABASE, *, role: str = SUPERUSER, password: str | None = None) -> str:
@@ -116,16 +148,19 @@ class Postgres:
         return f"postgresql://{address}/{quote(database, safe='')}?sslmode=disable"
 
     @property
-    def _cluster(self) -> Path:
+    def cluster(self) -> Path:
+        """Where the data is."""
         return self.data_dir / "cluster"
 
-    def _program(self, name: str) -> Path:
+    def program(self, name: str) -> Path:
         """Return the path with links resolved, because PostgreSQL looks for its files next to the program."""
         return ((self.bin_dir or embedded_bin_dir()) / name).resolve()
 
-    def _drop(self) -> unprivileged.Drop | None:
+    def drop(self, others: Sequence[Path] = ()) -> unprivileged.Drop | None:
+        """Return as whom the programs run, ours and `others`; None for this process' own user."""
         # Only data_dir changes its owner; the folders above it stay as they are.
-        return unprivileged.decide([self._program("postgres"), self.data_dir], owner_of=self.data_dir.parent)
+        reached = [self.program("postgres"), self.data_dir, *others]
+        return unprivileged.decide(reached, owner_of=self.data_dir.parent)
 
     def _write_password(self, drop: unprivileged.Drop | None) -> Path:
         """Write the password to a file that only the server's user can read, because anyone can read a command line."""
@@ -138,7 +173,7 @@ class Postgres:
         return path
 
     def _run(self, drop: unprivileged.Drop | None, argv: list[str], text: str = "") -> None:
-        argv = [str(self._program(argv[0])), *argv[1:]]
+        argv = [str(self.program(argv[0])), *argv[1:]]
         try:
             done = subprocess.run(  # noqa: S603 -- our own program and arguments
                 drop.command(argv) if drop else argv,
@@ -153,6 +188,19 @@ class Postgres:
             raise PostgresError(f"{argv[0]} could not be run: {error}") from error
         if done.returncode != 0:
             raise PostgresError(f"{argv[0]} failed ({done.returncode}): {done.stderr.strip() or done.stdout.strip()}")
+
+
+def major_of(program: Path) -> int:
+    """Return the major version of a `postgres`. Raise PostgresError."""
+    try:
+        done = subprocess.run(  # noqa: S603 -- a PostgreSQL of ours, or the one that was asked for
+            [str(program), "--version"], capture_output=True, text=True, check=True, timeout=INITIALISE_TIMEOUT_S
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise PostgresError(f"{program} could not be run: {error}") from error
+    if not (found := re.search(r"\) (\d+)", done.stdout)):
+        raise PostgresError(f"{program} is no PostgreSQL: {done.stdout.strip()}")
+    return int(found[1])
 
 
 def _create_database() -> str:

@@ -27,6 +27,7 @@ OURS = [name for name, service in SERVICES.items() if "profiles" not in service]
 AWKWARD = "p@ss wörd'\"\\%/?#$x"
 ENVIRON = {
     "STRIPE_WEBHOOK_SECRET": "of stripe", "UNUSED_SECRET": "of nobody", "NOTIFY_URL": "https://hooks.example/hush",
+    "DATABASE_READ_URL": "postgresql://replica/payments",
 }  # fmt: skip
 
 
@@ -46,7 +47,7 @@ def test_each_service_gets_what_it_needs_and_no_other_secret(settings: Settings)
         "migrate": {"MIGRATE_DATABASE_URL", "DATABASE_URL"},
         "gateway": {"REDIS_URL", "STRIPE_WEBHOOK_SECRET"},
         "consumers": {"REDIS_URL", "DATABASE_URL"},
-        "console": {"REDIS_URL", "DATABASE_URL", "NOTIFY_URL"},
+        "console": {"REDIS_URL", "DATABASE_URL", "DATABASE_READ_URL", "NOTIFY_URL"},
     }
 
 

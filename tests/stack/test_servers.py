@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from stack.postgres import OF_WORKERS, Postgres, PostgresError
 from stack.valkey import Valkey
+from tests.support.checkout import Checkout
 from tests.support.servers import PostgresServer, ValkeyServer
 
 PASSWORD = "p@ss wörd'\"\\%/?#$x"  # characters that end quotations and URLs if they are not escaped
@@ -79,3 +80,26 @@ def test_a_cluster_that_cannot_be_created_is_reported_with_the_reason(tmp_path: 
     (tmp_path / "bin").mkdir()
     with pytest.raises(PostgresError, match="initdb"):
         Postgres(tmp_path / "data", 1, "x", bin_dir=tmp_path / "bin").initialise()
+
+
+def test_data_of_an_older_postgres_is_refused_before_anything_is_started_or_changed(tmp_path: Path) -> None:
+    checkout = Checkout(tmp_path)
+    cluster = checkout.data_dir / "postgres" / "cluster"
+    cluster.mkdir(parents=True)
+    (cluster / "PG_VERSION").write_text("15\n")
+    for command in ("up", "check"):
+        said = checkout.run(command, code=1)
+        assert "is of PostgreSQL 15, and the one that would be started is 18, which cannot read it" in said
+        assert "Nothing was started or stopped, and the data is as it was" in said
+        assert "make upgrade-postgres" in said
+    assert (checkout.manager, [path.name for path in cluster.iterdir()]) == (None, ["PG_VERSION"])
+
+
+@pytest.mark.parametrize("text", ["", "none", b"\xff".decode("latin-1")])
+def test_a_version_that_cannot_be_read_is_an_error(tmp_path: Path, text: str) -> None:
+    server = Postgres(tmp_path, 1, PASSWORD)
+    assert server.cluster_major is None
+    server.cluster.mkdir()
+    (server.cluster / "PG_VERSION").write_text(text)
+    with pytest.raises(PostgresError, match="PG_VERSION cannot be read"):
+        server.require_version()
