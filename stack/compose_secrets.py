@@ -58,7 +58,7 @@ def secrets_of(settings: Settings, environ: Mapping[str, str]) -> Files:
             "REDIS_URL": _redis_url("gateway", passwords["GATEWAY_REDIS_PASSWORD"]),
         },
         "consumers": workers,
-        "console": {**_set(environ, OF_CONSOLE | {"DATABASE_READ_URL"}), **workers},
+        "console": {**_set(environ, OF_CONSOLE), **workers},
     }
 
 

@@ -43,8 +43,8 @@ OF_OTHERS = frozenset(
 )
 """The variables that gateway and workers do not get: each has its own password in its URLs."""
 
-OF_CONSOLE = frozenset({"CONSOLE_PASSWORD_HASH", "NOTIFY_URL", "NOTIFY_SECRET"})
-"""The variables that only the console gets: who may sign in, and where notifications go."""
+OF_CONSOLE = frozenset({"CONSOLE_PASSWORD_HASH", "DATABASE_READ_URL", "NOTIFY_URL", "NOTIFY_SECRET"})
+"""The variables that only the console gets: who may sign in, where it reads, and where notifications go."""
 
 CONSOLES_OTHERS = frozenset({"PYTHONPATH", "VIRTUAL_ENV", "GATEWAY_URL", "GATEWAY_OPERATORS_URL"})
 """What the console gets besides settings."""
