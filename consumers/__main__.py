@@ -74,6 +74,7 @@ async def work(
     """Run one worker until SIGTERM or SIGINT. `sources` are those of which it expects events."""
     metrics = Metrics(metrics_folder())
     metrics.expect(sources)
+    metrics.waiting.keeps_payloads(settings.payloads_kept_days)
     progress = Progress(on_ready=partial(notify_ready, dict(os.environ), os.getpid()))
     loop_watch = LoopWatch(settings, CallWatch.of(settings, metrics.durations.handler_took), metrics)
     service = Service(settings, handlers, metrics, progress, hooks, loop_watch, spans)

@@ -9,6 +9,8 @@ from typing import Any
 import asyncpg
 import structlog
 
+from consumers.maintenance import STEPS
+from consumers.maintenance.steps import MAINTENANCE
 from consumers.retry import describe
 from consumers.settings import Settings
 from sql import load
@@ -29,7 +31,8 @@ log = structlog.get_logger()
 class Waiting:
     """Open dead letters, open conflicts, facts on hold by reason, restores that nobody has acknowledged; the audit.
 
-    `audit_findings` and `audited_at_s` (Unix time) are None before the first audit.
+    `audit_findings` and `audited_at_s` (Unix time) are None before the first audit. `maintained_at_s`: when each step
+    of the daily maintenance was done last. `oldest_payload_s`: when the oldest month with payloads begins, or None.
     """
 
     dead_letters: int
@@ -38,6 +41,8 @@ class Waiting:
     restores: int
     audit_findings: int | None
     audited_at_s: float | None
+    maintained_at_s: dict[str, float]
+    oldest_payload_s: float | None
 
 
 async def read_waiting(connection: "asyncpg.Connection[Any]", key_prefix: str) -> Waiting:
@@ -46,7 +51,12 @@ async def read_waiting(connection: "asyncpg.Connection[Any]", key_prefix: str) -
     audit = await connection.fetchrow(*WAITING.bind("read_audit", key_prefix=key_prefix))
     on_hold = {"unsigned": row["unsigned"], "conflict": row["by_conflict"]}
     audited_at_s = audit["finished_at"].timestamp() if audit["finished_at"] else None
-    return Waiting(row["dead_letters"], row["conflicts"], on_hold, row["restores"], audit["findings"], audited_at_s)
+    steps = await connection.fetch(*MAINTENANCE.bind("read_maintenance", steps=[step.name for step in STEPS]))
+    oldest = await connection.fetchval(MAINTENANCE["read_oldest_payload"])
+    return Waiting(
+        row["dead_letters"], row["conflicts"], on_hold, row["restores"], audit["findings"], audited_at_s,
+        {step["step"]: step["succeeded_at"].timestamp() for step in steps}, oldest.timestamp() if oldest else None,
+    )  # fmt: skip
 
 
 async def poll_waiting(

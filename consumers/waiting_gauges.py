@@ -1,7 +1,8 @@
-"""The gauges of what waits for a person, and of whether Postgres answers."""
+"""The gauges of what waits for a person, of whether Postgres answers, and of the daily maintenance."""
 
 from prometheus_client import CollectorRegistry, Gauge
 
+from consumers.settings import DAY_S
 from consumers.waiting import Waiting
 
 
@@ -20,6 +21,20 @@ class WaitingGauges:
         self._restores = shared("restores_open", "Restores of Redis or Postgres that nobody has acknowledged")
         self._audited_at = shared("last_audit_timestamp_seconds", "When the last audit ended, 0 if there was none")
         self._audit_findings = shared("last_audit_findings", "Rules that the last audit found broken")
+        self._maintained_at = shared(
+            "maintenance_last_success_timestamp_seconds", "When a step of the daily maintenance was done last, or the "
+            "last migration if it never was", "step",
+        )  # fmt: skip
+        self._oldest_payload = shared(
+            "oldest_payload_timestamp_seconds", "The beginning of the oldest month of which payloads are kept, or 0"
+        )
+        self._payload_limit = shared(
+            "payload_age_limit_seconds", "How old that month may become: PAYLOADS_KEPT_DAYS, a month and two days; or 0"
+        )
+
+    def keeps_payloads(self, days: int) -> None:
+        """Show how long payloads are kept; 0: for ever. A month goes once all of it is too old."""
+        self._payload_limit.set((days + 31 + 2) * DAY_S if days else 0)
 
     def show(self, waiting: Waiting | None) -> None:
         """Show what waits for a person; None: Postgres does not answer."""
@@ -33,3 +48,6 @@ class WaitingGauges:
         self._restores.set(waiting.restores)
         self._audited_at.set(waiting.audited_at_s or 0)
         self._audit_findings.set(waiting.audit_findings or 0)
+        for step, at_s in waiting.maintained_at_s.items():
+            self._maintained_at.labels(step).set(at_s)
+        self._oldest_payload.set(waiting.oldest_payload_s or 0)

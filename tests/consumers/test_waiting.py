@@ -6,9 +6,13 @@ import time
 from pathlib import Path
 
 import asyncpg
+import pytest
 from pydantic import SecretStr
+from redis.asyncio import Redis
 
 from consumers.handlers import Connection, Handlers
+from consumers.maintenance import STEPS
+from consumers.maintenance.runner import Maintenance
 from consumers.metrics import Metrics
 from consumers.metrics_folder import MetricsFolder
 from consumers.settings import Settings
@@ -52,6 +56,29 @@ async def test_what_waits_is_counted_and_what_is_done_is_not(
         2, 0, {"unsigned": 1, "conflict": 0}, 1,
     )  # fmt: skip
     assert (found.audit_findings, found.audited_at_s) == (None, None)
+
+
+async def test_what_was_never_done_is_as_old_as_its_migration(
+    connection: asyncpg.Connection, settings: Settings, redis: Redis
+) -> None:
+    def due_s(waiting: Waiting) -> float:
+        return time.time() - waiting.maintained_at_s["payloads"]
+
+    await connection.execute("UPDATE _pogo_migration SET applied = now() - interval '3 days'")
+    assert due_s(await read_waiting(connection, settings.key_prefix)) == pytest.approx(3 * 86400, abs=60)
+    await Maintenance(settings, redis).do_what_is_due()
+    found = await read_waiting(connection, settings.key_prefix)
+    assert due_s(found) == pytest.approx(0, abs=60)
+    assert found.oldest_payload_s is None
+    metrics = Metrics()
+    metrics.waiting.keeps_payloads(400)
+    metrics.waiting.show(found)
+    shown = gauges(metrics)
+    assert shown["payload_age_limit_seconds"] == 433 * 86400
+    assert shown["oldest_payload_timestamp_seconds"] == 0
+    assert {name for name in shown if name.startswith("maintenance_last_success")} == {
+        f'maintenance_last_success_timestamp_seconds{{step="{step.name}"}}' for step in STEPS
+    }
 
 
 async def test_an_audit_keeps_its_result_for_the_workers(workers: Workers, settings: Settings) -> None:

@@ -18,6 +18,7 @@ from tests.support.alarms import BACKLOG_LIMIT, Alarms, alarms
 from tests.support.events import Signed, signed_stripe, stripe_event
 from tests.support.gateway_with_a_bug import HITS
 from tests.support.observability import alerts
+from tests.support.stream_states import say
 from tests.support.tls import write_certificate
 from tests.support.traffic import SOURCES, of_source, order_of_mercado_pago
 from tests.support.wait import until
@@ -26,6 +27,8 @@ WHY = ("--reason=the fault was made by a test",)
 REJECTED = 15
 BLOCKED = "a handler blocks this worker's event loop"
 DELETED = 50
+OLD_MONTH = "CREATE TABLE payloads_2020_01 PARTITION OF payloads FOR VALUES FROM ('2020-01-01Z') TO ('2020-02-01Z')"
+OLD_PAYLOAD = "INSERT INTO payloads VALUES ('stripe', 'evt_of_2020', '2020-01-02Z', '{}', '')"
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -187,6 +190,23 @@ async def test_redis_is_restored_from_an_older_copy(system: Alarms, tmp_path: Pa
     await system.say("acknowledge", *WHY)
     await system.say("audit")
     await system.clears("WebhookRestoreNotAcknowledged", "WebhookAuditFoundErrors")
+
+
+async def test_the_daily_maintenance_was_not_done_and_payloads_are_too_old(system: Alarms) -> None:
+    await system.say("retain")
+    async with system.database() as connection:
+        await connection.execute("UPDATE maintenance SET succeeded_at = now() - interval '49 hours'")
+        await system.fires("WebhookMaintenanceOverdue")
+        await system.say("retain")
+        await system.clears("WebhookMaintenanceOverdue")
+        await connection.execute(OLD_MONTH)
+        await connection.execute(OLD_PAYLOAD)
+    other = system.start_worker({"PAYLOADS_KEPT_DAYS": "1"})
+    await system.fires("WebhookPayloadsKeptTooLong")
+    said = await say(system.settings.model_copy(update={"payloads_kept_days": 1}), "retain")
+    assert "dropped payloads_2020_01" in said.text
+    await system.clears("WebhookPayloadsKeptTooLong")
+    other.kill()
 
 
 async def test_the_watchdog_is_silent_only_while_prometheus_is_down(system: Alarms) -> None:
