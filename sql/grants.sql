@@ -40,10 +40,12 @@ DECLARE
         "operations": "SELECT, INSERT",
         "payloads": "SELECT, INSERT",
         "payments": "SELECT, INSERT, UPDATE",
+        "payments_archive": "SELECT",
         "redis_beats": "SELECT, INSERT, UPDATE",
         "removed_entries": "SELECT",
         "restores": "SELECT, INSERT, UPDATE",
         "transfers": "SELECT, INSERT",
+        "transfers_archive": "SELECT",
         "unfinished": "SELECT, INSERT, DELETE"
     }';
     of_a_team constant text := 'SELECT, INSERT, UPDATE, DELETE';
@@ -51,7 +53,10 @@ DECLARE
     functions constant text[] := ARRAY[
         'ensure_payload_partitions(integer)',
         'archive_events(timestamptz, bigint, bigint, interval)',
+        'archive_payments(timestamptz, bigint, bigint, interval)',
+        'bring_back_payments(text[], text[])',
         'forget_archived_events(text[], text[])',
+        'forget_archived_transfers(text[], text[])',
         'drop_payload_partition(integer)',
         'delete_default_payloads(integer, integer)',
         'oldest_payload()',

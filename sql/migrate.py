@@ -18,6 +18,7 @@ from pogo_core.util import migrate as pogo
 from sql import FOLDER, load
 from sql.partitions import ensure_payload_partitions
 from sql.payload_key import put_time_first
+from sql.sparse_indexes import rebuild_sparse_indexes
 
 MIGRATIONS = FOLDER / "migrations"
 SCHEMA = "public"
@@ -58,6 +59,7 @@ async def migrate(connection: asyncpg.Connection, *, lock_wait_s: float, folder:
             await put_time_first(connection)
         except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
             raise MigrationError(f"the new key of payloads is built, but others hold the table: {error}") from error
+        await rebuild_sparse_indexes(connection)
         return [m.name for m in await status(connection, folder) if m.applied_at and m.name not in before]
 
 

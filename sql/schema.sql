@@ -30,6 +30,112 @@ BEGIN
 END
 $_$;
 
+CREATE FUNCTION archive_payments(quiet_since timestamp with time zone, first_page bigint, end_page bigint, rolling_upgrade interval, OUT payments_moved bigint, OUT transfers_moved bigint) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    SET lock_timeout TO '100ms'
+    AS $_$
+DECLARE
+    namespaces  text[];
+    payment_ids text[];
+    inserted    bigint[];
+BEGIN
+    PERFORM require_archive('payments', rolling_upgrade);
+    SELECT array_agg(old.namespace), array_agg(old.payment_id) INTO namespaces, payment_ids
+    FROM ONLY payments AS old
+    WHERE old.ctid >= format('(%s,0)', first_page)::tid AND old.ctid < format('(%s,0)', end_page)::tid
+      AND coalesce(old.last_occurred_at < quiet_since, true);
+    SELECT array_agg(quiet.namespace), array_agg(quiet.payment_id) INTO namespaces, payment_ids
+    FROM (
+        SELECT found.namespace, found.payment_id
+        FROM find_quiet_payments(namespaces, payment_ids, quiet_since) AS found
+        OFFSET 0
+    ) AS quiet
+    WHERE pg_try_advisory_xact_lock(hashtextextended(quiet.namespace || ':' || quiet.payment_id, 0));
+    -- Before they were locked, a worker may have changed them: they are found again.
+    EXECUTE format(
+        'WITH quiet AS MATERIALIZED ('
+        '    SELECT namespace, payment_id FROM find_quiet_payments($1, $2, $3)'
+        '), old_payments AS ('
+        '    DELETE FROM ONLY payments USING quiet'
+        '    WHERE payments.namespace = quiet.namespace AND payments.payment_id = quiet.payment_id'
+        '    RETURNING payments.*'
+        '), old_transfers AS ('
+        '    DELETE FROM ONLY transfers USING quiet'
+        '    WHERE transfers.namespace = quiet.namespace AND transfers.payment_id = quiet.payment_id'
+        '    RETURNING transfers.*'
+        '), new_payments AS ('
+        '    INSERT INTO payments_archive (%1$s) SELECT %1$s FROM old_payments ORDER BY namespace, payment_id RETURNING 1'
+        '), new_transfers AS ('
+        '    INSERT INTO transfers_archive (%2$s) SELECT %2$s FROM old_transfers ORDER BY namespace, movement RETURNING 1'
+        ') SELECT (SELECT count(*) FROM old_payments), (SELECT count(*) FROM old_transfers),'
+        '         ARRAY[(SELECT count(*) FROM new_payments), (SELECT count(*) FROM new_transfers)]',
+        columns_to_move('payments'), columns_to_move('transfers'))
+        INTO payments_moved, transfers_moved, inserted
+        USING namespaces, payment_ids, quiet_since;
+    IF ARRAY[payments_moved, transfers_moved] <> inserted THEN
+        RAISE EXCEPTION '% payments and % transfers would have moved as %', payments_moved, transfers_moved, inserted;
+    END IF;
+    -- Statements planned while the archive was empty would read all of it.
+    IF payments_moved > (SELECT reltuples FROM pg_class WHERE oid = 'payments_archive'::regclass)
+       OR transfers_moved > (SELECT reltuples FROM pg_class WHERE oid = 'transfers_archive'::regclass) THEN
+        ANALYZE payments_archive, transfers_archive;
+    END IF;
+END
+$_$;
+
+CREATE FUNCTION bring_back_payments(namespaces text[], payment_ids text[]) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $_$
+DECLARE
+    archived_namespaces  text[];
+    archived_payment_ids text[];
+    counts               bigint[];
+BEGIN
+    SELECT array_agg(archived.namespace), array_agg(archived.payment_id)
+    INTO archived_namespaces, archived_payment_ids
+    FROM (
+        SELECT DISTINCT known.namespace, known.payment_id
+        FROM unnest(namespaces, payment_ids) AS wanted (namespace, payment_id)
+        CROSS JOIN LATERAL (
+            SELECT payments_archive.namespace, payments_archive.payment_id
+            FROM payments_archive
+            WHERE payments_archive.namespace = wanted.namespace AND payments_archive.payment_id = wanted.payment_id
+            LIMIT 1
+        ) AS known
+    ) AS archived;
+    IF archived_namespaces IS NULL THEN
+        RETURN 0;
+    END IF;
+    EXECUTE format(
+        'WITH wanted AS MATERIALIZED ('
+        '    SELECT namespace, payment_id FROM unnest($1, $2) AS wanted (namespace, payment_id)'
+        '), old_payments AS ('
+        '    DELETE FROM payments_archive USING wanted'
+        '    WHERE payments_archive.namespace = wanted.namespace AND payments_archive.payment_id = wanted.payment_id'
+        '    RETURNING payments_archive.*'
+        '), old_transfers AS ('
+        '    DELETE FROM transfers_archive USING wanted'
+        '    WHERE transfers_archive.namespace = wanted.namespace AND transfers_archive.payment_id = wanted.payment_id'
+        '    RETURNING transfers_archive.*'
+        '), new_payments AS ('
+        '    INSERT INTO payments (%1$s) SELECT %1$s FROM old_payments ORDER BY namespace, payment_id RETURNING 1'
+        '), new_transfers AS ('
+        '    INSERT INTO transfers (%2$s) SELECT %2$s FROM old_transfers ORDER BY namespace, movement RETURNING 1'
+        ') SELECT ARRAY[(SELECT count(*) FROM old_payments) - (SELECT count(*) FROM new_payments),'
+        '               (SELECT count(*) FROM old_transfers) - (SELECT count(*) FROM new_transfers)]',
+        columns_to_move('payments'), columns_to_move('transfers'))
+        INTO counts
+        USING archived_namespaces, archived_payment_ids;
+    IF counts <> ARRAY[0, 0]::bigint[] THEN
+        RAISE EXCEPTION 'payments or transfers would be lost on their way back: %', counts;
+    END IF;
+    RETURN cardinality(archived_namespaces);
+END
+$_$;
+
 CREATE FUNCTION chain_operation() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -217,6 +323,47 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION find_quiet_payments(namespaces text[], payment_ids text[], quiet_since timestamp with time zone) RETURNS TABLE(namespace text, payment_id text)
+    LANGUAGE sql ROWS 500
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    SELECT payments.namespace, payments.payment_id
+    FROM unnest(namespaces, payment_ids) AS wanted (namespace, payment_id)
+    JOIN ONLY payments USING (namespace, payment_id)
+    CROSS JOIN LATERAL (
+        SELECT
+            max(transfers.booked_at) AS booked_at,
+            coalesce(bool_and(is_currency(transfers.currency) AND transfers.amount <= 100000000000000000), true) AS is_valid
+        FROM ONLY transfers
+        WHERE transfers.namespace = payments.namespace AND transfers.payment_id = payments.payment_id
+    ) AS moved
+    WHERE greatest(payments.last_occurred_at, moved.booked_at) < quiet_since
+      AND moved.is_valid AND is_currency(payments.currency)
+      AND NOT EXISTS (
+          SELECT FROM conflicts
+          WHERE conflicts.kept IS NULL
+            AND conflicts.namespace = payments.namespace AND conflicts.payment_id = payments.payment_id)
+      AND NOT EXISTS (
+          SELECT FROM held_back
+          WHERE held_back.released_at IS NULL
+            AND held_back.namespace = payments.namespace AND held_back.payment_id = payments.payment_id)
+      AND NOT EXISTS (
+          SELECT FROM disputes
+          WHERE disputes.status = 'open'
+            AND disputes.namespace = payments.namespace AND disputes.payment_id = payments.payment_id)
+$$;
+
+CREATE FUNCTION find_transfer(of_namespace text, key text) RETURNS TABLE(amount bigint, currency text, payment_id text)
+    LANGUAGE sql STABLE ROWS 1
+    SET search_path TO 'public', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+    SELECT transfers.amount, transfers.currency, transfers.payment_id
+    FROM transfers
+    WHERE transfers.namespace = of_namespace AND transfers.movement = key
+    LIMIT 1
+$$;
+
 CREATE FUNCTION forget_archived_events(namespaces text[], event_ids text[]) RETURNS TABLE(namespace text, event_id text)
     LANGUAGE plpgsql STRICT SECURITY DEFINER ROWS 1
     SET search_path TO 'public', 'pg_temp'
@@ -238,6 +385,30 @@ BEGIN
     ) AS archived
     WHERE events.namespace = archived.namespace AND events.event_id = archived.event_id
     RETURNING events.namespace, events.event_id;
+END
+$$;
+
+CREATE FUNCTION forget_archived_transfers(namespaces text[], movements text[]) RETURNS TABLE(namespace text, movement text)
+    LANGUAGE plpgsql STRICT SECURITY DEFINER ROWS 1
+    SET search_path TO 'public', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    DELETE FROM ONLY transfers
+    USING (
+        SELECT known.namespace, known.movement
+        FROM unnest(namespaces, movements) AS inserted (namespace, movement)
+        CROSS JOIN LATERAL (
+            SELECT transfers_archive.namespace, transfers_archive.movement
+            FROM transfers_archive
+            WHERE transfers_archive.namespace = inserted.namespace AND transfers_archive.movement = inserted.movement
+            LIMIT 1
+        ) AS known
+    ) AS archived
+    WHERE transfers.namespace = archived.namespace AND transfers.movement = archived.movement
+    RETURNING transfers.namespace, transfers.movement;
 END
 $$;
 
@@ -309,6 +480,27 @@ CREATE FUNCTION refuse_change_of_operations() RETURNS trigger
     AS $$
 BEGIN
     RAISE EXCEPTION 'operations are append-only: what somebody did stays in the log';
+END
+$$;
+
+CREATE FUNCTION refuse_loss() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+BEGIN
+    IF EXISTS (
+        SELECT FROM gone
+        LEFT JOIN LATERAL (
+            SELECT true AS is_kept FROM transfers
+            WHERE transfers.namespace = gone.namespace AND transfers.movement = gone.movement
+            LIMIT 1
+        ) AS other ON true
+        WHERE other.is_kept IS NULL
+    ) THEN
+        RAISE EXCEPTION 'transfers are append-only: book a correction (make resolve) instead';
+    END IF;
+    RETURN NULL;
 END
 $$;
 
@@ -386,7 +578,7 @@ CREATE FUNCTION reported_transfers(namespaces text[], payment_ids text[]) RETURN
         booked.debit_account, booked.credit_account, coalesce(decided.reported_amount, booked.amount),
         coalesce(decided.reported_currency, booked.currency), booked.event_id
     FROM touched
-    JOIN transfers AS booked ON booked.namespace = touched.namespace AND booked.payment_id = touched.payment_id
+    JOIN ONLY transfers AS booked ON booked.namespace = touched.namespace AND booked.payment_id = touched.payment_id
     LEFT JOIN LATERAL (
         SELECT conflicts.reported_amount, conflicts.reported_currency
         FROM conflicts
@@ -807,6 +999,12 @@ END) STORED NOT NULL,
     CONSTRAINT payments_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text))
 );
 
+CREATE TABLE payments_archive (
+    NOT NULL namespace,
+    NOT NULL payment_id
+)
+INHERITS (payments);
+
 CREATE TABLE redis_beats (
     key_prefix text NOT NULL,
     beat bigint NOT NULL,
@@ -848,6 +1046,12 @@ ALTER TABLE restores ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE transfers_archive (
+    NOT NULL namespace,
+    NOT NULL movement
+)
+INHERITS (transfers);
+
 CREATE TABLE unfinished (
     transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
     waits_for xid8 DEFAULT '0'::xid8 NOT NULL
@@ -858,6 +1062,42 @@ ALTER TABLE ONLY payloads ATTACH PARTITION payloads_default DEFAULT;
 ALTER TABLE ONLY events_archive ALTER COLUMN committed_at SET DEFAULT now();
 
 ALTER TABLE ONLY events_archive ALTER COLUMN account SET DEFAULT ''::text;
+
+ALTER TABLE ONLY payments_archive ALTER COLUMN amount SET DEFAULT 0;
+
+ALTER TABLE ONLY payments_archive ALTER COLUMN captured SET DEFAULT 0;
+
+ALTER TABLE ONLY payments_archive ALTER COLUMN disputed SET DEFAULT 0;
+
+ALTER TABLE ONLY payments_archive ALTER COLUMN authorized SET DEFAULT false;
+
+ALTER TABLE ONLY payments_archive ALTER COLUMN succeeded SET DEFAULT false;
+
+ALTER TABLE ONLY payments_archive ALTER COLUMN failed SET DEFAULT false;
+
+ALTER TABLE ONLY payments_archive ALTER COLUMN canceled SET DEFAULT false;
+
+ALTER TABLE ONLY payments_archive ALTER COLUMN contradicted SET DEFAULT false;
+
+ALTER TABLE ONLY payments_archive ALTER COLUMN refunds_total SET DEFAULT 0;
+
+ALTER TABLE ONLY payments_archive ALTER COLUMN refunds_made SET DEFAULT 0;
+
+ALTER TABLE ONLY payments_archive ALTER COLUMN refunds_failed SET DEFAULT 0;
+
+ALTER TABLE ONLY payments_archive ALTER COLUMN capture_failed SET DEFAULT false;
+
+ALTER TABLE ONLY payments_archive ALTER COLUMN charged_back SET DEFAULT false;
+
+ALTER TABLE ONLY payments_archive ALTER COLUMN account SET DEFAULT ''::text;
+
+ALTER TABLE ONLY payments_archive ALTER COLUMN captured_outside SET DEFAULT 0;
+
+ALTER TABLE ONLY payments_archive ALTER COLUMN currency_assumed SET DEFAULT false;
+
+ALTER TABLE ONLY payments_archive ALTER COLUMN decided SET DEFAULT false;
+
+ALTER TABLE ONLY transfers_archive ALTER COLUMN booked_at SET DEFAULT now();
 
 ALTER TABLE ONLY acknowledgements
     ADD CONSTRAINT acknowledgements_pkey PRIMARY KEY (id);
@@ -931,6 +1171,9 @@ ALTER TABLE ONLY payloads
 ALTER TABLE ONLY payloads_default
     ADD CONSTRAINT payloads_default_pkey PRIMARY KEY (received_at, namespace, event_id);
 
+ALTER TABLE ONLY payments_archive
+    ADD CONSTRAINT payments_archive_pkey PRIMARY KEY (namespace, payment_id);
+
 ALTER TABLE ONLY payments
     ADD CONSTRAINT payments_pkey PRIMARY KEY (namespace, payment_id);
 
@@ -942,6 +1185,9 @@ ALTER TABLE ONLY removed_entries
 
 ALTER TABLE ONLY restores
     ADD CONSTRAINT restores_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY transfers_archive
+    ADD CONSTRAINT transfers_archive_pkey PRIMARY KEY (namespace, movement);
 
 ALTER TABLE ONLY transfers
     ADD CONSTRAINT transfers_pkey PRIMARY KEY (namespace, movement);
@@ -991,6 +1237,8 @@ CREATE INDEX operations_of_subject ON operations USING hash (subject);
 
 CREATE INDEX restores_open ON restores USING btree (key_prefix) WHERE (acknowledgement IS NULL);
 
+CREATE INDEX transfers_of_archived_payment ON transfers_archive USING btree (namespace, payment_id);
+
 CREATE INDEX transfers_of_payment ON transfers USING btree (namespace, payment_id);
 
 ALTER INDEX payloads_pkey ATTACH PARTITION payloads_default_pkey;
@@ -1017,13 +1265,23 @@ CREATE TRIGGER operations_are_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON
 
 CREATE TRIGGER operations_are_chained BEFORE INSERT ON operations FOR EACH ROW EXECUTE FUNCTION chain_operation();
 
+CREATE TRIGGER payments_archive_is_kept BEFORE TRUNCATE ON payments_archive FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
+
 CREATE TRIGGER payments_are_kept BEFORE TRUNCATE ON payments FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
 
 CREATE TRIGGER removed_entries_are_kept BEFORE TRUNCATE ON removed_entries FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
 
-CREATE TRIGGER transfers_are_append_only BEFORE DELETE OR UPDATE ON transfers FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER transfers_archive_is_append_only BEFORE UPDATE ON transfers_archive FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER transfers_archive_is_kept BEFORE TRUNCATE ON transfers_archive FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
+
+CREATE TRIGGER transfers_are_append_only BEFORE UPDATE ON transfers FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER transfers_are_kept BEFORE TRUNCATE ON transfers FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
+
+CREATE TRIGGER transfers_leave_for_the_archive_only AFTER DELETE ON transfers REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION refuse_loss();
+
+CREATE TRIGGER transfers_leave_the_archive_for_late_ones_only AFTER DELETE ON transfers_archive REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION refuse_loss();
 
 ALTER TABLE ONLY commit_guard
     ADD CONSTRAINT only_the_worker_commits FOREIGN KEY (waits_for) REFERENCES commit_guard(transaction_id) DEFERRABLE INITIALLY DEFERRED;

@@ -16,10 +16,10 @@ WITH RECURSIVE known AS (
 SELECT namespace FROM known WHERE namespace IS NOT NULL LIMIT :limit;
 
 -- name: estimate_transfers :one
--- Returns the estimated number of transfers, as of the last ANALYZE; null before the first one.
-SELECT nullif(reltuples, -1)::bigint AS transfers
-FROM pg_class
-WHERE oid = 'transfers'::regclass;
+-- Returns the estimated number of transfers, with archived ones, as of the last ANALYZE; null before the first one.
+SELECT (nullif(late.reltuples, -1) + greatest(archived.reltuples, 0))::bigint AS transfers
+FROM pg_class AS late, pg_class AS archived
+WHERE late.oid = 'transfers'::regclass AND archived.oid = 'transfers_archive'::regclass;
 
 -- name: is_more_transfers_than :one
 -- Returns whether there are more transfers than this, in all namespaces. Reads at most one more.

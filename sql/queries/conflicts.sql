@@ -3,8 +3,7 @@
 
 -- name: find_differing_transfers :many
 -- Returns those of the reported transfers that are not booked, or are booked with another amount, currency or payment;
--- with the amount and currency that are booked for each, after decisions. `position` counts from 1. The range,
--- the order and the LIMIT keep a plan made while the table was small on the primary key.
+-- with the amount and currency that are booked for each, after decisions. `position` counts from 1.
 SELECT
     reported.position,
     coalesce((
@@ -20,14 +19,7 @@ SELECT
 FROM unnest(
     :namespace::text[], :transfer_key::text[], :amount::bigint[], :currency::text[], :payment_id::text[]
 ) WITH ORDINALITY AS reported (namespace, movement, amount, currency, payment_id, position)
-LEFT JOIN LATERAL (
-    SELECT amount, currency, payment_id
-    FROM transfers
-    WHERE transfers.namespace = reported.namespace
-      AND transfers.movement BETWEEN reported.movement AND reported.movement
-    ORDER BY transfers.movement
-    LIMIT 1
-) AS transfers ON true
+LEFT JOIN LATERAL find_transfer(reported.namespace, reported.movement) AS transfers ON true
 WHERE (transfers.amount, transfers.currency, transfers.payment_id)
       IS DISTINCT FROM (reported.amount, reported.currency, reported.payment_id)
 ORDER BY reported.position;
@@ -49,7 +41,7 @@ SELECT DISTINCT ON (namespace, payment_id)
         SELECT min(key) FROM jsonb_object_keys(asked) AS key WHERE key <> batch.currency
     )) AS known
 FROM unnest(:namespace::text[], :payment_id::text[], :currency::text[]) AS batch (namespace, payment_id, currency)
-JOIN payments USING (namespace, payment_id)
+JOIN ONLY payments USING (namespace, payment_id)
 WHERE contradicted AND NOT EXISTS (
     SELECT FROM conflicts
     WHERE conflicts.namespace = payments.namespace AND conflicts.payment_id = payments.payment_id

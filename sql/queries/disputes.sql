@@ -68,7 +68,7 @@ SET withdrawn_amount = sums.withdrawn, reinstated_amount = sums.reinstated, mone
     converted = disputes.currency <> sums.currency
         OR payments.currency <> sums.currency AND NOT payments.currency_assumed AND NOT payments.contradicted
 FROM sums
-JOIN payments USING (namespace, payment_id)
+JOIN ONLY payments USING (namespace, payment_id)
 WHERE disputes.namespace = sums.namespace AND disputes.dispute_id = sums.dispute_id;
 
 -- name: recompute_disputed :exec
@@ -95,7 +95,7 @@ chosen AS (
     FROM sums
     ORDER BY namespace, payment_id, (disputed > 0) DESC, disputed_currency
 )
-UPDATE payments
+UPDATE ONLY payments
 SET disputed = chosen.disputed, disputed_currency = chosen.disputed_currency, charged_back = chosen.charged_back
 FROM chosen
 WHERE payments.namespace = chosen.namespace AND payments.payment_id = chosen.payment_id;

@@ -2,14 +2,23 @@
 
 -- name: lock_resources :one
 -- Excludes every other transaction from these resources until this one ends, even if the Redis locks have expired.
--- Sorted, so that two batches cannot deadlock. Returns which server this is, by its start: another one may have been
--- restored from an older copy.
-SELECT pg_postmaster_start_time() AS started_at, count(pg_advisory_xact_lock(key)) AS locks
+-- Sorted, so that two batches cannot deadlock. Once they are locked, payments come back from the archive: the holder of
+-- a payment's lock finds it and its transfers in ONLY payments and ONLY transfers. Returns which server this is, by
+-- its start: another one may have been restored from an older copy. Until the end of the transaction rows are looked up
+-- by indexes: PostgreSQL takes a table from which others inherit for empty as long as it is small, and a plan that reads
+-- all of it is used for a while after it has grown.
+SELECT
+    started_at, locks, set_config('enable_seqscan', 'off', true) AS seqscan,
+    CASE WHEN locks > 0 THEN bring_back_payments(:namespace::text[], :resource::text[]) END AS brought_back
 FROM (
-    SELECT DISTINCT hashtextextended(namespace || ':' || resource, 0) AS key
-    FROM unnest(:namespace::text[], :resource::text[]) AS batch (namespace, resource)
-    ORDER BY key
-) AS keys;
+    SELECT pg_postmaster_start_time() AS started_at, count(pg_advisory_xact_lock(key)) AS locks
+    FROM (
+        SELECT DISTINCT hashtextextended(namespace || ':' || resource, 0) AS key
+        FROM unnest(:namespace::text[], :resource::text[]) AS batch (namespace, resource)
+        ORDER BY key
+    ) AS keys
+    OFFSET 0
+) AS locked;
 
 -- name: claim_events :many
 -- Claims the events that nobody has applied. This transaction, and no other, applies the entries that are returned. An

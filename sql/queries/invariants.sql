@@ -18,6 +18,24 @@ HAVING count(*) > 1;
 -- An event is among those of late or in the archive, and moves from one to the other in one transaction.
 SELECT namespace, event_id FROM ONLY events JOIN events_archive USING (namespace, event_id);
 
+-- name: payment_in_two_tables :many
+-- A payment is among those of late or in the archive, and moves from one to the other in one transaction.
+SELECT namespace, payment_id FROM ONLY payments JOIN payments_archive USING (namespace, payment_id);
+
+-- name: transfer_in_two_tables :many
+-- A transfer is booked once: among those of late or in the archive.
+SELECT namespace, movement FROM ONLY transfers JOIN transfers_archive USING (namespace, movement);
+
+-- name: transfer_apart_from_its_payment :many
+-- A payment and its transfers move together.
+SELECT transfers.namespace, transfers.movement, payment_id
+FROM ONLY transfers
+JOIN payments_archive USING (namespace, payment_id)
+UNION ALL
+SELECT transfers_archive.namespace, movement, payment_id
+FROM transfers_archive
+JOIN ONLY payments USING (namespace, payment_id);
+
 -- name: duplicate_without_event :many
 -- A duplicate is recorded only of an event that was applied.
 SELECT duplicates.entry_id, duplicates.namespace, duplicates.event_id

@@ -5,7 +5,8 @@
 -- is not booked if its payment is stopped by a conflict, or has another currency. Returns the transfers that were
 -- booked now, as `<namespace>:<key>`, whether a payment has been reported in two currencies, and whether one is disputed
 -- in another currency than its own. `adds_to` names the payment's total that a transfer changes. `of_dispute`: the
--- currency is a dispute's, which need not be its payment's.
+-- currency is a dispute's, which need not be its payment's. The payments are locked, so that none is in the archive; a
+-- transfer may be, booked for another payment, and is not booked again.
 WITH reported AS (
     SELECT *
     FROM unnest(
@@ -20,7 +21,7 @@ WITH reported AS (
         dispute_id, of_dispute, captured_outside, account, asked
     )
 ),
-booked AS (
+inserted AS (
     INSERT INTO transfers (
         namespace, movement, payment_id, debit_account, credit_account, amount, currency, event_id, dispute_id
     )
@@ -33,11 +34,21 @@ booked AS (
           WHERE conflicts.kept IS NULL
             AND conflicts.namespace = reported.namespace AND conflicts.payment_id = reported.payment_id)
       AND (of_dispute OR NOT EXISTS (
-          SELECT FROM payments
+          SELECT FROM ONLY payments
           WHERE payments.namespace = reported.namespace AND payments.payment_id = reported.payment_id
             AND payments.currency <> reported.currency AND NOT payments.currency_assumed))
     ON CONFLICT (namespace, movement) DO NOTHING
     RETURNING namespace, movement
+),
+archived AS MATERIALIZED (
+    SELECT forgotten.namespace, forgotten.movement
+    FROM (SELECT array_agg(namespace) AS namespaces, array_agg(movement) AS movements FROM inserted) AS keys
+    CROSS JOIN LATERAL forget_archived_transfers(keys.namespaces, keys.movements) AS forgotten
+),
+booked AS (
+    SELECT namespace, movement FROM inserted
+    EXCEPT
+    SELECT namespace, movement FROM archived
 ),
 counted AS (
     SELECT reported.*, CASE WHEN booked.movement IS NOT NULL THEN adds_to END AS counts_in
@@ -118,7 +129,7 @@ JOIN transfers USING (namespace, movement);
 -- Returns the states that these payments were in before.
 SELECT DISTINCT namespace, payment_id, state
 FROM unnest(:namespace::text[], :payment_id::text[]) AS batch (namespace, payment_id)
-JOIN payments USING (namespace, payment_id)
+JOIN ONLY payments USING (namespace, payment_id)
 CROSS JOIN LATERAL (
     VALUES ('authorized', authorized), ('failed', failed), ('canceled', canceled)
 ) AS known (state, is_known)
@@ -154,7 +165,7 @@ ranked AS (
 )
 SELECT namespace, payment_id, object, ranked.amount, ranked.currency, debit_account, credit_account
 FROM ranked
-JOIN payments USING (namespace, payment_id)
+JOIN ONLY payments USING (namespace, payment_id)
 WHERE is_implied AND (payments.canceled OR has_own_capture OR rank > 1) AND NOT EXISTS (
     SELECT FROM reported
     WHERE reported.namespace = ranked.namespace AND reported.movement = 'capture_failed:' || ranked.object
@@ -203,13 +214,13 @@ chosen AS (
                 (SELECT min(key) FROM jsonb_object_keys(asked) AS key WHERE key <> ALL (wrong)), payments.currency)
             ELSE payments.currency END AS currency
     FROM answers
-    JOIN payments USING (namespace, payment_id)
+    JOIN ONLY payments USING (namespace, payment_id)
     LEFT JOIN LATERAL (
         SELECT
             max(transfers.amount) AS largest,
             (array_agg(current.currency ORDER BY is_capture DESC, current.currency = correct DESC, current.currency)
                 FILTER (WHERE current.currency IS NOT NULL))[1] AS currency
-        FROM transfers
+        FROM ONLY transfers
         CROSS JOIN LATERAL (
             SELECT
                 starts_with(transfers.movement, 'capture:') AS is_capture,
@@ -262,7 +273,7 @@ followed AS (
     FROM chosen
     WHERE decided
 )
-UPDATE payments
+UPDATE ONLY payments
 SET captured = sums.captured + captured_outside, refunds_made = sums.refunds_made, refunds_failed = sums.refunds_failed,
     decided = payments.decided OR followed.decided IS NOT NULL,
     asked = coalesce(followed.asked, payments.asked),

@@ -10,6 +10,7 @@ import pytest
 from sql.archive import Archived, archive, archive_since
 from sql.audit import audit
 from sql.connect import connect
+from sql.sparse_indexes import rebuild_sparse_indexes
 from tests.support.batches import Row, claim, keep_payloads, record_duplicates
 from tests.support.database import CONNECT_TIMEOUT_S, as_worker
 from tests.support.wait import until
@@ -78,7 +79,8 @@ async def test_nothing_moves_while_workers_of_before_may_run(
     connection: asyncpg.Connection, another: asyncpg.Connection
 ) -> None:
     await applied(another, Row("evt_1", "1-0"))
-    assert await archive(another, 0) == Archived((await archive(another, 0)).quiet_since, is_usable=False)
+    done = await archive(another, 0)
+    assert done == Archived(done.quiet_since, is_usable=False)
     with pytest.raises(asyncpg.RaiseError, match="release before"):
         await another.execute("SELECT archive_events(now() + interval '1 day', 0, 9, interval '1 day')")
     await connection.execute("UPDATE archives SET made_at = now() - interval '25 hours'")
@@ -194,3 +196,19 @@ async def test_the_archive_is_asked_by_its_key_only(connection: asyncpg.Connecti
         after, lookups = await connection.fetchrow(READ)
     assert after == before
     assert lookups >= 240
+
+
+FILL_HOT = FILL.replace("events_archive", "events")
+SIZE = "SELECT pg_relation_size('events_pkey')"
+
+
+async def test_an_index_that_the_move_left_sparse_is_rebuilt(connection: asyncpg.Connection) -> None:
+    assert await rebuild_sparse_indexes(connection) == []
+    await connection.execute(FILL_HOT)
+    await connection.execute("DELETE FROM events WHERE right(event_id, 1) <> '7'")  # some of each page stay
+    await connection.execute("VACUUM ANALYZE events")
+    before = await connection.fetchval(SIZE)
+    assert await rebuild_sparse_indexes(connection) == [], "a small one stays as it is"
+    assert await rebuild_sparse_indexes(connection, bytes_min=8192 * 2) == ["events_pkey"]
+    assert await connection.fetchval(SIZE) < before / 5
+    assert await rebuild_sparse_indexes(connection, bytes_min=8192 * 2) == []

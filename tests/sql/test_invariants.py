@@ -70,6 +70,10 @@ IN_THE_ARCHIVE = """
 INSERT INTO events_archive (namespace, event_id, source, provider, entry_id, type, resource, signed, received_at)
 SELECT namespace, event_id, source, provider, '9-0', type, resource, signed, received_at FROM events
 """
+ARCHIVED_PAYMENT = """
+INSERT INTO payments_archive (namespace, payment_id, provider, currency) VALUES ('stripe', '{}', 'stripe', 'EUR')
+"""
+ARCHIVED_TRANSFER = "INSERT INTO transfers_archive SELECT * FROM ONLY transfers"
 PAYLOAD = "INSERT INTO payloads VALUES ('stripe', '{}', '{}', '{{}}', '')"
 
 
@@ -86,6 +90,11 @@ class Broken:
 BROKEN = {
     "entry_with_two_fates": Broken((DEAD.format("1-0", "evt_other"),)),
     "event_in_two_tables": Broken((IN_THE_ARCHIVE,)),
+    "payment_in_two_tables": Broken((PAYMENT.format("pi_1", 9, 0, 0, "false"), ARCHIVED_PAYMENT.format("pi_1"))),
+    "transfer_in_two_tables": Broken((TRANSFER.format("dispute:dp_1", "evt_1"), ARCHIVED_TRANSFER)),
+    "transfer_apart_from_its_payment": Broken(
+        (ARCHIVED_PAYMENT.format("pi_1"), TRANSFER.format("dispute:dp_1", "evt_1"))
+    ),
     "duplicate_without_event": Broken(
         ("INSERT INTO duplicates VALUES ('8-0', 'stripe', 'evt_ghost', 'stripe', '2026-01-01')",)
     ),
