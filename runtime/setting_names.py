@@ -157,11 +157,11 @@ OTEL_NAMES = frozenset({
 COMPOSE_NAMES = frozenset({
     "PYTHON_IMAGE", "VALKEY_IMAGE", "POSTGRES_IMAGE",
     "PROMETHEUS_IMAGE", "ALERTMANAGER_IMAGE", "GRAFANA_IMAGE", "JAEGER_IMAGE",
-    "VALKEY_MAXMEMORY", "FILES_MAX", "CONTAINER_SECRETS",
+    "VALKEY_MAXMEMORY", "POSTGRES_WAL_COMPRESSION", "POSTGRES_SHARED_BUFFERS", "FILES_MAX", "CONTAINER_SECRETS",
     *(f"{service}_{limit}" for service in ("VALKEY", "POSTGRES", "GATEWAY", "CONSUMER", "CONSOLE")
       for limit in ("MEMORY", "CPUS", "PIDS")),
 })  # fmt: skip
-"""What compose.yaml takes from `.env`: images and limits."""
+"""What compose.yaml takes from `.env`: images, limits, and two settings of Postgres."""
 
 OTHER_NAMES = OTEL_NAMES | frozenset({
     "COMPOSE_PROFILES", "ENV_FILE", "GATEWAY_URL", "POSTGRES_PORT",  # compose.yaml and stack.env
