@@ -27,7 +27,7 @@ from redis.typing import EncodableT
 from runtime.addresses import LivingServers, Server
 from runtime.redis_address import read_address
 from runtime.redis_places import ANSWERS_WITHIN_S, FixedServer, Place, SentinelMaster
-from runtime.tls import describe_tls
+from runtime.tls import describe_tls_of_redis
 
 Command = Sequence[str | bytes | int]
 Reply = Any
@@ -70,23 +70,11 @@ class OwnConnection(AbstractConnection):
         try:
             await super().connect_check_health(*args, **options)
         except (RedisConnectionError, RedisTimeoutError) as error:
-            if reason := self._reason_of_tls(error):
-                kind = RedisTimeoutError if isinstance(error, RedisTimeoutError) else RedisConnectionError
+            kind = RedisTimeoutError if isinstance(error, RedisTimeoutError) else RedisConnectionError
+            speaks_tls, timed_out = isinstance(self, SSLConnection), kind is RedisTimeoutError
+            if reason := describe_tls_of_redis(error, speaks_tls=speaks_tls, timed_out=timed_out):
                 raise kind(f"connecting to Redis: {reason}") from error
             raise
-
-    def _reason_of_tls(self, error: RedisError) -> str:
-        is_cut = isinstance(error.__cause__ or error.__context__, ConnectionResetError)
-        ours = "ssl_certfile and ssl_keyfile of REDIS_URL"
-        if not isinstance(self, SSLConnection):
-            return "it ended the connection at once: if it speaks TLS, REDIS_URL begins with rediss" if is_cut else ""
-        if is_cut:
-            return f"it ended the connection at once: if it wants a certificate from us, {ours} name one"
-        if isinstance(error, RedisTimeoutError):
-            return "no answer in TLS, for which rediss in REDIS_URL asks: it hangs, or this port has no TLS"
-        if isinstance(error.__cause__ or error.__context__, FileNotFoundError | PermissionError):
-            return f"a file that REDIS_URL names cannot be read ({error})"
-        return describe_tls(error, authority="ssl_ca_certs of REDIS_URL", certificate=ours)
 
     async def send_packed_command(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - as redis-py has it
         """Write packed commands, after connecting where there is no connection yet. Raises RedisError."""

@@ -22,6 +22,21 @@ def describe_tls(error: BaseException, *, authority: str, certificate: str) -> s
     return ""
 
 
+def describe_tls_of_redis(error: Exception, *, speaks_tls: bool, timed_out: bool) -> str:
+    """Return why TLS to Redis failed, '' if it did not fail for a reason of TLS. `speaks_tls`: we do."""
+    cause, ours = error.__cause__ or error.__context__, "ssl_certfile and ssl_keyfile of REDIS_URL"
+    is_cut = isinstance(cause, ConnectionResetError)
+    if not speaks_tls:
+        return "it ended the connection at once: if it speaks TLS, REDIS_URL begins with rediss" if is_cut else ""
+    if is_cut:
+        return f"it ended the connection at once: if it wants a certificate from us, {ours} name one"
+    if timed_out:
+        return "no answer in TLS, for which rediss in REDIS_URL asks: it hangs, or this port has no TLS"
+    if isinstance(cause, FileNotFoundError | PermissionError):
+        return f"a file that REDIS_URL names cannot be read ({error})"
+    return describe_tls(error, authority="ssl_ca_certs of REDIS_URL", certificate=ours)
+
+
 def describe_tls_of_postgres(url: str, error: Exception) -> str:
     """Return why TLS to Postgres failed, '' if it did not fail for a reason of TLS."""
     if "rejected SSL upgrade" in str(error):
