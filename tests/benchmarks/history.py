@@ -26,7 +26,8 @@ READ_ONLY = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "o
 MEMORY = "SET maintenance_work_mem = '1GB'; SET work_mem = '512MB'; SET search_path = public"
 """For building indexes, and for grouping events by payment."""
 
-LARGE = ("fill_events", "fill_events_archive", "fill_payloads", "fill_payments", "fill_transfers")
+LARGE = ("fill_events", "fill_events_archive", "fill_payloads", "fill_payments", "fill_payments_archive",
+         "fill_transfers", "fill_transfers_archive")  # fmt: skip
 SMALL = ("fill_duplicates", "fill_dead_letters", "fill_conflicts", "fill_held_back", "fill_other_mode",
          "fill_operations")  # fmt: skip
 

@@ -18,15 +18,19 @@ SELECT
     contype = 'f' AS is_reference
 FROM pg_constraint
 WHERE contype IN ('p', 'f')
-  AND conrelid::regclass::text IN ('events', 'events_archive', 'payloads', 'payments', 'transfers', 'duplicates')
+  AND conrelid::regclass::text IN ('events', 'events_archive', 'payloads', 'payments', 'payments_archive', 'transfers', 'transfers_archive',
+                               'duplicates')
 UNION ALL
 SELECT format('DROP INDEX %I', indexname), indexdef, false
 FROM pg_indexes
-WHERE tablename IN ('events', 'events_archive', 'payments', 'transfers', 'duplicates') AND indexname NOT LIKE '%_pkey'
+WHERE tablename IN ('events', 'events_archive', 'payments', 'payments_archive', 'transfers', 'transfers_archive',
+                    'duplicates')
+  AND indexname NOT LIKE '%_pkey'
 ORDER BY is_reference;
 
 -- name: fill_numbers :exec
--- Names each event, its payment, its source and its time. One payment has 10,000 events, the others have four.
+-- Names each event, its payment, its source and its time. One payment has 10,000 events, the others have four. A payment
+-- is hot, and stays where workers insert, if its last event is of the last days.
 CREATE UNLOGGED TABLE numbers AS
 SELECT
     n,
@@ -34,7 +38,8 @@ SELECT
     'evt_' || md5(n::text) AS event_id,
     CASE WHEN payment = 0 THEN 'pi_large' ELSE 'pi_' || md5('payment' || payment) END AS payment_id,
     n % 4 AS step,
-    now() - make_interval(days => :days::integer) * ((:rows::bigint - n + 1)::float8 / :rows::bigint) AS at
+    now() - make_interval(days => :days::integer) * ((:rows::bigint - n + 1)::float8 / :rows::bigint) AS at,
+    payment = 0 OR payment * 4 > :rows::bigint * (1 - :hot_days::float8 / :days::float8) AS is_hot
 FROM (
     SELECT n, CASE WHEN n % greatest(:rows::bigint / 10000, 2) = 0 THEN 0 ELSE n / 4 + 1 END AS payment
     FROM generate_series(1, :rows::bigint) AS n
@@ -82,18 +87,31 @@ FROM numbers
 ORDER BY n;
 
 -- name: fill_payments :exec
--- One row for each payment.
+-- One row for each payment that is hot.
 INSERT INTO payments (
     namespace, payment_id, provider, currency, amount, captured, authorized, succeeded, first_occurred_at,
     last_occurred_at
 )
 SELECT source, payment_id, 'stripe', 'EUR', 1999, 1999, true, true, min(at), max(at)
 FROM numbers
+WHERE is_hot
+GROUP BY source, payment_id
+ORDER BY min(n);
+
+-- name: fill_payments_archive :exec
+-- One row for each other payment.
+INSERT INTO payments_archive (
+    namespace, payment_id, provider, currency, amount, captured, authorized, succeeded, first_occurred_at,
+    last_occurred_at
+)
+SELECT source, payment_id, 'stripe', 'EUR', 1999, 1999, true, true, min(at), max(at)
+FROM numbers
+WHERE NOT is_hot
 GROUP BY source, payment_id
 ORDER BY min(n);
 
 -- name: fill_transfers :exec
--- One movement of money for each event.
+-- One movement of money for each event of a hot payment.
 INSERT INTO transfers (
     namespace, movement, payment_id, debit_account, credit_account, amount, currency, event_id, booked_at
 )
@@ -103,6 +121,21 @@ SELECT
     CASE WHEN step = 2 THEN 'provider:' || source ELSE 'merchant' END, 1999 + step,
     (ARRAY['EUR', 'USD', 'GBP'])[n / 4 % 3 + 1], event_id, at
 FROM numbers
+WHERE is_hot
+ORDER BY n;
+
+-- name: fill_transfers_archive :exec
+-- One for each event of the others.
+INSERT INTO transfers_archive (
+    namespace, movement, payment_id, debit_account, credit_account, amount, currency, event_id, booked_at
+)
+SELECT
+    source, CASE WHEN step = 2 THEN 'refund:re_' ELSE 'capture:pi_' END || md5('movement' || n), payment_id,
+    CASE WHEN step = 2 THEN 'merchant' ELSE 'provider:' || source END,
+    CASE WHEN step = 2 THEN 'provider:' || source ELSE 'merchant' END, 1999 + step,
+    (ARRAY['EUR', 'USD', 'GBP'])[n / 4 % 3 + 1], event_id, at
+FROM numbers
+WHERE NOT is_hot
 ORDER BY n;
 
 -- name: fill_duplicates :exec
