@@ -5,7 +5,8 @@ import subprocess
 import sys
 import tomllib
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,15 @@ import asyncpg
 
 from contract.accounts import PostingRules, PostingRulesError
 from sql import load
+from sql.connect import UnreachableError, connect
+from sql.pooled_connection import Pooler
 from stack.base import StackError
 from stack.demo.samples import PATHS, PaymentRow, Scenario
 
 DEMO = load("demo")
 
 AUDIT_TIMEOUT_S = 600
+CONNECT_TIMEOUT_S = 30
 
 CONFLICT_IS_OPEN = "conflict_without_decision"
 """The invariant that the audit reports as broken until the conflict is resolved."""
@@ -146,6 +150,17 @@ def balances(transfers: Collection[Transfer]) -> list[Balance]:
         sums[transfer.currency, transfer.credit_account] += transfer.amount
         sums[transfer.currency, transfer.debit_account] -= transfer.amount
     return sorted(Balance(*account, balance) for account, balance in sums.items())
+
+
+@asynccontextmanager
+async def reading(environment: Mapping[str, str]) -> AsyncIterator[asyncpg.Connection]:
+    """A connection to the database, also through a pooler. Raises StackError."""
+    pooler: Pooler = "transaction" if environment.get("DATABASE_POOLER") == "transaction" else "none"
+    try:
+        async with connect(environment["DATABASE_URL"], timeout_s=CONNECT_TIMEOUT_S, pooler=pooler) as connection:
+            yield connection
+    except UnreachableError as error:
+        raise StackError(f"{error}; `make status` shows more") from error
 
 
 async def progress(connection: asyncpg.Connection, namespaces: list[str], event_ids: list[str]) -> tuple[int, int]:

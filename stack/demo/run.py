@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
-import asyncpg
 
 from stack import show
 from stack.base import Stack, StackError
@@ -170,20 +169,14 @@ async def _drain(demo: Demonstration) -> tuple[int, int]:
     deadline = time.monotonic() + DRAIN_TIMEOUT_S
     namespaces = sorted({source.namespace for source in demo.sources.values()})
     event_ids = [event.event_id for event in demo.events]
-    connection = await asyncpg.connect(demo.environment["DATABASE_URL"], timeout=REQUEST_TIMEOUT_S)
-    try:
+    async with check.reading(demo.environment) as connection:
         while True:
             committed, dead = await check.progress(connection, namespaces, event_ids)
             if committed + dead >= len(event_ids) or time.monotonic() > deadline:
                 return committed, dead
             await asyncio.sleep(PAUSE_S)
-    finally:
-        await connection.close()
 
 
 async def _read_booked_state(demo: Demonstration) -> check.BookedState:
-    connection = await asyncpg.connect(demo.environment["DATABASE_URL"], timeout=REQUEST_TIMEOUT_S)
-    try:
+    async with check.reading(demo.environment) as connection:
         return await check.read_booked_state(connection, demo.scenarios, demo.sources)
-    finally:
-        await connection.close()
