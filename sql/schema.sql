@@ -504,6 +504,40 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION refuse_second_row() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+DECLARE
+    known boolean;
+BEGIN
+    IF TG_TABLE_NAME = 'events' THEN
+        SELECT EXISTS (
+            SELECT FROM added
+            JOIN ONLY events USING (namespace, event_id)
+            JOIN events_archive USING (namespace, event_id)
+        ) INTO known;
+    ELSIF TG_TABLE_NAME = 'payments' THEN
+        SELECT EXISTS (
+            SELECT FROM added
+            JOIN ONLY payments USING (namespace, payment_id)
+            JOIN payments_archive USING (namespace, payment_id)
+        ) INTO known;
+    ELSE
+        SELECT EXISTS (
+            SELECT FROM added
+            JOIN ONLY transfers USING (namespace, movement)
+            JOIN transfers_archive USING (namespace, movement)
+        ) INTO known;
+    END IF;
+    IF known THEN
+        RAISE EXCEPTION 'it is in %_archive, which this release does not know: use the next one', TG_TABLE_NAME;
+    END IF;
+    RETURN NULL;
+END
+$$;
+
 CREATE FUNCTION refuse_truncate() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -1255,6 +1289,8 @@ CREATE TRIGGER duplicates_are_kept BEFORE TRUNCATE ON duplicates FOR EACH STATEM
 
 CREATE TRIGGER events_archive_is_kept BEFORE TRUNCATE ON events_archive FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
 
+CREATE TRIGGER events_are_in_one_table AFTER INSERT ON events REFERENCING NEW TABLE AS added FOR EACH STATEMENT WHEN ((current_setting('payments.archive'::text, true) IS DISTINCT FROM 'known'::text)) EXECUTE FUNCTION refuse_second_row();
+
 CREATE TRIGGER events_are_kept BEFORE TRUNCATE ON events FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
 
 CREATE TRIGGER events_of_other_mode_are_kept BEFORE TRUNCATE ON events_of_other_mode FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
@@ -1267,6 +1303,8 @@ CREATE TRIGGER operations_are_chained BEFORE INSERT ON operations FOR EACH ROW E
 
 CREATE TRIGGER payments_archive_is_kept BEFORE TRUNCATE ON payments_archive FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
 
+CREATE TRIGGER payments_are_in_one_table AFTER INSERT ON payments REFERENCING NEW TABLE AS added FOR EACH STATEMENT WHEN ((current_setting('payments.archive'::text, true) IS DISTINCT FROM 'known'::text)) EXECUTE FUNCTION refuse_second_row();
+
 CREATE TRIGGER payments_are_kept BEFORE TRUNCATE ON payments FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
 
 CREATE TRIGGER removed_entries_are_kept BEFORE TRUNCATE ON removed_entries FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
@@ -1276,6 +1314,8 @@ CREATE TRIGGER transfers_archive_is_append_only BEFORE UPDATE ON transfers_archi
 CREATE TRIGGER transfers_archive_is_kept BEFORE TRUNCATE ON transfers_archive FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
 
 CREATE TRIGGER transfers_are_append_only BEFORE UPDATE ON transfers FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER transfers_are_in_one_table AFTER INSERT ON transfers REFERENCING NEW TABLE AS added FOR EACH STATEMENT WHEN ((current_setting('payments.archive'::text, true) IS DISTINCT FROM 'known'::text)) EXECUTE FUNCTION refuse_second_row();
 
 CREATE TRIGGER transfers_are_kept BEFORE TRUNCATE ON transfers FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
 

@@ -15,7 +15,7 @@ from sql import Queries, parse
 from sql.audit import audit
 from sql.connect import connect
 from sql.migrate import MIGRATIONS, migrate
-from tests.support.batches import Row, claim
+from tests.support.batches import Row, claim, claim_columns
 from tests.support.events import contract_event
 
 [_WHEEL] = (Path(__file__).parents[1] / "releases").glob("payment_webhooks-0.2.*.whl")
@@ -145,3 +145,28 @@ async def test_what_moved_for_disputes_of_before_is_summed_up(before: asyncpg.Co
     assert await rows(before, DISPUTE) == [("won", 0, "EUR", 1500, 1500)]
     assert await rows(before, PAYMENT) == [("succeeded", 1999, 0, False)]
     assert await audit(before) == []
+
+
+MOVE_ALL = """
+SELECT archive_events(now() + interval '1 day', 0, 100, '0'), archive_payments(now() + interval '1 day', 0, 100, '0')
+"""
+
+
+@pytest.mark.parametrize("name", ["claim_events", "book_facts"])
+async def test_an_old_worker_repeats_nothing_that_is_in_the_archive(connection: asyncpg.Connection, name: str) -> None:
+    row = Row("evt_1", "1-0", "pi_1")
+    assert await claim(connection, [row]) == {"1-0"}
+    await old_worker_books(connection)
+    await connection.execute("UPDATE disputes SET lost = true")
+    await connection.execute(MOVE_ALL)
+    assert await rows(connection, "SELECT count(*) FROM ONLY events") == [(0,)]
+    assert await rows(connection, "SELECT count(*) FROM ONLY payments") == [(0,)]
+    parameters = OLD.describe("claim_events").parameters
+    again = {each: values for each, values in claim_columns([row]).items() if each in parameters}
+    values = again if name == "claim_events" else CAPTURE
+    with pytest.raises(asyncpg.RaiseError, match="this release does not know"):
+        await connection.fetch(*OLD.bind(name, **values))
+    assert await audit(connection, names=IN_ONE_TABLE) == []
+
+
+IN_ONE_TABLE = ("event_in_two_tables", "payment_in_two_tables", "transfer_in_two_tables")
