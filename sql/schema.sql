@@ -1031,7 +1031,8 @@ END) STORED NOT NULL,
     CONSTRAINT payments_amount_check CHECK ((amount >= 0)),
     CONSTRAINT payments_captured_outside_check CHECK ((captured_outside >= 0)),
     CONSTRAINT payments_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text))
-);
+)
+WITH (fillfactor='50');
 
 CREATE TABLE payments_archive (
     NOT NULL namespace,
