@@ -20,7 +20,7 @@ override WITH_ARGS := $(PY) -c 'import os, shlex, sys; \
 # If it were set, every start of a program would compile all of our files again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help up down consumers status console logs events tail pending why dead replay discard conflicts resolve release log audit partitions acknowledge retain check send psql upgrade-postgres pin demo test test-browser test-observability test-pooler test-tls test-upgrade screenshots lint bench prove schema lock image
+.PHONY: help up down consumers status console logs events tail pending why dead replay discard conflicts resolve release log audit partitions acknowledge retain erase check send psql upgrade-postgres pin demo test test-browser test-observability test-pooler test-tls test-upgrade screenshots lint bench prove schema lock image
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -99,6 +99,13 @@ acknowledge: .venv/runtime ## REASON=…: what the audit misses is understood; i
 
 retain: .venv/runtime ## remove what is older than the *_KEPT_DAYS settings allow; workers do it daily (JSON=1 REASON=… ACTOR=…)
 	@$(PY) -m operations retain $${REASON:+--reason="$$REASON"} $${JSON:+--json}
+
+erase: .venv/runtime ## PAYMENT=… or EVENT=…: count its personal data; YES=1: erase it, keep the books (REASON=… ACTOR=… JSON=1)
+	@test -n "$$PAYMENT$$EVENT" && test -n "$$REASON" || { \
+		echo "Which, and why? make erase PAYMENT=pi_1 REASON='asked by the payer, ticket 42'; without YES=1 it only counts"; \
+		exit 2; }; \
+	$(PY) -m operations erase $${PAYMENT:+--payment="$$PAYMENT"} $${EVENT:+--event="$$EVENT"} --reason="$$REASON" \
+		$${YES:+--yes} $${JSON:+--json}
 
 check: .venv/runtime ## check all settings, start nothing; SOURCE=… FILE=…: why a recorded request does not verify
 	@if test -n "$$SOURCE"; then $(PY) -m gateway check --file="$${FILE:--}" -- "$$SOURCE"; \

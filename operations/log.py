@@ -25,6 +25,7 @@ Action = Literal[
     "release by query",
     "acknowledge",
     "retain",
+    "erase",
     "partitions",
 ]
 """Everything that a person can do."""

@@ -61,7 +61,8 @@ DECLARE
         'delete_default_payloads(integer, integer)',
         'oldest_payload()',
         'remove_duplicates(integer, text, bigint, bigint)',
-        'remove_dead_letters(integer, text, integer)'
+        'remove_dead_letters(integer, text, integer)',
+        'erase_payloads(text[], text[])'
     ];
     function text;
     relation record;

@@ -19,6 +19,7 @@ from operations.cli import (
     bulk,
     conflicts,
     dead,
+    erase,
     events,
     log,
     partitions,
@@ -56,6 +57,7 @@ COMMANDS = {
     "partitions": partitions.COMMAND,
     "log": log.COMMAND,
     "retain": retain.COMMAND,
+    "erase": erase.COMMAND,
 }
 
 

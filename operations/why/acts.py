@@ -33,7 +33,7 @@ class Acts:
             is_meant = (
                 act.subject == held and bool(act.details.get("released"))
                 if fact.reason == "conflict"
-                else act.names("events", event)
+                else act.names("events", event) and act.action != "erase"
             )
             # A fact has the time at which the transaction began, and the act that of its end.
             if is_meant and fact.released_at and act.acted_at >= fact.released_at:
