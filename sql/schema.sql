@@ -323,6 +323,30 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION erase_payloads(namespaces text[], event_ids text[]) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    erased bigint;
+BEGIN
+    IF EXISTS (
+        SELECT
+        FROM unnest(namespaces, event_ids) AS named (namespace, event_id)
+        JOIN payloads_in_use() AS used ON used.namespace = named.namespace AND used.event_id = named.event_id
+    ) THEN
+        RAISE EXCEPTION 'an event has facts on hold or is in an open conflict, so that its payload is read again';
+    END IF;
+    DELETE FROM payloads
+    USING unnest(namespaces, event_ids) AS named (namespace, event_id), events
+    WHERE events.namespace = named.namespace AND events.event_id = named.event_id
+      AND payloads.received_at = events.received_at
+      AND payloads.namespace = named.namespace AND payloads.event_id = named.event_id;
+    GET DIAGNOSTICS erased = ROW_COUNT;
+    RETURN erased;
+END
+$$;
+
 CREATE FUNCTION find_quiet_payments(namespaces text[], payment_ids text[], quiet_since timestamp with time zone) RETURNS TABLE(namespace text, payment_id text)
     LANGUAGE sql ROWS 500
     SET search_path TO 'public', 'pg_temp'
