@@ -109,7 +109,7 @@ async def worker_frozen(harness: Harness, rng: random.Random) -> AsyncIterator[N
 async def worker_replaced(harness: Harness, rng: random.Random) -> AsyncIterator[None]:
     """As a deployment does."""
     worker = _one_of(harness.workers, rng)
-    await _told_to_stop(worker)
+    await asked_to_stop(worker)
     yield
     harness.replace_worker(worker)
 
@@ -133,7 +133,7 @@ async def gateway_frozen(harness: Harness, rng: random.Random) -> AsyncIterator[
 @asynccontextmanager
 async def gateway_replaced(harness: Harness, rng: random.Random) -> AsyncIterator[None]:
     gateway = _one_of(harness.gateways, rng)
-    await _told_to_stop(gateway)
+    await asked_to_stop(gateway)
     yield
     await harness.restart_gateway(gateway)
 
@@ -149,7 +149,7 @@ SIGNS_OF_LIFE = ('"working"', "the gateway listens")
 """What a worker and a gateway log once they are ready; before that SIGTERM ends them as it ends any process."""
 
 
-async def _told_to_stop(child: Child) -> None:
+async def asked_to_stop(child: Child) -> None:
     starting = not any(sign in child.log for sign in SIGNS_OF_LIFE)
     code = await child.stopped()
     assert code == 0 or (starting and code == -signal.SIGTERM), f"{child.name} ended with {code}:\n{child.log}"

@@ -3,7 +3,8 @@
 One or two faults at a time, by a schedule that the seed decides. Every request and answer of the senders is written to
 a file. At the end everything is healed and drained, and the checker reads that file. In the last third of the time
 operators delete entries and restore servers too; then the senders send everything again before the checker looks. The
-exit code is 1 if a promise was broken. `--redis` and `--postgres` name another system than one server of each.
+exit code is 1 if a promise was broken. `--redis` and `--postgres` name another system than one server of each,
+and `--upgrade` begins with the programs of the last release.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from sql.roles import grant_rights
 from tests.adversity.failovers import FAILOVERS
 from tests.adversity.faults import FAULTS, Fault
 from tests.adversity.operators import ACTS, check_after_losses
-from tests.adversity.variants import ONE, POSTGRES, REDIS, Changes, Variant
+from tests.adversity.variants import ONE, POSTGRES, REDIS, Changes, Variant, upgrade
 from tests.support import awkward_handlers
 from tests.support.database import as_worker
 from tests.support.harness import CONNECT_TIMEOUT_S, Harness
@@ -128,12 +129,17 @@ async def prove(
         for each in changes:
             breaks, acts = each.of(breaks), each.without(acts)
         await _under_load(harness, breaks, rng, minutes * (1 - OPERATORS_SHARE), "pi")
+        for each in changes:
+            if each.finish:
+                await each.finish()
+                breaks = each.withdrawn(breaks)
         broken = await harness.check_promises()
         _say(f"{len(broken)} promises broken by faults; now operators lose events too.")
         load = await _under_load(harness, breaks | acts, rng, minutes * OPERATORS_SHARE, "op")
         harness.history.close()
         harness.history = read(folder / "history.jsonl")
         broken += await check_after_losses(harness, load)
+        broken += [line for each in changes for line in each.broken]
         _say(f"{len(harness.history.faults)} faults and healings, {harness.history.promised} events promised, "
              f"answers {dict(sorted(harness.history.statuses.items()))}.")  # fmt: skip
         return broken
@@ -164,7 +170,10 @@ def main() -> int:
     parser.add_argument("--redis", choices=(ONE, *REDIS), default=ONE, help="how Redis runs; one server if absent")
     parser.add_argument("--postgres", choices=(ONE, *POSTGRES), default=ONE, help="how Postgres runs, likewise")
     parser.add_argument("--partitions", type=int, default=1, help="how many streams share the events; 1 if absent")
+    parser.add_argument("--upgrade", action="store_true", help="begin with the last release, and upgrade under load")
     arguments = parser.parse_args()
+    if arguments.upgrade and arguments.postgres == "pooler":
+        parser.error("the last release does not work behind a pooler")
     folder = Path(tempfile.mkdtemp(prefix="prove-"))
     _say(f"Seed {arguments.seed}, {arguments.minutes:g} minutes. History and logs: {folder}")
     broken = asyncio.run(prove(arguments.seed, arguments.minutes, folder, _variants(arguments), arguments.partitions))
@@ -176,7 +185,7 @@ def main() -> int:
 
 def _variants(arguments: argparse.Namespace) -> list[Variant]:
     chosen = ((REDIS, arguments.redis), (POSTGRES, arguments.postgres))
-    return [variants[name] for variants, name in chosen if name != ONE]
+    return [variants[name] for variants, name in chosen if name != ONE] + [upgrade] * arguments.upgrade
 
 
 def _say(line: str) -> None:

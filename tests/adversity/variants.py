@@ -5,12 +5,12 @@ A new one is a function `(Harness) -> context manager` and an entry in REDIS or 
 
 import random
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.adversity import masters_die
+from tests.adversity import masters_die, replicas, upgrades
 from tests.adversity.failovers import FAILOVERS
 from tests.adversity.faults import FAULTS, Fault
 from tests.adversity.operators import ACTS
@@ -30,10 +30,18 @@ class Changes:
 
     adds: Mapping[str, Fault] = field(default_factory=dict)
     takes: frozenset[str] = frozenset()
+    broken: list[str] = field(default_factory=list)
+    """Promises that the variant itself has seen broken."""
+    finish: Callable[[], Awaitable[None]] | None = None
+    """What has to be done before the judge looks for the first time."""
 
     def of(self, faults: Mapping[str, Fault]) -> dict[str, Fault]:
         """These faults, changed."""
         return self.without(faults) | dict(self.adds)
+
+    def withdrawn(self, faults: Mapping[str, Fault]) -> dict[str, Fault]:
+        """These faults without those that it adds."""
+        return {name: fault for name, fault in faults.items() if name not in self.adds}
 
     def without(self, faults: Mapping[str, Fault]) -> dict[str, Fault]:
         """Those of these faults that can happen."""
@@ -133,6 +141,21 @@ ONE_REDIS = frozenset(
 )
 """Faults of one server that is reached over a wire."""
 
+
+@asynccontextmanager
+async def replica(harness: Harness) -> AsyncIterator[Changes]:
+    """A replica that people read from, which is late, dies and freezes. Its primary is never replaced by another."""
+    async with replicas.reading(harness) as (faults, broken):
+        yield Changes(faults, frozenset({"postgres fails over", "operator: postgres restored"}), broken)
+
+
+@asynccontextmanager
+async def upgrade(harness: Harness) -> AsyncIterator[Changes]:
+    """A rolling upgrade from the last release. Once it is finished, everything may happen that may happen today."""
+    async with upgrades.upgrading(harness) as (faults, under_way):
+        yield Changes(faults, finish=under_way.finish)
+
+
 REDIS: dict[str, Variant] = {"sentinel": sentinel}
 """By the value of `--redis`."""
 
@@ -141,5 +164,5 @@ REPLICATED: dict[str, Callable[[Harness], AbstractAsyncContextManager[masters_di
 }
 """Those whose masters can be replaced, for failover_figures.py."""
 
-POSTGRES: dict[str, Variant] = {"pooler": pooler}
+POSTGRES: dict[str, Variant] = {"pooler": pooler, "replica": replica}
 """By the value of `--postgres`."""

@@ -22,6 +22,7 @@ from tests.benchmarks import (
     memory,
     pages,
     partitions,
+    pooler,
     scale,
     strangers,
     telemetry,
@@ -49,9 +50,10 @@ ON_REQUEST: dict[str, Callable[[Options], Awaitable[list[Figure]]]] = {
     "instructions": instructions.run,
     "pages": pages.run,
     "partitions": partitions.run,
+    "pooler": pooler.run,
     "scale": scale.run,
 }
-"""Not part of `all`: `instructions` needs a tool that is not installed everywhere, the others take some minutes, and
+"""Not part of `all`: `instructions` and `pooler` need tools that are not installed everywhere, others take minutes, and
 `pages` and `scale` 20 GB."""
 
 PLAIN_WIDTH_CHARS = 140
