@@ -1,5 +1,5 @@
 -- The personal data of one payment or event can be erased
--- depends: 0022_archive_of_payments
+-- depends: 0023_room_in_payments
 
 -- migrate: apply
 
