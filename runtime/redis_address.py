@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
 from pydantic import SecretStr
 
 from runtime.addresses import Server
 
 SENTINEL_SCHEMES = ("redis+sentinel://", "rediss+sentinel://")
-SCHEMES = ("redis://", "rediss://", "unix://", *SENTINEL_SCHEMES)
+CLUSTER_SCHEMES = ("redis+cluster://", "rediss+cluster://")
+SCHEMES = ("redis://", "rediss://", "unix://", *SENTINEL_SCHEMES, *CLUSTER_SCHEMES)
 
 PORT_DEFAULT, SENTINEL_PORT_DEFAULT = 6379, 26_379
 
@@ -21,14 +22,14 @@ NOWHERE = "0.0.0.0"  # noqa: S104 - nothing binds to it
 class RedisAddress:
     """An address, read. The URLs are of one server each, as redis-py reads them."""
 
-    kind: Literal["server", "sentinel"]
+    kind: Literal["server", "sentinel", "cluster"]
     servers: tuple[Server, ...]
-    """Whom to ask: the sentinels, or the one server. Empty for a Unix socket."""
+    """Whom to ask: the sentinels, nodes of the cluster, or the one server. Empty for a Unix socket."""
     master_name: str
     """The name that the sentinels know the master by; else empty."""
     url: SecretStr
     asked_url: SecretStr
-    """How to connect to a sentinel."""
+    """How to connect to one that is asked."""
 
 
 def show_servers(servers: tuple[Server, ...]) -> str:
@@ -43,6 +44,8 @@ def read_address(url: SecretStr) -> RedisAddress:
     user and password are those of the data servers; other options are redis-py's, for every connection.
     """
     parts = urlsplit(url.get_secret_value())
+    if url.get_secret_value().startswith(CLUSTER_SCHEMES):
+        return _read_cluster(parts)
     if not url.get_secret_value().startswith(SENTINEL_SCHEMES):
         servers = () if parts.scheme == "unix" else ((parts.hostname or "localhost", parts.port or PORT_DEFAULT),)
         return RedisAddress("server", servers, "", url, SecretStr(""))
@@ -58,6 +61,13 @@ def read_address(url: SecretStr) -> RedisAddress:
         SecretStr(f"{scheme}://{user}@{NOWHERE}/{database or 0}?{options}"),
         SecretStr(f"{scheme}://{asked_user}:{asked_password}@{NOWHERE}/?{options}"),
     )
+
+
+def _read_cluster(parts: SplitResult) -> RedisAddress:
+    """Read `redis+cluster://[user:password@]host:port,host:port[?…]`: some of the nodes, which know the others."""
+    user, _, hosts = parts.netloc.rpartition("@")
+    url = SecretStr(f"{parts.scheme.removesuffix('+cluster')}://{user}@{NOWHERE}/0?{parts.query}")
+    return RedisAddress("cluster", tuple(_server(host, PORT_DEFAULT) for host in hosts.split(",")), "", url, url)
 
 
 def _server(text: str, port_default: int) -> Server:

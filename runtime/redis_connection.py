@@ -26,7 +26,9 @@ from redis.typing import EncodableT
 
 from runtime.addresses import LivingServers, Server
 from runtime.redis_address import read_address
-from runtime.redis_places import ANSWERS_WITHIN_S, FixedServer, Place, SentinelMaster
+from runtime.redis_cluster import ClusterClient
+from runtime.redis_masters import ANSWERS_WITHIN_S, ClusterMaster, SentinelMaster
+from runtime.redis_places import FixedServer, Place
 from runtime.tls import describe_tls_of_redis
 
 Command = Sequence[str | bytes | int]
@@ -39,8 +41,8 @@ POOL_CONNECTIONS_MAX = 4
 CONNECTS_WITHIN_S = 0.25
 """Where connecting took longer, it is asked again whether the server is still the right one."""
 
-ADDRESSES_MAX = 16
-"""More than one program uses, outside of tests."""
+PLACES_MAX = 512
+"""Addresses, and partitions of a cluster, whose server is remembered: more than one program has."""
 
 _UNUSABLE_CODES = frozenset({
     "READONLY",  # a replica, e.g. the primary of before a failover
@@ -185,17 +187,22 @@ def client(
     """Return a client that connects when it is first used.
 
     `timeout_s` limits a connect and a command; `blocks_ms` is how much longer its commands may block in the server.
-    CLIENT LIST shows its connections under `name`.
+    CLIENT LIST shows its connections under `name`. In a cluster each partition has up to `connections_max`.
     """
-    return Redis.from_pool(
-        _pool(
+
+    def pool_of(partition: int) -> ConnectionPool:
+        return _pool(
             url,
+            partition,
             max_connections=connections_max,
             socket_connect_timeout=timeout_s,
             socket_timeout=timeout_s + blocks_ms / 1000,
             client_name=name,
         )
-    )
+
+    if read_address(url).kind == "cluster":
+        return ClusterClient(pool_of)
+    return Redis.from_pool(pool_of(0))
 
 
 def is_unusable(error: RedisError) -> bool:
@@ -214,12 +221,14 @@ def _code(error: RedisError) -> str:
     return str(known) if known else str(error).partition(" ")[0]
 
 
-def single_connection(url: SecretStr, *, connect_timeout_s: float) -> OwnConnection:
+def single_connection(url: SecretStr, partition: int = 0, *, connect_timeout_s: float) -> OwnConnection:
     """Return one connection, not yet connected, for `exchange`. The caller limits how long an exchange may take.
+
+    In a cluster it leads to the node of the partition.
 
     A `socket_timeout` would put each write into a task of its own, one turn of a busy event loop later.
     """
-    pool = _pool(url, max_connections=1, socket_connect_timeout=connect_timeout_s, socket_timeout=None)
+    pool = _pool(url, partition, max_connections=1, socket_connect_timeout=connect_timeout_s, socket_timeout=None)
     return _connection(pool)
 
 
@@ -254,9 +263,8 @@ _ALWAYS: dict[str, Any] = {
 that are read, and a time limit would end a read that may block."""
 
 
-def _pool(url: SecretStr, **options: Any) -> ConnectionPool:  # noqa: ANN401
-    address = read_address(url)
-    return _pool_to(address.url, place_of(url), **options)
+def _pool(url: SecretStr, partition: int, **options: Any) -> ConnectionPool:  # noqa: ANN401
+    return _pool_to(read_address(url).url, place_of(url, partition), **options)
 
 
 def _pool_to(server_url: SecretStr, place: Place | None, **options: Any) -> ConnectionPool:  # noqa: ANN401
@@ -267,18 +275,18 @@ def _pool_to(server_url: SecretStr, place: Place | None, **options: Any) -> Conn
     return ConnectionPool(connection_class=connection_class, **{**of_url, **options, **_ALWAYS})
 
 
-@lru_cache(maxsize=ADDRESSES_MAX)
-def place_of(url: SecretStr) -> Place | None:
-    """Return where the server of an address lives: one for all connections, so that each knows what another found.
+def place_of(url: SecretStr, partition: int = 0) -> Place | None:
+    """Return where the server of a partition lives; None for a Unix socket.
 
-    None for a Unix socket.
+    There is one for all connections, so that each knows what another has found.
     """
+    return _place_of(url, partition if read_address(url).kind == "cluster" else 0)
+
+
+@lru_cache(maxsize=PLACES_MAX)
+def _place_of(url: SecretStr, partition: int) -> Place | None:
     address = read_address(url)
-    if not address.servers:
-        return None
     by_name = address.url.get_secret_value().startswith("rediss://")
-    if address.kind == "server":
-        return FixedServer(address.servers[0], _LIVING, by_name=by_name)
 
     async def ask(server: Server, questions: Sequence[Command]) -> list[Reply]:
         place = FixedServer(server, _LIVING, by_name=by_name)
@@ -289,7 +297,11 @@ def place_of(url: SecretStr) -> Place | None:
         finally:
             await connection.disconnect(nowait=True)
 
-    return SentinelMaster(address.servers, address.master_name, ask)
+    if address.kind == "sentinel":
+        return SentinelMaster(address.servers, address.master_name, ask)
+    if address.kind == "cluster":
+        return ClusterMaster(address.servers, partition, ask, by_name=by_name)
+    return FixedServer(address.servers[0], _LIVING, by_name=by_name) if address.servers else None
 
 
 def _connection(pool: ConnectionPool) -> OwnConnection:

@@ -1,12 +1,14 @@
 """The least rights in Redis of gateways and of workers, as rules of ACL SETUSER. docs/deploying.md shows them too.
 
 Each needs only the keys below KEY_PREFIX. Rights to connect, without those that affect other clients, let it log in,
-name its connection, and ask WAIT and WAITAOF. INFO and CONFIG GET say how durable a write is.
+name its connection, and ask WAIT and WAITAOF. INFO and CONFIG GET say how durable a write is,
+CLUSTER NODES where a partition is, in a cluster.
 """
 
 from collections.abc import Sequence
 
-_EVERYBODY = ("resetchannels", "-@all", "+@connection", "-@dangerous", "+info", "+config|get", "+eval", "+evalsha")
+_EVERYBODY = ("resetchannels", "-@all", "+@connection", "-@dangerous", "+info", "+config|get", "+eval", "+evalsha",
+              "+cluster|nodes")  # fmt: skip
 
 GATEWAY = (
     *_EVERYBODY, "+time",

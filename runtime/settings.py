@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from runtime.env_file import find_problems, read_env_file, reading_problem
-from runtime.redis_address import SCHEMES, SENTINEL_SCHEMES
+from runtime.redis_address import CLUSTER_SCHEMES, SCHEMES, SENTINEL_SCHEMES
 from runtime.secrets_folder import read_secrets, secrets_problems
 from runtime.setting_names import misspelt_names
 
@@ -189,6 +189,8 @@ def _check_redis_url(url: SecretStr) -> SecretStr:
     servers = _servers(url)
     if url.get_secret_value().startswith(SENTINEL_SCHEMES):
         _check_sentinels(url, servers)
+    elif url.get_secret_value().startswith(CLUSTER_SCHEMES):
+        _check_cluster(url, servers)
     elif len(servers) > 1:
         raise ValueError("it names several servers; this scheme names one")
     return url
@@ -202,6 +204,13 @@ def _check_sentinels(url: SecretStr, servers: list[str]) -> None:
         raise ValueError("it names no master: the path begins with the name that the sentinels know, as in /mymaster/0")
     if not re.fullmatch(r"[0-9]*", database):
         raise ValueError("what follows the master's name in it is not the number of a database")
+
+
+def _check_cluster(url: SecretStr, servers: list[str]) -> None:
+    if not all(servers):
+        raise ValueError("it has a server without a host")
+    if urlsplit(url.get_secret_value()).path.strip("/") not in ("", "0"):
+        raise ValueError("it names a database, and a cluster has only one")
 
 
 def _check_postgres_url(url: SecretStr) -> SecretStr:

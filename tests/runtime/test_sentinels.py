@@ -140,7 +140,7 @@ async def test_without_any_sentinel_the_last_known_master_is_used(cluster: Senti
             with pytest.raises(RedisConnectionError) as caught:
                 await stranger.ping()
     sentence = str(caught.value)
-    assert sentence.startswith("no sentinel names the master 'another-name' of Redis (127.0.0.1:")
+    assert sentence.startswith("nobody names the master 'another-name' of Redis (127.0.0.1:")
     assert sentence.count("Connect call failed") == 3
     assert cluster.master.password not in sentence
     assert cluster.sentinels[0].password not in sentence

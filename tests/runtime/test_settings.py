@@ -113,7 +113,8 @@ def test_every_problem_is_one_plain_sentence_without_the_value(monkeypatch: pyte
         load_settings(Example)
     assert str(raised.value).splitlines() == [
         "The settings cannot be used, so nothing was done:",
-        "  - REDIS_URL: it does not begin with redis://, rediss://, unix://, redis+sentinel:// or rediss+sentinel://",
+        "  - REDIS_URL: it does not begin with redis://, rediss://, unix://, redis+sentinel://, rediss+sentinel://, "
+        "redis+cluster:// or rediss+cluster://",
         "  - DATABASE_URL: it is not set, and no running stack has set it: `make up` starts one",
         "  - BATCH_SIZE: it is more than 10",
         "  - BUSY_DELAY: it is not a number",
@@ -239,6 +240,8 @@ async def test_every_program_refuses_a_misspelt_setting(programs: Programs, modu
             "it names no master: the path begins with the name that the sentinels know, as in /mymaster/0",
         ),
         ("REDIS_URL", "redis+sentinel://:p@a,,b/m", "it has a server without a host"),
+        ("REDIS_URL", "redis+cluster://:p@a,b,", "it has a server without a host"),
+        ("REDIS_URL", "redis+cluster://:p@a,b/3", "it names a database, and a cluster has only one"),
         (
             "REDIS_URL",
             "redis+sentinel://:p@a/m/hush",
@@ -261,6 +264,7 @@ def test_an_address_that_cannot_be_used_is_named_without_its_text(
     [
         ("REDIS_URL", "redis://:p%2C@[::1]:6379/0"), ("REDIS_URL", "rediss://a"), ("REDIS_URL", "unix:///run/a,b:c"),
         ("REDIS_URL", "redis+sentinel://u:p%2C@a,[::1]:26379/m"), ("REDIS_URL", "rediss+sentinel://a:1/m/3?x=y"),
+        ("REDIS_URL", "redis+cluster://u:p@a,[::1]:7/0"), ("REDIS_URL", "rediss+cluster://a:1,b"),
         ("DATABASE_URL", "postgresql://u:p@a:1,b:2/db"), ("DATABASE_URL", "postgresql:///db?host=/run"),
     ],
 )  # fmt: skip

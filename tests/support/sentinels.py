@@ -21,7 +21,7 @@ from tests.support.wait import until
 
 MASTER = "payments-master"
 
-DOWN_AFTER_S = 1.0
+DOWN_AFTER_S = 2.0
 """How long the master may be silent before a sentinel takes it for dead."""
 
 QUORUM = 2
