@@ -15,7 +15,8 @@ from redis.exceptions import RedisError, ResponseError
 
 from consumers.retry import describe
 from consumers.settings import Settings
-from runtime.redis_connection import exchange, single_connection
+from runtime.redis_connection import single_connection
+from runtime.redis_wire import exchange
 from sql import load
 from sql.connect import open_connection
 from sql.pooled_connection import connection_options

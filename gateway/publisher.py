@@ -26,7 +26,7 @@ from gateway.settings import Settings
 from gateway.spans import SendSpans
 from providers.base import Delivery
 from runtime.durability import Durability, Guarantee
-from runtime.redis_connection import Command, describe_reply
+from runtime.redis_wire import Command, describe_reply
 from runtime.tracing import OFF, Tracing
 
 SCRIPT = resources.files("gateway").joinpath("publisher.lua").read_bytes()

@@ -15,7 +15,8 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 from contract.keys import NUMBERS_OF_PARTITION, Keys, read_partitions
 from gateway.settings import Settings
 from runtime.durability import CONFIG_NAMES, Guarantee, NotDurableError, check_durability
-from runtime.redis_connection import Command, OwnConnection, describe_reply, exchange, place_of, single_connection
+from runtime.redis_connection import place_of, single_connection
+from runtime.redis_wire import Command, OwnConnection, describe_reply, exchange
 
 PROBE = resources.files("gateway").joinpath("probe.lua").read_bytes()
 PROBE_SHA = hashlib.sha1(PROBE, usedforsecurity=False).hexdigest()

@@ -17,6 +17,7 @@ from tests.adversity.operators import ACTS
 from tests.support.database import as_worker
 from tests.support.harness import Harness
 from tests.support.pgbouncer import PgBouncer
+from tests.support.redis_cluster import RedisCluster, running_cluster
 from tests.support.sentinels import Sentinels, running_sentinels
 from tests.support.servers import ValkeyServer
 
@@ -115,6 +116,33 @@ async def sentinel(harness: Harness) -> AsyncIterator[Changes]:
         yield Changes(adds, ONE_REDIS)
 
 
+@asynccontextmanager
+async def nodes(harness: Harness) -> AsyncIterator[RedisCluster]:
+    """A cluster of three masters, each with a replica."""
+    with tempfile.TemporaryDirectory(prefix="cluster-") as folder:
+        async with running_cluster(Path(folder)) as running:
+            _use(harness, running.master, running.url())
+            yield running
+
+
+@asynccontextmanager
+async def cluster(harness: Harness) -> AsyncIterator[Changes]:
+    """The master of our keys dies, freezes, is replaced, and gives its slot to another."""
+    async with nodes(harness) as running:
+        yield Changes(masters_die.faults(running) | {"master's slot moved": _slot_moved(running)}, ONE_REDIS)
+
+
+def _slot_moved(running: RedisCluster) -> Fault:
+    @asynccontextmanager
+    async def fault(harness: Harness, rng: random.Random) -> AsyncIterator[None]:
+        await running.move_slot(rng.choice([each for each in await running.masters() if each is not running.master]))
+        harness.valkey = running.master
+        yield
+        await masters_die.all_follow(harness, running)
+
+    return fault
+
+
 def _use(harness: Harness, master: ValkeyServer, url: str) -> None:
     """Let programs find Redis at this address, and answer once a write is on the replicas too."""
     harness.valkey, harness.redis_url = master, url
@@ -156,11 +184,12 @@ async def upgrade(harness: Harness) -> AsyncIterator[Changes]:
         yield Changes(faults, finish=under_way.finish)
 
 
-REDIS: dict[str, Variant] = {"sentinel": sentinel}
+REDIS: dict[str, Variant] = {"sentinel": sentinel, "cluster": cluster}
 """By the value of `--redis`."""
 
 REPLICATED: dict[str, Callable[[Harness], AbstractAsyncContextManager[masters_die.Replicated]]] = {
-    "sentinel": sentinels
+    "sentinel": sentinels,
+    "cluster": nodes,
 }
 """Those whose masters can be replaced, for failover_figures.py."""
 

@@ -12,7 +12,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from runtime.redis_connection import OwnConnection, client, describe_reply, exchange, single_connection
+from runtime.redis_connection import client, single_connection
+from runtime.redis_wire import OwnConnection, describe_reply, exchange
 from tests.support.proxy import TcpProxy
 from tests.support.servers import ValkeyServer
 from tests.support.wait import until

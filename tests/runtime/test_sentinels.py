@@ -10,7 +10,8 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-from runtime.redis_connection import client, exchange, single_connection
+from runtime.redis_connection import client, single_connection
+from runtime.redis_wire import exchange
 from stack.ports import HOST
 from tests.support.sentinels import Sentinels, SentinelServer, running_sentinels
 from tests.support.servers import ValkeyServer

@@ -113,8 +113,10 @@ def test_every_problem_is_one_plain_sentence_without_the_value(monkeypatch: pyte
         load_settings(Example)
     assert str(raised.value).splitlines() == [
         "The settings cannot be used, so nothing was done:",
-        "  - REDIS_URL: it does not begin with redis://, rediss://, unix://, redis+sentinel://, rediss+sentinel://, "
-        "redis+cluster:// or rediss+cluster://",
+        (
+            "  - REDIS_URL: it does not begin with redis://, rediss://, unix://, redis+sentinel://, "
+            "rediss+sentinel://, redis+cluster:// or rediss+cluster://"
+        ),
         "  - DATABASE_URL: it is not set, and no running stack has set it: `make up` starts one",
         "  - BATCH_SIZE: it is more than 10",
         "  - BUSY_DELAY: it is not a number",

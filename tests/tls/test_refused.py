@@ -12,7 +12,8 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from runtime.redis_connection import client, exchange, single_connection
+from runtime.redis_connection import client, single_connection
+from runtime.redis_wire import exchange
 from sql.connect import UnreachableError, connect
 from tests.support.events import SOURCES_TOML
 from tests.support.processes import Programs

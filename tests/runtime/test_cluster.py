@@ -1,0 +1,104 @@
+"""Redis Cluster: each command reaches the node of its partition, also after that node was replaced or gave it away."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from pydantic import SecretStr
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+
+from contract.keys import Keys
+from runtime.redis_cluster import partition_of_command
+from runtime.redis_connection import client, single_connection
+from runtime.redis_wire import exchange
+from tests.support.redis_cluster import RedisCluster, running_cluster
+from tests.support.servers import ValkeyServer
+from tests.support.wait import until
+
+TIMEOUT_S = 3.0
+PARTITIONS = 8
+"""Enough that each of three nodes has some."""
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RedisCluster]:
+    """Three masters, each with a replica, for all tests here."""
+    async with running_cluster(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def redis(cluster: RedisCluster) -> AsyncIterator[Redis]:
+    """A client as every program has it."""
+    async with client(SecretStr(cluster.url()), timeout_s=TIMEOUT_S, name="a-test") as redis:
+        yield redis
+
+
+async def test_commands_scripts_and_pipelines_reach_the_node_of_their_partition(redis: Redis) -> None:
+    script = redis.register_script("return {redis.call('XADD', KEYS[1], '*', 'a', ARGV[1]), KEYS[1]}")
+    for partition in range(PARTITIONS):
+        keys = Keys("a-test", partition)
+        await script(keys=[keys.events], args=["payments:{7}:is no key here"])
+        async with redis.pipeline(transaction=False) as pipeline:
+            pipeline.xlen(keys.events)
+            pipeline.exists(keys.epoch)
+            assert await pipeline.execute() == [1, 0]
+        assert (await redis.xinfo_stream(keys.events))["length"] == 1
+        cursor, names = await redis.scan(0, match=f"a-test:{{{partition}}}:*", count=1000)
+        assert (cursor, names) == (0, [keys.events.encode()])
+
+
+async def test_one_connection_leads_to_the_node_of_its_partition(cluster: RedisCluster) -> None:
+    for partition in range(PARTITIONS):
+        connection = single_connection(SecretStr(cluster.url()), partition, connect_timeout_s=TIMEOUT_S)
+        assert await exchange(connection, [("SET", Keys("one", partition).epoch, "1")]) == [b"OK"]
+        await connection.disconnect()
+
+
+@pytest.mark.parametrize("kind", ["planned", "killed"])
+async def test_writes_reach_the_new_master(cluster: RedisCluster, redis: Redis, kind: str) -> None:
+    script = redis.register_script("return redis.call('SET', KEYS[1], ARGV[1])")
+    key = Keys("again").epoch
+    await script(keys=[key], args=["1"])
+    await cluster.failovers[kind]()
+    await until(lambda: _is_done(script(keys=[key], args=["2"])), what="the script runs on the new master")
+    await until(cluster.is_whole, what="the old one is a replica")
+
+
+async def test_a_slot_moves_to_another_node(cluster: RedisCluster, redis: Redis) -> None:
+    keys = Keys("moves")
+    await redis.set(keys.epoch, "1")
+    target = next(server for server in await cluster.masters() if server is not cluster.master)
+    await cluster.move_slot(target)
+    await until(lambda: _is_done(redis.get(keys.epoch)), what="the key is found where it is now")
+
+
+async def test_without_any_node_a_sentence_says_so(valkey: ValkeyServer) -> None:
+    async with client(SecretStr("redis+cluster://:hush@127.0.0.1:1"), timeout_s=TIMEOUT_S, name="a-test") as redis:
+        with pytest.raises(
+            RedisConnectionError, match="nobody names the node of slot 13907 of the Redis cluster"
+        ) as one:
+            await redis.ping()
+    assert "hush" not in str(one.value)
+    alone = valkey.url.replace("redis://", "redis+cluster://").removesuffix("/0")
+    async with client(SecretStr(alone), timeout_s=TIMEOUT_S, name="a-test") as redis:
+        with pytest.raises(RedisConnectionError, match="cluster support disabled"):
+            await redis.ping()
+
+
+async def test_the_partition_of_a_command_is_that_of_its_first_key() -> None:
+    assert partition_of_command(("XLEN", "payments:{12}:events")) == 12
+    assert partition_of_command(("EVALSHA", "0" * 40, 2, "a.b:{3}:events", b"a.b:{4}:x")) == 3
+    assert partition_of_command(("INFO", "server")) == 0
+    assert partition_of_command(("XREADGROUP", "GROUP", "g", "worker-1", "STREAMS", b"p:{255}:events", ">")) == 255
+
+
+async def _is_done(command: object) -> bool:
+    try:
+        return bool(await command)  # type: ignore[misc]
+    except RedisError:
+        return False
