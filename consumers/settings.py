@@ -27,7 +27,7 @@ class Settings(ProgramSettings):
     """All settings of a worker; each name in upper case is an environment variable, or a line of `.env`."""
 
     redis_url: RedisUrl
-    """Your own Redis or Valkey: redis[s]://, unix://, redis[s]+sentinel:// or +cluster://; unset: the stack starts one."""
+    """Your own Redis or Valkey: redis[s]:// (+sentinel, +cluster) or unix://; unset: the stack starts one."""
 
     database_url: PostgresUrl
     """Your own PostgreSQL: postgresql://; unset: the stack starts one."""

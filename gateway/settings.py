@@ -16,7 +16,7 @@ class Settings(ProgramSettings):
     """All settings of the gateway; each name in upper case is an environment variable, or a line of `.env`."""
 
     redis_url: RedisUrl = SecretStr("redis://127.0.0.1:6379/0")
-    """Your own Redis or Valkey: redis[s]://, unix://, redis[s]+sentinel:// or +cluster://; unset: the stack starts one."""
+    """Your own Redis or Valkey: redis[s]:// (+sentinel, +cluster) or unix://; unset: the stack starts one."""
 
     key_prefix: KeyPrefix = PREFIX_DEFAULT
     """The first part of every name in Redis, so that installations can share a server."""

@@ -82,7 +82,7 @@ class Settings(ProgramSettings):
     """The first part of every name in Redis, so that installations can share a server."""
 
     redis_url: RedisUrl | None = None
-    """Your own Redis or Valkey: redis[s]://, unix://, redis[s]+sentinel:// or +cluster://; unset: the stack starts one."""
+    """Your own Redis or Valkey: redis[s]:// (+sentinel, +cluster) or unix://; unset: the stack starts one."""
 
     database_url: PostgresUrl | None = None
     """Your own PostgreSQL: postgresql://; unset: the stack starts one."""
