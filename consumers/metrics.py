@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from consumers.bounded_label import BoundedLabel
 from consumers.durations import Durations
 from consumers.metrics_folder import MetricsFolder
+from consumers.partition_gauges import PartitionGauges
 from consumers.stream_stats import StreamStats
 from consumers.waiting_gauges import WaitingGauges
 from runtime.version import version
@@ -87,7 +88,7 @@ class Metrics:
             self._pending_idle = shared("oldest_pending_idle_seconds", "Since the oldest pending entry was touched")
             self._oldest_age = shared("oldest_entry_age_seconds", "Since the oldest entry in the stream was accepted")
             self._redis_up = shared("redis_up", "1 while Redis answers a worker, else 0")
-            self.waiting = WaitingGauges(registry)
+            self.waiting, self._partitions = WaitingGauges(registry), PartitionGauges(registry)
             self.durations = Durations(registry, self._sources, self._handlers)
             _show_version(registry)
             self._workers = Gauge(
@@ -190,6 +191,7 @@ class Metrics:
         self._lag.set(group.lag if group else (stream.length if stream else 0))
         self._pending.set(group.pending if group else 0)
         self._pending_idle.set(group.oldest_pending_idle_ms / 1000 if group else 0)
+        self._partitions.show(stats)
 
     def takes_turn(self, every_s: float) -> bool:
         """Return whether this worker is the one of its host that asks Postgres now, if one does so `every_s`."""

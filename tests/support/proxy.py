@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
@@ -81,7 +82,8 @@ class TcpProxy:
         for pair in self._pairs:
             pair.is_half_closed = True
             if not pair.client.is_closing():
-                pair.client.write_eof()
+                with suppress(OSError):  # the client has just gone, and nobody has noticed yet
+                    pair.client.write_eof()
 
     async def refuse(self) -> None:
         """Accepts no new connection; the present ones live on. `start()` accepts again."""

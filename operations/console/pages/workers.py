@@ -26,6 +26,9 @@ async def show(request: web.Request) -> web.StreamResponse:
         stats = await read_all_stats(redis, servers.keys)
         consumers = await list_consumers(redis, servers.keys, stats)
         busy = [each.name for each in consumers[:CONSUMERS_MAX] if each.pending]
+        running = sum(1 for each in consumers if each.lives)
+        if stats.parts:  # a worker has a lease of each partition of its share
+            running = await redis.hlen(servers.keys.members)
         oldest = await find_oldest_of(redis, servers.keys, WorkerLimits.of(servers.settings), stats, busy)
     return render(
         request,
@@ -33,7 +36,7 @@ async def show(request: web.Request) -> web.StreamResponse:
         stats=stats,
         consumers=consumers[:CONSUMERS_MAX],
         left_out=max(0, len(consumers) - CONSUMERS_MAX),
-        running=sum(1 for each in consumers if each.lives),
+        running=running,
         oldest=oldest,
         plain_name=plain_name,
     )

@@ -79,6 +79,13 @@ def test_the_values_and_the_schema_have_the_same_names() -> None:
         ({"secrets": {"databaseUrl": {"existingSecret": ""}}}, "existingSecret"),
         ({"consumers": {"keda": {"minReplicas": 0}}}, "minReplicas"),
         ({"consumers": {"keda": {"enabled": True, "trigger": "redis-streams"}}}, "redisAddress"),
+        (
+            {
+                "consumers": {"keda": {"enabled": True, "trigger": "redis-streams", "redisAddress": "redis:6379"}},
+                "settings": {"PARTITIONS": 8},
+            },
+            "one stream only",
+        ),
         ({"ingress": {"enabled": True}}, "host"),
         ({"networkPolicy": {"redis": {"ports": [6379]}}}, "ports"),
     ],
