@@ -1,5 +1,5 @@
 -- A worker that knows no archive is refused where it would apply or book something again
--- depends: 0022_archive_of_payments
+-- depends: 0023_room_in_payments
 
 -- migrate: apply
 

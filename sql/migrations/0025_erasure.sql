@@ -1,5 +1,5 @@
 -- The personal data of one payment or event can be erased
--- depends: 0023_room_in_payments
+-- depends: 0024_workers_without_archive
 
 -- migrate: apply
 
