@@ -12,7 +12,6 @@ places and a rate: one that waits for a place gets that of the longest fetch, on
 
 import asyncio
 import re
-import socket
 import ssl
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -20,8 +19,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Generic, TypeVar
-
-from aiohttp import AddrInfoType, ClientError, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 
 from providers.base import SignatureError, UnavailableError
 from providers.fetch_places import Places
@@ -31,9 +28,6 @@ FETCH_TIMEOUT_S = 3.0
 
 FETCH_BYTES_MAX = 65_536
 """The largest document. A certificate chain has about 10,000 bytes."""
-
-RECEIVED_BYTES_MAX = 8192
-"""What the kernel takes in from a server before the event loop has parsed it; Linux doubles it."""
 
 DOCUMENTS_MAX = 64
 """Cached documents of one source; the least recently used one is dropped first."""
@@ -72,10 +66,9 @@ def https_fetch(tls: ssl.SSLContext | None = None, timeout_s: float = FETCH_TIME
     context = tls or _system_tls()
 
     async def fetch(url: str) -> bytes:
-        try:
-            return await _get(url, context, timeout_s)
-        except (ClientError, OSError, TimeoutError) as error:
-            raise UnavailableError(f"{url} could not be fetched ({type(error).__name__})") from error
+        from providers.https import get  # noqa: PLC0415 -- needs aiohttp, a fifth of what a command's start costs
+
+        return await get(url, context, timeout_s, FETCH_BYTES_MAX)
 
     return fetch
 
@@ -84,36 +77,6 @@ def https_fetch(tls: ssl.SSLContext | None = None, timeout_s: float = FETCH_TIME
 def _system_tls() -> ssl.SSLContext:
     """Return the one context of this process. Reading the system's roots takes 30 ms, so it is done at the start."""
     return ssl.create_default_context()
-
-
-def _slow_socket(address: AddrInfoType) -> socket.socket:
-    """Return a socket that takes in little at a time: its bytes are parsed at once, and a small chunk takes 1 µs."""
-    family, kind, protocol, _, _ = address
-    made = socket.socket(family, kind, protocol)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVED_BYTES_MAX)
-    return made
-
-
-async def _get(url: str, tls: ssl.SSLContext, timeout_s: float) -> bytes:
-    async with (
-        ClientSession(
-            connector=TCPConnector(ssl=tls, limit=1, force_close=True, socket_factory=_slow_socket),
-            cookie_jar=DummyCookieJar(),
-            timeout=ClientTimeout(total=timeout_s),
-            auto_decompress=False,
-            trust_env=False,
-            headers={"Accept-Encoding": "identity"},
-        ) as session,
-        session.get(url, allow_redirects=False) as response,
-    ):
-        if response.status != 200:
-            raise UnavailableError(f"{url} answered {response.status}")
-        document = bytearray()
-        async for chunk in response.content.iter_any():
-            document += chunk
-            if len(document) > FETCH_BYTES_MAX:
-                raise UnavailableError(f"{url} has more than {FETCH_BYTES_MAX} bytes")
-        return bytes(document)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Programs of the release before and of today work side by side, as an upgrade or a rollback needs it."""
 
+import compileall
 import zipfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -17,13 +18,20 @@ from tests.support.servers import PostgresServer, ValkeyServer
 PAYMENTS = 30
 
 
-@pytest.fixture
-def before(tmp_path: Path) -> Iterator[Programs]:
-    """The programs of the release before."""
-    root = tmp_path / "release"
+@pytest.fixture(scope="session")
+def release_before(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The code of the release before, compiled once: otherwise each program compiles all of it, several at a time."""
+    root = tmp_path_factory.mktemp("release")
     with zipfile.ZipFile(WHEEL) as wheel:
         wheel.extractall(root)
-    with Programs(tmp_path / "before", root=root) as programs:
+    assert compileall.compile_dir(root, quiet=1)
+    return root
+
+
+@pytest.fixture
+def before(tmp_path: Path, release_before: Path) -> Iterator[Programs]:
+    """The programs of the release before."""
+    with Programs(tmp_path / "before", root=release_before) as programs:
         yield programs
 
 
