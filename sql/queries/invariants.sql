@@ -51,11 +51,13 @@ LEFT JOIN events USING (namespace, event_id)
 WHERE events.event_id IS NULL;
 
 -- name: event_with_two_payloads :many
--- An event is applied once, so it has one payload.
-SELECT namespace, event_id, count(*) AS payloads
+-- An event is applied once, so it has one payload: a second one has another time than the event's row.
+SELECT payloads.namespace, payloads.event_id, payloads.received_at
 FROM payloads
-GROUP BY namespace, event_id
-HAVING count(*) > 1;
+LEFT JOIN events AS its USING (namespace, event_id, received_at)
+WHERE its.event_id IS NULL AND EXISTS (
+    SELECT FROM events WHERE events.namespace = payloads.namespace AND events.event_id = payloads.event_id
+);
 
 -- name: payment_without_event :many
 -- Every payment has an event that reported it; or a dispute, whose event may be about several payments.
