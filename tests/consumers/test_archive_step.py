@@ -1,4 +1,4 @@
-"""The daily step that archives: after so many days as the setting says, and not on the day after an upgrade."""
+"""The daily step that archives: what was quiet for ARCHIVE_AFTER_DAYS, and nothing on the day after an upgrade."""
 
 from redis.asyncio import Redis
 
