@@ -33,7 +33,7 @@ FROM pg_index
 JOIN pg_class AS index ON index.oid = indexrelid
 JOIN pg_class AS indexed ON indexed.oid = indrelid
 JOIN pg_am ON pg_am.oid = index.relam
-WHERE indrelid IN ('public.events'::regclass, 'public.payments'::regclass, 'public.transfers'::regclass)
+WHERE indrelid IN (to_regclass('public.events'), to_regclass('public.payments'), to_regclass('public.transfers'))
   AND amname = 'btree' AND indisvalid AND indexed.reltuples >= 0
   AND pg_relation_size(indexrelid) > greatest(:bytes_min::bigint, indexed.reltuples * :bytes_per_row::bigint)
 ORDER BY index.relname;
@@ -43,5 +43,5 @@ ORDER BY index.relname;
 SELECT format('DROP INDEX CONCURRENTLY IF EXISTS public.%I', relname) AS drop
 FROM pg_index
 JOIN pg_class ON pg_class.oid = indexrelid
-WHERE indrelid IN ('public.events'::regclass, 'public.payments'::regclass, 'public.transfers'::regclass)
+WHERE indrelid IN (to_regclass('public.events'), to_regclass('public.payments'), to_regclass('public.transfers'))
   AND NOT indisvalid AND relname ~ '_cc(new|old)[0-9]*$';
