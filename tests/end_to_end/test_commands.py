@@ -48,8 +48,8 @@ async def accept(harness: Harness, session: aiohttp.ClientSession, *payments: st
 
 
 async def command(harness: Harness, *argv: str) -> tuple[int, Any]:
-    """`python -m consumers … --json`: the exit code, and what it says."""
-    code, output, errors = await harness.programs.run("consumers", harness.servers_env, *argv, "--json")
+    """`python -m operations … --json`: the exit code, and what it says."""
+    code, output, errors = await harness.programs.run("operations", harness.servers_env, *argv, "--json")
     assert output, errors
     return code, json.loads(output)
 
