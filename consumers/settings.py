@@ -108,8 +108,7 @@ class Settings(ProgramSettings):
     """How long a dead letter is kept after it was replayed or discarded; 0: for ever. Open ones are always kept."""
 
     archive_after_days: KeptDays = 30
-    """After how many quiet days events and payments move, by whole months, to tables that workers do not write to; 0:
-    never."""
+    """After how many quiet days events and payments move, by months, to tables that workers do not write; 0: never."""
 
     redis_timeout_s: Annotated[float, Field(gt=0)] = 5
     """The limit for connecting to Redis and for one exchange with it; past it the gateway answers 503."""
