@@ -1,7 +1,5 @@
 """How much waits in all partitions together, as far as this process knows: BACKLOG_LIMIT holds in sum."""
 
-from collections.abc import Sequence
-
 
 class Backlog:
     """The length of each partition's stream, as this process saw it last: at each batch, and every few seconds.
@@ -25,7 +23,3 @@ class Backlog:
     def saw(self, partition: int, length: int) -> None:
         """Note the length of a stream."""
         self._lengths[partition] = length
-
-    def saw_all(self, lengths: Sequence[int]) -> None:
-        """Note the length of every stream."""
-        self._lengths = list(lengths)

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Sequence
 
 import structlog
 from redis.exceptions import ResponseError
@@ -9,6 +10,7 @@ from redis.exceptions import ResponseError
 from contract.keys import is_committed
 from gateway.redis_writer import RedisUnavailableError, RedisWriter
 from providers.base import Headers
+from runtime.redis_cluster import partition_of_command
 
 POLL_S = 0.01
 """Time between two looks at the markers; one command reads all of them."""
@@ -37,8 +39,9 @@ class CommitWaiter:
     in time counts as not committed. Nothing is polled while nobody waits.
     """
 
-    def __init__(self, redis: RedisWriter) -> None:
-        self._redis = redis
+    def __init__(self, readers: Sequence[RedisWriter]) -> None:
+        """`readers`: one for all partitions, or one for each."""
+        self._readers = readers
         self._waiting: dict[str, list[asyncio.Future[bool]]] = {}
         self._polling: asyncio.Task[None] | None = None
         self._closed = False
@@ -77,9 +80,7 @@ class CommitWaiter:
     async def _poll(self) -> None:
         try:
             while self._waiting:
-                markers = list(self._waiting)
-                values = await self._redis.read(("MGET", *markers))
-                states = list(zip(markers, values, strict=True))
+                states = await self._read(list(self._waiting))
                 self._complete([marker for marker, value in states if value and is_committed(value)], committed=True)
                 self._complete([marker for marker, value in states if value is None], committed=False)
                 await asyncio.sleep(POLL_S)
@@ -88,6 +89,15 @@ class CommitWaiter:
         finally:  # "accepted" is true for those who still wait
             self._polling = None
             self._complete(list(self._waiting), committed=False)
+
+    async def _read(self, markers: Sequence[str]) -> list[tuple[str, bytes | None]]:
+        of_reader: dict[int, list[str]] = {}
+        for marker in markers:
+            of_reader.setdefault(partition_of_command(("MGET", marker)) % len(self._readers), []).append(marker)
+        states: list[tuple[str, bytes | None]] = []
+        for reader, names in of_reader.items():
+            states += zip(names, await self._readers[reader].read(("MGET", *names)), strict=True)
+        return states
 
     def _complete(self, markers: list[str], *, committed: bool) -> None:
         for marker in markers:

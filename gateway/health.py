@@ -1,5 +1,8 @@
 """The pages for operators: the process lives, it can accept events durably now, its metrics."""
 
+import asyncio
+from collections.abc import Sequence
+
 from aiohttp import web
 
 from gateway.lifecycle import Lifecycle
@@ -14,8 +17,9 @@ READY_AGE_S_MAX = 1.0
 class Health:
     """The three endpoints for operators."""
 
-    def __init__(self, redis: RedisWriter, metrics: Metrics, lifecycle: Lifecycle) -> None:
-        self._redis = redis
+    def __init__(self, heads: Sequence[RedisWriter], metrics: Metrics, lifecycle: Lifecycle) -> None:
+        """`heads`: one, or in a cluster one for each partition; while one of them takes events, others may have to."""
+        self._heads = heads
         self._metrics = metrics
         self._lifecycle = lifecycle
 
@@ -25,12 +29,12 @@ class Health:
 
     async def readyz(self, _request: web.Request) -> web.Response:
         """Answer 200 where an event posted now would be accepted durably, else 503 with the reason."""
-        await self._redis.check(READY_AGE_S_MAX)
-        guarantee = self._redis.guarantee
+        await asyncio.gather(*(head.check(READY_AGE_S_MAX) for head in self._heads))
+        guarantee = next((head.guarantee for head in self._heads if head.guarantee), None)
         if self._lifecycle.is_draining:
             return _not_ready("the gateway is being stopped")
         if guarantee is None:
-            return _not_ready(self._redis.reason)
+            return _not_ready(self._heads[0].reason)
         ready = {"ready": True, "reason": None, "durability": guarantee.durability}
         return json_answer(200, {**ready, "proof": guarantee.confirmation.value})
 

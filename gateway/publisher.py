@@ -9,10 +9,10 @@ import asyncio
 import hashlib
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from importlib import resources
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
 from redis.exceptions import NoScriptError, ResponseError
@@ -20,6 +20,7 @@ from redis.exceptions import NoScriptError, ResponseError
 from contract.event import FIELD_NAMES, to_values
 from contract.keys import NUMBERS_OF_PARTITION, Keys, Partitions, entry_number, is_committed
 from gateway.backlog import Backlog
+from gateway.lane import Lane, Queued, Receipt
 from gateway.metrics import Metrics
 from gateway.redis_writer import RedisUnavailableError, RedisWriter
 from gateway.settings import Settings
@@ -51,26 +52,7 @@ class BacklogFullError(Exception):
     """The stream is as long as BACKLOG_LIMIT allows. The sender should retry later."""
 
 
-class Receipt(NamedTuple):
-    """The durable result of one delivery. `entry_id` is empty where the event is committed already."""
-
-    new: bool
-    entry_id: str
-    committed: bool
-    durability: Durability
-
-
-class _Queued(NamedTuple):
-    """A delivery waiting for an exchange, and the future its sender awaits."""
-
-    keys: Keys
-    marker: str
-    values: tuple[str | bytes, ...]
-    bytes: int
-    receipt: asyncio.Future[Receipt]
-
-
-_Part = tuple[Keys, list[_Queued]]
+_Part = tuple[Keys, list[Queued]]
 """The deliveries of a batch that go into one partition."""
 
 
@@ -103,24 +85,18 @@ class Publisher:
 
     def __init__(
         self,
-        writers: Sequence[RedisWriter],
+        lanes: Sequence[Lane],
         partitions: Partitions,
         settings: Settings,
         metrics: Metrics,
-        on_refused: Callable[[str], None],
         tracing: Tracing = OFF,
     ) -> None:
-        """Write over `writers`, which lead to the server of these partitions.
-
-        `on_refused` is called with the reason where Redis answers and refuses a batch.
-        """
-        self._idle = list(reversed(writers))
+        """Write over `lanes`: one to the server of all these partitions, or one to the server of each."""
+        self._lanes = lanes
         self._partitions = partitions
         self._settings = settings
         self._metrics = metrics
-        self._on_refused = on_refused
         self._spans = SendSpans(tracing, partitions) if tracing.is_on else None
-        self._queue: deque[_Queued] = deque()
         self._publishing: set[asyncio.Task[None]] = set()
         self._confirmed = [ConfirmedEntry() for _ in partitions.all]
         self.backlog = Backlog(len(partitions.all), settings.backlog_limit)
@@ -132,16 +108,17 @@ class Publisher:
         It raises BacklogFullError, or RedisUnavailableError where the event is not known to be durable.
         """
         receipt: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
-        if len(self._queue) >= self._settings.publish_queue_max:
+        if sum(len(lane.queue) for lane in self._lanes) >= self._settings.publish_queue_max:
             waiting = self._settings.publish_queue_max
             receipt.set_exception(RedisUnavailableError(f"{waiting} deliveries already wait for Redis"))
             return receipt
         event = delivery.event
         keys = self._partitions.keys_of(event.namespace, event.resource)
         marker = keys.seen(event.namespace, event.event_id)
-        self._queue.append(_Queued(keys, marker, to_values(event), len(event.body) + ENTRY_BYTES, receipt))
-        if self._idle:
-            task = asyncio.create_task(self._publish_all(self._idle.pop()), name="publish")
+        lane = self._lanes[keys.partition % len(self._lanes)]
+        lane.queue.append(Queued(keys, marker, to_values(event), len(event.body) + ENTRY_BYTES, receipt))
+        if lane.idle:
+            task = asyncio.create_task(self._publish_all(lane, lane.idle.pop()), name="publish")
             self._publishing.add(task)
             task.add_done_callback(self._publishing.discard)
         return receipt
@@ -151,32 +128,32 @@ class Publisher:
         while self._publishing:
             await asyncio.wait(self._publishing)
 
-    async def _publish_all(self, writer: RedisWriter) -> None:
+    async def _publish_all(self, lane: Lane, writer: RedisWriter) -> None:
         try:
-            while self._queue:
-                batch = self._next_batch()
-                self._metrics.waiting(len(self._queue))
-                await self._publish_batch(writer, batch)
+            while lane.queue:
+                batch = self._next_batch(lane.queue)
+                self._metrics.waiting(sum(len(each.queue) for each in self._lanes))
+                await self._publish_batch(lane, writer, batch)
         finally:
-            self._idle.append(writer)
+            lane.idle.append(writer)
 
-    def _next_batch(self) -> list[_Queued]:
-        batch = [self._queue.popleft()]
+    def _next_batch(self, queue: deque[Queued]) -> list[Queued]:
+        batch = [queue.popleft()]
         size_bytes = batch[0].bytes
-        while self._queue and len(batch) < self._settings.publish_batch_max:
-            size_bytes += self._queue[0].bytes
+        while queue and len(batch) < self._settings.publish_batch_max:
+            size_bytes += queue[0].bytes
             if size_bytes > self._settings.publish_batch_bytes_max:
                 break
-            batch.append(self._queue.popleft())
+            batch.append(queue.popleft())
         return batch
 
-    async def _publish_batch(self, writer: RedisWriter, batch: list[_Queued]) -> None:
+    async def _publish_batch(self, lane: Lane, writer: RedisWriter, batch: list[Queued]) -> None:
         """Run one exchange. Every sender of the batch gets an answer, whatever happens."""
         started_s = time.monotonic()
         try:
             parts = _by_partition(batch)
             with self._spans.of([queued.values for queued in batch]) if self._spans else NO_SPAN:
-                replies, guarantee = await self._run_script(writer, parts)
+                replies, guarantee = await self._run_script(lane, writer, parts)
             duration_s, backlog = time.monotonic() - started_s, self.backlog.entries
             for (keys, queued), reply in zip(parts, replies, strict=True):
                 backlog = self._published(keys, queued, reply, guarantee)
@@ -184,11 +161,11 @@ class Publisher:
         except Exception as error:  # noqa: BLE001 -- not swallowed: each sender gets it
             _fail(batch, error)
         except BaseException:
-            _fail([*batch, *self._queue], RedisUnavailableError("the gateway is being stopped"))
-            self._queue.clear()
+            _fail([*batch, *lane.queue], RedisUnavailableError("the gateway is being stopped"))
+            lane.queue.clear()
             raise
 
-    def _published(self, keys: Keys, part: Sequence[_Queued], reply: list[Any], guarantee: Guarantee) -> int:
+    def _published(self, keys: Keys, part: Sequence[Queued], reply: list[Any], guarantee: Guarantee) -> int:
         """Answer the senders of one partition's part of a batch. Return what waited in all partitions before it."""
         length, rewound_to, *answers = reply
         confirmed = self._confirmed[keys.partition]
@@ -202,7 +179,7 @@ class Publisher:
             _complete(queued.receipt, answer, guarantee.durability)
         return backlog
 
-    async def _run_script(self, writer: RedisWriter, parts: Sequence[_Part]) -> tuple[list[Any], Guarantee]:
+    async def _run_script(self, lane: Lane, writer: RedisWriter, parts: Sequence[_Part]) -> tuple[list[Any], Guarantee]:
         """Run one script call for each partition, all in one exchange. A call that did not run is made once more."""
 
         def calls(guarantee: Guarantee) -> list[Command]:
@@ -220,12 +197,12 @@ class Publisher:
                     replies[place] = reply
         except ResponseError as error:
             reason = f"Redis refuses the event: {describe_reply(error)}"
-            self._on_refused(reason)
+            lane.refused(reason)
             raise RedisUnavailableError(reason) from error
         return replies, guarantee
 
     def _call(
-        self, name: str, script: str | bytes, keys: Keys, part: Sequence[_Queued], guarantee: Guarantee
+        self, name: str, script: str | bytes, keys: Keys, part: Sequence[Queued], guarantee: Guarantee
     ) -> Command:
         names = [keys.events, keys.epoch, keys.account, *(queued.marker for queued in part)]
         values = [value for queued in part for value in queued.values]
@@ -237,7 +214,7 @@ class Publisher:
         return [name, script, len(names), *names, *limits, len(FIELD_NAMES), *FIELD_NAMES, *values]
 
 
-def _by_partition(batch: list[_Queued]) -> list[_Part]:
+def _by_partition(batch: list[Queued]) -> list[_Part]:
     """Split a batch into the parts of its partitions; the order within each is kept."""
     parts: dict[int, _Part] = {}
     for queued in batch:
@@ -259,7 +236,7 @@ def _complete(receipt: asyncio.Future[Receipt], answer: bytes, durability: Durab
     receipt.set_result(Receipt(is_new, entry_id, committed, durability))
 
 
-def _fail(batch: list[_Queued], error: Exception) -> None:
+def _fail(batch: list[Queued], error: Exception) -> None:
     for queued in batch:
         if not queued.receipt.done():
             known = isinstance(error, RedisUnavailableError)

@@ -42,16 +42,18 @@ class RedisWriter:
     `on_change(guarantee, reason)` is called with every change: what the server guarantees now, or why it does not.
     """
 
-    def __init__(self, settings: Settings, on_change: OnGuarantee | None = None) -> None:
+    def __init__(self, settings: Settings, partitions: Sequence[Keys], on_change: OnGuarantee | None = None) -> None:
+        """`partitions`: those that are written here; all are on one server."""
         self._settings = settings
-        self._place = place_of(settings.redis_url)
+        self._first = partitions[0].partition
+        self._place = place_of(settings.redis_url, self._first)
         self._replicas = ("", 0)
         """A server, and how many replicas confirm what is written there."""
         self._connection = self._new_connection()
         self._keys = Keys(settings.key_prefix)
         # Each right is one of its own; the first leaves the script in the server's cache.
-        self._probes: list[Command] = [("EVAL", PROBE, *_probed(self._keys))]
-        self._probes += [("EVALSHA", PROBE_SHA, *_probed(self._keys.of(p))) for p in range(settings.partitions)]
+        self._probes: list[Command] = [("EVAL", PROBE, *_probed(partitions[0]))]
+        self._probes += [("EVALSHA", PROBE_SHA, *_probed(keys)) for keys in partitions]
         self._on_change = on_change
         self._lock = asyncio.Lock()
         self._check_lock = asyncio.Lock()
@@ -208,7 +210,15 @@ class RedisWriter:
 
     async def _check_partitions(self, connection: OwnConnection) -> None:
         """Raise NotDurableError where there are more partitions than workers read: nobody might read the others."""
-        (stored,) = await exchange(connection, [("HGET", self._keys.partitions, "read")])
+        question: Command = ("HGET", self._keys.partitions, "read")  # where partition 0 is
+        if self._first == 0:
+            (stored,) = await exchange(connection, [question])
+        else:
+            other = self._new_connection(0)
+            try:
+                (stored,) = await exchange(other, [question])
+            finally:
+                await other.disconnect(nowait=True)
         if isinstance(stored, ResponseError):
             raise NotDurableError(f"Redis refuses to say how many partitions are read: {describe_reply(stored)}")
         if (read := read_partitions(stored)) < self._settings.partitions:
@@ -232,8 +242,9 @@ class RedisWriter:
             raise NotDurableError("a replica of Redis may be about to become the master, and would lack the event")
         self._replicas = (guarantee.run_id, guarantee.replicas)
 
-    def _new_connection(self) -> OwnConnection:
-        return single_connection(self._settings.redis_url, connect_timeout_s=self._settings.redis_timeout_s)
+    def _new_connection(self, partition: int | None = None) -> OwnConnection:
+        partition = self._first if partition is None else partition
+        return single_connection(self._settings.redis_url, partition, connect_timeout_s=self._settings.redis_timeout_s)
 
     def _accept(self, guarantee: Guarantee) -> None:
         if guarantee != self.guarantee:

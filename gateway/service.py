@@ -21,11 +21,12 @@ from gateway.commit_waiter import CommitWaiter
 from gateway.connection import Connection
 from gateway.connections import Connections
 from gateway.health import Health
+from gateway.lane import Lane, make_lanes
 from gateway.lifecycle import Lifecycle
 from gateway.metrics import NO_SOURCE, Metrics
 from gateway.operators import OperatorsPort
 from gateway.publisher import Publisher
-from gateway.redis_writer import RedisUnavailableError, RedisWriter
+from gateway.redis_writer import RedisUnavailableError
 from gateway.refusal_log import RefusalLog
 from gateway.settings import Settings
 from gateway.tls import certificate_expires_at
@@ -77,17 +78,14 @@ class Gateway:
         """Set once events could be accepted durably for the first time."""
         self._refusals = RefusalLog(settings.refusals_logged_per_minute)
         self._partitions = Partitions(settings.key_prefix, settings.partitions)
-        self.redis = RedisWriter(settings, self._guarantee_changed)
-        self.commit_reader = RedisWriter(settings)
-        self._writers = [self.redis, *(RedisWriter(settings) for _ in range(settings.publish_exchanges_max - 1))]
-        self.publisher = Publisher(
-            self._writers, self._partitions, settings, metrics, self._publishing_refused, tracing
-        )  # fmt: skip
-        self.commits = CommitWaiter(self.commit_reader)
+        self._lanes = make_lanes(settings, self._partitions, self._guarantee_changed)
+        self.redis, self.commit_reader = self._lanes[0].head, self._lanes[0].reader
+        self.publisher = Publisher(self._lanes, self._partitions, settings, metrics, tracing)
+        self.commits = CommitWaiter([lane.reader for lane in self._lanes])
         self._lifecycle = Lifecycle(metrics, settings.retry_after_s)
         self._clock = clock
         self._sources = sources
-        health = Health(self.redis, metrics, self._lifecycle)
+        health = Health([lane.head for lane in self._lanes], metrics, self._lifecycle)
         routes = make_routes(sources, self._make_webhook, health, settings, self._lifecycle)
         self.application = make_application(routes, self._lifecycle, metrics)
         operators_routes = make_operators_routes(sources, health, settings, self._lifecycle)
@@ -105,7 +103,7 @@ class Gateway:
     ) -> None:
         """Answer on these sockets from now on. Until Redis is there, the answer to webhooks is 503."""
         await self._operators.start(operators)
-        await self.redis.check()
+        await asyncio.gather(*(lane.head.check() for lane in self._lanes))
         self._watching = asyncio.create_task(self._watch(), name="durability")
         await self._runner.setup()
         server = self._runner.server
@@ -153,8 +151,8 @@ class Gateway:
             self._connections.stop()
         if self._watching:
             await end(self._watching)
-        for redis in (*self._writers, self.commit_reader):
-            await redis.close()
+        for lane in self._lanes:
+            await lane.close()
         return finished
 
     def _make_webhook(self, provider: Provider) -> Webhook:
@@ -168,41 +166,37 @@ class Gateway:
         while True:
             self._show_certificates()
             await asyncio.sleep(self._settings.durability_check_s)
-            await self.redis.check()
-            if self.redis.guarantee is None:
-                continue
-            try:
-                self.publisher.backlog.saw_all(
-                    await self.redis.read_all([("XLEN", keys.events) for keys in self._partitions.all])
-                )
-                self._metrics.backlog(self.publisher.backlog.entries)
-            except (RedisUnavailableError, ResponseError) as error:
-                log.warning("the stream's length cannot be read now", reason=str(error))
+            await asyncio.gather(*map(self._look, self._lanes))
+
+    async def _look(self, lane: Lane) -> None:
+        await lane.head.check()
+        if lane.head.guarantee is None:
+            return
+        try:
+            lengths = await lane.head.read_all([("XLEN", keys.events) for keys in lane.partitions])
+        except (RedisUnavailableError, ResponseError) as error:
+            log.warning("the stream's length cannot be read now", reason=str(error))
+            return
+        for keys, length in zip(lane.partitions, lengths, strict=True):
+            self.publisher.backlog.saw(keys.partition, length)
+        self._metrics.backlog(self.publisher.backlog.entries)
 
     def _show_certificates(self) -> None:
         for name, provider in self._sources.items():
             if provider.certificate_expires_at is not None:
                 self._metrics.certificate(name, provider.certificate_expires_at.timestamp())
 
-    def _publishing_refused(self, reason: str) -> None:
-        """Let readiness follow what publishing meets, on whichever connection."""
-        if self.redis.guarantee is not None:
-            self.redis.doubt(reason)
-            self._guarantee_changed(None, reason)
-
-    def _guarantee_changed(self, guarantee: Guarantee | None, reason: str) -> None:
-        self._metrics.durable(yes=guarantee is not None)
-        for other in (*self._writers[1:], self.commit_reader):
-            if other.guarantee != guarantee:
-                other.doubt("the server that Redis' address leads to is another one, or none")
+    def _guarantee_changed(self, lane: Lane, guarantee: Guarantee | None, reason: str) -> None:
+        self._metrics.durable(yes=all(each.head.guarantee is not None for each in self._lanes))
+        where = {"partition": lane.partitions[0].partition} if len(self._lanes) > 1 else {}
         if guarantee is None:
-            log.error("webhooks are answered 503 until Redis guarantees durability again", reason=reason)
+            log.error("webhooks are answered 503 until Redis guarantees durability again", reason=reason, **where)
         else:
             self.durable.set()
             log.info(
                 "accepted events are durable",
                 durability=guarantee.durability, proof=guarantee.confirmation.value, replicas=guarantee.replicas,
-                overlooked=guarantee.ignored_weakness,
+                overlooked=guarantee.ignored_weakness, **where,
             )  # fmt: skip
 
     def _refused_early(self, status: int, reason: str, client: str | None) -> None:

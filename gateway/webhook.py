@@ -14,10 +14,11 @@ from pydantic_core import to_json
 from contract.keys import Partitions
 from gateway.body import RefusedError, check_encoding, largest_body_bytes, received_body
 from gateway.commit_waiter import CommitWaiter, requested_wait_s
+from gateway.lane import Receipt
 from gateway.lifecycle import Lifecycle
 from gateway.metrics import Metrics
 from gateway.problem import answer, json_answer, problem, retry_later
-from gateway.publisher import BacklogFullError, Publisher, Receipt
+from gateway.publisher import BacklogFullError, Publisher
 from gateway.ready_answer import ReadyAnswer
 from gateway.redis_writer import RedisUnavailableError
 from gateway.refusal_log import RefusalLog
