@@ -1,21 +1,26 @@
 """What an event costs as the history grows: histories of several sizes in one run, and what follows for a larger one.
 
 Between two checkpoints E events change pages chosen at random, among P pages of an index, and each changed page goes to
-the log as a whole once: P (1 - exp(-E / P)) pages. P grows with the rows r. So full pages per event are
-k · g(r / c) with g(x) = x (1 - exp(-1 / x)): k is the number of such indexes, c the rows at which E equals P. WAL bytes
-are a line over full pages. Both are fitted by least squares.
+the log as a whole once: P (1 - exp(-E / P)) pages. So full pages per event are k · g(P / E), where k indexes have
+random keys and g(x) = x (1 - exp(-1 / x)). P / E is a line over the rows of the history, fitted by least squares: it
+begins above 0, because a turn's own events have a payment each, those of the history a fourth. WAL bytes are a line
+over full pages.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp, log10
+from math import exp
 
 from tests.benchmarks.figures import Figure
 
 SIZES = (100_000, 1_000_000, 3_000_000, 10_000_000)
 EXTRAPOLATED = 100_000_000
 
-_STEPS = 2000
+RANDOM_INDEXES = 4
+"""The keys of events, payments and transfers, and the transfers' index by payment."""
+
+_LARGEST = 1e4
+"""Above that each event changes pages of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,47 +33,60 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
-    """k and c as above, and the line of WAL bytes over full pages."""
+class Line:
+    """A line by least squares; a constant where all x are equal."""
 
-    indexes: float
-    rows_scale: float
-    wal_base: float
-    wal_per_page: float
+    base: float
+    slope: float
+
+    @classmethod
+    def through(cls, xs: Sequence[float], ys: Sequence[float]) -> "Line":
+        """Return the line that is nearest to these points."""
+        mean_x, mean_y = sum(xs) / len(xs), sum(ys) / len(ys)
+        spread = sum((x - mean_x) ** 2 for x in xs)
+        slope = sum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys, strict=True)) / spread if spread else 0.0
+        return cls(mean_y - slope * mean_x, slope)
+
+    def __call__(self, x: float) -> float:
+        return self.base + self.slope * x
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """P / E over rows, and WAL bytes over full pages."""
+
+    pages_per_event: Line
+    wal: Line
 
     def full_pages(self, rows: float) -> float:
         """Return the full pages per event of a history of this size."""
-        return self.indexes * _share(rows / self.rows_scale)
+        return RANDOM_INDEXES * _changed(min(max(self.pages_per_event(rows), 1 / _LARGEST), _LARGEST))
 
     def wal_bytes(self, rows: float) -> float:
         """Return the WAL bytes per event of a history of this size."""
-        return self.wal_base + self.wal_per_page * self.full_pages(rows)
+        return self.wal(self.full_pages(rows))
 
 
 def fit(points: Sequence[Point]) -> Fit:
-    """Fit the curve: c by trying values a hundredth of a decade apart, all else in closed form."""
-    rows = [point.rows for point in points]
-    low, high = log10(min(rows)) - 3, log10(max(rows)) + 3
-    scales = [10 ** (low + (high - low) * step / _STEPS) for step in range(_STEPS + 1)]
-    _, scale, indexes = min(_error(points, scale) for scale in scales)
-    pages, wal = [point.full_pages for point in points], [point.wal_bytes for point in points]
-    mean_pages, mean_wal = sum(pages) / len(pages), sum(wal) / len(wal)
-    spread = sum((page - mean_pages) ** 2 for page in pages)
-    slope = sum((p - mean_pages) * (w - mean_wal) for p, w in zip(pages, wal, strict=True)) / spread if spread else 0.0
-    return Fit(indexes, scale, mean_wal - slope * mean_pages, slope)
-
-
-def _error(points: Sequence[Point], scale: float) -> tuple[float, float, float]:
-    shares = [_share(point.rows / scale) for point in points]
-    indexes = sum(point.full_pages * share for point, share in zip(points, shares, strict=True)) / sum(
-        share * share for share in shares
+    """Fit both lines."""
+    pages = [point.full_pages for point in points]
+    return Fit(
+        Line.through([point.rows for point in points], [_inverse(page / RANDOM_INDEXES) for page in pages]),
+        Line.through(pages, [point.wal_bytes for point in points]),
     )
-    squares = sum((point.full_pages - indexes * share) ** 2 for point, share in zip(points, shares, strict=True))
-    return squares, scale, indexes
 
 
-def _share(x: float) -> float:
+def _changed(x: float) -> float:
     return x * (1 - exp(-1 / x))
+
+
+def _inverse(changed: float) -> float:
+    """Return the x whose `_changed` is this, by halving."""
+    low, high = 1 / _LARGEST, _LARGEST
+    while high - low > low / 1e6:
+        middle = (low + high) / 2
+        low, high = (middle, high) if _changed(middle) < changed else (low, middle)
+    return low
 
 
 def figures(points: Sequence[Point], group: str) -> list[Figure]:
@@ -86,6 +104,4 @@ def figures(points: Sequence[Point], group: str) -> list[Figure]:
         *listed,
         Figure(group, f"WAL per event {at}", found.wal_bytes(EXTRAPOLATED), "B"),
         Figure(group, f"full pages per event {at}", found.full_pages(EXTRAPOLATED), ""),
-        Figure(group, "fit: indexes with random pages", found.indexes, ""),
-        Figure(group, "fit: rows at which events between checkpoints equal pages", found.rows_scale, ""),
     ]
