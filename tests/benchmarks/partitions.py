@@ -34,12 +34,19 @@ async def run(options: Options) -> list[Figure]:
     return [Figure("partitions", what, several, "/s", against=one, against_what="one partition", target=NO_SLOWER)]
 
 
+async def _is_shared(on: Harness, partitions: int) -> bool:
+    """Whether each partition has its workers, and no more of them than in the end."""
+    leases = [sum([await on.redis.exists(KEYS.of(n).slot(slot)) for slot in range(1, 9)]) for n in range(partitions)]
+    return leases == [max(1, WORKERS // partitions)] * partitions
+
+
 async def _rate(on: Harness, loads: tuple[Load, Load], partitions: int, count: int) -> float:
     """Events per second from the first POST until the last one is committed and acknowledged."""
     env = {"PARTITIONS": str(partitions)}
     async with fresh_database(on.postgres) as url:
         pool = await on.workers(url, WORKERS, env)
         gateways = [await on.gateway(env) for _ in range(GATEWAYS)]
+        await until(lambda: _is_shared(on, partitions), timeout_s=DRAIN_TIMEOUT_S, what="the shares are settled")
         halves = zip(loads, gateways, strict=True)
         outcomes = await asyncio.gather(
             *(one.send(gateway.port, connections=CONNECTIONS, count=count // 2) for one, gateway in halves)
