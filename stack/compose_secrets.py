@@ -12,7 +12,7 @@ from urllib.parse import quote
 from runtime.env_file import read_env_file
 from runtime.redis_rights import GATEWAY, WORKERS, rules
 from runtime.setting_names import SECRET_SETTINGS
-from runtime.settings import names_in_sources_file
+from runtime.settings import names_in_sources_file, read_env_files
 from stack import dotenv_file
 from stack.base import StackError
 from stack.postgres import DATABASE, SUPERUSER, WORKERS_ROLE
@@ -46,6 +46,7 @@ def secrets_of(settings: Settings, environ: Mapping[str, str]) -> Files:
         "DATABASE_URL": f"postgresql://{WORKERS_ROLE}:{workers_password}@{POSTGRES}/{DATABASE}",
     }
     redis_password = passwords["REDIS_PASSWORD"]
+    given = read_env_files() | dict(environ)  # also from this host's own SECRETS_FOLDER
     return {
         "valkey": {
             "valkey.conf": configuration({"requirepass": redis_password}, users),
@@ -54,11 +55,11 @@ def secrets_of(settings: Settings, environ: Mapping[str, str]) -> Files:
         "postgres": {"POSTGRES_PASSWORD": passwords["POSTGRES_PASSWORD"]},
         "migrate": {"MIGRATE_DATABASE_URL": owner, "DATABASE_URL": workers["DATABASE_URL"]},
         "gateway": {
-            **_set(environ, names_in_sources_file()),
+            **_set(given, names_in_sources_file()),
             "REDIS_URL": _redis_url("gateway", passwords["GATEWAY_REDIS_PASSWORD"]),
         },
         "consumers": workers,
-        "console": {**_set(environ, OF_CONSOLE), **workers},
+        "console": {**_set(given, OF_CONSOLE), **workers},
     }
 
 

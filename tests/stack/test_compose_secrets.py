@@ -51,6 +51,15 @@ def test_each_service_gets_what_it_needs_and_no_other_secret(settings: Settings)
     }
 
 
+def test_a_folder_of_this_host_is_read_too(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "STRIPE_WEBHOOK_SECRET").write_text("of the folder\n")
+    monkeypatch.setenv("SECRETS_FOLDER", str(tmp_path / "own"))
+    monkeypatch.delenv("STRIPE_WEBHOOK_SECRET", raising=False)
+    assert secrets_of(settings, {})["gateway"]["STRIPE_WEBHOOK_SECRET"] == "of the folder"
+    assert secrets_of(settings, ENVIRON)["gateway"]["STRIPE_WEBHOOK_SECRET"] == "of stripe"
+
+
 @pytest.mark.parametrize(
     ("service", "name", "user", "password"),
     [
