@@ -30,7 +30,7 @@ class Role(StrEnum):
     OPERATOR = "operator"
     """Replay, discard, acknowledge; sees bodies as they are."""
     MONEY = "money"
-    """Resolve conflicts, release money on hold; sees bodies as they are."""
+    """Resolve conflicts, release money on hold, erase personal data; sees bodies as they are."""
 
 
 ALL_ROLES = frozenset(Role)
