@@ -93,7 +93,8 @@ class CommitWaiter:
     async def _read(self, markers: Sequence[str]) -> list[tuple[str, bytes | None]]:
         of_reader: dict[int, list[str]] = {}
         for marker in markers:
-            of_reader.setdefault(partition_of_command(("MGET", marker)) % len(self._readers), []).append(marker)
+            partition = partition_of_command(("MGET", marker)) or 0
+            of_reader.setdefault(partition % len(self._readers), []).append(marker)
         states: list[tuple[str, bytes | None]] = []
         for reader, names in of_reader.items():
             states += zip(names, await self._readers[reader].read(("MGET", *names)), strict=True)

@@ -21,8 +21,11 @@ _OF_EVERY_NODE = ("SCRIPT LOAD",)
 class ClusterClient(Redis):
     """A client of partition 0 that has a client for each other partition which it was asked for."""
 
-    def __init__(self, pool_of: Callable[[int], ConnectionPool]) -> None:
+    def __init__(self, pool_of: Callable[[int], ConnectionPool], *, stays: bool = False) -> None:
+        """`stays`: a command without a key goes where the last one went, such as WAITAOF behind a write."""
         super().__init__(connection_pool=pool_of(0))
+        self._stays = stays
+        self._last = 0
         self.auto_close_connection_pool = True
         self._pool_of = pool_of
         self._others: dict[int, Redis] = {}
@@ -35,6 +38,10 @@ class ClusterClient(Redis):
         elif other := self._other(args):
             return await other.execute_command(*args, **options)  # type: ignore[no-untyped-call]
         return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+
+    def client(self) -> "ClusterClient":
+        """Return a client whose commands use one connection, if they are all of one partition and none fails."""
+        return ClusterClient(self._pool_of, stays=True)
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> "ClusterPipeline":
         """Return a pipeline whose commands are all of one partition."""
@@ -53,7 +60,9 @@ class ClusterClient(Redis):
 
     def _other(self, args: tuple[Any, ...]) -> Redis | None:
         """Return the client of the command's partition, None for partition 0."""
-        partition = partition_of_command(args)
+        found = partition_of_command(args)
+        partition = self._last if found is None and self._stays else found or 0
+        self._last = partition
         if not partition:
             return None
         if partition not in self._others:
@@ -76,10 +85,10 @@ class ClusterPipeline(Pipeline):
         return await super().execute(raise_on_error)
 
 
-def partition_of_command(args: tuple[Any, ...]) -> int:
-    """Return the partition in the hash tag of the first key; keys come before values. 0 without one."""
+def partition_of_command(args: tuple[Any, ...]) -> int | None:
+    """Return the partition in the hash tag of the first key; keys come before values. None without one."""
     for arg in args[1:]:
         text = arg.encode() if isinstance(arg, str) else arg
         if isinstance(text, bytes) and (tag := _TAG.match(text)):
             return int(tag[1])
-    return 0
+    return None

@@ -59,6 +59,16 @@ async def test_one_connection_leads_to_the_node_of_its_partition(cluster: RedisC
         await connection.disconnect()
 
 
+async def test_a_command_without_a_key_follows_the_last_write_where_one_connection_is_asked_for(redis: Redis) -> None:
+    nodes = set()
+    for partition in range(PARTITIONS):
+        async with redis.client() as one:
+            await one.set(Keys("follows", partition).epoch, "1")
+            assert await one.execute_command("WAITAOF", 1, 0, 1000) == [1, 0]  # type: ignore[no-untyped-call]
+            nodes.add(await one.execute_command("CLUSTER", "MYID"))  # type: ignore[no-untyped-call]
+    assert len(nodes) == 3
+
+
 @pytest.mark.parametrize("kind", ["planned", "killed"])
 async def test_writes_reach_the_new_master(cluster: RedisCluster, redis: Redis, kind: str) -> None:
     script = redis.register_script("return redis.call('SET', KEYS[1], ARGV[1])")
@@ -93,7 +103,7 @@ async def test_without_any_node_a_sentence_says_so(valkey: ValkeyServer) -> None
 async def test_the_partition_of_a_command_is_that_of_its_first_key() -> None:
     assert partition_of_command(("XLEN", "payments:{12}:events")) == 12
     assert partition_of_command(("EVALSHA", "0" * 40, 2, "a.b:{3}:events", b"a.b:{4}:x")) == 3
-    assert partition_of_command(("INFO", "server")) == 0
+    assert partition_of_command(("INFO", "server")) is None
     assert partition_of_command(("XREADGROUP", "GROUP", "g", "worker-1", "STREAMS", b"p:{255}:events", ">")) == 255
 
 

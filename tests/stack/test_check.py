@@ -30,6 +30,19 @@ def test_servers_that_do_not_answer_are_named_by_their_settings() -> None:
     assert "Nothing was started or stopped" in text
 
 
+def test_sentinels_and_nodes_that_do_not_answer_are_named() -> None:
+    port = free_port()
+    for address, reason in (
+        (f"redis+sentinel://:hush@127.0.0.1:{port}/m/0?sentinel_password=hush", "nobody names the master 'm' of Redis"),
+        (f"redis+cluster://:hush@127.0.0.1:{port}", "nobody names the node of slot 13907 of the Redis cluster"),
+    ):
+        with pytest.raises(WrongSettingsError) as caught:
+            require_servers(address, "")
+        assert f"127.0.0.1:{port}" in str(caught.value)
+        assert reason in str(caught.value)
+        assert "hush" not in str(caught.value)
+
+
 def test_a_server_that_does_not_answer_is_named_before_anything_is_started(tmp_path: Path) -> None:
     port = free_port()
     checkout = Checkout(tmp_path, {"REDIS_URL": f"redis://:hush@127.0.0.1:{port}/0"})
