@@ -82,6 +82,14 @@ class Fetcher:
             return []
         return await self._read_new(room, self._settings.batch_bytes_max, None)
 
+    async def top_up(self) -> list[Entry | Unreadable]:
+        """Return new entries that came while the batch waited for its turn, without waiting for any."""
+        batch = self._in_flight.batch
+        room, bytes_left = self._room(len(batch)), self._settings.batch_bytes_max - _bytes_of(batch)
+        if room <= 0 or bytes_left <= 0 or self._reply_lost:
+            return []
+        return await self._read_new(room, bytes_left, None)
+
     def until_due_s(self) -> float:
         """Return the time until the first delayed entry is due, at most as long as a read may block."""
         longest_s = self._settings.block_ms / 1000

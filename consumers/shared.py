@@ -2,14 +2,14 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from consumers.address_watch import AddressWatch, postgres_identity
 from consumers.settings import Settings
-from consumers.store import MAIN_CONNECTIONS, open_pool
+from consumers.store import open_pool
 from runtime.tasks import end
 
 if TYPE_CHECKING:
@@ -49,6 +49,26 @@ class Seats:
             start_due()
 
 
+class Turns:
+    """One batch at a time is applied, as with one partition: several at once would be as many small ones.
+
+    What comes meanwhile joins the batch that waits. So an event costs the same, however many partitions there are.
+    """
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+
+    @asynccontextmanager
+    async def of(self, batch: Sequence[object]) -> AsyncIterator[bool]:
+        """Wait for the turn of a batch. Yields whether it had to wait; an empty one has nothing to wait for."""
+        if not batch:
+            yield False
+            return
+        waits = self._lock.locked()
+        async with self._lock:
+            yield waits
+
+
 class Shared:
     """The connections to Postgres, and how much each partition may have in hand."""
 
@@ -56,8 +76,7 @@ class Shared:
         self._settings = settings
         self.partitions = 1
         """How many partitions the process works on now: each may delay this part of PARKED_MAX."""
-        self.turns = asyncio.Semaphore(MAIN_CONNECTIONS)
-        """Held from a batch's locks to its commit: with one partition there is always a turn."""
+        self.turns = Turns()
         self.seats = Seats(settings.side_lane_max)
         self._opening = asyncio.Lock()
         self._pool: asyncpg.Pool[Any] | None = None

@@ -13,7 +13,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from consumers.acks import Acks
-from consumers.entry import Entry
+from consumers.entry import Entry, Unreadable
 from consumers.failures import OUTAGES, Failures, Outage
 from consumers.fetcher import Fetcher
 from consumers.handlers import Handlers
@@ -119,10 +119,18 @@ class Worker:
             self._progress.made("nothing: too many entries wait for their retry")
             return
         self._hooks("read")
+        async with self._turns.of(entries) as waited:
+            if waited and not self._stopping.is_set() and not self._failures.in_outage:
+                entries = [*entries, *await self._fetcher.top_up()]
+            await self._work_on(entries)
+        self._progress.made("a batch" if entries else "nothing to do")
+
+    async def _work_on(self, entries: Sequence[Entry | Unreadable]) -> None:
+        """Lock the resources of a batch that was read, and apply what could be locked."""
         await self._failures.dead_letter_untriable(entries)
         if not entries or self._pipeline.is_acking(self.in_flight.resources):
             await self._pipeline.wait_for_ack()
-        async with self._turns, self._locks.hold(self.in_flight.batch) as held:
+        async with self._locks.hold(self.in_flight.batch) as held:
             ready = self._delay_busy(held)
             self._hooks("locked")
             if len(ready) >= self._settings.batch_size and not self._stopping.is_set():
@@ -132,7 +140,6 @@ class Worker:
                 with self._spans.batch(ready) if self._spans.is_on else NO_SPAN:
                     await self._apply(ready, holds_all_locks=True)
                 self._metrics.batch(len(ready), time.monotonic() - began_s)
-        self._progress.made("a batch" if entries else "nothing to do")
 
     async def _apply(self, entries: Sequence[Entry], *, holds_all_locks: bool = False) -> None:
         """Commit entries together and start their ack; if the commit fails, carry out the decision about them.
