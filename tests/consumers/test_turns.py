@@ -37,7 +37,7 @@ async def test_what_comes_while_a_batch_waits_for_its_turn_is_applied_with_it(wo
         return await waiting() == 1
 
     await workers.stream.publish(contract_event("evt_held", "pi_held", type="thing.held"))
-    async with workers.working(handlers, partitions=2):
+    async with workers.working(handlers, partitions=2, handler_slow_ms=60_000):
         await has_begun.wait()
         await until(is_made, what="the other partition is worked on")
         await publish(1)
