@@ -5,12 +5,24 @@ from typing import Literal
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
 from pydantic import SecretStr
+from redis.asyncio.connection import parse_url
 
 from runtime.addresses import Server
 
 SENTINEL_SCHEMES = ("redis+sentinel://", "rediss+sentinel://")
 CLUSTER_SCHEMES = ("redis+cluster://", "rediss+cluster://")
 SCHEMES = ("redis://", "rediss://", "unix://", *SENTINEL_SCHEMES, *CLUSTER_SCHEMES)
+
+SENTINEL_OPTIONS = ("sentinel_username", "sentinel_password")
+TLS_OPTIONS = (
+    "ssl_ca_certs", "ssl_ca_data", "ssl_ca_path", "ssl_cert_reqs", "ssl_certfile", "ssl_check_hostname", "ssl_ciphers",
+    "ssl_keyfile", "ssl_password",
+)  # fmt: skip
+OPTIONS = (
+    "client_name", "db", "decode_responses", "encoding", "health_check_interval", "max_connections", "password",
+    "protocol", "retry_on_timeout", "socket_connect_timeout", "socket_keepalive", "socket_timeout", "username",
+)  # fmt: skip
+"""What may follow the question mark, as redis-py names it. Of OPTIONS, those that are ours to choose are ignored."""
 
 PORT_DEFAULT, SENTINEL_PORT_DEFAULT = 6379, 26_379
 
@@ -35,6 +47,26 @@ class RedisAddress:
 def show_servers(servers: tuple[Server, ...]) -> str:
     """Return servers as a sentence names them."""
     return ", ".join(f"{host}:{port}" for host, port in servers)
+
+
+def list_unknown_options(url: SecretStr) -> list[str]:
+    """Return the names of those options of an address that no connection of its kind has."""
+    text = url.get_secret_value()
+    known = {
+        *OPTIONS,
+        *(TLS_OPTIONS if text.startswith("rediss") else ()),
+        *(SENTINEL_OPTIONS if text.startswith(SENTINEL_SCHEMES) else ()),
+    }
+    return sorted({name for name, _ in parse_qsl(urlsplit(text).query, keep_blank_values=True)} - known)
+
+
+def check_values(url: SecretStr) -> None:
+    """Raise ValueError where redis-py cannot read the value of an option. Its texts name the option, not the value."""
+    try:
+        parse_url(read_address(url).url.get_secret_value())
+    except (ValueError, TypeError) as error:
+        problem = str(error).removesuffix(" in connection URL.")
+        raise ValueError(f"it has an option whose value cannot be used: {problem}") from None
 
 
 def read_address(url: SecretStr) -> RedisAddress:

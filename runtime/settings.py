@@ -16,7 +16,14 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from runtime.env_file import find_problems, read_env_file, reading_problem
-from runtime.redis_address import CLUSTER_SCHEMES, SCHEMES, SENTINEL_SCHEMES
+from runtime.redis_address import (
+    CLUSTER_SCHEMES,
+    SCHEMES,
+    SENTINEL_SCHEMES,
+    TLS_OPTIONS,
+    check_values,
+    list_unknown_options,
+)
 from runtime.secrets_folder import read_secrets, secrets_problems
 from runtime.setting_names import misspelt_names
 
@@ -193,6 +200,10 @@ def _check_redis_url(url: SecretStr) -> SecretStr:
         _check_cluster(url, servers)
     elif len(servers) > 1:
         raise ValueError("it names several servers; this scheme names one")
+    if unknown := list_unknown_options(url):
+        needs_tls = "; those of TLS need rediss" if set(unknown) & set(TLS_OPTIONS) else ""
+        raise ValueError(f"it has options that a connection does not have: {', '.join(unknown)}{needs_tls}")
+    check_values(url)
     return url
 
 

@@ -121,6 +121,8 @@ def _json(decision: Decision, keep: Keep) -> dict[str, Any]:
 
 
 def _ambiguous_sentence(id_text: str, matches: Sequence[ConflictMatch], error: AmbiguousError) -> str:
+    if len(matches) == 1:
+        return f"Conflict {matches[0].id} cannot be decided so: {error}. Nothing was decided."
     numbers = ", ".join(str(match.id) for match in matches)
     return f"{id_text} means the conflicts {numbers}: {error}. Nothing was decided; name one by its number."
 

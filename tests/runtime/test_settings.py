@@ -229,6 +229,13 @@ async def test_every_program_refuses_a_misspelt_setting(programs: Programs, modu
     ("name", "url", "problem"),
     [
         ("REDIS_URL", "redis://a:1,b:2", "it names several servers; this scheme names one"),
+        ("REDIS_URL", "redis://a/0?bogus=1", "it has options that a connection does not have: bogus"),
+        (
+            "REDIS_URL",
+            "redis+sentinel://a:1/m/0?ssl_ca_certs=x&sentinel_password=p",
+            "it has options that a connection does not have: ssl_ca_certs; those of TLS need rediss",
+        ),
+        ("REDIS_URL", "redis://a/0?db=x", "it has an option whose value cannot be used: Invalid value for 'db'"),
         ("REDIS_URL", "redis://:p@a:99999/0", "its port is not a whole number from 1 to 65535"),
         ("REDIS_URL", "redis://a:port", "its port is not a whole number from 1 to 65535"),
         ("REDIS_URL", "redis://[::1", "it is not an address: a [ without a ] in it, or the like"),
@@ -265,7 +272,7 @@ def test_an_address_that_cannot_be_used_is_named_without_its_text(
     ("name", "url"),
     [
         ("REDIS_URL", "redis://:p%2C@[::1]:6379/0"), ("REDIS_URL", "rediss://a"), ("REDIS_URL", "unix:///run/a,b:c"),
-        ("REDIS_URL", "redis+sentinel://u:p%2C@a,[::1]:26379/m"), ("REDIS_URL", "rediss+sentinel://a:1/m/3?x=y"),
+        ("REDIS_URL", "redis+sentinel://u:p%2C@a,[::1]:26379/m"), ("REDIS_URL", "rediss+sentinel://a:1/m/3?ssl_cert_reqs=none"),
         ("REDIS_URL", "redis+cluster://u:p@a,[::1]:7/0"), ("REDIS_URL", "rediss+cluster://a:1,b"),
         ("DATABASE_URL", "postgresql://u:p@a:1,b:2/db"), ("DATABASE_URL", "postgresql:///db?host=/run"),
     ],

@@ -169,6 +169,7 @@ async def seed(shop: Shop) -> None:
             "an applied event": f"/events/stripe/{good[0].event_id}",
             "a conflict": f"/conflicts/{conflict}",
             "/conflicts/release": "/conflicts/release?source=adyen",
+            "/erase": f"/erase?payment={payments[0]}",
             "a dead event": f"/events/stripe/{bad[0].event_id}",
             "a waiting event": f"/events/stripe/{waiting.replace('pi_', 'evt_', 1)}",
         }
