@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from redis.asyncio import Redis
 
-from contract.keys import Keys, is_committed
+from contract.keys import Keys, entry_number, is_committed
 from sql import columns, load
 
 if TYPE_CHECKING:
@@ -31,8 +31,9 @@ class LostEvent:
 
 
 async def find_lost_events(redis: Redis, keys: Keys, connection: "Connection", *, timeout_s: float) -> list[LostEvent]:
-    """Return up to NAMED_MAX lost events, as far as Redis has their markers. Reads all markers, without blocking Redis.
+    """Return up to NAMED_MAX lost events, the oldest first, as far as Redis has their markers.
 
+    Reads all markers, without blocking Redis.
     The order of the reads matters: marker, stream, Postgres. An event committed meanwhile is recorded before it leaves
     the stream.
     """
@@ -43,7 +44,7 @@ async def find_lost_events(redis: Redis, keys: Keys, connection: "Connection", *
         lost += [LostEvent(**row) for row in (await connection.fetch(*query, timeout=timeout_s) if gone else [])]
         if len(lost) >= NAMED_MAX:
             break
-    return lost[:NAMED_MAX]
+    return sorted(lost, key=lambda event: (event.entry_id is None, entry_number(event.entry_id or "0-0")))[:NAMED_MAX]
 
 
 async def _pages(redis: Redis, keys: Keys) -> AsyncIterator[list[LostEvent]]:

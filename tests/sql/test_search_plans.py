@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
+from contract.keys import NUMBERS_OF_PARTITION
 from operations.search import parse_query
 from operations.search.postgres import BEGINNING, SEARCH, parameters
 from sql import load
@@ -88,7 +89,9 @@ async def test_a_list_of_open_dead_letters_does_not_read_the_closed_ones(filled:
 
 
 async def test_only_the_last_pages_are_read_for_the_newest_entry(filled: asyncpg.Connection) -> None:
-    statement, *values = load("restores").bind("find_highest_entry_id", pages=16)
+    statement, *values = load("restores").bind(
+        "find_highest_entry_id", pages=16, partition=0, numbers_of_partition=NUMBERS_OF_PARTITION
+    )
     plan = "\n".join(row[0] for row in await filled.fetch(f"EXPLAIN {statement}", *values))
     assert plan.count("Tid Range Scan") == 3
     assert "Seq Scan" not in plan

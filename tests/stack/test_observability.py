@@ -189,7 +189,7 @@ def test_compose_mounts_files_that_exist_and_publishes_on_loopback_only() -> Non
     observing = {name: each for name, each in services.items() if each.get("profiles") == ["observability"]}
     assert set(observing) == {"prometheus", "alertmanager", "grafana", "jaeger"}
     for each in observing.values():
-        assert re.fullmatch(r"[a-z/]+:v?\d+\.\d+\.\d+", each["image"])
+        assert re.fullmatch(r"\$\{[A-Z]+_IMAGE:-[a-z/]+:v?\d+\.\d+\.\d+\}", each["image"])
         assert all(port.startswith(f"{HOST}:") for port in each["ports"])
         for volume in each.get("volumes", []):
             source, target = volume.split(":")[:2]
