@@ -170,6 +170,7 @@ def test_what_an_attempt_that_ended_midway_left_is_finished_or_undone_by_the_nex
     undone = checkout.processes()
     assert undone["consumers"] != failed["consumers"]  # no worker has the BATCH_SIZE of the attempt any more
     (checkout.folder / "mine.py").write_text('import sys, time\n"check" in sys.argv or time.sleep(99)\n' + HANDLERS)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # it is ignored where a shell runs tests in the background
     attempt = checkout.start("up")
     until_sync(lambda: len(checkout.processes()["consumers"]) == 2, timeout_s=60, what="a worker is being replaced")
     attempt.send_signal(signal.SIGINT)
