@@ -31,7 +31,7 @@ class LostEvent:
 
 
 async def find_lost_events(redis: Redis, keys: Keys, connection: "Connection", *, timeout_s: float) -> list[LostEvent]:
-    """Return up to NAMED_MAX lost events, the oldest first, as far as Redis has their markers.
+    """Return up to NAMED_MAX lost events, the oldest entry first, as far as Redis has their markers.
 
     Reads all markers, without blocking Redis.
     The order of the reads matters: marker, stream, Postgres. An event committed meanwhile is recorded before it leaves
@@ -44,7 +44,12 @@ async def find_lost_events(redis: Redis, keys: Keys, connection: "Connection", *
         lost += [LostEvent(**row) for row in (await connection.fetch(*query, timeout=timeout_s) if gone else [])]
         if len(lost) >= NAMED_MAX:
             break
-    return sorted(lost, key=lambda event: (event.entry_id is None, entry_number(event.entry_id or "0-0")))[:NAMED_MAX]
+    return sorted(lost, key=_age)[:NAMED_MAX]
+
+
+def _age(event: LostEvent) -> tuple[bool, tuple[int, int], str, str]:
+    """Return what sorts the oldest entry first, and events that Redis knows as committed last, by their names."""
+    return event.entry_id is None, entry_number(event.entry_id or "0-0"), event.namespace, event.event_id
 
 
 async def _pages(redis: Redis, keys: Keys) -> AsyncIterator[list[LostEvent]]:
