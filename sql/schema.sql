@@ -290,12 +290,17 @@ CREATE FUNCTION ensure_payload_partitions(months_ahead integer) RETURNS void
     SET search_path TO 'public', 'pg_temp'
     AS $$
 DECLARE
+    months_ahead_max constant integer := 24;
     month   timestamp;
     name    text;
     starts  timestamptz;
     ends    timestamptz;
     grantee regrole;
 BEGIN
+    IF months_ahead IS NULL OR months_ahead < 0 OR months_ahead > months_ahead_max THEN
+        RAISE EXCEPTION 'partitions of payloads are made for 0 to % months ahead, not for %', months_ahead_max,
+            coalesce(months_ahead::text, 'null');
+    END IF;
     FOR month IN
         SELECT generate_series(
             date_trunc('month', now() AT TIME ZONE 'UTC'),
@@ -308,7 +313,9 @@ BEGIN
         CONTINUE WHEN to_regclass(quote_ident(name)) IS NOT NULL;
         starts := month AT TIME ZONE 'UTC';
         ends := (month + interval '1 month') AT TIME ZONE 'UTC';
-        EXECUTE format('CREATE TABLE %I (LIKE payloads)', name);
+        EXECUTE format(
+            'CREATE TABLE %I (LIKE payloads) '
+            'WITH (autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 50000)', name);
         FOR grantee IN
             SELECT DISTINCT acl.grantee::regrole FROM pg_class, aclexplode(relacl) AS acl
             WHERE pg_class.oid = to_regclass(quote_ident(name)) AND acl.grantee NOT IN (0, relowner)
@@ -361,7 +368,7 @@ CREATE FUNCTION find_quiet_payments(namespaces text[], payment_ids text[], quiet
         FROM ONLY transfers
         WHERE transfers.namespace = payments.namespace AND transfers.payment_id = payments.payment_id
     ) AS moved
-    WHERE greatest(payments.last_occurred_at, moved.booked_at) < quiet_since
+    WHERE coalesce(greatest(payments.last_occurred_at, moved.booked_at), payments.recorded_at) < quiet_since
       AND moved.is_valid AND is_currency(payments.currency)
       AND NOT EXISTS (
           SELECT FROM conflicts
@@ -1010,7 +1017,8 @@ CREATE TABLE payloads_default (
     received_at timestamp with time zone CONSTRAINT payloads_received_at_not_null NOT NULL,
     headers jsonb CONSTRAINT payloads_headers_not_null NOT NULL,
     body bytea CONSTRAINT payloads_body_not_null NOT NULL
-);
+)
+WITH (autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='50000');
 
 CREATE TABLE payments (
     namespace text NOT NULL,
@@ -1052,6 +1060,7 @@ END) STORED NOT NULL,
     currency_assumed boolean DEFAULT false NOT NULL,
     asked jsonb,
     decided boolean DEFAULT false NOT NULL,
+    recorded_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT payments_amount_check CHECK ((amount >= 0)),
     CONSTRAINT payments_captured_outside_check CHECK ((captured_outside >= 0)),
     CONSTRAINT payments_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text))
@@ -1155,6 +1164,8 @@ ALTER TABLE ONLY payments_archive ALTER COLUMN captured_outside SET DEFAULT 0;
 ALTER TABLE ONLY payments_archive ALTER COLUMN currency_assumed SET DEFAULT false;
 
 ALTER TABLE ONLY payments_archive ALTER COLUMN decided SET DEFAULT false;
+
+ALTER TABLE ONLY payments_archive ALTER COLUMN recorded_at SET DEFAULT now();
 
 ALTER TABLE ONLY transfers_archive ALTER COLUMN booked_at SET DEFAULT now();
 

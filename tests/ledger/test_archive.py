@@ -16,6 +16,7 @@ from sql.connect import connect
 from tests.support.asking_why import apply, ask_why, refund, succeeded
 from tests.support.consuming import Workers
 from tests.support.database import CONNECT_TIMEOUT_S
+from tests.support.events import contract_event
 from tests.support.operator_commands import captured, refunded
 from tests.support.stream_states import say
 from tests.support.wait import until
@@ -23,6 +24,7 @@ from tests.support.wait import until
 LATER = datetime.now(UTC) + timedelta(days=400)
 EVENTS = load("events")
 MOVE = "SELECT payments_moved FROM archive_payments(now() + interval '400 days', 0, 1000, interval '0')"
+MOVE_AFTER_30_DAYS = MOVE.replace("+ interval '400 days'", "- interval '30 days'")
 HOT = "SELECT payment_id FROM ONLY payments ORDER BY 1"
 ARCHIVED = "SELECT payment_id FROM payments_archive ORDER BY 1"
 ARCHIVED_TRANSFERS = "SELECT movement FROM transfers_archive ORDER BY 1"
@@ -164,6 +166,27 @@ async def test_nothing_moves_back_and_forth_in_vain(workers: Workers) -> None:
         assert row["brought_back"] == (payments != ["pi_2"])
     await transaction.rollback()
     assert await workers.rows(ARCHIVED) == [("pi_1",)]
+
+
+async def test_a_payment_without_a_time_is_as_old_as_its_row(workers: Workers) -> None:
+    failed = {"type": "payment_intent.payment_failed", "occurred_at": None}
+    await book(workers.connection, contract_event("evt_1", "pi_1", **failed), contract_event("evt_2", "pi_2", **failed))
+    await workers.connection.execute(
+        "UPDATE payments SET recorded_at = now() - interval '100 days' WHERE payment_id = 'pi_1'"
+    )
+    assert await workers.connection.fetchval(MOVE_AFTER_30_DAYS) == 1
+    assert await workers.rows(ARCHIVED) == [("pi_1",)]
+    await book(workers.connection, contract_event("evt_3", "pi_1", type="payment_intent.canceled", occurred_at=None))
+    assert await workers.rows("SELECT payment_id, status FROM ONLY payments ORDER BY 1") == [
+        ("pi_1", "canceled"), ("pi_2", "failed")
+    ]  # fmt: skip
+
+
+async def test_a_time_that_an_event_names_counts_and_not_that_of_the_row(workers: Workers) -> None:
+    await book(workers.connection, contract_event("evt_1", "pi_1", type="payment_intent.payment_failed"))
+    await workers.connection.execute("UPDATE payments SET recorded_at = now() - interval '1000 years'")
+    await workers.connection.execute("UPDATE payments SET last_occurred_at = now()")
+    assert await workers.connection.fetchval(MOVE_AFTER_30_DAYS) == 0
 
 
 async def test_rows_of_before_the_rules_about_currencies_stay(workers: Workers) -> None:

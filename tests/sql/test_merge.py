@@ -131,7 +131,8 @@ async def rows_after(connection: asyncpg.Connection, batches: list[list[Fact]]) 
     async with undone(connection):
         for batch in batches:
             await merge(connection, batch)
-        tables = ("SELECT * FROM payments ORDER BY 1, 2", "SELECT movement, amount FROM transfers ORDER BY 1")
+        payments = "SELECT to_jsonb(payments) - 'recorded_at' FROM payments ORDER BY namespace, payment_id"
+        tables = (payments, "SELECT movement, amount FROM transfers ORDER BY 1")
         return [tuple(row) for table in tables for row in await connection.fetch(table)]
 
 

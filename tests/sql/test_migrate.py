@@ -24,6 +24,12 @@ PARTITIONS = (
     "SELECT relname FROM pg_class WHERE relispartition AND relkind = 'r' AND relname ~ '_[0-9]{4}_[0-9]{2}$' ORDER BY 1"
 )
 
+VACUUMED = """
+SELECT relname, reloptions FROM pg_class JOIN pg_inherits ON inhrelid = oid
+WHERE inhparent = 'payloads'::regclass
+"""
+SOON = ["autovacuum_vacuum_insert_scale_factor=0", "autovacuum_vacuum_insert_threshold=50000"]
+
 
 @pytest.fixture
 async def empty(empty_database_url: str) -> asyncpg.Connection:
@@ -130,6 +136,31 @@ async def test_concurrent_workers_can_create_partitions(connection: asyncpg.Conn
 
     await asyncio.gather(*(ask() for _ in range(6)))
     assert len(await connection.fetch(PARTITIONS)) == 13
+
+
+@pytest.mark.parametrize("months_ahead", [25, 100_000, -1, None])
+async def test_a_wrong_number_of_months_makes_no_partition(
+    connection: asyncpg.Connection, months_ahead: int | None
+) -> None:
+    before = await connection.fetch(PARTITIONS)
+    with pytest.raises(asyncpg.RaiseError, match=f"0 to 24 months ahead, not for {months_ahead or 'null'}"):
+        await connection.execute("SELECT ensure_payload_partitions($1)", months_ahead)
+    assert await connection.fetch(PARTITIONS) == before
+
+
+async def test_autovacuum_comes_soon_to_each_partition_of_before_and_of_later(
+    empty: asyncpg.Connection, tmp_path: Path
+) -> None:
+    for name in (name for name in NAMES if name < "0026"):
+        (tmp_path / f"{name}.sql").write_text((MIGRATIONS / f"{name}.sql").read_text())
+    await migrate(empty, lock_wait_s=WAIT_S, folder=tmp_path)
+    of_before = await empty.fetch(VACUUMED)
+    assert {row["reloptions"] for row in of_before} == {None}
+    await migrate(empty, lock_wait_s=WAIT_S)
+    await empty.execute(*load("events").bind("ensure_payload_partitions", months_ahead=3))
+    later = await empty.fetch(VACUUMED)
+    assert len(later) == len(of_before) + 1
+    assert all(row["reloptions"] == SOON for row in later)
 
 
 async def test_a_late_partition_takes_its_payloads_from_the_default_partition(connection: asyncpg.Connection) -> None:

@@ -92,7 +92,8 @@ DISPUTES = """
 """
 TRANSFERS = "SELECT movement, payment_id, debit_account, credit_account, amount, currency FROM transfers"
 BALANCES = "SELECT account, currency, balance FROM balances"
-EVERYTHING = ("SELECT * FROM payments", "SELECT * FROM disputes", TRANSFERS, "SELECT * FROM balances")
+ROWS = "SELECT to_jsonb(payments) - 'recorded_at' FROM payments"
+EVERYTHING = (ROWS, "SELECT * FROM disputes", TRANSFERS, "SELECT * FROM balances")
 
 
 async def rows(connection: asyncpg.Connection, query: str) -> Rows:
