@@ -38,7 +38,7 @@ major units as text (null if the currency's digits are not known), `amount_minor
       disputes     [{dispute_id, amount, amount_minor, currency, opened, won, lost, withdrawn, reinstated}]
     timeline       [{at, what, event, text, actor, reason, face, operation}], the oldest first; what: accepted |
                    claimed | failed | committed | duplicate | reported | booked | held_back | released | conflict |
-                   decided | dead | replayed | discarded
+                   decided | dead | replayed | discarded | erased
       actor        who did it and why, in the console or by a command, and the number in the operators' log: null if
                    it is not an act of a person, or the log does not have it
 """

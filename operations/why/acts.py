@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from operations.why.model import ConflictRecord, DeadLetterRecord, HeldBackFact, PaymentDetails, RecordedAct
+from operations.why.model import ConflictRecord, DeadLetterRecord, HeldBackFact, PaymentDetails, RecordedAct, Subject
 
 PAST = {"replay": "replayed", "discard": "discarded"}
 """Acts on a dead letter, and the states that they leave it in."""
@@ -25,6 +25,14 @@ class Acts:
     def deciding(self, conflict: ConflictRecord) -> RecordedAct | None:
         """Return the act that decided about a conflict."""
         return next((act for act in self.found if act.names("conflicts", conflict.id)), None)
+
+    def erasing(self, event: Subject) -> list[RecordedAct]:
+        """Return the acts that erased personal data of an event, or of its payment and so of it."""
+        return [act for act in self.found if act.action == "erase" and act.names("events", str(event))]
+
+    def erased_payload_of(self, event: Subject) -> bool:
+        """Return whether a person erased the event's body and headers, and no retention dropped them."""
+        return any(act.details.get("payloads") for act in self.erasing(event))
 
     def releasing(self, payment: PaymentDetails, fact: HeldBackFact) -> RecordedAct | None:
         """Return the act that released a fact: a release that names its event, or a decision that released some."""

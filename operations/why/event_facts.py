@@ -15,6 +15,7 @@ from providers.facts import UnreadableError
 
 NOT_READ = "events of this provider are recorded, and move no money"
 NOT_KEPT = "its bytes are not kept any more"
+ERASED = "its bytes were erased"
 OTHER_MODE = "it is of the other mode than its source, and moved no money"
 
 

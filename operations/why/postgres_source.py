@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from contract.accounts import PostingRules
 from contract.event import Event
-from operations.why.event_facts import NOT_KEPT, OTHER_MODE, read_event_facts
+from operations.why.acts import Acts
+from operations.why.event_facts import ERASED, NOT_KEPT, OTHER_MODE, read_event_facts
 from operations.why.model import (
     AppliedEvent,
     BookedTransfer,
@@ -149,6 +150,10 @@ class PostgresSource:
         result.acts = [RecordedAct(**{**row, "details": json.loads(row["details"])}) for row in reversed(rows)]
         if len(rows) == ROWS_MAX:
             result.notes.append(f"acts: the latest {ROWS_MAX} are shown")
+        acts = Acts(result.acts)
+        for event in result.events.values():
+            if event.facts_problem == NOT_KEPT and acts.erased_payload_of(event.subject):
+                event.facts_problem = ERASED
 
     def _payment(self, row: "asyncpg.Record[Any]") -> PaymentDetails:
         return self._result.payment(Subject(row["namespace"], row["payment_id"]))

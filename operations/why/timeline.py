@@ -16,7 +16,7 @@ from operations.why.acts import PAST, Acts
 from operations.why.model import EventDetails, HeldBackFact, PaymentDetails, RecordedAct, SearchResult, StreamEntry
 
 ORDER = ("accepted", "claimed", "failed", "dead", "replayed", "discarded", "committed", "duplicate", "reported",
-         "booked", "conflict", "held_back", "decided", "released")  # fmt: skip
+         "booked", "conflict", "held_back", "decided", "released", "erased")  # fmt: skip
 """Order of entries with the same time: a transaction has one time for all its changes."""
 
 NOT_KEPT = "its worker and its attempt are not kept"
@@ -70,6 +70,19 @@ def _of_event(event: EventDetails, acts: Acts, now: datetime) -> Iterator[Timeli
         yield TimelineEntry(duplicate.recorded_at, "duplicate", name,
                             f"entry {duplicate.entry_id} was applied already; it changed nothing")  # fmt: skip
     yield from _applied(event, name)
+    for act in acts.erasing(event.subject):
+        if text := _erased_text(act, event):
+            yield done_by(act, TimelineEntry(act.acted_at, "erased", name, text))
+
+
+def _erased_text(act: RecordedAct, event: EventDetails) -> str:
+    """Return what of the event was erased; empty if nothing was. An act counts payloads, and does not list them."""
+    payloads, events = act.details.get("payloads", 0), act.details.get("events", [])
+    erased = []
+    if payloads:
+        erased.append("its body and headers" + ("" if payloads >= len(events) else ", if they were still kept"))
+    erased += [f"what dead letter {each.id} had" for each in event.dead_letters if act.names("dead_letters", each.id)]
+    return ", and ".join(erased)
 
 
 def _dead_letters(event: EventDetails, acts: Acts, name: str) -> Iterator[TimelineEntry]:

@@ -7,6 +7,7 @@ import pytest
 from operations.cli.command import EXIT_WRONG
 from operations.log import list_operations
 from sql.connect import connect
+from tests.support.asking_why import ask_why
 from tests.support.consuming import Workers
 from tests.support.database import CONNECT_TIMEOUT_S
 from tests.support.events import contract_event
@@ -53,6 +54,22 @@ async def test_a_payments_payloads_go_and_its_books_stay(workers: Workers) -> No
     assert len(await list_operations(workers.connection, before=None, limit=9)) == 1
 
 
+async def test_why_says_what_was_erased_by_whom_and_why(workers: Workers) -> None:
+    await apply(workers, captured(1000, "evt_1"), refunded(300, "evt_2"))
+    await erase(workers, "--event", "evt_1", "--yes")
+    await erase(workers, "--payment", "pi_1", "--yes")
+    document = await ask_why(workers.settings, "pi_1")
+    erased = [entry for entry in document["timeline"] if entry["what"] == "erased"]
+    certain, uncertain = "its body and headers", "its body and headers, if they were still kept"
+    assert [(entry["event"], entry["text"].partition(", by ada")[0]) for entry in erased] == [
+        ("stripe/evt_1", certain), ("stripe/evt_1", uncertain), ("stripe/evt_2", uncertain)
+    ]  # fmt: skip
+    assert {(entry["actor"], entry["reason"], entry["face"]) for entry in erased} == {
+        ("ada", "asked by the payer", "command")
+    }
+    assert {event["facts_problem"] for event in document["events"]} == {"its bytes were erased"}
+
+
 async def test_a_duplicate_after_it_brings_nothing_back(workers: Workers) -> None:
     await apply(workers, captured(1000, "evt_1"))
     await erase(workers, "--event", "evt_1", "--yes")
@@ -75,6 +92,8 @@ async def test_a_closed_dead_letter_is_erased_and_an_open_one_refused(workers: W
     log = await list_operations(workers.connection, before=None, limit=9)
     assert [operation.action for operation in log] == ["erase", "discard"]
     assert "Lovelace" not in str(log)
+    (erased,) = [entry for entry in (await ask_why(workers.settings, "evt_1"))["timeline"] if entry["what"] == "erased"]
+    assert erased["text"] == f"what dead letter {number} had, by ada: asked by the payer"
 
 
 async def test_what_waits_in_the_stream_is_refused(workers: Workers, capsys: pytest.CaptureFixture[str]) -> None:
