@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.support.harness import Harness
+from tests.support.harness import REPLICATED_ENV, Harness
 from tests.support.history import History
+from tests.support.masters import Masters
 from tests.support.processes import Programs
 from tests.support.servers import PostgresServer, ValkeyServer
 
@@ -34,4 +35,17 @@ async def fragile_rig(
 ) -> AsyncIterator[Harness]:
     """A Valkey and a PostgreSQL of its own, as durable as production's."""
     async with Harness(private_valkey, private_postgres, private_postgres.url, programs, history) as harness:
+        yield harness
+
+
+@pytest_asyncio.fixture
+async def replicated(
+    masters: Masters, database_url: str, postgres: PostgresServer, programs: Programs, history: History
+) -> AsyncIterator[Harness]:
+    """The whole system on servers whose master is replaced, which answers when an event is on replicas too."""
+    async with Harness(
+        masters.master, postgres, database_url, programs, history, redis_url=masters.url(), gateway_env=REPLICATED_ENV,
+    ) as harness:  # fmt: skip
+        await harness.add_workers(2)
+        await harness.add_gateways(2)
         yield harness

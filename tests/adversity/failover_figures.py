@@ -1,6 +1,8 @@
 """`python -m tests.adversity.failover_figures --redis sentinel --failovers 20`: how long, and is anything lost?
 
-The master is replaced again and again under load, with `fsync+replica`; the checker looks at the end.
+A master is replaced again and again under load, with `fsync+replica`: each kind of end, and in a cluster each of the
+masters, in turn. Prints what detection, election, the new master's replica and our own programs took; the checker
+looks at the end.
 """
 
 import argparse
@@ -10,21 +12,34 @@ import random
 import statistics
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from tests.adversity.masters_die import Outage, Replicated, all_follow, fail_over
+from tests.adversity.masters_die import Outage, all_follow, fail_over
 from tests.adversity.prove import SENDERS, whole_system
 from tests.adversity.variants import REPLICATED, Changes
 from tests.support.harness import Harness
 from tests.support.load import Load
+from tests.support.masters import Masters
+
+PARTITIONS = {"sentinel": 1, "cluster": 8}
+"""Enough that each master has some."""
+
+PARTS: dict[str, Callable[[Outage], float]] = {
+    "no 2xx for": lambda outage: outage.outage_s,
+    "beyond detection": lambda outage: outage.beyond_detection_s,
+    "detection": lambda outage: outage.detection_s,
+    "election": lambda outage: outage.election_s,
+    "replica": lambda outage: outage.replica_s,
+    "reconnect": lambda outage: outage.reconnect_s,
+}
 
 
-async def measure(name: str, seed: int, failovers: int, folder: Path) -> list[str]:
-    """Replace the master so often. Return the broken promises."""
+async def measure(name: str, seed: int, failovers: int, partitions: int, folder: Path) -> list[str]:
+    """Replace masters so often. Return the broken promises."""
     rng = random.Random(seed)
-    found: list[Replicated] = []
+    found: list[Masters] = []
 
     @asynccontextmanager
     async def variant(harness: Harness) -> AsyncIterator[Changes]:
@@ -32,14 +47,14 @@ async def measure(name: str, seed: int, failovers: int, folder: Path) -> list[st
             found.append(servers)
             yield Changes()
 
-    async with whole_system(folder, [variant]) as (harness, _):
+    async with whole_system(folder, [variant], partitions) as (harness, _):
         (servers,) = found
         load = Load(lambda: harness.urls, harness.history, seed=rng.randrange(2**32), senders=SENDERS)
         sending = asyncio.create_task(load.run())
-        outages = []
+        outages: list[Outage] = []
         try:
-            for number, kind in zip(range(1, failovers + 1), _kinds(list(servers.failovers), rng), strict=False):
-                outages.append(await fail_over(harness, servers, kind))
+            for number, (kind, shard) in zip(range(1, failovers + 1), _plan(servers, rng), strict=False):
+                outages.append(await fail_over(harness, servers, kind, shard))
                 _say(f"{number}. {outages[-1]}; {harness.history.promised} events promised, "
                      f"load {os.getloadavg()[0]:.0f}")  # fmt: skip
                 await all_follow(harness, servers)
@@ -54,23 +69,31 @@ async def measure(name: str, seed: int, failovers: int, folder: Path) -> list[st
         return await harness.check_promises()
 
 
-def _kinds(kinds: Sequence[str], rng: random.Random) -> Iterator[str]:
-    """Yield all kinds again and again, in an order that the seed decides."""
+def _plan(servers: Masters, rng: random.Random) -> Iterator[tuple[str, str]]:
+    """Yield each kind with each master, again and again, in an order that the seed decides."""
+    kinds, shards = list(servers.failovers), list(servers.shards)
     while True:
-        yield from rng.sample(kinds, len(kinds))
+        order, masters = rng.sample(kinds, len(kinds)), rng.sample(shards, len(shards))
+        for shift in range(len(masters)):
+            yield from ((kind, masters[(number + shift) % len(masters)]) for number, kind in enumerate(order))
 
 
 def summary(outages: Sequence[Outage]) -> list[str]:
-    """Return the median, the 95th percentile and the longest outage of each kind, and beyond detection of all."""
-    kinds = sorted({outage.kind for outage in outages})
-    found = {kind: [outage.accepted_nothing_s for outage in outages if outage.kind == kind] for kind in kinds}
-    lines = [f"{kind}: {len(values)} times, no 2xx for {_spread(values)} s" for kind, values in found.items()]
-    return [*lines, f"beyond detection: {_spread([outage.beyond_detection_s for outage in outages])} s"]
+    """Return the median, the 95th percentile and the longest of each part: of all, by kind and by master."""
+    groups = {"all": list(outages)}
+    for outage in sorted(outages, key=lambda outage: (outage.kind, outage.shard)):
+        groups.setdefault(outage.kind, []).append(outage)
+    for outage in sorted(outages, key=lambda outage: outage.shard):
+        groups.setdefault(outage.shard, []).append(outage)
+    return ["Seconds, as median / p95 / longest:"] + [
+        f"{group} ({len(found)}): " + ", ".join(f"{part} {_spread(list(map(of, found)))}" for part, of in PARTS.items())
+        for group, found in groups.items()
+    ]
 
 
 def _spread(values: Sequence[float]) -> str:
     p95 = statistics.quantiles(values, n=100, method="inclusive")[94] if len(values) > 1 else values[0]
-    return f"{statistics.median(values):.2f} (p95 {p95:.2f}, longest {max(values):.2f})"
+    return f"{statistics.median(values):.2f} / {p95:.2f} / {max(values):.2f}"
 
 
 def main() -> int:
@@ -79,13 +102,16 @@ def main() -> int:
     parser.add_argument("--redis", choices=REPLICATED, default="sentinel", help="who replaces the master")
     parser.add_argument("--failovers", type=int, default=20, help="how often; 20 if absent")
     parser.add_argument("--seed", type=int, default=1, help="decides in which order; 1 if absent")
+    parser.add_argument("--partitions", type=int, help="1 with Sentinel and 8 in a cluster if absent")
     arguments = parser.parse_args()
+    partitions = arguments.partitions or PARTITIONS[arguments.redis]
     folder = Path(tempfile.mkdtemp(prefix="failovers-"))
     _say(f"{arguments.failovers} failovers, seed {arguments.seed}. History and logs: {folder}")
-    broken = asyncio.run(measure(arguments.redis, arguments.seed, arguments.failovers, folder))
+    measured = measure(arguments.redis, arguments.seed, arguments.failovers, partitions, folder)
+    broken = asyncio.run(measured)
     for line in broken:
         _say(line)
-    _say(f"{len(broken)} promises broken." if broken else "Every promise was kept.")
+    _say(f"{len(broken)} promises broken." if broken else "Of all 2xx none was lost; every promise was kept.")
     return 1 if broken else 0
 
 

@@ -15,7 +15,8 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from consumers.settings import Settings
-from contract.keys import GROUP
+from consumers.stream_stats import every_partition
+from contract.keys import GROUP, Keys
 from operations.acknowledgement import acknowledge
 from operations.log import Act
 from operations.servers import Servers
@@ -38,42 +39,44 @@ NOT_NOTICED = ("redis_is_older", "postgres_is_older", "recorded_beyond_the_strea
 """What it shows until a worker has noticed a restore."""
 
 
-def by_hand(act: Callable[[Redis, Harness], Awaitable[object]]) -> Fault:
+def by_hand(act: Callable[[Redis, Keys], Awaitable[object]]) -> Fault:
+    """Let an operator do this to the keys of one partition."""
+
     @asynccontextmanager
-    async def fault(harness: Harness, _: random.Random) -> AsyncIterator[None]:
+    async def fault(harness: Harness, rng: random.Random) -> AsyncIterator[None]:
         async with harness.redis() as redis:
-            await act(redis, harness)
+            await act(redis, rng.choice(await every_partition(redis, harness.keys)))
         yield
 
     return fault
 
 
-async def delete_pending(redis: Redis, harness: Harness) -> None:
-    rows: list[Any] = await redis.xpending_range(harness.keys.events, GROUP, "-", "+", 5)
+async def delete_pending(redis: Redis, keys: Keys) -> None:
+    rows: list[Any] = await redis.xpending_range(keys.events, GROUP, "-", "+", 5)
     if rows:
-        await redis.xdel(harness.keys.events, *[row["message_id"] for row in rows])
+        await redis.xdel(keys.events, *[row["message_id"] for row in rows])
 
 
-async def trim(redis: Redis, harness: Harness) -> None:
-    await redis.xtrim(harness.keys.events, maxlen=3, approximate=False)
+async def trim(redis: Redis, keys: Keys) -> None:
+    await redis.xtrim(keys.events, maxlen=3, approximate=False)
 
 
-async def delete_consumers(redis: Redis, harness: Harness) -> None:
-    consumers: list[Any] = await redis.xinfo_consumers(harness.keys.events, GROUP)
+async def delete_consumers(redis: Redis, keys: Keys) -> None:
+    consumers: list[Any] = await redis.xinfo_consumers(keys.events, GROUP)
     for consumer in consumers:
-        await redis.xgroup_delconsumer(harness.keys.events, GROUP, consumer["name"])
+        await redis.xgroup_delconsumer(keys.events, GROUP, consumer["name"])
 
 
-async def make_group_again(redis: Redis, harness: Harness) -> None:
-    await redis.xgroup_destroy(harness.keys.events, GROUP)
+async def make_group_again(redis: Redis, keys: Keys) -> None:
+    await redis.xgroup_destroy(keys.events, GROUP)
     with suppress(ResponseError):  # BUSYGROUP: a worker was faster
-        await redis.xgroup_create(harness.keys.events, GROUP, "$")
+        await redis.xgroup_create(keys.events, GROUP, "$")
 
 
-async def acknowledge_pending(redis: Redis, harness: Harness) -> None:
-    rows: list[Any] = await redis.xpending_range(harness.keys.events, GROUP, "-", "+", 100)
+async def acknowledge_pending(redis: Redis, keys: Keys) -> None:
+    rows: list[Any] = await redis.xpending_range(keys.events, GROUP, "-", "+", 100)
     if rows:
-        await redis.xack(harness.keys.events, GROUP, *[row["message_id"] for row in rows])
+        await redis.xack(keys.events, GROUP, *[row["message_id"] for row in rows])
 
 
 @asynccontextmanager
@@ -144,4 +147,4 @@ async def _send_all_again(harness: Harness, load: Load) -> None:
 
 
 def _settings(harness: Harness) -> Settings:
-    return settings_for(harness.valkey.url, harness.database_url, harness.prefix)
+    return settings_for(harness.all_redis_url, harness.database_url, harness.prefix)

@@ -56,7 +56,7 @@ class Readers:
 
     def _settings(self) -> Settings:
         return Settings.model_validate({
-            "redis_url": self._harness.valkey.url,
+            "redis_url": self._harness.all_redis_url,
             "database_url": as_worker(self._harness.database_url),
             "database_read_url": self._replica_url,
         })  # fmt: skip

@@ -15,7 +15,8 @@ from tests.adversity.failovers import FAILOVERS
 from tests.adversity.faults import FAULTS, Fault
 from tests.adversity.operators import ACTS
 from tests.support.database import as_worker
-from tests.support.harness import Harness
+from tests.support.harness import REPLICATED_ENV, Harness
+from tests.support.masters import Masters
 from tests.support.pgbouncer import PgBouncer
 from tests.support.redis_cluster import RedisCluster, running_cluster
 from tests.support.sentinels import Sentinels, running_sentinels
@@ -127,7 +128,7 @@ async def nodes(harness: Harness) -> AsyncIterator[RedisCluster]:
 
 @asynccontextmanager
 async def cluster(harness: Harness) -> AsyncIterator[Changes]:
-    """The master of our keys dies, freezes, is replaced, and gives its slot to another."""
+    """The master of a partition dies, freezes, is replaced, and gives its slot to another."""
     async with nodes(harness) as running:
         yield Changes(masters_die.faults(running) | {"master's slot moved": _slot_moved(running)}, ONE_REDIS)
 
@@ -135,6 +136,7 @@ async def cluster(harness: Harness) -> AsyncIterator[Changes]:
 def _slot_moved(running: RedisCluster) -> Fault:
     @asynccontextmanager
     async def fault(harness: Harness, rng: random.Random) -> AsyncIterator[None]:
+        await running.follow(rng.randrange(harness.partitions))
         await running.move_slot(rng.choice([each for each in await running.masters() if each is not running.master]))
         harness.valkey = running.master
         yield
@@ -146,7 +148,7 @@ def _slot_moved(running: RedisCluster) -> Fault:
 def _use(harness: Harness, master: ValkeyServer, url: str) -> None:
     """Let programs find Redis at this address, and answer once a write is on the replicas too."""
     harness.valkey, harness.redis_url = master, url
-    harness.gateway_env = {**harness.gateway_env, "DURABILITY": "fsync+replica"}
+    harness.gateway_env = {**harness.gateway_env, **REPLICATED_ENV}
 
 
 def _sentinels_killed(running: Sentinels, count: int) -> Fault:
@@ -187,7 +189,7 @@ async def upgrade(harness: Harness) -> AsyncIterator[Changes]:
 REDIS: dict[str, Variant] = {"sentinel": sentinel, "cluster": cluster}
 """By the value of `--redis`."""
 
-REPLICATED: dict[str, Callable[[Harness], AbstractAsyncContextManager[masters_die.Replicated]]] = {
+REPLICATED: dict[str, Callable[[Harness], AbstractAsyncContextManager[Masters]]] = {
     "sentinel": sentinels,
     "cluster": nodes,
 }

@@ -10,11 +10,14 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import asyncpg
+from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from consumers.stream_stats import every_partition
 from contract.keys import GROUP, Keys
 from operations.stream_accounting import account_for_entries
+from runtime.redis_address import CLUSTER_SCHEMES
+from runtime.redis_connection import client
 from sql.audit import audit
 from sql.connect import connect
 from tests.support.history import ExpectedPayment, History
@@ -22,6 +25,7 @@ from tests.support.wait import until
 
 CONNECT_TIMEOUT_S = 10.0
 AUDIT_TIMEOUT_S = 120.0
+REDIS_TIMEOUT_S = 10.0
 
 DRAIN_TIMEOUT_S = 60.0
 """How long the workers may take, once everything is healed, to apply what waits. Backoffs and leases run out first."""
@@ -130,10 +134,17 @@ def _accepted_twice(history: History) -> Iterable[str]:
             yield f"duplicate: {event} was answered 202 {sent.statuses.count(202)} times"
 
 
+def reading(redis_url: str) -> Redis:
+    """Return a client of one server, or of all nodes of a cluster."""
+    if redis_url.startswith(CLUSTER_SCHEMES):
+        return client(SecretStr(redis_url), timeout_s=REDIS_TIMEOUT_S, name="checker")
+    return Redis.from_url(redis_url, protocol=3)
+
+
 async def drained(redis_url: str, key_prefix: str, timeout_s: float = DRAIN_TIMEOUT_S) -> None:
     """Waits until nothing is in the stream, and nothing pending."""
     keys = Keys(key_prefix)
-    async with Redis.from_url(redis_url, protocol=3) as redis:
+    async with reading(redis_url) as redis:
         await until(lambda: _is_empty(redis, keys), timeout_s=timeout_s, what="the stream is drained")
 
 
@@ -152,7 +163,7 @@ async def _is_partition_empty(redis: Redis, keys: Keys) -> bool:
 async def broken_rules(redis_url: str, database_url: str, key_prefix: str) -> list[str]:
     """What the system's own audit says: Postgres' invariants, and the account of the stream."""
     async with (
-        Redis.from_url(redis_url, protocol=3) as redis,
+        reading(redis_url) as redis,
         connect(database_url, timeout_s=CONNECT_TIMEOUT_S) as connection,
     ):
         findings = await audit(connection, timeout_s=AUDIT_TIMEOUT_S)

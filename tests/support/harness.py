@@ -11,8 +11,9 @@ from redis.asyncio import Redis
 
 from consumers.stream_stats import every_partition
 from contract.keys import Keys
+from runtime.redis_address import CLUSTER_SCHEMES
 from sql.connect import connect
-from tests.support.checker import broken_rules, check_promises, drained
+from tests.support.checker import broken_rules, check_promises, drained, reading
 from tests.support.child import Child
 from tests.support.database import as_worker
 from tests.support.events import SOURCES_TOML
@@ -32,6 +33,9 @@ GATEWAY_ENV = {
     "RETRY_AFTER_S": "1",
 }
 """Limits as a test can wait for them; production's are many times that."""
+
+REPLICATED_ENV = {"DURABILITY": "fsync+replica", "DURABILITY_TIMEOUT_S": "2", "REDIS_TIMEOUT_S": "2.5"}
+"""Of gateways that answer once an event is on replicas too: on a busy machine two or three servers take their time."""
 
 WORKER_ENV = {
     "ACQUIRE_TIMEOUT_S": "2",
@@ -87,6 +91,16 @@ class Harness:
         return Keys(self.prefix)
 
     @property
+    def partitions(self) -> int:
+        """Among how many partitions gateways share the events."""
+        return int(self.gateway_env.get("PARTITIONS", "1"))
+
+    @property
+    def all_redis_url(self) -> str:
+        """Where the test itself finds all of Redis: the server of now, or the nodes of a cluster."""
+        return self.redis_url if self.redis_url.startswith(CLUSTER_SCHEMES) else self.valkey.url
+
+    @property
     def urls(self) -> list[str]:
         """Where senders may deliver; a provider does not know which of them work."""
         return [gateway.url for gateway in self.gateways]
@@ -105,7 +119,7 @@ class Harness:
         settings = WORKER_ENV | dict(self.worker_env) | dict(env or {})
         servers = self.servers_env
         added = await self.programs.consumers(
-            servers["REDIS_URL"], servers["DATABASE_URL"], self.prefix, n, settings, seen_at=self.valkey.url
+            servers["REDIS_URL"], servers["DATABASE_URL"], self.prefix, n, settings, seen_at=self.all_redis_url
         )
         self.workers += added
         return added
@@ -173,7 +187,7 @@ class Harness:
 
     async def check_promises(self, *, one_202_each: bool = True) -> list[str]:
         """Every broken promise, once all is drained; and every program that has fallen over."""
-        urls = self.valkey.url, self.database_url
+        urls = self.all_redis_url, self.database_url
         broken = await check_promises(self.history, *urls, self.prefix, one_202_each=one_202_each)
         return [*broken, *self.fallen()]
 
@@ -188,7 +202,7 @@ class Harness:
 
     async def drained(self) -> None:
         """Waits until nothing is in the stream, and nothing pending."""
-        await drained(self.valkey.url, self.prefix)
+        await drained(self.all_redis_url, self.prefix)
 
     async def has_applied(self, at_least: int) -> bool:
         """Whether this many events are applied, at the server that the address leads to now."""
@@ -202,7 +216,7 @@ class Harness:
 
     async def broken_rules(self) -> list[str]:
         """What the audit says now."""
-        return await broken_rules(self.valkey.url, self.database_url, self.prefix)
+        return await broken_rules(self.all_redis_url, self.database_url, self.prefix)
 
     @asynccontextmanager
     async def database(self) -> AsyncIterator[asyncpg.Connection]:
@@ -212,8 +226,8 @@ class Harness:
 
     @asynccontextmanager
     async def redis(self) -> AsyncIterator[Redis]:
-        """Straight to Valkey."""
-        async with Redis.from_url(self.valkey.url, protocol=3) as redis:
+        """Straight to Valkey, to all nodes of a cluster."""
+        async with reading(self.all_redis_url) as redis:
             yield redis
 
     async def __aenter__(self) -> Self:

@@ -46,8 +46,8 @@ class History:
         self.faults: list[str] = []
         self.promised = 0
         """How many events were answered 2xx at least once."""
-        self.accepted_at_s: list[float] = []
-        """When there was a 2xx, by the monotonic clock."""
+        self.accepted: list[tuple[float, str | None]] = []
+        """When there was a 2xx, by the monotonic clock, and the entry that it named."""
         self._file: IO[str] | None = path.open("w") if path else None
 
     def __enter__(self) -> Self:
@@ -76,7 +76,7 @@ class History:
         self.promised += sent.is_promised - was_promised
         self.statuses[status] = self.statuses.get(status, 0) + 1
         if 200 <= status < 300:
-            self.accepted_at_s.append(time.monotonic())
+            self.accepted.append((time.monotonic(), entry_id))
         if entry_id is not None:
             sent.entry_ids.append(entry_id)
         self._write({"op": "answered", "event": event, "status": status, "entry_id": entry_id})

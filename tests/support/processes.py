@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from contract.keys import Keys
 from stack.ports import HOST, free_port
+from tests.support.checker import reading
 from tests.support.child import Child, dying_with_parent
 from tests.support.events import SOURCES_TOML
 from tests.support.servers import as_user
@@ -143,7 +144,7 @@ class Programs:
             "CONSUMERS_METRICS_PORT": "0",
         } | dict(env or {})
         keys = Keys(key_prefix)
-        async with Redis.from_url(seen_at or redis_url, protocol=3) as redis:
+        async with reading(seen_at or redis_url) as redis:
             before = await _leased(redis, keys)
             started = [self.start("consumers", settings) for _ in range(n)]
             await until(

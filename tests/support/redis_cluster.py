@@ -2,31 +2,38 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
+from typing_extensions import override
 
 from runtime.redis_masters import slot_of
 from stack.ports import HOST, free_port
-from tests.support.sentinels import FAILED_OVER_S, OF_A_REPLICA, FailOver
+from tests.support.masters import (
+    DETECTED,
+    DETECTS_AFTER_S,
+    FAILED_OVER_S,
+    LOOKED_AT_EACH_S,
+    NAMED,
+    OF_A_REPLICA,
+    Masters,
+    Moments,
+    note_replica,
+    watching,
+)
 from tests.support.servers import PROBE_TIMEOUT_S, ValkeyServer
 from tests.support.wait import until
 
 MASTERS = 3
 SLOTS = 16_384
 
-NODE_TIMEOUT_S = 2.0
-"""How long a node may be silent before others take it for dead."""
 
-
-class RedisCluster:
-    """All nodes. `master` is the one that had the partition's slot when it was last looked for."""
-
-    detects_after_s = NODE_TIMEOUT_S
+class RedisCluster(Masters):
+    """All nodes. `master` is the one that had `slot` when it was last looked for."""
 
     def __init__(self, folder: Path, replicas_each: int = 1, partition: int = 0) -> None:
         password = secrets.token_hex(8)
@@ -38,8 +45,9 @@ class RedisCluster:
         self.replicas_each = replicas_each
         self.master = self.servers[0]
 
+    @override
     def url(self) -> str:
-        """The address that programs are given: three of the nodes."""
+        """The address of three of the nodes."""
         where = ",".join(f"{HOST}:{server.port}" for server in self.servers[:MASTERS])
         return f"redis+cluster://:{self.master.password}@{where}"
 
@@ -49,8 +57,7 @@ class RedisCluster:
             server.start()
         first, *others = self.servers
         for number, server in enumerate(self.servers[:MASTERS]):
-            slots = number * SLOTS // MASTERS, (number + 1) * SLOTS // MASTERS - 1
-            await ask(server, "CLUSTER", "ADDSLOTSRANGE", *map(str, slots))
+            await ask(server, "CLUSTER", "ADDSLOTSRANGE", *map(str, slots_of(number)))
             await ask(server, "CLUSTER", "SET-CONFIG-EPOCH", str(number + 1))
         for server in others:
             await ask(server, "CLUSTER", "MEET", HOST, str(first.port), str(bus_port(first)))
@@ -60,33 +67,13 @@ class RedisCluster:
         self.master = await self._owner() or self.master
         await until(self.is_whole, what="the cluster is whole")
 
-    def kill(self) -> None:
-        for server in self.servers:
-            server.kill()
-
-    @property
-    def failovers(self) -> Mapping[str, FailOver]:
-        """The ways in which the master of the partition's slot is replaced."""
-        return {"planned": self.planned, "killed": self.killed, "frozen": self.frozen}
-
+    @override
+    @override
     async def planned(self) -> None:
         """A replica asks its master for it, which pauses until the replica has everything."""
         (replica, *_) = await self.replicas()
         await ask(replica, "CLUSTER", "FAILOVER")
         await self.another_master()
-
-    async def killed(self) -> None:
-        """It is started again once it was replaced, and becomes a replica."""
-        self.master.kill()
-        old = await self.another_master()
-        await old.restart()
-
-    async def frozen(self) -> None:
-        """It wakes up and does not know that it was replaced, until another node answers it."""
-        old = self.master
-        old.pause()
-        await self.another_master()
-        old.resume()
 
     async def move_slot(self, target: ValkeyServer) -> None:
         """Move the partition's slot to another master, key by key, as tools do it."""
@@ -114,12 +101,52 @@ class RedisCluster:
         ports = {each["port"] for name, each in info.items() if name.startswith("slave") and isinstance(each, dict)}
         return [server for server in self.servers if server.port in ports]
 
-    async def another_master(self) -> ValkeyServer:
-        """Wait until another node has the slot. Return the old one."""
-        old = self.master
-        await until(self._moved, timeout_s=FAILED_OVER_S, what="another node has the slot")
-        return old
+    @property
+    @override
+    def shards(self) -> Sequence[str]:
+        return [f"slots {first}-{last}" for first, last in map(slots_of, range(MASTERS))]
 
+    @override
+    def partitions_of(self, shard: str, partitions: int) -> frozenset[int]:
+        first, last = slots_of(self.shards.index(shard))
+        return frozenset(number for number in range(partitions) if first <= slot_of(number) <= last)
+
+    @override
+    async def follow(self, partition: int) -> None:
+        self.slot = slot_of(partition)
+        self.master = await self._owner() or self.master
+
+    @asynccontextmanager
+    @override
+    async def watched(self) -> AsyncIterator[Moments]:
+        moments = Moments()
+        old, masters = await node_id(self.master), await self.masters()
+        agreed: set[int] = set()
+
+        async def note(server: ValkeyServer, redis: Redis) -> None:
+            async def is_named() -> bool:
+                nodes = _text(await redis.execute_command("CLUSTER NODES")).splitlines()  # type: ignore[no-untyped-call]
+                (flags,) = [line.split()[2].split(",") for line in nodes if line.startswith(old)]
+                if "fail" in flags and server in masters:
+                    agreed.add(server.port)
+                if len(agreed) > MASTERS // 2:
+                    moments.reached(DETECTED)
+                if self._has_slot(nodes):
+                    moments.reached(NAMED)
+                    await note_replica(moments, server)
+                return NAMED in moments.at_s
+
+            await until(is_named, timeout_s=FAILED_OVER_S, poll_s=LOOKED_AT_EACH_S, what="there is another master")
+
+        async with AsyncExitStack() as stack:
+            others = [each for each in self.servers if each is not self.master]
+            clients = [await stack.enter_async_context(_client(each)) for each in others]
+            for redis in clients:
+                redis.response_callbacks.clear()
+            await stack.enter_async_context(watching(*map(note, others, clients)))
+            yield moments
+
+    @override
     async def is_whole(self) -> bool:
         """Whether each master has its replicas in step, and every node sees a cluster that is well."""
         try:
@@ -139,7 +166,8 @@ class RedisCluster:
             return False
         return True
 
-    async def _moved(self) -> bool:
+    @override
+    async def names_another(self) -> bool:
         owner = await self._owner()
         if owner is None or owner is self.master:
             return False
@@ -155,10 +183,12 @@ class RedisCluster:
                     nodes = await nodes_of(server)
             except (RedisError, OSError):
                 continue
-            myself = next(line.split() for line in nodes if "myself" in line)
-            if any(_covers(each, self.slot) for each in myself[8:]):
-                found.append((int(myself[6]), server))
+            if self._has_slot(nodes):
+                found.append((int(_myself(nodes)[6]), server))
         return max(found, key=lambda each: each[0])[1] if found else None
+
+    def _has_slot(self, nodes: Sequence[str]) -> bool:
+        return any(_covers(each, self.slot) for each in _myself(nodes)[8:])
 
     async def _all_know_all(self) -> bool:
         return all([len(await nodes_of(server)) == len(self.servers) for server in self.servers])
@@ -170,10 +200,15 @@ def _options(folder: Path, number: int, password: str) -> dict[str, str]:
         "masterauth": password,
         "cluster-enabled": "yes",
         "cluster-config-file": str(folder / f"node-{number}" / "nodes.conf"),
-        "cluster-node-timeout": str(round(NODE_TIMEOUT_S * 1000)),
+        "cluster-node-timeout": str(round(DETECTS_AFTER_S * 1000)),
         "cluster-port": str(free_port()),
         "cluster-require-full-coverage": "no",
     }
+
+
+def slots_of(number: int) -> tuple[int, int]:
+    """The first and the last slot of a master, as they are shared at the start."""
+    return number * SLOTS // MASTERS, (number + 1) * SLOTS // MASTERS - 1
 
 
 def bus_port(server: ValkeyServer) -> int:
@@ -205,6 +240,10 @@ async def node_id(server: ValkeyServer) -> str:
 async def _role(server: ValkeyServer) -> str:
     async with _client(server) as redis:
         return str((await redis.info("replication"))["role"])
+
+
+def _myself(nodes: Sequence[str]) -> list[str]:
+    return next(line.split() for line in nodes if "myself" in line)
 
 
 def _covers(slots: str, slot: int) -> bool:

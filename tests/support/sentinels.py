@@ -4,40 +4,39 @@ import asyncio
 import secrets
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
+from typing_extensions import override
 
 from stack.ports import HOST
 from stack.valkey import embedded_binary
 from tests.support.child import dying_with_parent
 from tests.support.failover import replicate
+from tests.support.masters import (
+    DETECTED,
+    DETECTS_AFTER_S,
+    NAMED,
+    OF_A_REPLICA,
+    Masters,
+    Moments,
+    note_replica,
+    watching,
+)
 from tests.support.servers import PROBE_TIMEOUT_S, REDIS_SERVER, Server, ValkeyServer
 from tests.support.wait import until
 
 MASTER = "payments-master"
 
-DOWN_AFTER_S = 2.0
-"""How long the master may be silent before a sentinel takes it for dead."""
-
 QUORUM = 2
 
-FAILED_OVER_S = 30.0
-"""How long a failover may take on a busy machine; two seconds are usual."""
-
-OF_A_REPLICA = {
-    "repl-diskless-sync-delay": "0",
-    "repl-ping-replica-period": "1",
-    "repl-timeout": "10",
-    "min-replicas-to-write": "0",
-}
-
-
-FailOver = Callable[[], Coroutine[None, None, None]]
+EVENTS = {"+odown": DETECTED, "+switch-master": NAMED}
+"""What sentinels publish when they agree that a master is dead, and when there is another one."""
 
 
 class SentinelServer(Server):
@@ -69,7 +68,7 @@ class SentinelServer(Server):
             f"sentinel sentinel-pass {self.password}",
             f"sentinel monitor {MASTER} {HOST} {self._master.port} {QUORUM}",
             f"sentinel auth-pass {MASTER} {self._master.password}",
-            f"sentinel down-after-milliseconds {MASTER} {round(DOWN_AFTER_S * 1000)}",
+            f"sentinel down-after-milliseconds {MASTER} {round(DETECTS_AFTER_S * 1000)}",
             f"sentinel failover-timeout {MASTER} 3000",
             f"sentinel parallel-syncs {MASTER} 2",
         ]
@@ -85,11 +84,16 @@ class SentinelServer(Server):
         async with Redis(host=HOST, port=self.port, password=self.password, protocol=2) as redis:
             return await redis.execute_command("SENTINEL", *question)  # type: ignore[no-untyped-call]
 
+    @asynccontextmanager
+    async def events(self) -> AsyncIterator[PubSub]:
+        """What it publishes about a replacement."""
+        async with Redis(host=HOST, port=self.port, password=self.password, protocol=2) as redis, redis.pubsub() as sub:
+            await sub.subscribe(*EVENTS)
+            yield sub
 
-class Sentinels:
-    """The servers and their sentinels. `master` is the one that the sentinels named last."""
 
-    detects_after_s = DOWN_AFTER_S
+class Sentinels(Masters):
+    """The servers and their sentinels."""
 
     def __init__(self, folder: Path, replicas: int = 2) -> None:
         password = secrets.token_hex(8)
@@ -103,8 +107,8 @@ class Sentinels:
             SentinelServer(folder / f"sentinel-{number}", self.master, sentinels_password) for number in range(3)
         ]
 
+    @override
     def url(self, name: str = MASTER) -> str:
-        """The address that programs are given."""
         where = ",".join(f"{HOST}:{sentinel.port}" for sentinel in self.sentinels)
         password = self.sentinels[0].password
         return f"redis+sentinel://:{self.master.password}@{where}/{name}/0?sentinel_password={password}"
@@ -119,54 +123,58 @@ class Sentinels:
             sentinel.start()
         await until(self.is_whole, what="each sentinel knows the others and the replicas")
 
+    @override
     def kill(self) -> None:
-        for server in (*self.sentinels, *self.servers):
-            server.kill()
+        for sentinel in self.sentinels:
+            sentinel.kill()
+        super().kill()
 
-    @property
-    def failovers(self) -> dict[str, FailOver]:
-        """The ways in which the master is replaced, and nothing that a worker applies is lost either."""
-        return {"planned": self.planned, "killed": self.killed, "frozen": self.frozen}
-
+    @override
     async def planned(self) -> None:
-        """An operator asks a sentinel for it: the master gives way once a replica has everything."""
+        """An operator asks a sentinel for it."""
         await self.fail_over("COORDINATED")
+
+    @override
+    async def follow(self, partition: int) -> None:
+        """The only master has all of them."""
 
     async def forced(self) -> None:
         """Another becomes the master, and the old one is not asked: for seconds it takes writes, which will be lost."""
         await self.fail_over()
-
-    async def killed(self) -> None:
-        """The old master is started again, as a master, and is demoted some seconds later."""
-        self.master.kill()
-        old = await self.another_master()
-        await old.restart()
-
-    async def frozen(self) -> None:
-        """The old master wakes up and does not know that it was replaced."""
-        old = self.master
-        old.pause()
-        await self.another_master()
-        old.resume()
 
     async def fail_over(self, *how: str) -> None:
         """Ask the sentinels for a planned failover, and wait until it is over."""
         await self.sentinels[0].ask("FAILOVER", MASTER, *how)
         await self.another_master()
 
-    async def another_master(self) -> ValkeyServer:
-        """Wait until the sentinels name another master, which takes writes. Return the old one."""
-        old = self.master
-        await until(self._names_another, timeout_s=FAILED_OVER_S, what="the sentinels name another master")
-        return old
+    @asynccontextmanager
+    @override
+    async def watched(self) -> AsyncIterator[Moments]:
+        moments = Moments()
+        async with AsyncExitStack() as stack:
+            subscribed = [await stack.enter_async_context(each.events()) for each in self.sentinels]
+            await stack.enter_async_context(watching(*(self._note_events(each, moments) for each in subscribed)))
+            yield moments
 
+    async def _note_events(self, events: PubSub, moments: Moments) -> None:
+        async for event in events.listen():
+            if event["type"] != "message":
+                continue
+            step = EVENTS[_text(event["channel"])]
+            moments.reached(step)
+            if step == NAMED:
+                port = int(_text(event["data"]).split()[-1])
+                await note_replica(moments, next(server for server in self.servers if server.port == port))
+                return
+
+    @override
     async def is_whole(self) -> bool:
         """Whether the master has all other servers as its replicas, in step, and the sentinels know it.
 
         On a busy machine the sentinels replace a master also by themselves.
         """
         try:
-            await self._names_another()
+            await self.names_another()
             async with Redis.from_url(self.master.url, protocol=2) as redis:
                 info = await redis.info("replication")
             replicas = [value for name, value in info.items() if name.startswith("slave") and isinstance(value, dict)]
@@ -177,7 +185,8 @@ class Sentinels:
         except (RedisError, OSError):
             return False
 
-    async def _names_another(self) -> bool:
+    @override
+    async def names_another(self) -> bool:
         for sentinel in self.sentinels:
             try:
                 async with asyncio.timeout(PROBE_TIMEOUT_S):
