@@ -16,6 +16,7 @@ from runtime.command_line import make_parser
 from runtime.env_file import read_env_file
 from runtime.settings import ENV_FILE, SETTINGS_EXIT_CODE, SettingsError, load_settings
 from stack import compose_images, console, containers, dotenv_file, logs, postgres_upgrade, psql, show, state
+from stack.backlog import count_waiting
 from stack.base import Stack, StackError
 from stack.check import WrongSettingsError, console_problems, problems_text
 from stack.compose import Compose
@@ -135,6 +136,7 @@ def _scale(stack: Stack, arguments: argparse.Namespace) -> int:
     with PROGRESS.reported():
         stack.scale(arguments.processes)
     show.processes([process for process in stack.running() if process.name == "consumers"])
+    show.no_workers(arguments.processes, None if arguments.processes else count_waiting(stack.environment))
     return 0
 
 

@@ -17,6 +17,7 @@ class Running:
     pid: int
     uptime_s: float
     restarts: int
+    """How often processes of its program, all together, ended and nobody had stopped them, since the stack started."""
 
 
 class Stack(ABC):

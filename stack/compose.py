@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -140,7 +141,11 @@ class Compose(Stack):
 
     @override
     def running(self) -> list[Running]:
-        found = [container.process for container in self._containers() if container.runs]
+        containers = self._containers()
+        restarts = Counter[str]()
+        for container in containers:
+            restarts[container.service] += container.process.restarts
+        found = [replace(each.process, restarts=restarts[each.service]) for each in containers if each.runs]
         return sorted(found, key=lambda process: process.name)
 
     @override

@@ -25,11 +25,18 @@ def complain(text: str) -> None:
 
 
 def processes(running: Sequence[Running]) -> None:
-    """Print a table of processes."""
+    """Print a table of processes, if any runs. The restarts are a program's, and stand once for all its processes."""
+    if not running:
+        return
     table = Table("program", "pid", "up", "restarts", box=None, pad_edge=False, header_style="bold")
+    shown: set[str] = set()
     for process in running:
-        table.add_row(process.name, str(process.pid), duration(process.uptime_s), str(process.restarts))
+        restarts = "" if process.name in shown else str(process.restarts)
+        table.add_row(process.name, str(process.pid), duration(process.uptime_s), restarts)
+        shown.add(process.name)
     OUT.print(table)
+    if any(process.restarts for process in running):
+        OUT.print("Restarts: how often a process of the program ended, and nobody had stopped it.", markup=False)
 
 
 def as_json(value: object) -> None:
@@ -51,9 +58,12 @@ def console(url: str | None, how: str) -> None:
         OUT.print(f"Console: {url} · {how}", markup=False)
 
 
-def no_workers(workers: int) -> None:
-    """Print what it means that no worker runs, if none does."""
-    if workers == 0:
+def no_workers(workers: int, waiting: int | None = None) -> None:
+    """Print what it means that no worker runs, if none does, and how many events wait, if it is known."""
+    if workers == 0 and waiting:
+        wait = "1 event waits" if waiting == 1 else f"{waiting} events wait"
+        OUT.print(f"No worker runs: {wait}, and nothing is applied until `make consumers N=2`.", markup=False)
+    elif workers == 0:
         OUT.print("No worker runs: events are accepted and wait; `make consumers N=2` applies them.", markup=False)
 
 

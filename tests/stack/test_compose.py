@@ -11,6 +11,7 @@ import pytest
 from pydantic import SecretStr
 from typing_extensions import override
 
+from stack import show
 from stack.base import StackError
 from stack.compose import Compose
 from stack.compose_secrets import PASSWORDS
@@ -65,6 +66,18 @@ def test_a_worker_that_is_not_running_is_reported_as_missing(tmp_path: Path, sta
     stack = Given(tmp_path, [*SERVERS, MIGRATED, f"consumers running 0 healthy 8 {UP} 0", f"consumers {state}"])
     assert stack.missing() == ["consumers"]
     assert [process.name for process in stack.running()] == ["consumers", "gateway", "postgres", "valkey"]
+
+
+def test_restarts_are_those_of_a_service_and_shown_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    running = Given(
+        tmp_path, [*SERVERS, *(f"consumers running 0 healthy 8 {UP} {count}" for count in (0, 3))]
+    ).running()
+    assert [process.restarts for process in running] == [3, 3, 0, 0, 0]
+    show.processes(running)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[-1].isdecimal() for line in lines[1:4]] == [True, False, True]
+    assert lines[1].endswith(" 3")
+    assert lines[-1] == "Restarts: how often a process of the program ended, and nobody had stopped it."
 
 
 def test_a_stack_scaled_to_zero_workers_has_none_missing(tmp_path: Path) -> None:

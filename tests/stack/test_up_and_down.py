@@ -49,6 +49,12 @@ def test_up_scale_and_down(checkout: Checkout) -> None:
     [left] = checkout.processes()["consumers"]
     assert left in three
 
+    assert "events are accepted and wait" in checkout.run("scale", "0")
+    checkout.run("send", "default")
+    last_line = checkout.run("scale", "0").splitlines()[-1]
+    assert last_line == "No worker runs: 1 event waits, and nothing is applied until `make consumers N=2`."
+    checkout.run("scale", "1")
+
     assert "Everything ran already" in checkout.run("up")
     running = pids(checkout.processes())
     manager = checkout.manager
