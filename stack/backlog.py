@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 
 def count_waiting(environment: Mapping[str, str]) -> int | None:
@@ -13,5 +14,5 @@ def count_waiting(environment: Mapping[str, str]) -> int | None:
         ask, env=dict(environment), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False
     )
     # It prints the document also where a server does not answer, and then exits with another code than 0.
-    redis = json.loads(done.stdout)["redis"] if done.stdout else {"reachable": False}
+    redis: dict[str, Any] = json.loads(done.stdout)["redis"] if done.stdout else {"reachable": False}
     return int(redis["stream"]["backlog"]) if redis["reachable"] else None
