@@ -58,6 +58,15 @@ async def list_consumers(redis: Redis, keys: Keys, stats: StreamStats) -> list[G
     return sorted(consumers, key=lambda consumer: (slot_of(consumer.name) or 0, consumer.name))
 
 
+async def count_workers(redis: Redis, keys: Keys, stats: StreamStats, consumers: Iterable[GroupConsumer]) -> int:
+    """Return how many worker processes run. Of several partitions a process has a lease of each one of its share.
+
+    The membership of one that was killed is there until another process looks; without any, no lease lives.
+    """
+    leases = sum(consumer.lives is True for consumer in consumers)
+    return min(leases, await redis.hlen(keys.members)) if stats.parts else leases
+
+
 async def read_slot_leases(redis: Redis, keys: Keys, names: Iterable[str]) -> dict[str, bool]:
     """Return worker name → whether its slot is leased. Names that are not a worker's are left out."""
     slots = {name: slot for name in set(names) if (slot := slot_of(name))}

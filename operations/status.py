@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from consumers.stream_stats import StreamStats, add_up, every_partition, read_stream_stats
 from contract.keys import Keys, read_partitions
-from operations.group_consumers import GroupConsumer, list_consumers
+from operations.group_consumers import GroupConsumer, count_workers, list_consumers
 from operations.held_back import count_other_mode
 from operations.redis_server import RedisServer, read_redis_server
 from operations.servers import Servers
@@ -35,6 +35,8 @@ class RedisStatus:
     """The partitions that workers read."""
     routed: int = 1
     """The partitions that `make partitions` chose last. Those above it only get emptied."""
+    workers: int = 0
+    """Worker processes that run."""
 
     @property
     def leaving(self) -> dict[int, int]:
@@ -91,7 +93,8 @@ async def read_redis_status(redis: Redis, keys: Keys) -> RedisStatus:
     failing = sum([await redis.hlen(each.failures) for each in partitions])
     stored = await redis.hget(keys.partitions, "routed")
     routed = read_partitions(stored) if stored else len(partitions)
-    return RedisStatus(stats, consumers, await read_redis_server(redis), failing, len(partitions), routed)
+    workers = await count_workers(redis, keys, stats, consumers)
+    return RedisStatus(stats, consumers, await read_redis_server(redis), failing, len(partitions), routed, workers)
 
 
 async def read_postgres_status(connection: "Connection") -> PostgresStatus:

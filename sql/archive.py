@@ -1,6 +1,7 @@
 """Moving what has been quiet for long out of the tables that workers write to, so that these stay small.
 
-Exactly once does not depend on any time: `events` reads both tables, and an event is claimed in none of them twice.
+Exactly once does not depend on any time: `SELECT … FROM events` reads both tables, and an event that is in either is
+not applied again.
 """
 
 from collections.abc import Awaitable, Callable
@@ -26,7 +27,7 @@ ARCHIVE = load("archive")
 
 @dataclass(slots=True)
 class Archived:
-    """What a run moved. `busy`: pages left for the next run, because somebody else had a lock.
+    """What a run moved. `busy`: parts left for the next run, because somebody else had a lock.
 
     `is_usable`: False if nothing may move yet.
     """
@@ -49,8 +50,8 @@ async def archive(
 ) -> Archived:  # fmt: skip
     """Move what has been quiet since the beginning of the month in which `after_days` ago was.
 
-    `before_each` is awaited before each part, and `timeout_s` limits it.
-    Each part is a transaction of its own, so that a run may end anywhere. Call it outside a transaction.
+    Each part is a transaction of its own, limited by `timeout_s`, so that a run may end anywhere; `before_each` is
+    awaited before it. Call it outside a transaction.
     """
     quiet_since, is_usable = await connection.fetchrow(
         *ARCHIVE.bind("find_quiet_since", after_days=after_days, rolling_upgrade=rolling_upgrade)

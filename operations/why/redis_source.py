@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from consumers.entry import Entry, Unreadable, read_entry
 from consumers.stream_stats import GroupState, add_up, every_partition, read_stream_stats
 from contract.keys import Keys, entry_number, is_committed, partition_of_entry
-from operations.group_consumers import list_consumers
+from operations.group_consumers import count_workers, list_consumers
 from operations.pending import find_pending, list_pending
 from operations.pending_reason import WorkerLimits
 from operations.why.model import Matches, SearchResult, SearchTime, StreamEntry, Subject
@@ -100,7 +100,7 @@ class RedisSource:
         parts = [await read_stream_stats(redis, keys) for keys in self._partitions]
         stats = add_up(parts)
         consumers = await list_consumers(redis, self._keys, stats)
-        self._result.workers = sum(consumer.lives is True for consumer in consumers)
+        self._result.workers = await count_workers(redis, self._keys, stats, consumers)
         self._result.unread = stats.group.lag if stats.group else stats.stream.length if stats.stream else 0
         for keys, part in zip(self._partitions, parts, strict=True):
             await self._read_group(redis, keys, part.group)

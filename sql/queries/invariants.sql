@@ -15,15 +15,15 @@ GROUP BY entry_id
 HAVING count(*) > 1;
 
 -- name: event_in_two_tables :many
--- An event is among those of late or in the archive, and moves from one to the other in one transaction.
+-- An event is in one of two tables, and moves to the archive in one transaction.
 SELECT namespace, event_id FROM ONLY events JOIN events_archive USING (namespace, event_id);
 
 -- name: payment_in_two_tables :many
--- A payment is among those of late or in the archive, and moves from one to the other in one transaction.
+-- A payment is in one of two tables, and moves from one to the other in one transaction.
 SELECT namespace, payment_id FROM ONLY payments JOIN payments_archive USING (namespace, payment_id);
 
 -- name: transfer_in_two_tables :many
--- A transfer is booked once: among those of late or in the archive.
+-- A transfer is booked once, and is in one of two tables.
 SELECT namespace, movement FROM ONLY transfers JOIN transfers_archive USING (namespace, movement);
 
 -- name: transfer_apart_from_its_payment :many

@@ -1,4 +1,4 @@
--- What waits for a person, for the console's first page.
+-- Since when things wait for a person, for messages; and the dead letters, for the picture on the console's first page.
 
 -- name: read_oldest :one
 -- Returns since when each kind waits, of as many as are counted: a message says how old the oldest is.

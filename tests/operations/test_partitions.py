@@ -4,6 +4,7 @@ import pytest
 
 from consumers.settings import Settings
 from contract.keys import Keys
+from operations.status import read_redis_status
 from tests.support.consuming import Workers
 from tests.support.events import contract_event
 from tests.support.gateway import payment, running
@@ -38,6 +39,10 @@ async def test_running_workers_follow_and_what_is_left_in_the_last_ones_is_appli
         await until(lambda: works_on(workers, 1), what="it works on the only partition")
         assert (await change(workers.settings, 8)).json == {"before": 1, "now": 8, "read": 8}
         await until(lambda: works_on(workers, 8), what="it works on all partitions")
+        assert (await read_redis_status(workers.redis, workers.keys)).workers == 1
+    await workers.redis.hset(workers.keys.members, "of a killed one", 2**53)
+    assert (await read_redis_status(workers.redis, workers.keys)).workers == 0
+    await workers.redis.delete(workers.keys.members)
     async with running(valkey.url, key_prefix, partitions=8) as gateway:
         ids = [(await gateway.post(payment(number))).json()["event_id"] for number in range(16)]
     assert (await change(workers.settings, 3)).json == {"before": 8, "now": 3, "read": 8}

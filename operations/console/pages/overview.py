@@ -29,7 +29,7 @@ async def show(request: web.Request) -> web.StreamResponse:
         waiting=None if isinstance(waiting, str) else waiting[0],
         money=None if isinstance(waiting, str) else waiting[1],
         problems=[half for half in (redis, waiting) if isinstance(half, str)],
-        running=sum(1 for each in redis.consumers if each.lives) if isinstance(redis, RedisStatus) else None,
+        running=redis.workers if isinstance(redis, RedisStatus) else None,
         since=last_hour.samples[0].at if last_hour.samples else None,
         every_s=int(SAMPLE_EVERY.total_seconds()),
         now=last_hour.now(),

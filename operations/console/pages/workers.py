@@ -7,7 +7,7 @@ from aiohttp import web
 from consumers.stream_stats import read_all_stats
 from operations.console.render import render
 from operations.console.site import SITE
-from operations.group_consumers import GroupConsumer, list_consumers
+from operations.group_consumers import GroupConsumer, count_workers, list_consumers
 from operations.pending import find_oldest_of
 from operations.pending_reason import WorkerLimits
 
@@ -26,9 +26,7 @@ async def show(request: web.Request) -> web.StreamResponse:
         stats = await read_all_stats(redis, servers.keys)
         consumers = await list_consumers(redis, servers.keys, stats)
         busy = [each.name for each in consumers[:CONSUMERS_MAX] if each.pending]
-        running = sum(1 for each in consumers if each.lives)
-        if stats.parts:  # a worker has a lease of each partition of its share
-            running = await redis.hlen(servers.keys.members)
+        running = await count_workers(redis, servers.keys, stats, consumers)
         oldest = await find_oldest_of(redis, servers.keys, WorkerLimits.of(servers.settings), stats, busy)
     return render(
         request,
