@@ -3,6 +3,8 @@
 import json
 from datetime import timedelta
 
+import pytest
+
 from operations.cli.command import EXIT_WRONG
 from operations.log import list_operations
 from tests.support.consuming import Workers
@@ -38,3 +40,22 @@ async def test_what_a_worker_does_now_is_left_to_it(workers: Workers) -> None:
     said = await say(workers.settings, "retain", "--json")
     assert said.code == EXIT_WRONG
     assert json.loads(said.text) == {"steps": [], "busy_with": "payloads"}
+
+
+async def test_a_step_that_fails_is_named_and_the_others_are_done(
+    workers: Workers, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await workers.connection.execute(
+        "CREATE OR REPLACE FUNCTION delete_default_payloads(kept_days integer, rows_max integer) RETURNS bigint "
+        "LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'the disk is full' USING ERRCODE = '53100'; END $$"
+    )
+    settings = workers.settings.model_copy(update={"payloads_kept_days": 1})
+    said = await say(settings, "retain")
+    assert said.code == EXIT_WRONG
+    complaint = capsys.readouterr().err
+    assert "payloads: " in complaint
+    assert "the disk is full" in complaint
+    assert "workers try again" in complaint
+    assert said.text.splitlines()[0] == "duplicates: kept for ever"
+    assert await workers.rows("SELECT step FROM maintenance WHERE failure IS NOT NULL") == [("payloads",)]
+    assert await list_operations(workers.connection, before=None, limit=10) == []
