@@ -16,6 +16,7 @@ from contract.keys import NUMBERS_OF_PARTITION, Keys, read_partitions
 from gateway.settings import Settings
 from runtime.durability import CONFIG_NAMES, Guarantee, NotDurableError, check_durability
 from runtime.redis_connection import place_of, single_connection
+from runtime.redis_places import until_replaced
 from runtime.redis_wire import Command, OwnConnection, describe_reply, exchange
 
 PROBE = resources.files("gateway").joinpath("probe.lua").read_bytes()
@@ -141,8 +142,9 @@ class RedisWriter:
     async def _exchange(self) -> AsyncIterator[None]:
         """Bound an exchange in time and turn every failure into a sentence."""
         try:
-            async with asyncio.timeout(self._settings.redis_timeout_s):
-                yield
+            async with asyncio.timeout(self._settings.redis_timeout_s) as limit:
+                with until_replaced(self._place, lambda: self._connection.target, limit):
+                    yield
         except NotDurableError as error:
             await self._connection.disconnect(nowait=True)
             self._withdraw_guarantee(str(error))

@@ -53,9 +53,9 @@ class _PlacedConnection(OwnConnection, Connection):
         """Connect to the server that takes our writes now. Raises RedisError."""
         if self.is_connected:
             return
-        address, self._server = "", None
+        address, self._server, self.target = "", None, None
         try:
-            server = self.host, self.port = await self._place.find()
+            server = self.host, self.port = self.target = await self._place.find()
             address = f"{self.host}:{self.port}"
             began_s = time.monotonic()
             await super().connect_check_health(*args, **options)

@@ -4,10 +4,18 @@ A plain address, Sentinel and Cluster are three answers to this one question (ru
 two). A connection asks only `Place.find`.
 """
 
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Protocol
+
+from redis.exceptions import RedisError
 
 from runtime.addresses import LivingServers, Server, resolve
 from runtime.redis_address import show_servers
+
+ASKED_EACH_S = 0.25
+"""After how long without an answer, and how often then, it is asked whether another server has taken the place."""
 
 
 class Place(Protocol):
@@ -58,3 +66,36 @@ class FixedServer:
     async def is_settled(self) -> bool:
         """Return True: nobody promotes another server."""
         return True
+
+
+@contextmanager
+def until_replaced(place: Place | None, target: Callable[[], Server | None], limit: asyncio.Timeout) -> Iterator[None]:
+    """Let the limit of an exchange end once another server has taken the place of its target: a dead one never answers.
+
+    `target`: the server that the exchange waits for now.
+    """
+    if place is None or not place.moves:
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    watching: list[asyncio.Task[None]] = []
+    later = loop.call_later(
+        ASKED_EACH_S, lambda: watching.append(loop.create_task(_end_once_replaced(place, target, limit)))
+    )
+    try:
+        yield
+    finally:
+        later.cancel()
+        for task in watching:
+            task.cancel()
+
+
+async def _end_once_replaced(place: Place, target: Callable[[], Server | None], limit: asyncio.Timeout) -> None:
+    while True:
+        with suppress(RedisError, OSError):  # nobody says yet where the server lives
+            await place.find()
+        waited_for = target()
+        if waited_for is not None and place.replaced(waited_for):
+            limit.reschedule(0)
+            return
+        await asyncio.sleep(ASKED_EACH_S)

@@ -10,6 +10,7 @@ from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.typing import EncodableT
 
+from runtime.addresses import Server
 from runtime.tls import describe_tls_of_redis
 
 Command = Sequence[str | bytes | int]
@@ -32,6 +33,9 @@ class OwnConnection(AbstractConnection):
     redis-py's asyncio connection packs in Python, which takes ten times as long for the thousands of ids of a batch.
     Using a closed connection raises RuntimeError in uvloop, and AttributeError in asyncio before Python 3.13.6.
     """
+
+    target: Server | None = None
+    """The server that it leads to, or is being connected to; None where its address is never another server's."""
 
     def pack_command(self, *args: EncodableT) -> list[bytes]:
         """Return one command on the wire. redis-py's command names may hold a space: they are several words."""

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from tests.adversity.masters_die import WAITS_FOR_REDIS_S
 from tests.support.harness import REPLICATED_ENV, Harness
 from tests.support.history import History
 from tests.support.masters import Masters
@@ -44,7 +45,8 @@ async def replicated(
 ) -> AsyncIterator[Harness]:
     """The whole system on servers whose master is replaced, which answers when an event is on replicas too."""
     async with Harness(
-        masters.master, postgres, database_url, programs, history, redis_url=masters.url(), gateway_env=REPLICATED_ENV,
+        masters.master, postgres, database_url, programs, history, redis_url=masters.url(),
+        gateway_env=REPLICATED_ENV | {"REDIS_TIMEOUT_S": str(WAITS_FOR_REDIS_S)},
     ) as harness:  # fmt: skip
         await harness.add_workers(2)
         await harness.add_gateways(2)

@@ -34,8 +34,10 @@ GATEWAY_ENV = {
 }
 """Limits as a test can wait for them; production's are many times that."""
 
-REPLICATED_ENV = {"DURABILITY": "fsync+replica", "DURABILITY_TIMEOUT_S": "2", "REDIS_TIMEOUT_S": "2.5"}
-"""Of gateways that answer once an event is on replicas too: on a busy machine two or three servers take their time."""
+REPLICATED_ENV = {
+    "DURABILITY": "fsync+replica", "DURABILITY_CHECK_S": "2", "DURABILITY_TIMEOUT_S": "3", "REDIS_TIMEOUT_S": "5",
+}  # fmt: skip
+"""Of gateways that answer once an event is on replicas too, as production has it: several servers take their time."""
 
 WORKER_ENV = {
     "ACQUIRE_TIMEOUT_S": "2",

@@ -29,6 +29,9 @@ OF_A_REPLICA = {
     "min-replicas-to-write": "0",
 }
 
+CONFIRMS_WITHIN_MS = 1000
+"""How long a replica may take to write what a test asks for."""
+
 FailOver = Callable[[], Coroutine[None, None, None]]
 
 
@@ -44,7 +47,7 @@ class Moments:
 
 
 DETECTED, NAMED, REPLICATED = "detected", "named", "replicated"
-"""Enough of the others agree that the master is dead; there is another one; and that one has a replica in step."""
+"""Enough of the others agree that the master is dead; there is another one; and a replica of that one writes."""
 
 
 class Masters(ABC):
@@ -134,16 +137,17 @@ async def watching(*watchers: Coroutine[None, None, None]) -> AsyncIterator[None
                 raise result
 
 
-async def note_replica(moments: Moments, master: ValkeyServer) -> None:
-    """Note when a new master has a replica in step: before that nothing may be confirmed."""
+async def note_replica(moments: Moments, master: ValkeyServer, partition: int = 0) -> None:
+    """Note when a replica of the new master has a write on its disk: before that nothing may be confirmed."""
 
-    async def has_replica() -> bool:
+    async def confirms() -> bool:
         try:
-            async with Redis.from_url(master.url, protocol=2) as redis:
-                info = await redis.info("replication")
+            async with Redis.from_url(master.url, protocol=2) as redis, redis.client() as connection:
+                await connection.set(f"written:{{{partition}}}", 1)
+                local, replicas = await connection.execute_command("WAITAOF", 1, 1, CONFIRMS_WITHIN_MS)  # type: ignore[no-untyped-call]
         except (RedisError, OSError):
             return False
-        return any(isinstance(each, dict) and each.get("state") == "online" for each in info.values())
+        return bool(local and replicas)
 
-    await until(has_replica, timeout_s=FAILED_OVER_S, poll_s=LOOKED_AT_EACH_S, what="the new master has a replica")
+    await until(confirms, timeout_s=FAILED_OVER_S, poll_s=LOOKED_AT_EACH_S, what="the new master has a replica")
     moments.reached(REPLICATED)

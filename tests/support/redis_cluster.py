@@ -37,7 +37,7 @@ class RedisCluster(Masters):
 
     def __init__(self, folder: Path, replicas_each: int = 1, partition: int = 0) -> None:
         password = secrets.token_hex(8)
-        self.slot = slot_of(partition)
+        self._partition, self.slot = partition, slot_of(partition)
         self.servers = [
             ValkeyServer(folder / f"node-{number}", _options(folder, number, password), password=password)
             for number in range(MASTERS * (1 + replicas_each))
@@ -113,7 +113,7 @@ class RedisCluster(Masters):
 
     @override
     async def follow(self, partition: int) -> None:
-        self.slot = slot_of(partition)
+        self._partition, self.slot = partition, slot_of(partition)
         self.master = await self._owner() or self.master
 
     @asynccontextmanager
@@ -133,7 +133,7 @@ class RedisCluster(Masters):
                     moments.reached(DETECTED)
                 if self._has_slot(nodes):
                     moments.reached(NAMED)
-                    await note_replica(moments, server)
+                    await note_replica(moments, server, self._partition)
                 return NAMED in moments.at_s
 
             await until(is_named, timeout_s=FAILED_OVER_S, poll_s=LOOKED_AT_EACH_S, what="there is another master")
