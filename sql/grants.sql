@@ -23,6 +23,7 @@ DECLARE
         "_pogo_migration": "SELECT",
         "_pogo_version": "SELECT",
         "acknowledgements": "SELECT, INSERT",
+        "archive_fingerprints": "SELECT",
         "archives": "SELECT",
         "audits": "SELECT, INSERT, UPDATE",
         "balances": "SELECT",

@@ -98,7 +98,7 @@ BEGIN
     INTO archived_namespaces, archived_payment_ids
     FROM (
         SELECT DISTINCT known.namespace, known.payment_id
-        FROM unnest(namespaces, payment_ids) AS wanted (namespace, payment_id)
+        FROM find_fingerprints('payments', namespaces, payment_ids) AS wanted (namespace, payment_id)
         CROSS JOIN LATERAL (
             SELECT payments_archive.namespace, payments_archive.payment_id
             FROM payments_archive
@@ -135,6 +135,10 @@ BEGIN
     RETURN cardinality(archived_namespaces);
 END
 $_$;
+
+CREATE FUNCTION bucket_of(digest bytea) RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    AS $$ SELECT (get_byte(digest, 0) << 10) | (get_byte(digest, 1) << 2) | (get_byte(digest, 2) >> 6) $$;
 
 CREATE FUNCTION chain_operation() RETURNS trigger
     LANGUAGE plpgsql
@@ -240,6 +244,10 @@ BEGIN
     RETURN deleted;
 END
 $$;
+
+CREATE FUNCTION digest_of(archive text, namespace text, key text) RETURNS bytea
+    LANGUAGE sql STABLE
+    AS $$ SELECT sha256(convert_to(archive || ':' || namespace || ':' || key, 'UTF8')) $$;
 
 CREATE FUNCTION drop_payload_partition(kept_days integer) RETURNS TABLE(dropped text, bytes bigint, moved bigint)
     LANGUAGE plpgsql SECURITY DEFINER
@@ -354,6 +362,24 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION find_fingerprints(archive text, namespaces text[], keys text[]) RETURNS TABLE(namespace text, key text)
+    LANGUAGE sql STABLE ROWS 1
+    AS $$
+    SELECT wanted.namespace, wanted.key
+    FROM (
+        SELECT named.namespace, named.key, digest_of(archive, named.namespace, named.key) AS digest
+        FROM unnest(namespaces, keys) AS named (namespace, key)
+        OFFSET 0
+    ) AS wanted
+    CROSS JOIN LATERAL (
+        SELECT FROM archive_fingerprints
+        WHERE archive_fingerprints.bucket = bucket_of(wanted.digest)
+          AND position(fingerprint_of(wanted.digest) IN archive_fingerprints.fingerprints) > 0
+        LIMIT 1
+    ) AS known
+    OFFSET 0
+$$;
+
 CREATE FUNCTION find_quiet_payments(namespaces text[], payment_ids text[], quiet_since timestamp with time zone) RETURNS TABLE(namespace text, payment_id text)
     LANGUAGE sql ROWS 500
     SET search_path TO 'public', 'pg_temp'
@@ -395,6 +421,10 @@ CREATE FUNCTION find_transfer(of_namespace text, key text) RETURNS TABLE(amount 
     LIMIT 1
 $$;
 
+CREATE FUNCTION fingerprint_of(digest bytea) RETURNS bytea
+    LANGUAGE sql IMMUTABLE
+    AS $$ SELECT substr(digest, 4, 2) $$;
+
 CREATE FUNCTION forget_archived_events(namespaces text[], event_ids text[]) RETURNS TABLE(namespace text, event_id text)
     LANGUAGE plpgsql STRICT SECURITY DEFINER ROWS 1
     SET search_path TO 'public', 'pg_temp'
@@ -406,7 +436,7 @@ BEGIN
     DELETE FROM ONLY events
     USING (
         SELECT known.namespace, known.event_id
-        FROM unnest(namespaces, event_ids) AS inserted (namespace, event_id)
+        FROM find_fingerprints('events', namespaces, event_ids) AS inserted (namespace, event_id)
         CROSS JOIN LATERAL (
             SELECT events_archive.namespace, events_archive.event_id
             FROM events_archive
@@ -430,7 +460,7 @@ BEGIN
     DELETE FROM ONLY transfers
     USING (
         SELECT known.namespace, known.movement
-        FROM unnest(namespaces, movements) AS inserted (namespace, movement)
+        FROM find_fingerprints('transfers', namespaces, movements) AS inserted (namespace, movement)
         CROSS JOIN LATERAL (
             SELECT transfers_archive.namespace, transfers_archive.movement
             FROM transfers_archive
@@ -461,6 +491,22 @@ BEGIN
         'UGX', 'USD', 'USN', 'UYI', 'UYU', 'UYW', 'UZS', 'VED', 'VEF', 'VES', 'VND', 'VUV', 'WST', 'XAF', 'XCD',
         'XCG', 'XOF', 'XPF', 'YER', 'ZAR', 'ZMW', 'ZWG', 'ZWL'
     );
+END
+$$;
+
+CREATE FUNCTION keep_fingerprints() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    EXECUTE format(
+        'INSERT INTO archive_fingerprints AS known (bucket, fingerprints)'
+        ' SELECT bucket_of(digest), string_agg(fingerprint_of(digest), %L)'
+        ' FROM (SELECT digest_of(%L, namespace, %I) AS digest FROM added OFFSET 0) AS digests'
+        ' GROUP BY bucket_of(digest) ORDER BY bucket_of(digest)'
+        ' ON CONFLICT (bucket) DO UPDATE SET fingerprints = known.fingerprints || excluded.fingerprints',
+        ''::bytea, TG_ARGV[0], TG_ARGV[1]);
+    RETURN NULL;
 END
 $$;
 
@@ -703,6 +749,13 @@ ALTER TABLE acknowledgements ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE archive_fingerprints (
+    bucket integer NOT NULL,
+    fingerprints bytea NOT NULL
+)
+WITH (fillfactor='80');
+ALTER TABLE ONLY archive_fingerprints ALTER COLUMN fingerprints SET STORAGE MAIN;
 
 CREATE TABLE archives (
     name text NOT NULL,
@@ -1175,6 +1228,9 @@ ALTER TABLE ONLY acknowledgements
 ALTER TABLE transfers
     ADD CONSTRAINT amount_has_a_limit CHECK ((amount <= '100000000000000000'::bigint)) NOT VALID;
 
+ALTER TABLE ONLY archive_fingerprints
+    ADD CONSTRAINT archive_fingerprints_pkey PRIMARY KEY (bucket);
+
 ALTER TABLE ONLY archives
     ADD CONSTRAINT archives_pkey PRIMARY KEY (name);
 
@@ -1313,6 +1369,8 @@ CREATE INDEX transfers_of_payment ON transfers USING btree (namespace, payment_i
 
 ALTER INDEX payloads_pkey ATTACH PARTITION payloads_default_pkey;
 
+CREATE TRIGGER archive_fingerprints_are_kept BEFORE TRUNCATE ON archive_fingerprints FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
+
 CREATE TRIGGER conflicts_are_kept BEFORE TRUNCATE ON conflicts FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
 
 CREATE TRIGGER conflicts_have_both_names BEFORE INSERT OR UPDATE ON conflicts FOR EACH ROW EXECUTE FUNCTION copy_renamed_columns();
@@ -1324,6 +1382,8 @@ CREATE TRIGGER disputes_are_kept BEFORE TRUNCATE ON disputes FOR EACH STATEMENT 
 CREATE TRIGGER duplicates_are_kept BEFORE TRUNCATE ON duplicates FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
 
 CREATE TRIGGER events_archive_is_kept BEFORE TRUNCATE ON events_archive FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
+
+CREATE TRIGGER events_archive_keeps_fingerprints AFTER INSERT ON events_archive REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION keep_fingerprints('events', 'event_id');
 
 CREATE TRIGGER events_are_in_one_table AFTER INSERT ON events REFERENCING NEW TABLE AS added FOR EACH STATEMENT WHEN ((current_setting('payments.archive'::text, true) IS DISTINCT FROM 'known'::text)) EXECUTE FUNCTION refuse_second_row();
 
@@ -1339,6 +1399,8 @@ CREATE TRIGGER operations_are_chained BEFORE INSERT ON operations FOR EACH ROW E
 
 CREATE TRIGGER payments_archive_is_kept BEFORE TRUNCATE ON payments_archive FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
 
+CREATE TRIGGER payments_archive_keeps_fingerprints AFTER INSERT ON payments_archive REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION keep_fingerprints('payments', 'payment_id');
+
 CREATE TRIGGER payments_are_in_one_table AFTER INSERT ON payments REFERENCING NEW TABLE AS added FOR EACH STATEMENT WHEN ((current_setting('payments.archive'::text, true) IS DISTINCT FROM 'known'::text)) EXECUTE FUNCTION refuse_second_row();
 
 CREATE TRIGGER payments_are_kept BEFORE TRUNCATE ON payments FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
@@ -1348,6 +1410,8 @@ CREATE TRIGGER removed_entries_are_kept BEFORE TRUNCATE ON removed_entries FOR E
 CREATE TRIGGER transfers_archive_is_append_only BEFORE UPDATE ON transfers_archive FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER transfers_archive_is_kept BEFORE TRUNCATE ON transfers_archive FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
+
+CREATE TRIGGER transfers_archive_keeps_fingerprints AFTER INSERT ON transfers_archive REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION keep_fingerprints('transfers', 'movement');
 
 CREATE TRIGGER transfers_are_append_only BEFORE UPDATE ON transfers FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 

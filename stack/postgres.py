@@ -31,6 +31,12 @@ changes pages of its own: half as many checkpoints write less. They are the pric
 was logged since the last one.
 """
 
+BUFFERS_SHARE = 8
+BUFFERS_MB_MIN, BUFFERS_MB_MAX = 128, 1024
+"""Of the machine's memory, an eighth at most: a long history's keys are read at random places. More than the largest
+of these gains little, and the machine is shared.
+"""
+
 NOT_IN_PATHS = frozenset('"$`\\')
 """initdb runs postgres by a shell, with its path in double quotes."""
 
@@ -131,6 +137,7 @@ class Postgres:
             "log_line_prefix": "%m [%p] ",
         }
         settings.update(OF_WORKERS)
+        settings["shared_buffers"] = shared_buffers()
         settings.update(self.options)
         argv = [str(self.program("postgres")), "-D", str(self.cluster)]
         for name, value in settings.items():
@@ -188,6 +195,12 @@ class Postgres:
             raise PostgresError(f"{argv[0]} could not be run: {error}") from error
         if done.returncode != 0:
             raise PostgresError(f"{argv[0]} failed ({done.returncode}): {done.stderr.strip() or done.stdout.strip()}")
+
+
+def shared_buffers() -> str:
+    """Return how much memory the server takes for pages, once it needs them."""
+    memory_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+    return f"{max(BUFFERS_MB_MIN, min(BUFFERS_MB_MAX, memory_mb // BUFFERS_SHARE))}MB"
 
 
 def major_of(program: Path) -> int:

@@ -36,6 +36,22 @@ SELECT transfers_archive.namespace, movement, payment_id
 FROM transfers_archive
 JOIN ONLY payments USING (namespace, payment_id);
 
+-- name: archived_without_fingerprint :many
+-- A worker asks an archive only for the keys whose fingerprints are there. Without one, an event is applied again.
+SELECT archive, namespace, key
+FROM (
+    SELECT 'events' AS archive, namespace, event_id AS key, digest_of('events', namespace, event_id) AS digest
+    FROM events_archive
+    UNION ALL
+    SELECT 'payments', namespace, payment_id, digest_of('payments', namespace, payment_id) FROM payments_archive
+    UNION ALL
+    SELECT 'transfers', namespace, movement, digest_of('transfers', namespace, movement) FROM transfers_archive
+    OFFSET 0
+) AS archived
+LEFT JOIN archive_fingerprints
+    ON bucket = bucket_of(digest) AND position(fingerprint_of(digest) IN fingerprints) > 0
+WHERE bucket IS NULL;
+
 -- name: duplicate_without_event :many
 -- A duplicate is recorded only of an event that was applied.
 SELECT duplicates.entry_id, duplicates.namespace, duplicates.event_id

@@ -24,6 +24,7 @@ from sql import Queries, parse
 from sql.connect import connect
 from sql.migrate import migrate
 from sql.roles import grant_rights
+from stack.postgres import shared_buffers
 from tests.benchmarks import curve
 from tests.benchmarks.consumers import fill, measure_backlog
 from tests.benchmarks.events import Name, stream_events
@@ -39,6 +40,9 @@ SCALE = Queries("scale", parse(Path(__file__).with_suffix(".sql").read_text(), "
 HISTORY = "history"
 EMPTY = "empty"
 TURNS = (HISTORY, EMPTY, EMPTY, HISTORY)
+
+AS_STARTED = DURABLE | {"shared_buffers": shared_buffers()}
+"""With the memory that `make up` gives the server."""
 
 BYTES_ONLY = {"fsync": "off", "autovacuum": "on"}
 """For the curve: as many bytes are written, and sooner."""
@@ -72,7 +76,7 @@ async def run(options: Options) -> list[Figure]:
     with kept_folder(options.folder) as folder, redirect_stdout(sys.stderr):  # migrations say what they do
         async with servers(folder, READ_ONLY) as on:
             await make_history(on.postgres, _shape(options))
-        async with servers(folder, DURABLE) as on:
+        async with servers(folder, AS_STARTED) as on:
             turns: dict[str, list[Turn]] = {HISTORY: [], EMPTY: []}
             for number, side in enumerate(TURNS):
                 async with _database(on.postgres, side) as url:

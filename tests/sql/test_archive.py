@@ -11,7 +11,7 @@ from sql.archive import Archived, archive, archive_since
 from sql.audit import audit
 from sql.connect import connect
 from sql.sparse_indexes import rebuild_sparse_indexes
-from tests.support.batches import Row, claim, keep_payloads, record_duplicates
+from tests.support.batches import Row, claim, keep_payloads, lock, record_duplicates
 from tests.support.database import CONNECT_TIMEOUT_S, as_worker
 from tests.support.wait import until
 
@@ -19,6 +19,9 @@ NO_WAIT = timedelta()
 HOT = "SELECT event_id FROM ONLY events ORDER BY event_id"
 ARCHIVED = "SELECT event_id FROM events_archive ORDER BY event_id"
 MOVE = "SELECT archive_events(now() + interval '1 day', 0, 1000, interval '0')"
+LOOKUPS = (
+    "SELECT sum(idx_scan)::bigint FROM pg_stat_xact_user_tables WHERE relname IN ('events_archive', 'payments_archive')"
+)
 WAITS = "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 
@@ -212,3 +215,50 @@ async def test_an_index_that_the_move_left_sparse_is_rebuilt(connection: asyncpg
     assert await rebuild_sparse_indexes(connection, bytes_min=8192 * 2) == ["events_pkey"]
     assert await connection.fetchval(SIZE) < before / 5
     assert await rebuild_sparse_indexes(connection, bytes_min=8192 * 2) == []
+
+
+async def test_a_worker_asks_the_archive_only_for_keys_whose_fingerprints_are_there(
+    connection: asyncpg.Connection, another: asyncpg.Connection
+) -> None:
+    await applied(another, *(Row(f"evt_{n}", f"{n}-1") for n in range(400)))
+    await move_all(another)
+    await connection.execute("VACUUM ANALYZE")
+    new = [Row(f"evt_{n}", f"{n}-2", f"pi_{n}") for n in range(1000, 1500)]
+    async with another.transaction():
+        before = await another.fetchval(LOOKUPS)
+        await lock(another, new)
+        assert len(await claim(another, new)) == len(new)
+        assert await another.fetchval(LOOKUPS) - before < 10, "two bytes of a digest may be the same by chance"
+        again = [Row(f"evt_{n}", f"{n}-3") for n in range(400)]
+        assert await claim(another, again) == set()
+        assert await another.fetchval(LOOKUPS) - before >= len(again)
+
+
+async def test_every_row_that_comes_to_an_archive_leaves_its_fingerprint(connection: asyncpg.Connection) -> None:
+    for _ in range(2):  # into new buckets, and into those that are there
+        await connection.execute(FILL_HOT)
+        await connection.execute("UPDATE ONLY events SET event_id = event_id || random()")
+        await connection.execute(
+            "WITH old AS (DELETE FROM ONLY events RETURNING *) INSERT INTO events_archive TABLE old"
+        )
+    found = await connection.fetch(
+        "SELECT * FROM find_fingerprints('events', ARRAY(SELECT namespace FROM events ORDER BY event_id), "
+        "ARRAY(SELECT event_id FROM events ORDER BY event_id))"
+    )
+    assert {row["key"] for row in found} == set(await ids(connection, ARCHIVED))
+    assert len(found) == await connection.fetchval("SELECT count(*) FROM events_archive")
+    others = "SELECT count(*) FROM find_fingerprints('payments', ARRAY['stripe'], ARRAY['evt_none'])"
+    assert await connection.fetchval(others) == 0
+
+
+@pytest.mark.parametrize("is_moved", [True, False], ids=["moved", "rolled back"])
+async def test_fingerprints_are_seen_with_the_rows_or_not_at_all(
+    connection: asyncpg.Connection, another: asyncpg.Connection, is_moved: bool
+) -> None:
+    await applied(another, Row("evt_1", "1-0"))
+    transaction = connection.transaction()
+    await transaction.start()
+    assert await connection.fetchval(MOVE) == 1
+    assert await another.fetchval("SELECT count(*) FROM archive_fingerprints") == 0
+    await (transaction.commit() if is_moved else transaction.rollback())
+    assert await another.fetchval("SELECT count(*) FROM archive_fingerprints") == is_moved

@@ -70,6 +70,7 @@ IN_THE_ARCHIVE = """
 INSERT INTO events_archive (namespace, event_id, source, provider, entry_id, type, resource, signed, received_at)
 SELECT namespace, event_id, source, provider, '9-0', type, resource, signed, received_at FROM events
 """
+MOVED = "WITH moved AS (DELETE FROM ONLY events RETURNING *) INSERT INTO events_archive TABLE moved"
 ARCHIVED_PAYMENT = """
 INSERT INTO payments_archive (namespace, payment_id, provider, currency) VALUES ('stripe', '{}', 'stripe', 'EUR')
 """
@@ -95,6 +96,7 @@ BROKEN = {
     "transfer_apart_from_its_payment": Broken(
         (ARCHIVED_PAYMENT.format("pi_1"), TRANSFER.format("dispute:dp_1", "evt_1"))
     ),
+    "archived_without_fingerprint": Broken((MOVED, "UPDATE archive_fingerprints SET fingerprints = ''")),
     "duplicate_without_event": Broken(
         ("INSERT INTO duplicates VALUES ('8-0', 'stripe', 'evt_ghost', 'stripe', '2026-01-01')",)
     ),

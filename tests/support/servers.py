@@ -30,8 +30,8 @@ START_TIMEOUT_S = 60.0
 PROBE_TIMEOUT_S = 1.0
 """How long one look at whether a server answers may take."""
 
-OF_A_TEST = {"dynamic_shared_memory_type": "mmap"}
-"""A killed server leaves its files in its folder, not in the machine's shared memory for ever."""
+OF_A_TEST = {"dynamic_shared_memory_type": "mmap", "shared_buffers": "128MB"}
+"""A killed server leaves its files in its folder, not in the machine's shared memory for ever. Many run at a time."""
 
 POSTGRES_IN_HASTE = {
     "fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "300",
