@@ -20,7 +20,7 @@ from stack.ports import free_port
 from tests.support.fact_handlers import TABLE
 from tests.support.gateway import payment
 from tests.support.load import client
-from tests.support.observability import FOLDER, RULE_FILES, panel_queries, panels
+from tests.support.observability import FOLDER, RULE_FILES, RULE_TESTS, panel_queries, panels
 from tests.support.operator_commands import HANDLERS
 from tests.support.processes import Gateway, Programs
 from tests.support.prometheus import Prometheus, scraping
@@ -93,7 +93,7 @@ async def send(url: str) -> None:
 
 
 def test_the_rules_fire_and_clear_as_their_tests_say() -> None:
-    for arguments in (["check", "rules", *RULE_FILES], ["test", "rules", "alerts_test.yml"]):
+    for arguments in (["check", "rules", *RULE_FILES], ["test", "rules", *RULE_TESTS]):
         done = subprocess.run([PROMTOOL, *arguments], cwd=FOLDER, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "FAILED" not in done.stdout

@@ -17,6 +17,7 @@ from tests.support.observability import (
     DASHBOARD,
     FOLDER,
     RULE_FILES,
+    RULE_TESTS,
     RUNBOOKS,
     Shown,
     alerts,
@@ -159,11 +160,12 @@ def test_pages_name_targets_that_exist_and_links_lead_somewhere() -> None:
 
 
 def test_every_alert_is_seen_to_fire_and_to_clear() -> None:
-    cases = yaml.safe_load((FOLDER / "alerts_test.yml").read_text())
-    assert cases["rule_files"] == list(RULE_FILES)
+    files = [yaml.safe_load((FOLDER / name).read_text()) for name in RULE_TESTS]
+    assert all(file["rule_files"] == list(RULE_FILES) for file in files)
     seen = {
         (case["name"], sample["value"])
-        for case in cases["tests"]
+        for file in files
+        for case in file["tests"]
         for check in case["promql_expr_test"]
         for sample in check["exp_samples"]
         if f'alertname="{case["name"]}", alertstate="firing"' in check["expr"]

@@ -16,6 +16,7 @@ FOLDER = ROOT / "stack" / "observability"
 RUNBOOKS = ROOT / "docs" / "runbooks"
 DASHBOARD = FOLDER / "grafana" / "payment-webhooks.json"
 RULE_FILES = ("alerts.yml", "slo.yml")
+RULE_TESTS = ("alerts_test.yml", "alerts_days_test.yml")
 
 DASHBOARD_VARIABLES = {"$__rate_interval": "1m", "$source": ".*"}
 """What Grafana would put in; the interval is a little short, so that a test need not run for long."""
