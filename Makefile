@@ -159,7 +159,7 @@ lint: .venv/dev ## ruff, mypy --strict, and the import rules between the rooms
 bench: .venv/dev ## the benchmarks: both sides of each comparison and their ratio (ARGS=…)
 	@$(WITH_ARGS) tests.benchmarks
 
-prove: .venv/dev ## random histories, then long fault tests (SEED=1 MINUTES=10 POSTGRES=pooler PARTITIONS=8 UPGRADE=1); exit 1 if a guarantee broke
+prove: .venv/dev ## random histories, then long fault tests (SEED=1 MINUTES=10 REDIS=cluster POSTGRES=pooler PARTITIONS=8 UPGRADE=1); exit 1 if a guarantee broke
 	@$(PY) -m pytest tests/ledger --hypothesis-profile=prove --hypothesis-seed="$${SEED:-1}"
 	@$(PY) -m tests.adversity.prove --seed="$${SEED:-1}" --minutes="$${MINUTES:-10}" \
 		$${REDIS:+--redis="$$REDIS"} $${POSTGRES:+--postgres="$$POSTGRES"} \

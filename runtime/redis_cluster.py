@@ -4,6 +4,7 @@ It does no more: a node that moved answers MOVED or ASK, its connection is close
 partition lives. Commands without a key go to the node of partition 0.
 """
 
+import asyncio
 import re
 from collections.abc import Callable
 from typing import Any
@@ -29,13 +30,17 @@ class ClusterClient(Redis):
         self.auto_close_connection_pool = True
         self._pool_of = pool_of
         self._others: dict[int, Redis] = {}
+        self._to_all = asyncio.Lock()
+        """One command at a time goes to all nodes: the connections to each are few."""
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - as redis-py has it
         """Run one command on the node of its keys."""
         if args[0] in _OF_EVERY_NODE:
-            for each in self._others.values():
-                await each.execute_command(*args, **options)  # type: ignore[no-untyped-call]
-        elif other := self._other(args):
+            async with self._to_all:
+                for each in list(self._others.values()):  # others are added meanwhile
+                    await each.execute_command(*args, **options)  # type: ignore[no-untyped-call]
+                return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+        if other := self._other(args):
             return await other.execute_command(*args, **options)  # type: ignore[no-untyped-call]
         return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
 
@@ -54,7 +59,7 @@ class ClusterClient(Redis):
 
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
         """Close the connections to all nodes."""
-        for other in self._others.values():
+        for other in list(self._others.values()):
             await other.aclose()
         await super().aclose(close_connection_pool)
 

@@ -4,6 +4,7 @@ These lose events. The promise is then another one: once the providers have sent
 and the audit has shown the losses until a person acknowledged them.
 """
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -11,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import aiohttp
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
@@ -23,7 +25,7 @@ from operations.servers import Servers
 from sql.connect import connect
 from tests.adversity.faults import Fault
 from tests.support.checker import CONNECT_TIMEOUT_S, find_broken_promises, read_state
-from tests.support.events import signed_stripe
+from tests.support.events import Signed, signed_stripe
 from tests.support.harness import Harness
 from tests.support.load import Load, client, deliver
 from tests.support.stream_states import settings_for
@@ -31,6 +33,7 @@ from tests.support.wait import until
 
 NOTICED_TIMEOUT_S = 60.0
 RESENT_TIMEOUT_S = 60.0
+RESENT_AT_ONCE = 12
 
 OF_A_LOSS = ("entries_do_not_add_up", "restore_not_acknowledged")
 """What the audit shows after a loss, until a person acknowledges it."""
@@ -134,16 +137,26 @@ async def _is_noticed(harness: Harness) -> bool:
 
 
 async def _send_all_again(harness: Harness, load: Load) -> None:
-    async with client() as session:
-        for event in load.events.values():
+    """Deliver every event until it is answered 2xx, some at a time."""
+    events = iter(load.events.values())
+
+    async def send(session: aiohttp.ClientSession) -> None:
+        for event in events:
             signed = signed_stripe(event)
 
-            async def is_answered(signed: Any = signed) -> bool:
-                answer = await deliver(session, harness.urls[0], signed)
+            async def is_answered(signed: Signed = signed) -> bool:
+                try:
+                    answer = await deliver(session, harness.urls[0], signed)
+                except (aiohttp.ClientError, TimeoutError):
+                    return False
                 harness.history.answered(signed.event_id, answer.status, answer.document.get("entry_id"))
                 return answer.status in (200, 202)
 
             await until(is_answered, timeout_s=RESENT_TIMEOUT_S, what=f"{signed.event_id} is accepted again")
+
+    async with client() as session, asyncio.TaskGroup() as group:
+        for _ in range(RESENT_AT_ONCE):
+            group.create_task(send(session))
 
 
 def _settings(harness: Harness) -> Settings:

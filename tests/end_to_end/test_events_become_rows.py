@@ -82,6 +82,8 @@ async def test_a_payment_signed_by_the_stripe_sdk(harness: Harness, session: aio
         "signed": "body", "occurred_at": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
     }  # fmt: skip
     (payment,) = await rows(harness, "payments", 1)
+    (committed,) = await rows(harness, "events", 1, "namespace, event_id, committed_at")
+    assert payment.pop("recorded_at") == committed["committed_at"]
     assert {name: value for name, value in payment.items() if value} == {
         "namespace": "stripe", "payment_id": "pi_1", "provider": "stripe", "currency": "EUR", "amount": 1999,
         "captured": 1999, "authorized": True, "succeeded": True, "status": "succeeded",

@@ -1,5 +1,6 @@
 """Redis Cluster: each command reaches the node of its partition, also after that node was replaced or gave it away."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -50,6 +51,16 @@ async def test_commands_scripts_and_pipelines_reach_the_node_of_their_partition(
         assert (await redis.xinfo_stream(keys.events))["length"] == 1
         cursor, names = await redis.scan(0, match=f"a-test:{{{partition}}}:*", count=1000)
         assert (cursor, names) == (0, [keys.events.encode()])
+
+
+async def test_a_script_is_loaded_on_every_node_while_more_partitions_are_first_used(redis: Redis) -> None:
+    script = redis.register_script("return ARGV[1]")
+
+    async def use(partition: int) -> None:
+        keys = Keys("at-once", partition)
+        assert await script(keys=[keys.events], args=["a"]) == b"a"
+
+    await asyncio.gather(*map(use, range(PARTITIONS)))
 
 
 async def test_one_connection_leads_to_the_node_of_its_partition(cluster: RedisCluster) -> None:

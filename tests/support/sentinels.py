@@ -45,6 +45,9 @@ class SentinelServer(Server):
     def __init__(self, folder: Path, master: ValkeyServer, password: str) -> None:
         super().__init__("sentinel", folder, signal.SIGTERM)
         self.password = password
+        self.binary = Path(REDIS_SERVER) if REDIS_SERVER else embedded_binary()
+        self.where = HOST
+        self.options = {"port": str(self.port)}
         self._folder = folder
         self._master = master
 
@@ -57,16 +60,16 @@ class SentinelServer(Server):
         path = self._folder / "sentinel.conf"
         if not path.exists():
             path.write_text("\n".join(self._directives()) + "\n")
-        return dying_with_parent([REDIS_SERVER or str(embedded_binary()), str(path), "--sentinel"])
+        return dying_with_parent([str(self.binary), str(path), "--sentinel"])
 
     def _directives(self) -> list[str]:
         return [
             f"bind {HOST}",
-            f"port {self.port}",
+            *(f"{name} {value}" for name, value in self.options.items()),
             f"dir {self._folder}",
             f"requirepass {self.password}",
             f"sentinel sentinel-pass {self.password}",
-            f"sentinel monitor {MASTER} {HOST} {self._master.port} {QUORUM}",
+            f"sentinel monitor {MASTER} {self.where} {self._master.port} {QUORUM}",
             f"sentinel auth-pass {MASTER} {self._master.password}",
             f"sentinel down-after-milliseconds {MASTER} {round(DETECTS_AFTER_S * 1000)}",
             f"sentinel failover-timeout {MASTER} 3000",
