@@ -24,7 +24,7 @@ LOCKS = load("locks")
 
 _EVENT_COLUMNS = (
     "namespace", "event_id", "source", "provider", "type", "resource", "signed", "occurred_at", "received_at",
-    "mode", "account",
+    "mode", "account", "origin",
 )  # fmt: skip
 
 MAIN_CONNECTIONS = 2

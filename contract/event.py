@@ -17,9 +17,12 @@ TEXT_CHARS_MAX = 255
 TIMES_CACHED = 1024
 """Timestamps in a cache: events come in bursts, and most providers send whole seconds."""
 
-Signed = Literal["body", "fields", "weak", "reference"]
+Signed = Literal["body", "fields", "weak", "reference", "api"]
 """What the signature covers: `body` every byte; `fields` some (Adyen's eight); `weak` a CRC-32 (PayPal);
-`reference` only an id, not the body (Mercado Pago)."""
+`reference` only an id, not the body (Mercado Pago). `api`: nothing is signed, the provider's API said it over TLS."""
+
+Origin = Literal["delivery", "reconcile"]
+"""How an event came: the provider delivered it, or it was found in the provider's list."""
 
 Mode = Literal["live", "test"]
 """Whether an event is about real money, or about what somebody tries out in the provider's test mode."""
@@ -27,6 +30,7 @@ Mode = Literal["live", "test"]
 _quoted = json.encoder.encode_basestring_ascii
 
 _SIGNED: frozenset[str] = frozenset(get_args(Signed))
+_ORIGINS: frozenset[str] = frozenset(get_args(Origin))
 _MODES: frozenset[str | None] = frozenset({*get_args(Mode), None})
 _NAMES = ("source", "namespace", "provider")
 _IDENTIFIERS = ("event_id", "type", "resource")
@@ -45,6 +49,7 @@ class Event:
     are aware UTC. `body` is the exact bytes that were verified, `headers` the few that a reader needs (lower-case
     names), `traceparent` the W3C trace context of the delivery or "". `mode` is what the event says about itself, None
     if it does not say; `account` is the provider's account whose money it is about, "" if the event names none.
+    `origin` says how it came.
 
     Never changed, but not frozen: a frozen dataclass sets each field by a call, which is measurable where events pass.
 
@@ -66,6 +71,7 @@ class Event:
     traceparent: str = ""
     mode: Mode | None = None
     account: str = ""
+    origin: Origin = "delivery"
 
     def __post_init__(self) -> None:
         if not self._has_valid_texts():
@@ -79,6 +85,8 @@ class Event:
             raise EnvelopeError(f"mode is {self.mode!r}, neither live nor test")
         if self.signed not in _SIGNED:
             raise EnvelopeError(f"signed is {self.signed!r}, not one of {', '.join(sorted(_SIGNED))}")
+        if self.origin not in _ORIGINS:
+            raise EnvelopeError(f"origin is {self.origin!r}, not one of {', '.join(sorted(_ORIGINS))}")
         if self.received_at.tzinfo is None or (self.occurred_at is not None and self.occurred_at.tzinfo is None):
             raise EnvelopeError("a time has no zone")
 
@@ -105,7 +113,7 @@ FIELD_NAMES = (
     "v", "source", "namespace", "provider", "event_id", "type", "resource", "occurred_at", "received_at", "signed",
     "body", "headers", "traceparent", "mode", "account",
 )  # fmt: skip
-"""The fields of an entry, in the order of `to_values`."""
+"""The fields of an entry, in the order of `to_values`. What was not delivered has a further one: `to_entry`."""
 
 
 def to_values(event: Event) -> tuple[str | bytes, ...]:
@@ -129,6 +137,12 @@ def to_values(event: Event) -> tuple[str | bytes, ...]:
     )
 
 
+def to_entry(event: Event) -> list[str | bytes]:
+    """Return the entry as XADD takes it: each field's name and value, with `origin` if it was not delivered."""
+    entry = [part for field_ in zip(FIELD_NAMES, to_values(event), strict=True) for part in field_]
+    return entry if event.origin == "delivery" else [*entry, "origin", event.origin]
+
+
 def _headers_json(headers: Mapping[str, str]) -> str:
     """Return what json.dumps does for a mapping of texts, in a third of the time."""
     return "{" + ", ".join([f"{_quoted(name)}: {_quoted(value)}" for name, value in headers.items()]) + "}"
@@ -136,7 +150,7 @@ def _headers_json(headers: Mapping[str, str]) -> str:
 
 def from_fields(fields: Mapping[bytes, bytes]) -> Event:
     """Return the event of one entry. Unknown fields are ignored, so that a newer writer may add some; the fields that
-    writers before version 0.3 do not have (`mode`, `account`) may be missing.
+    writers before version 0.3 do not have (`mode`, `account`) may be missing, and so may `origin`.
 
     Raise EnvelopeError for another version, and for a missing or unreadable field.
     """
@@ -160,6 +174,7 @@ def from_fields(fields: Mapping[bytes, bytes]) -> Event:
             traceparent=fields[b"traceparent"].decode(),
             mode=cast("Mode | None", fields.get(b"mode", b"").decode() or None),
             account=fields.get(b"account", b"").decode(),
+            origin=cast("Origin", fields.get(b"origin", b"delivery").decode()),
         )
     except EnvelopeError:
         raise

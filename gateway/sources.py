@@ -1,6 +1,5 @@
 """sources.toml: which endpoint speaks which provider, with which secrets. Any problem at all stops the boot."""
 
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,15 +11,9 @@ from pydantic_core import ErrorDetails
 
 from contract.keys import NAMESPACE_PATTERN
 from providers import PROVIDERS
+from providers.apis import asking_problems, credentials_of
 from providers.base import Provider
-
-FILE_PREFIX = "file:"
-"""A value `file:PATH` is the content of that file; a relative path starts where sources.toml is."""
-
-FILE_BYTES_MAX = 65_536
-"""The largest file a value may be read from."""
-
-_REFERENCE = re.compile(r"\$\{(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)\})?")
+from runtime.references import References
 
 
 class SourcesError(Exception):
@@ -63,10 +56,6 @@ def _read(path: Path) -> dict[str, object]:
         raise SourcesError(path, [f"it is not TOML in UTF-8: {error}"]) from error
 
 
-class _UnresolvedError(Exception):
-    """A value refers to something that does not exist. The message names the reference, never a content."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Table:
     """Reads the table of one source, and adds all its mistakes to `problems`."""
@@ -90,6 +79,8 @@ class _Table:
             meant = f"; did you mean {likely[0]}?" if likely else ""
             self._problem(f"provider is not one of {', '.join(sorted(PROVIDERS))}{meant}")
             return None
+        for problem in asking_problems(kind.name, table):
+            self._problem(problem)
         return self._build(kind, table, values)
 
     def _build(self, kind: type[Provider], table: Mapping[str, object], values: dict[str, object]) -> Provider | None:
@@ -106,63 +97,16 @@ class _Table:
         return kind(settings)
 
     def resolved(self, table: Mapping[str, object]) -> dict[str, object]:
-        """Return the table with every reference replaced, without the keys whose reference does not exist."""
-        values: dict[str, object] = {}
-        for key, value in table.items():
-            problems_before = len(self.problems)
-            resolved = self._resolve(key, value)
-            if len(self.problems) == problems_before:
-                values[key] = resolved
+        """Return the table with every reference replaced, without credentials, which only programs that ask read."""
+        credentials = credentials_of(table.get("provider"))
+        references = References(self.folder, self.environment)
+        values = references.resolve({key: value for key, value in table.items() if key not in credentials})
+        for problem in references.problems:
+            self._problem(problem)
         return values
-
-    def _resolve(self, place: str, value: object) -> object:
-        if isinstance(value, list):
-            return [self._resolve(f"{place} number {number}", each) for number, each in enumerate(value, start=1)]
-        if not isinstance(value, str):
-            return value
-        try:
-            if value.startswith(FILE_PREFIX):
-                return _content(self.folder / self._substitute(value.removeprefix(FILE_PREFIX)))
-            return self._substitute(value)
-        except _UnresolvedError as error:
-            self._problem(f"{place}: {error}")
-            return None
-
-    def _substitute(self, text: str) -> str:
-        return _REFERENCE.sub(self._variable, text)
-
-    def _variable(self, match: re.Match[str]) -> str:
-        name = match["name"]
-        if not name:
-            raise _UnresolvedError("there is a ${ without a NAME}")
-        if not self.environment.get(name):
-            raise _UnresolvedError(
-                f"environment variable {name} is {'empty' if name in self.environment else 'not set'}"
-            )
-        return self.environment[name]
 
     def _problem(self, text: str) -> None:
         self.problems.append(f"[{self.source}] {text}")
-
-
-def _content(path: Path) -> str:
-    """Return the text of a file without its last line end."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(FILE_BYTES_MAX + 1)
-    except OSError as error:
-        raise _UnresolvedError(f"{FILE_PREFIX}{path} cannot be read: {error.strerror}") from error
-    except ValueError:
-        raise _UnresolvedError("the path of a file has a NUL in it") from None
-    if len(content) > FILE_BYTES_MAX:
-        raise _UnresolvedError(f"{FILE_PREFIX}{path} has more than {FILE_BYTES_MAX} bytes")
-    try:
-        text = content.decode().rstrip("\r\n")
-    except UnicodeDecodeError:
-        raise _UnresolvedError(f"{FILE_PREFIX}{path} is not UTF-8 text") from None
-    if not text:
-        raise _UnresolvedError(f"{FILE_PREFIX}{path} is empty")
-    return text
 
 
 def _sentence(kind: type[Provider], error: ErrorDetails) -> str:

@@ -7,11 +7,12 @@ from datetime import datetime
 from typing import Annotated, ClassVar, Literal, Self, final
 
 from multidict import CIMultiDict, MultiMapping
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from contract.accounts import Capture, Trust, check_accounts
 from contract.event import EnvelopeError, Event, Mode, Signed
 from contract.keys import NAMESPACE_PATTERN
+from providers.api_access import AskingSettings
 from providers.secret import Secret
 
 TOLERANCE_S_DEFAULT = 300
@@ -143,10 +144,8 @@ class Answer:
     body: bytes
 
 
-class SourceSettings(BaseModel):
+class SourceSettings(AskingSettings):
     """One table of sources.toml. A provider with settings of its own extends this."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     source: Annotated[str, Field(pattern=f"^{NAMESPACE_PATTERN.pattern}$")]
     provider: str
@@ -161,7 +160,7 @@ class SourceSettings(BaseModel):
 
     trust: Trust = "signed"
     capture: Capture = "manual"
-    accounts: dict[str, str] = {}
+    accounts: dict[str, str] = Field(default_factory=dict)
     """How the source's money is booked. Only the consumers use these; a mistake in them stops the gateway too."""
 
     @field_validator("accounts")

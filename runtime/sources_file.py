@@ -1,10 +1,15 @@
-"""What programs other than the gateway read in sources.toml: posting rules and namespaces, never a secret."""
+"""What programs other than the gateway read in sources.toml: posting rules, namespaces, and access to APIs.
+
+They never read a secret that verifies a signature.
+"""
 
 import tomllib
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from contract.accounts import PostingRules, PostingRulesError
+from runtime.references import References
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,24 @@ def read_namespaces(path: Path) -> set[str]:
         str(table.get("namespace", source)) if isinstance(table, dict) else source
         for source, table in _read_tables(path).items()
     }
+
+
+def read_access_tables(
+    path: Path, environment: Mapping[str, str], keys_of: Callable[[object], Collection[str]], problems: list[str]
+) -> dict[str, dict[str, object]]:
+    """Return the settings with these keys of each source that has any of them, with the references replaced.
+
+    `keys_of` returns the keys by the source's provider. What refers to something that does not exist is added to
+    `problems`. Raise PostingRulesError where the file cannot be read.
+    """
+    tables = {}
+    for source, table in _read_tables(path).items():
+        wanted = keys_of(table.get("provider")) if isinstance(table, dict) else ()
+        chosen = {key: value for key, value in table.items() if key in wanted} if isinstance(table, dict) else {}
+        references = References(path.parent, environment)
+        tables[source] = references.resolve(chosen)
+        problems += [f"[{source}] {problem}" for problem in references.problems]
+    return tables
 
 
 def _read_tables(path: Path) -> dict[str, object]:

@@ -962,9 +962,9 @@ CREATE TABLE events (
     committed_at timestamp with time zone DEFAULT now() NOT NULL,
     mode text,
     account text DEFAULT ''::text NOT NULL,
+    origin text DEFAULT 'delivery'::text NOT NULL,
     CONSTRAINT events_entry_id_check CHECK ((entry_id ~ '^[0-9]+-[0-9]+$'::text)),
-    CONSTRAINT events_mode_check CHECK ((mode = ANY (ARRAY['live'::text, 'test'::text]))),
-    CONSTRAINT events_signed_check CHECK ((signed = ANY (ARRAY['body'::text, 'fields'::text, 'weak'::text, 'reference'::text])))
+    CONSTRAINT events_mode_check CHECK ((mode = ANY (ARRAY['live'::text, 'test'::text])))
 )
 WITH (autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='50000');
 
@@ -1184,6 +1184,8 @@ ALTER TABLE ONLY events_archive ALTER COLUMN committed_at SET DEFAULT now();
 
 ALTER TABLE ONLY events_archive ALTER COLUMN account SET DEFAULT ''::text;
 
+ALTER TABLE ONLY events_archive ALTER COLUMN origin SET DEFAULT 'delivery'::text;
+
 ALTER TABLE ONLY payments_archive ALTER COLUMN amount SET DEFAULT 0;
 
 ALTER TABLE ONLY payments_archive ALTER COLUMN captured SET DEFAULT 0;
@@ -1276,8 +1278,14 @@ ALTER TABLE ONLY events_archive
 ALTER TABLE ONLY events_of_other_mode
     ADD CONSTRAINT events_of_other_mode_pkey PRIMARY KEY (namespace, event_id);
 
+ALTER TABLE events
+    ADD CONSTRAINT events_origin_check CHECK ((origin = ANY (ARRAY['delivery'::text, 'reconcile'::text]))) NOT VALID;
+
 ALTER TABLE ONLY events
     ADD CONSTRAINT events_pkey PRIMARY KEY (namespace, event_id);
+
+ALTER TABLE events
+    ADD CONSTRAINT events_signed_check CHECK ((signed = ANY (ARRAY['body'::text, 'fields'::text, 'weak'::text, 'reference'::text, 'api'::text]))) NOT VALID;
 
 ALTER TABLE ONLY held_back
     ADD CONSTRAINT held_back_pkey PRIMARY KEY (namespace, event_id, kind, object);

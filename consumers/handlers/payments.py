@@ -23,6 +23,9 @@ from providers.facts import IncompleteError, UnreadableError
 
 log = structlog.get_logger()
 
+PROVEN = frozenset({"body", "api"})
+"""What is proven of all that the event says: its signature covers the body, or the provider's API said it."""
+
 _DEFAULT_RULES = PostingRules()
 
 
@@ -58,7 +61,7 @@ class Payments:
         return self._posting_rules.get(event.source, _DEFAULT_RULES)
 
     def _is_trusted(self, event: Event) -> bool:
-        return event.signed == "body" or self._rules(event).trust == "all"
+        return event.signed in PROVEN or self._rules(event).trust == "all"
 
     def _extract(self, event: Event, incomplete: Counter[str]) -> list[Fact]:
         extract_facts = FACT_EXTRACTORS.get(event.provider)

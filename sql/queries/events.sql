@@ -29,16 +29,19 @@ FROM (
 -- are taken back by a function, which sees what was moved there while this statement waited for the move.
 WITH inserted AS (
     INSERT INTO events (
-        namespace, event_id, source, provider, entry_id, type, resource, signed, occurred_at, received_at, mode, account
+        namespace, event_id, source, provider, entry_id, type, resource, signed, occurred_at, received_at, mode, account,
+        origin
     )
     SELECT
-        namespace, event_id, source, provider, entry_id, type, resource, signed, occurred_at, received_at, mode, account
+        namespace, event_id, source, provider, entry_id, type, resource, signed, occurred_at, received_at, mode, account,
+        origin
     FROM unnest(
         :namespace::text[], :event_id::text[], :source::text[], :provider::text[], :entry_id::text[], :type::text[],
         :resource::text[], :signed::text[], :occurred_at::timestamptz[], :received_at::timestamptz[], :mode::text[],
-        :account::text[]
+        :account::text[], :origin::text[]
     ) AS batch (
-        namespace, event_id, source, provider, entry_id, type, resource, signed, occurred_at, received_at, mode, account
+        namespace, event_id, source, provider, entry_id, type, resource, signed, occurred_at, received_at, mode, account,
+        origin
     )
     WHERE NOT EXISTS (
         SELECT FROM dead_letters
@@ -121,7 +124,7 @@ SELECT ensure_payload_partitions(:months_ahead::integer);
 -- Returns applied events with their signed bytes, which are null if their partition was dropped.
 SELECT
     source, namespace, provider, event_id, type, resource, occurred_at, received_at, signed, mode, account,
-    payloads.body, payloads.headers
+    origin, payloads.body, payloads.headers
 FROM unnest(:namespace::text[], :event_id::text[]) AS batch (namespace, event_id)
 JOIN events USING (namespace, event_id)
 LEFT JOIN payloads USING (namespace, event_id, received_at);

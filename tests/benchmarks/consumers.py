@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from consumers.settings import Settings
-from contract.event import Event
+from contract.event import Event, to_entry
 from sql.connect import connect
 from tests.benchmarks import one_row
 from tests.benchmarks.events import stream_events
@@ -16,7 +16,6 @@ from tests.benchmarks.figures import Figure
 from tests.benchmarks.harness import DRAIN_TIMEOUT_S, KEYS, Harness, Options, cpu_s, harness
 from tests.benchmarks.raw_inserts import insert_one_by_one, insert_sets, what_was_made
 from tests.support.database import CONNECT_TIMEOUT_S, fresh_database
-from tests.support.events import to_fields
 from tests.support.wait import until
 
 RAW_TARGET = 0.4
@@ -121,7 +120,7 @@ async def fill(on: Harness, events: Sequence[Event]) -> None:
     for first in range(0, len(events), PIPELINE_ENTRIES):
         pipeline = on.redis.pipeline(transaction=False)
         for event in events[first : first + PIPELINE_ENTRIES]:
-            pipeline.execute_command("XADD", KEYS.events, "*", *to_fields(event))
+            pipeline.execute_command("XADD", KEYS.events, "*", *to_entry(event))
             pipeline.set(
                 KEYS.seen(event.namespace, event.event_id), "0-0", ex=Settings.model_fields["seen_ttl_s"].default
             )

@@ -11,10 +11,10 @@ from redis.asyncio import Redis
 from consumers.handlers import Connection, Handlers, Reject, Retry
 from consumers.handlers.payments import HANDLERS
 from consumers.hooks import Hook
-from contract.event import Event
+from contract.event import Event, to_entry
 from contract.keys import GROUP
 from tests.support.consuming import POISON, Workers, failing, in_thread
-from tests.support.events import contract_event, to_fields
+from tests.support.events import contract_event
 from tests.support.wait import until
 
 # One entry that fails, among others that do not.
@@ -168,7 +168,7 @@ async def test_a_reason_that_postgres_cannot_hold_blocks_nothing(workers: Worker
     ids=lambda fields: "-".join(fields) or "empty",
 )
 async def test_an_undecodable_entry_is_dead_lettered_at_once(workers: Workers, fields: dict[str, Any]) -> None:
-    flat = to_fields(contract_event(POISON))
+    flat = to_entry(contract_event(POISON))
     whole: dict[Any, Any] = (
         dict(zip(flat[::2], flat[1::2], strict=True)) if "v" not in fields and fields else {"x": "y"}
     )

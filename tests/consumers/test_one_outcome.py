@@ -12,11 +12,11 @@ from consumers.entry import Entry, read_entry
 from consumers.handlers import Connection, Handlers, Reject, Retry
 from consumers.handlers.payments import HANDLERS
 from consumers.hooks import Hook
-from contract.event import Event
+from contract.event import Event, to_entry
 from contract.keys import COMMITTED, GROUP
 from sql.connect import connect
 from tests.support.consuming import POISON, Workers, failing, in_thread, once_at
-from tests.support.events import contract_event, to_fields
+from tests.support.events import contract_event
 from tests.support.proxy import TcpProxy
 from tests.support.servers import ValkeyServer
 from tests.support.stream_states import Stream
@@ -94,7 +94,7 @@ async def test_a_poison_message_that_is_applied_is_acked_and_not_dead_lettered(w
     async with workers.working():
         await workers.drained()
     entry_id = workers.stream.ids[0]
-    fields = to_fields(contract_event())
+    fields = to_entry(contract_event())
     await workers.redis.delete(workers.keys.events)
     await workers.redis.xadd(workers.keys.events, dict(zip(fields[::2], fields[1::2], strict=True)), id=entry_id)
     await workers.redis.xgroup_create(workers.keys.events, GROUP, "0")

@@ -7,16 +7,16 @@ from consumers import store
 from consumers.entry import Entry, Unreadable
 from consumers.handlers import Handlers
 from consumers.settings import Settings
-from contract.event import EnvelopeError, Event
+from contract.event import EnvelopeError, Event, to_entry
 from sql.partitions import MONTHS_AHEAD, ensure_payload_partitions
-from tests.support.events import contract_event, to_fields
+from tests.support.events import contract_event
 from tests.support.wait import until
 
 STATE = "SELECT event_id, state, reason, traceback, attempts FROM dead_letters"
 
 
 def entry_of(event: Event, entry_id: str = "1-1", attempt: int = 1) -> Entry:
-    flat = to_fields(event)
+    flat = to_entry(event)
     fields = {
         str(n).encode(): v.encode() if isinstance(v, str) else v for n, v in zip(flat[::2], flat[1::2], strict=True)
     }

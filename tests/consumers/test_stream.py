@@ -13,10 +13,11 @@ from consumers.entry import Entry, Unreadable, read_entry
 from consumers.scripts import Scripts
 from consumers.settings import Settings
 from consumers.stream import Stream, group_is_missing
+from contract.event import to_entry
 from contract.keys import GROUP, Keys
 from runtime.redis_connection import client
 from tests.support import stream_states
-from tests.support.events import contract_event, to_fields
+from tests.support.events import contract_event
 
 OLD_MS = 60_000
 BYTES_MAX = 1_000_000
@@ -83,7 +84,7 @@ async def test_a_lost_group_is_recognised(redis: Redis, keys: Keys, consumer_sid
     assert not await consumer_side.ensure_group()
 
 
-NAMES = [name for name in to_fields(contract_event())[::2] if isinstance(name, str)]
+NAMES = [name for name in to_entry(contract_event())[::2] if isinstance(name, str)]
 ODD = st.one_of(
     st.binary(max_size=40),
     st.text(max_size=40).map(lambda text: text.encode(errors="surrogatepass")),
@@ -96,7 +97,7 @@ ODD = st.one_of(
 
 @given(st.dictionaries(st.sampled_from(NAMES), st.one_of(st.none(), ODD), max_size=4))
 def test_an_entry_with_any_content_is_decoded_or_unreadable(changes: dict[str, bytes | None]) -> None:
-    flat = to_fields(contract_event())
+    flat = to_entry(contract_event())
     fields = {
         str(name).encode(): value.encode() if isinstance(value, str) else value
         for name, value in zip(flat[::2], flat[1::2], strict=True)

@@ -4,10 +4,10 @@ import asyncio
 from typing import Any, cast
 
 from consumers.handlers import Connection, Handlers
-from contract.event import Event
+from contract.event import Event, to_entry
 from contract.keys import NUMBERS_OF_PARTITION
 from tests.support.consuming import Workers
-from tests.support.events import contract_event, to_fields
+from tests.support.events import contract_event
 from tests.support.wait import until
 
 MORE = 5
@@ -23,7 +23,7 @@ async def test_what_comes_while_a_batch_waits_for_its_turn_is_applied_with_it(wo
         await may_end.wait()
 
     async def publish(number: int) -> None:
-        flat = to_fields(contract_event(f"evt_{number}", f"pi_{number}", type="thing.made"))
+        flat = to_entry(contract_event(f"evt_{number}", f"pi_{number}", type="thing.made"))
         fields = cast("Any", dict(zip(flat[::2], flat[1::2], strict=True)))
         await workers.redis.xadd(keys.events, fields, id=f"1-{NUMBERS_OF_PARTITION + number}")
 

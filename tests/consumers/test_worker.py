@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from contract.event import Event
+from contract.event import Event, to_entry
 from contract.keys import COMMITTED, GROUP
 from tests.support.consuming import QUICK, Workers
-from tests.support.events import contract_event, to_fields
+from tests.support.events import contract_event
 from tests.support.wait import until
 
 PAYMENTS = "SELECT payment_id, status, amount, captured, currency FROM payments ORDER BY payment_id"
@@ -74,7 +74,7 @@ async def test_an_entry_read_again_after_its_own_commit_is_no_duplicate(workers:
 
 async def add_again(workers: Workers, entry_id: str, event: Event) -> None:
     """Add the same entry again, as it is read again after the group was lost."""
-    fields = to_fields(event)
+    fields = to_entry(event)
     await workers.redis.delete(workers.keys.events) if entry_id == workers.stream.ids[0] else None
     await workers.redis.xadd(workers.keys.events, dict(zip(fields[::2], fields[1::2], strict=True)), id=entry_id)
 

@@ -18,8 +18,8 @@ from contract.event import (
     Mode,
     Signed,
     from_fields,
+    to_entry,
 )
-from tests.support.events import to_fields
 
 NOON = datetime(2026, 9, 17, 12, tzinfo=UTC)
 EVENT = Event(
@@ -62,7 +62,7 @@ EVENTS = st.builds(
 
 def entry(event: Event) -> dict[bytes, bytes]:
     """The fields as a reader gets them back from the stream."""
-    flat = [field.encode() if isinstance(field, str) else field for field in to_fields(event)]
+    flat = [field.encode() if isinstance(field, str) else field for field in to_entry(event)]
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
@@ -71,7 +71,7 @@ def entry(event: Event) -> dict[bytes, bytes]:
 def test_an_event_survives_writing_and_reading(event: Event) -> None:
     read = from_fields(entry(event))
     assert read == event
-    assert to_fields(read) == to_fields(event)
+    assert to_entry(read) == to_entry(event)
     assert read.received_at.utcoffset() == timedelta(0)
 
 
@@ -82,8 +82,14 @@ def test_unknown_fields_are_ignored(event: Event, more: dict[bytes, bytes]) -> N
 
 
 def test_every_field_is_written_once_in_a_fixed_order() -> None:
-    names = to_fields(EVENT)[::2]
-    assert names == ["v", *(field.name for field in dataclasses.fields(Event))]
+    names = to_entry(EVENT)[::2]
+    assert names == ["v", *(field.name for field in dataclasses.fields(Event) if field.name != "origin")]
+
+
+def test_only_an_event_that_was_not_delivered_says_how_it_came() -> None:
+    found = dataclasses.replace(EVENT, signed="api", origin="reconcile")
+    assert from_fields(entry(found)) == found
+    assert b"origin" not in entry(EVENT)
 
 
 @pytest.mark.parametrize("version", [b"", b"0", b"2", b"1.0", b" 1", b"\xff"])
@@ -95,8 +101,8 @@ def test_an_unknown_version_is_refused_and_named(version: bytes) -> None:
     assert entry(EVENT)[b"v"] == ENVELOPE_VERSION.encode()
 
 
-ADDED_LATER = {"mode", "account"}
-"""Fields that entries of a gateway before version 0.3 do not have."""
+ADDED_LATER = {"mode", "account", "origin"}
+"""Fields that entries of a gateway before version 0.3 do not have, or of those that were delivered."""
 
 
 @pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Event) if field.name not in ADDED_LATER])

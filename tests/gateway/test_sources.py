@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.sources import FILE_BYTES_MAX, SourcesError, load_sources
+from gateway.sources import SourcesError, load_sources
 from providers import PROVIDERS
 from providers.base import Provider, SourceSettings, TimedSettings
 from providers.generic_hmac.webhook import GenericHmac
 from providers.standard_webhooks import StandardWebhooks
 from providers.stripe.webhook import Stripe
+from runtime.references import FILE_BYTES_MAX
 
 HIDDEN = "do-not-print"
 

@@ -35,9 +35,12 @@ async def claim(connection: asyncpg.Connection, rows: Sequence[Row]) -> set[str]
 
 
 def claim_columns(rows: Sequence[Row]) -> dict[str, list[Any]]:
-    same = {"source": "stripe", "provider": "stripe", "type": "payment_intent.succeeded", "signed": "body"}
+    same = {
+        "source": "stripe", "provider": "stripe", "type": "payment_intent.succeeded", "signed": "body",
+        "occurred_at": None, "mode": None, "account": "", "origin": "delivery",
+    }  # fmt: skip
     return columns(rows, "namespace", "event_id", "entry_id", "resource", "received_at") | {
-        name: [value] * len(rows) for name, value in {**same, "occurred_at": None, "mode": None, "account": ""}.items()
+        name: [value] * len(rows) for name, value in same.items()
     }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from stripe import WebhookSignature
 
-from contract.event import FIELD_NAMES, Event, to_values
+from contract.event import Event
 
 STRIPE_SECRET = "whsec_of_the_tests"
 HMAC_SECRET = "secret of the tests"
@@ -110,8 +110,3 @@ def contract_event(event_id: str = "evt_1", resource: str = "pi_1", **changes: A
     if body is None:
         body = json.dumps(stripe_event(event_id, resource, values["type"])).encode()
     return Event(**values, body=body)
-
-
-def to_fields(event: Event) -> list[str | bytes]:
-    """Return an entry's fields as XADD takes them: name, value, name, value …"""
-    return [text for field_ in zip(FIELD_NAMES, to_values(event), strict=True) for text in field_]

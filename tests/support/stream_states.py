@@ -13,10 +13,9 @@ from rich.console import Console
 from consumers import store
 from consumers.entry import Entry, Unreadable, read_entry
 from consumers.settings import Settings
-from contract.event import Event
+from contract.event import Event, to_entry
 from contract.keys import GROUP, Keys
 from operations.cli import main as cli
-from tests.support.events import to_fields
 
 SEEN_TTL_S = 3600
 
@@ -31,7 +30,7 @@ class Stream:
 
     async def publish(self, event: Event) -> str:
         """Add an entry as the gateway does: with its marker, and the epoch with the first one."""
-        entry_id = await self.publish_fields(to_fields(event))
+        entry_id = await self.publish_fields(to_entry(event))
         await self.redis.set(self.keys.seen(event.namespace, event.event_id), entry_id, ex=SEEN_TTL_S)
         return entry_id
 

@@ -1,0 +1,91 @@
+"""How a source may ask its provider's API: settings of sources.toml that are not about signatures.
+
+The gateway checks all but the credentials, which it never reads: only the programs that ask have them.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from yarl import URL
+
+from contract.event import Mode
+from contract.keys import NAMESPACE_PATTERN
+from providers.secret import Secret
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+"""Where a stand-in of a provider may be, for tests and for the demonstration."""
+
+EVERY_MIN, EVERY_MAX = timedelta(minutes=1), timedelta(days=7)
+"""How often a source may be reconciled."""
+
+_UNITS: Mapping[str, str] = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_DURATION = re.compile(r"(?P<number>[0-9]{1,6})(?P<unit>[smhd])")
+
+
+def read_duration(value: object) -> timedelta:
+    """Return the duration that a text such as `90s`, `15m`, `24h` or `7d` stands for. Raise ValueError."""
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("not a duration such as 15m, 1h or 7d")
+    return timedelta(**{_UNITS[match["unit"]]: int(match["number"])})
+
+
+def _every(value: object) -> object:
+    if value is None or isinstance(value, timedelta):
+        return value
+    every = read_duration(value)
+    if not EVERY_MIN <= every <= EVERY_MAX:
+        raise ValueError("not between 1m and 7d")
+    return every
+
+
+class AskingSettings(BaseModel):
+    """What a source's table says about asking, without the credentials."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    confirm: Literal["api"] | None = None
+    """`api`: an event whose signature does not prove its body is compared with what the API says, before it is booked.
+    """
+
+    reconcile_every: Annotated[timedelta | None, BeforeValidator(_every)] = None
+    """How often the provider's own list is compared with what arrived. None: only when somebody asks for it."""
+
+    api_url: str | None = None
+    """A stand-in on this machine, instead of the provider's own API."""
+
+    @field_validator("api_url")
+    @classmethod
+    def _is_on_this_machine(cls, address: str | None) -> str | None:
+        """Refuse any host but loopback: the hosts that may be asked are the provider's, and no setting adds one."""
+        if address is None:
+            return None
+        try:
+            url = URL(address)
+        except ValueError:
+            raise ValueError("not an address") from None
+        if url.scheme not in ("http", "https") or url.host not in LOOPBACK or url.query or url.fragment or url.user:
+            raise ValueError(f"not an http address of this machine ({', '.join(sorted(LOOPBACK))})")
+        return address
+
+
+class ApiAccess(AskingSettings):
+    """All that a program needs to ask for one source. A provider whose credentials are others extends this."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    credentials: ClassVar[tuple[str, ...]] = ("api_key",)
+    """The names of the settings that only programs that ask may read."""
+
+    source: Annotated[str, Field(pattern=f"^{NAMESPACE_PATTERN.pattern}$")]
+    namespace: Annotated[str, Field(pattern=f"^{NAMESPACE_PATTERN.pattern}$")]
+    mode: Mode = "live"
+
+
+class KeyAccess(ApiAccess):
+    """The access of a provider whose API takes one secret key."""
+
+    api_key: Secret

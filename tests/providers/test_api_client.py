@@ -1,0 +1,134 @@
+"""Requests to an API: to its own host only, limited, and tried again where that may help."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import pytest
+from aiohttp import web
+
+from providers import api_client
+from providers.api import ApiRefusedError, ApiUnavailableError, ApiUnexpectedError, NotFoundError, segment
+from providers.api_client import ApiClient, Limits, retry_after_s
+from tests.support.stand_ins.stand_in import StandIn, hang_up, moved, status, text
+
+QUICK = Limits(timeout_s=2, attempts_max=4, requests_per_s_max=10_000)
+
+
+class Echo(StandIn):
+    """Answers each path with its name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.app.router.add_route("*", "/{path:.*}", self._echo)
+
+    async def _echo(self, request: web.Request) -> web.Response:
+        return web.json_response({"path": request.path, "query": dict(request.query)})
+
+    def refusal(self, request: web.Request) -> None:
+        """Accept everybody."""
+
+
+@pytest.fixture
+async def echo() -> AsyncIterator[Echo]:
+    async with Echo().serving() as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api_client, "BACKOFF_S", 0.001)
+
+
+async def test_an_answer_has_the_bytes_as_they_were_sent(echo: Echo) -> None:
+    echo.mishaps.append(text(b'{"amount":  10.00}'))
+    async with ApiClient(echo.url, QUICK) as client:
+        answer = await client.get("/v1/events", {"limit": "100"}, Authorization="Bearer k")
+    assert answer.body == b'{"amount":  10.00}'
+    assert echo.requests[0].headers["Authorization"] == "Bearer k"
+    assert echo.requests[0].query == {"limit": "100"}
+
+
+@pytest.mark.parametrize("mishap", [status(429, Retry_After="0"), status(503), status(500), hang_up])
+async def test_what_may_succeed_later_is_tried_again(echo: Echo, mishap: object) -> None:
+    echo.mishaps.extend([mishap, mishap])  # type: ignore[list-item]
+    async with ApiClient(echo.url, QUICK) as client:
+        assert (await client.get("/a")).status == 200
+    assert len(echo.requests) == 3
+
+
+async def test_it_gives_up_after_its_attempts_and_names_what_it_waits_for(echo: Echo) -> None:
+    echo.mishaps.extend([status(429, Retry_After="0")] * 4)
+    async with ApiClient(echo.url, QUICK) as client:
+        with pytest.raises(ApiUnavailableError, match="429") as error:
+            await client.get("/a")
+    assert error.value.retry_after_s == 0
+    assert len(echo.requests) == 4
+
+
+async def test_a_wait_that_is_too_long_is_for_the_caller(echo: Echo) -> None:
+    echo.mishaps.append(status(429, Retry_After="3600"))
+    async with ApiClient(echo.url, QUICK) as client:
+        with pytest.raises(ApiUnavailableError) as error:
+            await client.get("/a")
+    assert (error.value.retry_after_s, len(echo.requests)) == (3600, 1)
+
+
+@pytest.mark.parametrize(
+    ("mishap", "error"),
+    [
+        (status(401), ApiRefusedError), (status(403), ApiRefusedError), (status(404), NotFoundError),
+        (status(400), ApiUnexpectedError), (moved("http://127.0.0.1:1/"), ApiUnexpectedError),
+    ],
+)  # fmt: skip
+async def test_what_cannot_change_is_asked_once(echo: Echo, mishap: object, error: type[Exception]) -> None:
+    echo.mishaps.append(mishap)  # type: ignore[arg-type]
+    async with ApiClient(echo.url, QUICK) as client:
+        with pytest.raises(error) as raised:
+            await client.get("/v1/x", {"email": "jane@example.com"}, Authorization="Bearer sk_live_1")
+    assert len(echo.requests) == 1
+    assert "jane" not in str(raised.value)
+    assert "sk_live" not in str(raised.value)
+
+
+async def test_a_next_page_is_followed_on_the_same_host_only(echo: Echo) -> None:
+    async with ApiClient(echo.url, QUICK) as client:
+        assert (await client.follow(f"{echo.url}/v1/events?after=2")).status == 200
+        assert (await client.follow("/v1/events?after=3")).status == 200
+        for address in ("http://127.0.0.1:1/v1/events", "https://evil.example/", "//evil.example/x",
+                        echo.url.replace("://", "://user@"), "http://[", "ftp://127.0.0.1/"):  # fmt: skip
+            with pytest.raises(ApiUnexpectedError, match="next page"):
+                await client.follow(address)
+    assert len(echo.requests) == 2
+
+
+async def test_an_answer_that_is_too_large_ends(echo: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api_client, "RESPONSE_BYTES_MAX", 1000)
+    echo.mishaps.append(text(b"x" * 1001))
+    async with ApiClient(echo.url, QUICK) as client:
+        with pytest.raises(ApiUnexpectedError, match="more than 1000 bytes"):
+            await client.get("/a")
+
+
+async def test_an_answer_that_takes_too_long_is_unavailable(echo: Echo) -> None:
+    echo.gate.clear()
+    async with ApiClient(echo.url, Limits(timeout_s=0.05, attempts_max=1)) as client:
+        with pytest.raises(ApiUnavailableError, match="TimeoutError"):
+            await client.get("/a")
+
+
+async def test_an_id_stays_one_segment_of_the_path(echo: Echo) -> None:
+    async with ApiClient(f"{echo.url}/base", QUICK) as client:
+        await client.get(f"/v1/payments/{segment('../../admin?x=1#y z')}")
+    assert echo.requests[0].path == "/base/v1/payments/../../admin?x=1#y z"  # decoded by the server, as one segment
+    for id_ in ("", ".", "..", "x" * 256):
+        with pytest.raises(NotFoundError):
+            segment(id_)
+
+
+@pytest.mark.parametrize(
+    ("value", "wait_s"),
+    [("7", 7.0), (" 7 ", 7.0), ("", None), ("soon", None), ("-1", None), ("9" * 20, 999_999_999.0),
+     ("Thu, 26 Nov 2026 12:00:30 GMT", 30.0), ("Thu, 26 Nov 2026 11:00:00 GMT", 0.0)],
+)  # fmt: skip
+def test_the_wait_an_answer_asks_for(value: str, wait_s: float | None) -> None:
+    assert retry_after_s(value, datetime(2026, 11, 26, 12, tzinfo=UTC)) == wait_s
