@@ -143,11 +143,27 @@ class Api(ABC):
         """Make one harmless read. Return whose account it is, in words for the operator; raise ApiError."""
 
 
-class EventList(ABC):
-    """An API that lists the events it made, whether or not they were delivered."""
+class Listing(ABC):
+    """What a list of events or payments can show. A provider sets what differs."""
 
     reach: ClassVar[timedelta]
-    """How long events are listed."""
+    """How far back it goes."""
+
+    lag: ClassVar[timedelta] = timedelta(minutes=1)
+    """How long something may have happened before it is listed: a window that ended later is not complete yet."""
+
+    overlap: ClassVar[timedelta] = timedelta(minutes=10)
+    """How much of the time that was read already is read again: something may be listed there late."""
+
+    empty_proves: ClassVar[bool] = True
+    """Whether an empty list of a window says that nothing happened in it."""
+
+    unlisted: ClassVar[str] = ""
+    """What it never shows although it is about money, in words for the operator; "" where it shows everything."""
+
+
+class EventList(Listing):
+    """An API that lists the events it made, whether or not they were delivered."""
 
     @abstractmethod
     def list_events(self, window: Window) -> AsyncIterator[Sequence[Listed]]:
@@ -158,10 +174,8 @@ class EventList(ABC):
         """
 
 
-class PaymentList(ABC):
+class PaymentList(Listing):
     """An API without a list of events, but with one of payments (and what became of them)."""
-
-    reach: ClassVar[timedelta]
 
     @abstractmethod
     def list_payments(self, window: Window) -> AsyncIterator[Sequence[Listed]]:

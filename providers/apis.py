@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from pydantic import ValidationError
 
-from providers.api import Api, Confirmation, EventList, PaymentList
+from providers.api import Api, Confirmation, EventList, Listing, PaymentList
 from providers.api_access import AskingSettings
 
 APIS: dict[str, type[Api]] = {api.name: api for api in list[type[Api]]()}
@@ -75,4 +75,4 @@ def build_apis(tables: Mapping[str, Mapping[str, object]]) -> dict[str, Api]:
 
 def reach_of(api: Api) -> timedelta | None:
     """Return how far back the API's list goes; None where it lists nothing."""
-    return api.reach if isinstance(api, EventList | PaymentList) else None
+    return api.reach if isinstance(api, Listing) else None
