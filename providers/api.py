@@ -17,7 +17,7 @@ from providers.api_access import ApiAccess, KeyAccess
 from providers.base import ParsedEvent
 
 if TYPE_CHECKING:
-    from providers.api_client import ApiClient, Limits
+    from providers.api_client import ApiClient
 
 
 class ApiError(Exception):
@@ -91,6 +91,16 @@ class Fetched:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one client may do. `timeout_s` is for each attempt, from connecting to the answer's last byte."""
+
+    timeout_s: float = 30.0
+    attempts_max: int = 6
+    concurrent_max: int = 4
+    requests_per_s_max: float = 20.0
+
+
 class Api(ABC):
     """The API of one source's account. Use as an async context manager; `client` is open within it."""
 
@@ -103,7 +113,7 @@ class Api(ABC):
     base_urls: ClassVar[Mapping[Mode, str]]
     """The API's address in each mode: with what is at their hosts, and nobody else, a request may ever be made."""
 
-    limits: ClassVar["Limits | None"] = None
+    limits: ClassVar[Limits | None] = None
     """What one program may ask of it; None for the ordinary limits."""
 
     client: "ApiClient"
@@ -117,13 +127,13 @@ class Api(ABC):
         """The address that is asked: the provider's own, or a stand-in on this machine."""
         return self.access.api_url or self.base_urls[self.access.mode]
 
-    def new_client(self, limits: "Limits | None" = None) -> "ApiClient":
+    def new_client(self, limits: Limits | None = None) -> "ApiClient":
         """Return a client of this API. A provider of which a request needs more than the ordinary headers adds them."""
         from providers.api_client import ApiClient  # noqa: PLC0415 - checks need no aiohttp
 
         return ApiClient(self.base_url, limits or self.limits)
 
-    async def open(self, limits: "Limits | None" = None) -> Self:
+    async def open(self, limits: Limits | None = None) -> Self:
         """Open the connections. `limits`: other than the ordinary ones of this API."""
         self.client = await self._stack.enter_async_context(self.new_client(limits))
         return self

@@ -15,7 +15,7 @@ from typing import Self
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 from yarl import URL
 
-from providers.api import ApiRefusedError, ApiUnavailableError, ApiUnexpectedError, NotFoundError
+from providers.api import ApiRefusedError, ApiUnavailableError, ApiUnexpectedError, Limits, NotFoundError
 
 RESPONSE_BYTES_MAX = 32 * 1024 * 1024
 """The largest answer that is read. A full page of any provider's list is a few MiB."""
@@ -28,16 +28,6 @@ BACKOFF_S, BACKOFF_S_MAX = 0.5, 30.0
 
 RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 """The statuses after which the same read may succeed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one client may do. `timeout_s` is for each attempt, from connecting to the answer's last byte."""
-
-    timeout_s: float = 30.0
-    attempts_max: int = 6
-    concurrent_max: int = 4
-    requests_per_s_max: float = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +153,7 @@ def _check(response: ClientResponse, about: str) -> None:
     if status in (404, 410):
         raise NotFoundError(f"{about} answered {status}: there is no such object")
     if status in RETRIED or status >= 500:
-        raise ApiUnavailableError(f"{about} answered {status}", retry_after_s(response.headers.get("Retry-After")))
+        raise ApiUnavailableError(f"{about} answered {status}", _asked_wait_s(status, response.headers))
     raise ApiUnexpectedError(f"{about} answered {status}")
 
 
@@ -178,17 +168,38 @@ async def _read(response: ClientResponse, about: str) -> bytes:
     return bytes(body)
 
 
+def _asked_wait_s(status: int, headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that an answer asks to wait, by its own clock; None where it does not say.
+
+    GoCardless names the end of its limit's minute as a date in RateLimit-Reset. Others write numbers there, of seconds
+    or of an epoch, which are not read.
+    """
+    if "Retry-After" in headers:
+        return retry_after_s(headers["Retry-After"])
+    reset = headers.get("RateLimit-Reset", "") if status == 429 else ""  # GoCardless has it in every answer
+    return None if reset.strip().isdecimal() else retry_after_s(reset, _date(headers.get("Date")))
+
+
+def _date(value: str | None) -> datetime | None:
+    """Return the time of an HTTP date, None for what is none."""
+    if not value:
+        return None
+    try:
+        at = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
 def retry_after_s(value: str | None, now: datetime | None = None) -> float | None:
     """Return the seconds that a Retry-After header asks for (RFC 9110: a number, or a date); None for none."""
     if not value:
         return None
     if value.strip().isdecimal():
         return float(value.strip()[:9])
-    try:
-        at = parsedate_to_datetime(value)
-    except ValueError:
+    at = _date(value)
+    if at is None:
         return None
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
     return max(0.0, (at - (now or datetime.now(UTC))).total_seconds())
 
 

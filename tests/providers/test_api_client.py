@@ -7,8 +7,8 @@ import pytest
 from aiohttp import web
 
 from providers import api_client
-from providers.api import ApiRefusedError, ApiUnavailableError, ApiUnexpectedError, NotFoundError, segment
-from providers.api_client import ApiClient, Limits, retry_after_s
+from providers.api import ApiRefusedError, ApiUnavailableError, ApiUnexpectedError, Limits, NotFoundError, segment
+from providers.api_client import ApiClient, retry_after_s
 from tests.support.stand_ins.stand_in import StandIn, hang_up, moved, status, text
 
 QUICK = Limits(timeout_s=2, attempts_max=4, requests_per_s_max=10_000)
@@ -132,3 +132,21 @@ async def test_an_id_stays_one_segment_of_the_path(echo: Echo) -> None:
 )  # fmt: skip
 def test_the_wait_an_answer_asks_for(value: str, wait_s: float | None) -> None:
     assert retry_after_s(value, datetime(2026, 11, 26, 12, tzinfo=UTC)) == wait_s
+
+
+@pytest.mark.parametrize(
+    ("headers", "wait_s"),
+    [
+        ({"RateLimit_Reset": "Thu, 26 Nov 2026 12:05:00 GMT", "Date": "Thu, 26 Nov 2026 12:00:00 GMT"}, 300.0),
+        ({"RateLimit_Reset": "Thu, 26 Nov 2026 12:05:00 GMT", "Retry_After": "200"}, 200.0),
+        ({"RateLimit_Reset": "1795780000"}, None),
+    ],
+)
+async def test_the_end_of_a_limit_is_by_the_clock_of_who_names_it(
+    echo: Echo, headers: dict[str, str], wait_s: float | None
+) -> None:
+    echo.mishaps.append(status(429, None, **headers))
+    async with ApiClient(echo.url, Limits(attempts_max=1)) as client:
+        with pytest.raises(ApiUnavailableError) as error:
+            await client.get("/a")
+    assert error.value.retry_after_s == wait_s
