@@ -175,6 +175,9 @@ class Listing(ABC):
 class EventList(Listing):
     """An API that lists the events it made, whether or not they were delivered."""
 
+    ids_differ: ClassVar[bool] = False
+    """Whether a delivery of an event has another id than the list names: it is known by what it says then."""
+
     @abstractmethod
     def list_events(self, window: Window) -> AsyncIterator[Sequence[Listed]]:
         """Yield the events of a window, page by page, in any order.

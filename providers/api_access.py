@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 from yarl import URL
 
-from contract.event import Mode
+from contract.event import TEXT_CHARS_MAX, Mode
 from contract.keys import NAMESPACE_PATTERN
 from providers.secret import Secret
 
@@ -53,6 +53,17 @@ class AskingSettings(BaseModel):
 
     reconcile_every: Annotated[timedelta | None, BeforeValidator(_every)] = None
     """How often the provider's own list is compared with what arrived. None: only when somebody asks for it."""
+
+    reconcile_repair: bool = False
+    """Whether the comparisons of `reconcile_every` also add what is missing to the stream, or only report it."""
+
+    reconcile_types: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=TEXT_CHARS_MAX)], ...] | None, Field(min_length=1)
+    ] = None
+    """Which types of events are compared, as patterns such as `charge.*`. None: those that report money.
+
+    What an endpoint has not subscribed to never arrives, and is not missing.
+    """
 
     api_url: str | None = None
     """A stand-in on this machine, instead of the provider's own API."""

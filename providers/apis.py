@@ -1,15 +1,29 @@
 """The APIs that can be asked, in one list, and what a source's table must have for it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 
 from pydantic import ValidationError
 
 from providers.api import Api, Confirmation, EventList, Listing, PaymentList
 from providers.api_access import AskingSettings
+from providers.checkout import facts as checkout_facts
+from providers.paddle import facts as paddle_facts
+from providers.paypal import facts as paypal_facts
+from providers.square import facts as square_facts
+from providers.stripe import facts as stripe_facts
 
 APIS: dict[str, type[Api]] = {api.name: api for api in list[type[Api]]()}
 """The APIs by the provider's name."""
+
+_TYPES: Mapping[str, Collection[str]] = {
+    "stripe": stripe_facts.TYPES,
+    "paypal": paypal_facts.TYPES,
+    "square": square_facts.TYPES,
+    "paddle": paddle_facts.TYPES,
+    "checkout": checkout_facts.TYPES,
+}
+"""The types that report money, of the providers that list events."""
 
 ASKING_KEYS = frozenset(AskingSettings.model_fields)
 
@@ -41,6 +55,11 @@ def asking_problems(provider: str, table: Mapping[str, object]) -> list[str]:
         problems.append(f"confirm: no event of provider {provider} can be confirmed by its API")
     if table.get("reconcile_every") is not None and not (api and issubclass(api, EventList | PaymentList)):
         problems.append(f"reconcile_every: the API of provider {provider} lists neither events nor payments")
+    problems += [
+        f"{name}: the API of provider {provider} lists neither events nor payments"
+        for name in ("reconcile_repair", "reconcile_types")
+        if table.get(name) is not None and not (api and issubclass(api, Listing))
+    ]
     if table.get("confirm") is not None and table.get("trust") == "all":
         problems.append('confirm: with trust = "all" every event is believed, so that none would be confirmed')
     wants = table.get("confirm") is not None or table.get("reconcile_every") is not None
@@ -71,6 +90,12 @@ def build_apis(tables: Mapping[str, Mapping[str, object]]) -> dict[str, Api]:
     if problems:
         raise AccessError(problems)
     return apis
+
+
+def money_types(provider: str) -> frozenset[str] | None:
+    """Return the types of a provider's events that report money; None where no type does, so that all are alike."""
+    types = _TYPES.get(provider)
+    return frozenset(types) if types else None
 
 
 def reach_of(api: Api) -> timedelta | None:
