@@ -45,7 +45,15 @@ class NotFoundError(ApiError):
 
 
 class ApiUnexpectedError(ApiError):
-    """Its answer is not what the provider documents."""
+    """Its answer is not what the provider documents, or says that the question is wrong.
+
+    `status` and `body` are those of an answer that is no success, for the provider's own module. They are not shown.
+    """
+
+    def __init__(self, text: str, status: int = 0, body: bytes = b"") -> None:
+        super().__init__(text)
+        self.status = status
+        self.body = body
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +205,14 @@ class PaymentList(Listing):
         Each is an object of which `extract_facts` returns all that is known: an event that nobody delivered, with an
         id that names the object and its version, so that the same state always has the same id. Raise ApiError.
         """
+
+
+class PaymentLookup(ABC):
+    """An API that lists payments by the time they were made, and says what became of a known one since."""
+
+    @abstractmethod
+    async def fetch_payment(self, payment_id: str) -> Sequence[Listed]:
+        """Return a payment and what became of it, as `list_payments` yields them. Raise NotFoundError, or ApiError."""
 
 
 class Confirmation(ABC):

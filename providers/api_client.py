@@ -77,10 +77,14 @@ class ApiClient:
         return await self._request("GET", self._url(path, query), headers, None, None)
 
     async def post(
-        self, path: str, *, json: object = None, form: Mapping[str, str] | None = None, **headers: str
-    ) -> Answer:
-        """Return the answer to a POST that reads: a search, or a token. It may be sent more than once. Raise alike."""
-        return await self._request("POST", self._url(path, None), headers, json, form)
+        self, path: str, query: Mapping[str, str] | None = None, *, json: object = None,
+        form: Mapping[str, str] | bytes | None = None, **headers: str,
+    ) -> Answer:  # fmt: skip
+        """Return the answer to a POST that reads: a search, or a token. It may be sent more than once. Raise alike.
+
+        `form` may be the bytes of something else, whose Content-Type is then one of the headers.
+        """
+        return await self._request("POST", self._url(path, query), headers, json, form)
 
     async def follow(self, address: str, **headers: str) -> Answer:
         """Return the answer at an address that an answer named, as its next page. Raise alike.
@@ -103,7 +107,7 @@ class ApiClient:
         return url.with_query(query) if query else url
 
     async def _request(
-        self, method: str, url: URL, headers: Mapping[str, str], json: object, form: Mapping[str, str] | None
+        self, method: str, url: URL, headers: Mapping[str, str], json: object, form: Mapping[str, str] | bytes | None
     ) -> Answer:  # fmt: skip
         about = f"{method} {url.host}{url.raw_path}"  # never the query, which may hold what is personal
         for attempt in range(1, self._limits.attempts_max + 1):
@@ -128,7 +132,7 @@ class ApiClient:
 
     async def _attempt(
         self, method: str, url: URL, about: str, headers: Mapping[str, str], json: object,
-        form: Mapping[str, str] | None,
+        form: Mapping[str, str] | bytes | None,
     ) -> Answer:  # fmt: skip
         if self._session is None:
             raise RuntimeError("the client is used outside of its `async with`")
@@ -137,13 +141,13 @@ class ApiClient:
                 method, url, headers=headers, json=json, data=form, allow_redirects=False
             ) as response:
                 body = await _read(response, about)
-                _check(response, about)
+                _check(response, body, about)
         except (ClientError, OSError, TimeoutError) as error:
             raise ApiUnavailableError(f"{about} failed ({type(error).__name__})") from None
         return Answer(response.status, response.headers, body)
 
 
-def _check(response: ClientResponse, about: str) -> None:
+def _check(response: ClientResponse, body: bytes, about: str) -> None:
     """Raise what the answer's status means, unless it is a success."""
     status = response.status
     if 200 <= status < 300:
@@ -154,7 +158,7 @@ def _check(response: ClientResponse, about: str) -> None:
         raise NotFoundError(f"{about} answered {status}: there is no such object")
     if status in RETRIED or status >= 500:
         raise ApiUnavailableError(f"{about} answered {status}", _asked_wait_s(status, response.headers))
-    raise ApiUnexpectedError(f"{about} answered {status}")
+    raise ApiUnexpectedError(f"{about} answered {status}", status, body)
 
 
 async def _read(response: ClientResponse, about: str) -> bytes:
