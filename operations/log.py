@@ -27,6 +27,7 @@ Action = Literal[
     "retain",
     "erase",
     "partitions",
+    "reconcile",
 ]
 """Everything that a person can do."""
 

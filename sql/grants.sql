@@ -42,6 +42,8 @@ DECLARE
         "payloads": "SELECT, INSERT",
         "payments": "SELECT, INSERT, UPDATE",
         "payments_archive": "SELECT",
+        "reconcile_findings": "SELECT, INSERT, UPDATE, DELETE",
+        "reconciliations": "SELECT, INSERT, UPDATE",
         "redis_beats": "SELECT, INSERT, UPDATE",
         "removed_entries": "SELECT",
         "restores": "SELECT, INSERT, UPDATE",

@@ -1126,6 +1126,53 @@ CREATE TABLE payments_archive (
 )
 INHERITS (payments);
 
+CREATE TABLE reconcile_findings (
+    source text NOT NULL,
+    kind text NOT NULL,
+    event_id text NOT NULL,
+    namespace text NOT NULL,
+    type text NOT NULL,
+    resource text NOT NULL,
+    occurred_at timestamp with time zone,
+    difference text NOT NULL,
+    recorded text DEFAULT ''::text NOT NULL,
+    listed text DEFAULT ''::text NOT NULL,
+    found_at timestamp with time zone DEFAULT now() NOT NULL,
+    repaired_at timestamp with time zone,
+    entry_id text,
+    resolved_at timestamp with time zone,
+    CONSTRAINT reconcile_findings_check CHECK (((entry_id IS NULL) OR (repaired_at IS NOT NULL))),
+    CONSTRAINT reconcile_findings_entry_id_check CHECK ((entry_id ~ '^[0-9]+-[0-9]+$'::text)),
+    CONSTRAINT reconcile_findings_kind_check CHECK ((kind = ANY (ARRAY['missing'::text, 'extra'::text, 'different'::text])))
+);
+
+CREATE TABLE reconciliations (
+    source text NOT NULL,
+    namespace text NOT NULL,
+    compared_since timestamp with time zone,
+    compared_until timestamp with time zone,
+    complete_until timestamp with time zone,
+    next_at timestamp with time zone DEFAULT now() NOT NULL,
+    claimed_by text,
+    claimed_until timestamp with time zone,
+    succeeded_at timestamp with time zone,
+    outcome text DEFAULT ''::text NOT NULL,
+    listed bigint DEFAULT 0 NOT NULL,
+    missing bigint DEFAULT 0 NOT NULL,
+    repaired bigint DEFAULT 0 NOT NULL,
+    waiting bigint DEFAULT 0 NOT NULL,
+    dead bigint DEFAULT 0 NOT NULL,
+    extra bigint DEFAULT 0 NOT NULL,
+    different bigint DEFAULT 0 NOT NULL,
+    failed_at timestamp with time zone,
+    failure text,
+    failures integer DEFAULT 0 NOT NULL,
+    refused boolean DEFAULT false NOT NULL,
+    CONSTRAINT reconciliations_check CHECK (((claimed_by IS NULL) = (claimed_until IS NULL))),
+    CONSTRAINT reconciliations_check1 CHECK (((failed_at IS NULL) = (failure IS NULL))),
+    CONSTRAINT reconciliations_check2 CHECK (((compared_since IS NULL) = (compared_until IS NULL)))
+);
+
 CREATE TABLE redis_beats (
     key_prefix text NOT NULL,
     beat bigint NOT NULL,
@@ -1311,6 +1358,12 @@ ALTER TABLE ONLY payments_archive
 ALTER TABLE ONLY payments
     ADD CONSTRAINT payments_pkey PRIMARY KEY (namespace, payment_id);
 
+ALTER TABLE ONLY reconcile_findings
+    ADD CONSTRAINT reconcile_findings_pkey PRIMARY KEY (source, kind, event_id);
+
+ALTER TABLE ONLY reconciliations
+    ADD CONSTRAINT reconciliations_pkey PRIMARY KEY (source);
+
 ALTER TABLE ONLY redis_beats
     ADD CONSTRAINT redis_beats_pkey PRIMARY KEY (key_prefix);
 
@@ -1368,6 +1421,12 @@ CREATE INDEX held_back_of_payment ON held_back USING btree (namespace, payment_i
 CREATE INDEX operations_of_events ON operations USING gin (((details -> 'events'::text)));
 
 CREATE INDEX operations_of_subject ON operations USING hash (subject);
+
+CREATE INDEX reconcile_findings_of_event ON reconcile_findings USING btree (namespace, event_id);
+
+CREATE INDEX reconcile_findings_of_payment ON reconcile_findings USING btree (namespace, resource);
+
+CREATE INDEX reconcile_findings_open ON reconcile_findings USING btree (source, kind, occurred_at) WHERE (resolved_at IS NULL);
 
 CREATE INDEX restores_open ON restores USING btree (key_prefix) WHERE (acknowledgement IS NULL);
 
