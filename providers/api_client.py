@@ -185,7 +185,7 @@ def _asked_wait_s(status: int, headers: Mapping[str, str]) -> float | None:
 
 
 def _date(value: str | None) -> datetime | None:
-    """Return the time of an HTTP date, None for what is none."""
+    """Return the time of an HTTP date, None for any other text."""
     if not value:
         return None
     try:
