@@ -28,6 +28,7 @@ DECLARE
         "audits": "SELECT, INSERT, UPDATE",
         "balances": "SELECT",
         "commit_guard": "SELECT, INSERT, DELETE",
+        "confirmations": "SELECT, INSERT, UPDATE",
         "conflicts": "SELECT, INSERT, UPDATE",
         "dead_letters": "SELECT, INSERT, UPDATE",
         "disputes": "SELECT, INSERT, UPDATE",

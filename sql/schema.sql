@@ -537,9 +537,17 @@ CREATE FUNCTION payloads_in_use() RETURNS TABLE(namespace text, event_id text, r
     AS $$
     SELECT events.namespace, events.event_id, events.received_at
     FROM (
-        SELECT held_back.namespace, held_back.event_id FROM held_back WHERE held_back.released_at IS NULL
+        SELECT held_back.namespace, held_back.event_id
+        FROM held_back
+        WHERE held_back.released_at IS NULL AND NOT EXISTS (
+            SELECT FROM confirmations
+            WHERE confirmations.namespace = held_back.namespace AND confirmations.event_id = held_back.event_id
+              AND confirmations.state IN ('disagrees', 'not_found')
+        )
         UNION
         SELECT conflicts.namespace, conflicts.event_id FROM conflicts WHERE conflicts.kept IS NULL
+        UNION
+        SELECT confirmations.namespace, confirmations.event_id FROM confirmations WHERE confirmations.state = 'due'
     ) AS open
     JOIN events USING (namespace, event_id)
 $$;
@@ -813,6 +821,28 @@ CREATE VIEW balances AS
 CREATE TABLE commit_guard (
     transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
     waits_for xid8 DEFAULT '0'::xid8 NOT NULL
+);
+
+CREATE TABLE confirmations (
+    namespace text NOT NULL,
+    event_id text NOT NULL,
+    source text NOT NULL,
+    payment_id text NOT NULL,
+    state text DEFAULT 'due'::text NOT NULL,
+    recorded_at timestamp with time zone DEFAULT now() NOT NULL,
+    next_at timestamp with time zone DEFAULT now() NOT NULL,
+    claimed_by text,
+    tries integer DEFAULT 0 NOT NULL,
+    first_answer_at timestamp with time zone,
+    reason text DEFAULT ''::text NOT NULL,
+    reported jsonb,
+    answered jsonb,
+    fetched bytea,
+    fetched_type text,
+    fetched_at timestamp with time zone,
+    decided_at timestamp with time zone,
+    CONSTRAINT confirmations_decided_check CHECK (((state = 'due'::text) = (decided_at IS NULL))),
+    CONSTRAINT confirmations_state_check CHECK ((state = ANY (ARRAY['due'::text, 'confirmed'::text, 'disagrees'::text, 'not_found'::text, 'failed'::text, 'released'::text])))
 );
 
 CREATE TABLE conflicts (
@@ -1289,6 +1319,9 @@ ALTER TABLE ONLY audits
 ALTER TABLE ONLY commit_guard
     ADD CONSTRAINT commit_guard_pkey PRIMARY KEY (transaction_id);
 
+ALTER TABLE ONLY confirmations
+    ADD CONSTRAINT confirmations_pkey PRIMARY KEY (namespace, event_id);
+
 ALTER TABLE ONLY conflicts
     ADD CONSTRAINT conflicts_are_recorded_once UNIQUE (namespace, movement, payment_id, reported_amount, reported_currency);
 
@@ -1382,6 +1415,14 @@ ALTER TABLE ONLY transfers
 ALTER TABLE ONLY unfinished
     ADD CONSTRAINT unfinished_pkey PRIMARY KEY (transaction_id);
 
+CREATE INDEX confirmations_due ON confirmations USING btree (source, next_at) WHERE (state = 'due'::text);
+
+CREATE INDEX confirmations_fetched ON confirmations USING btree (fetched_at) WHERE (fetched IS NOT NULL);
+
+CREATE INDEX confirmations_of_payment ON confirmations USING btree (namespace, payment_id);
+
+CREATE INDEX confirmations_undecided_for_good ON confirmations USING btree (source, state, decided_at) WHERE (state = ANY (ARRAY['disagrees'::text, 'not_found'::text, 'failed'::text]));
+
 CREATE INDEX conflicts_of_payment ON conflicts USING btree (namespace, payment_id);
 
 CREATE INDEX conflicts_open ON conflicts USING btree (namespace, payment_id) WHERE (decision IS NULL);
@@ -1437,6 +1478,8 @@ CREATE INDEX transfers_of_payment ON transfers USING btree (namespace, payment_i
 ALTER INDEX payloads_pkey ATTACH PARTITION payloads_default_pkey;
 
 CREATE TRIGGER archive_fingerprints_are_kept BEFORE TRUNCATE ON archive_fingerprints FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
+
+CREATE TRIGGER confirmations_are_kept BEFORE TRUNCATE ON confirmations FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
 
 CREATE TRIGGER conflicts_are_kept BEFORE TRUNCATE ON conflicts FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
 

@@ -281,6 +281,28 @@ WHERE reason = 'conflict' AND released_at IS NULL AND NOT EXISTS (
       AND conflicts.namespace = held_back.namespace AND conflicts.payment_id = held_back.payment_id
 );
 
+-- name: unconfirmed_money :many
+-- What no signature proves, and the provider's API has not confirmed, moved no money.
+SELECT transfers.namespace, transfers.movement, transfers.event_id, confirmations.state
+FROM confirmations
+JOIN transfers USING (namespace, event_id)
+JOIN events USING (namespace, event_id)
+WHERE confirmations.state NOT IN ('confirmed', 'released') AND events.signed NOT IN ('body', 'api');
+
+-- name: hold_unlike_its_confirmation :many
+-- Facts that no signature proves are on hold until the provider's API has confirmed their event, and no longer.
+SELECT held_back.namespace, held_back.event_id, kind, object, released_at, state
+FROM held_back
+JOIN confirmations USING (namespace, event_id)
+WHERE held_back.reason = 'unsigned' AND (released_at IS NOT NULL) <> (state IN ('confirmed', 'released'));
+
+-- name: confirmation_without_event :many
+-- The provider's API is asked only about events that are recorded.
+SELECT confirmations.namespace, confirmations.event_id
+FROM confirmations
+LEFT JOIN events USING (namespace, event_id)
+WHERE events.event_id IS NULL;
+
 -- name: open_dead_letter_of_applied_event :many
 -- The dead letter of an event that was applied later is closed.
 SELECT dead_letters.id, dead_letters.namespace, dead_letters.event_id

@@ -75,6 +75,14 @@ ARCHIVED_PAYMENT = """
 INSERT INTO payments_archive (namespace, payment_id, provider, currency) VALUES ('stripe', '{}', 'stripe', 'EUR')
 """
 ARCHIVED_TRANSFER = "INSERT INTO transfers_archive SELECT * FROM ONLY transfers"
+UNSIGNED = """
+INSERT INTO held_back (namespace, event_id, payment_id, source, reason, kind, object, amount, currency, released_at)
+VALUES ('stripe', 'evt_1', 'pi_1', 'stripe', 'unsigned', 'refunded', 're_1', 9, 'EUR', {})
+"""
+CONFIRMATION = """
+INSERT INTO confirmations (namespace, event_id, source, payment_id, state, decided_at)
+VALUES ('stripe', '{}', 'stripe', 'pi_1', '{}', {})
+"""
 PAYLOAD = "INSERT INTO payloads VALUES ('stripe', '{}', '{}', '{{}}', '')"
 
 
@@ -112,6 +120,17 @@ BROKEN = {
     "correction_without_decision": Broken((TRANSFER.format("undone:7", "evt_1"),)),
     "transfer_without_event": Broken((TRANSFER.format("dispute:dp_1", "evt_ghost"),)),
     "fact_held_back_for_no_conflict": Broken((HELD_BACK,)),
+    "unconfirmed_money": Broken(
+        (
+            "UPDATE events SET signed = 'weak'",
+            CONFIRMATION.format("evt_1", "disagrees", "now()"),
+            TRANSFER.format("dispute:dp_1", "evt_1"),
+        )
+    ),
+    "hold_unlike_its_confirmation": Broken(
+        (UNSIGNED.format("now()"), CONFIRMATION.format("evt_1", "due", "NULL")),
+    ),
+    "confirmation_without_event": Broken((CONFIRMATION.format("evt_ghost", "due", "NULL"),)),
     "payment_with_impossible_amounts": Broken(
         (
             "ALTER TABLE payments DROP CONSTRAINT payments_amount_check",
