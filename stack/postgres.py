@@ -31,6 +31,11 @@ changes pages of its own: half as many checkpoints write less. They are the pric
 was logged since the last one.
 """
 
+OF_MEMORY: Mapping[str, str] = {"shared_preload_libraries": "pg_prewarm"}
+"""A server that starts reads the pages that it had in memory when it stopped, in order instead of one by one where
+workers wait for them. A part of every PostgreSQL's own extensions; compose.yaml has the same.
+"""
+
 BUFFERS_SHARE = 8
 BUFFERS_MB_MIN, BUFFERS_MB_MAX = 128, 1024
 """Of the machine's memory, an eighth at most: a long history's keys are read at random places. More than the largest
@@ -137,6 +142,7 @@ class Postgres:
             "log_line_prefix": "%m [%p] ",
         }
         settings.update(OF_WORKERS)
+        settings.update(OF_MEMORY)
         settings["shared_buffers"] = shared_buffers()
         settings.update(self.options)
         argv = [str(self.program("postgres")), "-D", str(self.cluster)]

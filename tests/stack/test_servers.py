@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 from redis.asyncio import Redis
 
-from stack.postgres import OF_WORKERS, Postgres, PostgresError
+from stack.postgres import OF_MEMORY, OF_WORKERS, Postgres, PostgresError
 from stack.valkey import Valkey
 from tests.support.checkout import Checkout
 from tests.support.servers import PostgresServer, ValkeyServer
@@ -34,7 +34,7 @@ def test_postgres_has_the_same_settings_with_and_without_containers(tmp_path: Pa
         '"shared_buffers=${POSTGRES_SHARED_BUFFERS:-1GB}"',
     }
     in_container -= of_container
-    assert in_container == {f"{name}={value}" for name, value in OF_WORKERS.items()}
+    assert in_container == {f"{name}={value}" for name, value in {**OF_WORKERS, **OF_MEMORY}.items()}
     assert in_container <= set(Postgres(tmp_path, 1, PASSWORD).command())
 
 
