@@ -115,6 +115,8 @@ class RedisWriter:
             unconfirmed = guarantee.unconfirmed_reason(replies[-1]) if confirm else ""
             if unconfirmed:
                 raise RedisUnavailableError(unconfirmed)
+            if self._place is not None:
+                await self._place.require(self._connection.target)
             return replies[: len(commands)], guarantee
 
     async def read(self, command: Command) -> Any:  # noqa: ANN401 -- the type of the reply depends on the command

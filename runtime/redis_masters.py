@@ -21,6 +21,10 @@ ANSWERS_WITHIN_S = 0.5
 SETTLED_S = 5.0
 """How long sentinels take at most to know of a replica that another one promotes: they greet every two seconds."""
 
+SENTINELS_VIEW_HOLDS_S, CLUSTERS_VIEW_HOLDS_S = 0.2, 0.4
+"""How long after a question nothing can have been replaced that the answer does not show as being replaced. A sentinel
+takes a tenth of a second for each of three steps before it promotes; a replica of a cluster waits half a second."""
+
 Ask = Callable[[Server, Sequence[tuple[str, ...]]], Awaitable[Sequence[Any]]]
 """Sends commands to a server over a connection of their own; returns each reply, which may be an error it answered."""
 
@@ -45,6 +49,7 @@ class NewestView(ABC):
     """
 
     moves = True
+    holds_s = SENTINELS_VIEW_HOLDS_S
 
     def __init__(self, asked: tuple[Server, ...], master: str, ask: Ask) -> None:
         """`master`: what a sentence calls it, with those asked."""
@@ -61,6 +66,8 @@ class NewestView(ABC):
         """How many named a master the last time."""
         self._steady_since_s = math.inf
         """Since when more than half of them name the same master, and none replaces it."""
+        self._asked_at_s = -math.inf
+        """When the last question began that was answered."""
 
     def __repr__(self) -> str:
         return f"<{self._master}, says {show_servers(self._asked)}>"
@@ -81,7 +88,24 @@ class NewestView(ABC):
             self._asking.add_done_callback(_retrieve)
         return await asyncio.shield(self._asking)
 
+    async def require(self, server: Server | None) -> None:
+        """Raise RedisConnectionError unless this server is the master, by an answer at most `holds_s` old.
+
+        A master that froze and was replaced takes writes when it wakes up, and replicas that have not been sent away
+        yet confirm them. What was asked before says nothing of that.
+        """
+        if asyncio.get_running_loop().time() - self._asked_at_s > self.holds_s:
+            await self.find()
+        if server is None or self.replaced(server):
+            raise RedisConnectionError(f"{self._master} was replaced before it confirmed")
+
     async def _find(self) -> Server:
+        began_s = asyncio.get_running_loop().time()
+        server = await self._find_now()
+        self._asked_at_s = began_s
+        return server
+
+    async def _find_now(self) -> Server:
         answers = await self._ask_all()
         views = [answer for answer in answers.values() if isinstance(answer, View)]
         self._heard = len(views)
@@ -218,6 +242,8 @@ class SentinelMaster(NewestView):
 
 class ClusterMaster(NewestView):
     """The node of a cluster that owns the slot of a partition's keys."""
+
+    holds_s = CLUSTERS_VIEW_HOLDS_S
 
     def __init__(self, nodes: tuple[Server, ...], partition: int, ask: Ask, *, by_name: bool) -> None:
         """`by_name`: the certificate's name is verified, so that nodes are reached by the names they announce."""

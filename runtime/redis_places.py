@@ -36,6 +36,9 @@ class Place(Protocol):
     async def is_settled(self) -> bool:
         """Return whether it is certain that no replica of the server is being promoted, or has just been."""
 
+    async def require(self, server: Server | None) -> None:
+        """Raise RedisError unless this server takes our writes still, as of an answer that cannot be outdated yet."""
+
 
 class FixedServer:
     """The server at one address. If nothing answered the last time, that address of its name that accepts."""
@@ -66,6 +69,9 @@ class FixedServer:
     async def is_settled(self) -> bool:
         """Return True: nobody promotes another server."""
         return True
+
+    async def require(self, server: Server | None) -> None:
+        """Accept any: nobody promotes another server."""
 
 
 @contextmanager
