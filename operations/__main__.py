@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from operations.cli import check, notify
 from operations.cli import main as cli
-from operations.cli import notify
 from operations.settings import Settings
 from runtime import logs
 from runtime.command_line import fail
 from runtime.process_manager import inherited_socket, notify_ready
-from runtime.settings import SETTINGS_EXIT_CODE, SettingsError, load_settings
+from runtime.settings import SETTINGS_EXIT_CODE, SettingsError, load_settings, read_env_files
 
 if TYPE_CHECKING:
     from operations.notify.notifier import Notifier
@@ -30,7 +30,7 @@ OTHER_COMMANDS = {
     "console": cli.Other("serve the console until SIGTERM"),
     "password": cli.Other("read a password and print its hash, for CONSOLE_PASSWORD_HASH"),
     "notify": cli.Other("send messages about what waits for a person to NOTIFY_URL", notify.add_arguments),
-    "check": cli.Other("check the settings of the console and of `notify`"),
+    "check": cli.Other("check the settings of console and `notify`, and access to APIs", check.add_arguments),
 }
 
 
@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
         return _print_hash()
     try:
         if arguments.command == "check":
-            return _check()
+            return check.run(read_env_files() | dict(os.environ), asks_apis=arguments.apis)
         # `make status` must show what runs, also while .env has a mistake.
         settings = load_settings(Settings, warn=_warn if arguments.command == "status" else None)
         if arguments.command == "console":
@@ -100,19 +100,6 @@ def _notify(settings: Settings, *, once: bool) -> int:
         return asyncio.run(program.notify_once(Servers(settings), own))
     asyncio.run(program.serve(Servers(settings), own))
     return 0
-
-
-def _check() -> int:
-    from operations.console.settings import Settings as ConsoleSettings  # noqa: PLC0415
-    from operations.notify.settings import Settings as NotifySettings  # noqa: PLC0415
-
-    code = 0
-    for kind in (ConsoleSettings, NotifySettings):
-        try:
-            load_settings(kind)
-        except SettingsError as error:
-            code = fail(f"{error}", SETTINGS_EXIT_CODE)
-    return code
 
 
 def _print_hash() -> int:

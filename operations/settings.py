@@ -1,7 +1,9 @@
 """The settings of the commands and the console: the workers', and where people read. Built only in `__main__.py`."""
 
+from pathlib import Path
+
 from consumers.settings import Settings as WorkersSettings
-from runtime.settings import PostgresUrl
+from runtime.settings import PostgresUrl, ProgramSettings
 
 
 class Settings(WorkersSettings):
@@ -9,3 +11,10 @@ class Settings(WorkersSettings):
 
     database_read_url: PostgresUrl | None = None
     """A replica of that database, where console, `why`, `events` and `status` read; unset: they read the primary."""
+
+
+class SourcesFile(ProgramSettings):
+    """Where the sources are: all that the check of their credentials needs. No server need run for it."""
+
+    sources_file: Path = Path("sources.toml")
+    """The file with each endpoint, its provider, secrets and posting rules. Workers do not read the secrets."""

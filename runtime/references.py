@@ -14,6 +14,13 @@ FILE_BYTES_MAX = 65_536
 _REFERENCE = re.compile(r"\$\{(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)\})?")
 
 
+def referred_names(value: object) -> set[str]:
+    """Return each NAME of `${NAME}` in a value, or in the values of a list."""
+    if isinstance(value, list):
+        return set().union(*map(referred_names, value))
+    return {match["name"] for match in _REFERENCE.finditer(value) if match["name"]} if isinstance(value, str) else set()
+
+
 class _UnresolvedError(Exception):
     """A value refers to something that does not exist. The message names the reference, never a content."""
 

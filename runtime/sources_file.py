@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contract.accounts import PostingRules, PostingRulesError
-from runtime.references import References
+from runtime.references import References, referred_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,20 @@ def read_access_tables(
         tables[source] = references.resolve(chosen)
         problems += [f"[{source}] {problem}" for problem in references.problems]
     return tables
+
+
+def read_references(path: Path, keys_of: Callable[[Mapping[str, object]], Collection[str]]) -> set[str]:
+    """Return each NAME of `${NAME}` in the settings whose keys `keys_of` returns of a source's table.
+
+    Raise PostingRulesError where the file cannot be read.
+    """
+    tables = [table for table in _read_tables(path).values() if isinstance(table, dict)]
+    return {name for table in tables for key in keys_of(table) for name in referred_names(table.get(key))}
+
+
+def read_sources_with(path: Path, key: str) -> list[str]:
+    """Return the sources whose table has this setting, in the file's order. Raise PostingRulesError."""
+    return [source for source, table in _read_tables(path).items() if isinstance(table, dict) and key in table]
 
 
 def _read_tables(path: Path) -> dict[str, object]:

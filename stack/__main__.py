@@ -18,7 +18,7 @@ from runtime.settings import ENV_FILE, SETTINGS_EXIT_CODE, SettingsError, load_s
 from stack import compose_images, console, containers, dotenv_file, logs, postgres_upgrade, psql, show, state
 from stack.backlog import count_waiting
 from stack.base import Stack, StackError
-from stack.check import WrongSettingsError, console_problems, problems_text
+from stack.check import WrongSettingsError, check_operations, problems_text
 from stack.compose import Compose
 from stack.control import Control
 from stack.embedded import Embedded
@@ -104,7 +104,7 @@ def _up(stack: Stack, settings: Settings, environ: Mapping[str, str]) -> int:
         show.say(f"Metrics and documentation for operators: {stack.gateway_operators_url}/metrics and /docs")
     if stack.console_url:
         show.console(stack.console_url, console.how_to_sign_in(settings))
-    if environ.get("NOTIFY_URL") and (problems := console_problems()):
+    if environ.get("NOTIFY_URL") and (problems := check_operations(asks_apis=False)):
         show.complain("\n".join(["Nobody is notified of what waits for a person; everything else runs.", *problems]))
     show.no_workers(stack.workers_wanted)
     return 0
@@ -119,7 +119,8 @@ def _console(settings: Settings, environ: Mapping[str, str], arguments: argparse
 def _check(stack: Stack, _: argparse.Namespace) -> int:
     with PROGRESS.reported():
         stack.check()
-    if problems := console_problems():
+        problems = check_operations(asks_apis=True)
+    if problems:
         raise WrongSettingsError(problems_text(problems))
     show.say("All settings, sources and handlers can be used. Nothing was started or stopped.")
     return 0

@@ -62,16 +62,23 @@ def check_parts(parts: Sequence[Program]) -> dict[Name, str]:
     return digests
 
 
-def console_problems() -> list[str]:
-    """Return what is wrong with the settings of the console and of its notifications. They stop nothing else."""
-    done = subprocess.run(
-        [sys.executable, "-m", "operations", "check"],
+def check_operations(*, asks_apis: bool) -> list[str]:
+    """Return what is wrong with the settings of console, notifications and access to APIs; print what else was found.
+
+    The problems stop nothing that `make up` starts. `asks_apis`: each API with credentials is asked whether it accepts
+    them; one that does not answer is no problem.
+    """
+    PROGRESS.step("checking the settings of console and notifications, and credentials for providers' APIs")
+    done = subprocess.run(  # noqa: S603 -- ourselves
+        [sys.executable, "-m", "operations", "check", *(["--apis"] if asks_apis else [])],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=CHECK_TIMEOUT_S,
         check=False,
     )
+    for line in done.stdout.splitlines():
+        show.say(line)
     return done.stderr.strip().splitlines() if done.returncode else []
 
 

@@ -20,6 +20,7 @@ from stack.base import Running, Stack, StackError
 from stack.check import WrongSettingsError, problems_text
 from stack.compose_console import CONSOLE, start_console
 from stack.compose_profile import PROFILE, start_observability
+from stack.compose_reconciler import RECONCILER, start_reconciler, stop_reconciler, wanted_optional
 from stack.compose_secrets import digests, secrets_of, write_names, write_secrets, written_for_checks
 from stack.containers import CommandFailedError, Container, number, output, read_container, running_ids, start_commands
 from stack.lock import Lock
@@ -37,7 +38,7 @@ BUILD_TIMEOUT_S = 1800
 COMMAND_TIMEOUT_S = 300
 
 LONG_RUNNING = ("valkey", "postgres", "consumers", "gateway")
-"""The services that keep running; `migrate` runs once, and the console is apart."""
+"""The services that keep running; `migrate` runs once, and console and reconciler are apart."""
 
 PUBLISHED = ("gateway", "gateway_operators", "console", "redis", "postgres")
 """The ports that this host can reach."""
@@ -69,6 +70,7 @@ class Compose(Stack):
             state.write(self._data_dir, chosen)
             self._start(before, consumers)
             start_console(self._run, self._containers, self.console_url, self._waiter())
+            start_reconciler(self._run, self._containers, self._settings, self._waiter())
             start_observability(self._run, self._environ)
             state.write(self._data_dir, replace(chosen, consumers=self._settings.consumers))
             return running_ids(self._containers()) != running_ids(before)
@@ -102,9 +104,10 @@ class Compose(Stack):
         if not self._containers():
             return False
         PROGRESS.step("stopping the containers")
+        stop_reconciler(self._run, self._containers())
         for service in (CONSOLE, "gateway", "consumers"):
             self._run("stop", service)
-        self._run(f"--profile={PROFILE}", "down")
+        self._run(f"--profile={PROFILE}", f"--profile={RECONCILER}", "down")
         return True
 
     @override
@@ -152,10 +155,8 @@ class Compose(Stack):
     def missing(self) -> list[str]:
         containers = self._containers()
         run = [container for container in containers if container.runs]
-        # Zero workers may be intended. Of every other service there is one.
-        wanted = {service: 0 if service == "consumers" else 1 for service in LONG_RUNNING}
-        chosen = state.read(self._data_dir)
-        wanted[CONSOLE] = 1 if chosen and chosen.ports.console else 0
+        wanted = {service: 0 if service == "consumers" else 1 for service in LONG_RUNNING}  # none may be intended
+        wanted |= wanted_optional(state.read(self._data_dir), self._settings)
         return [name for name, least in wanted.items() if number(run, name) < max(least, number(containers, name))]
 
     @override

@@ -14,6 +14,7 @@ from runtime.redis_rights import GATEWAY, WORKERS, rules
 from runtime.setting_names import SECRET_SETTINGS
 from runtime.settings import names_in_sources_file, read_env_files
 from stack import dotenv_file
+from stack.access import read_access
 from stack.base import StackError
 from stack.postgres import DATABASE, SUPERUSER, WORKERS_ROLE
 from stack.programs import OF_CONSOLE
@@ -47,6 +48,7 @@ def secrets_of(settings: Settings, environ: Mapping[str, str]) -> Files:
     }
     redis_password = passwords["REDIS_PASSWORD"]
     given = read_env_files() | dict(environ)  # also from this host's own SECRETS_FOLDER
+    access = read_access(settings.sources_file)
     return {
         "valkey": {
             "valkey.conf": configuration({"requirepass": redis_password}, users),
@@ -55,11 +57,12 @@ def secrets_of(settings: Settings, environ: Mapping[str, str]) -> Files:
         "postgres": {"POSTGRES_PASSWORD": passwords["POSTGRES_PASSWORD"]},
         "migrate": {"MIGRATE_DATABASE_URL": owner, "DATABASE_URL": workers["DATABASE_URL"]},
         "gateway": {
-            **_set(given, names_in_sources_file()),
+            **_set(given, access.gateway),
             "REDIS_URL": _redis_url("gateway", passwords["GATEWAY_REDIS_PASSWORD"]),
         },
-        "consumers": workers,
+        "consumers": {**_set(given, access.workers), **workers},
         "console": {**_set(given, OF_CONSOLE), **workers},
+        "reconciler": {**_set(given, access.reconciler), **workers},
     }
 
 
@@ -104,7 +107,7 @@ def digests(settings: Settings, folder: Path) -> dict[str, str]:
         f"{service.upper()}_SETTINGS_DIGEST": settings_digest(
             [*mounted.get(service, ()), *sorted((folder / service).glob("*"))]
         )
-        for service in ("valkey", "gateway", "consumers", "console")
+        for service in ("valkey", "gateway", "consumers", "console", "reconciler")
     }
 
 

@@ -4,6 +4,7 @@ import importlib.metadata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from stack.access import access_values
 from stack.programs import Name, Plan, Program
 from stack.state import settings_digest
 
@@ -13,6 +14,7 @@ ROOMS = {
     "gateway": ("contract", "runtime", "providers", "gateway"),
     "consumers": ("contract", "runtime", "providers", "sql", "ledger", "consumers"),
     "console": ("contract", "runtime", "providers", "sql", "ledger", "consumers", "operations"),
+    "reconciler": ("contract", "runtime", "providers", "sql", "ledger", "consumers", "operations"),
 }
 """The folders that each program's code is in."""
 
@@ -30,8 +32,10 @@ def all_digests(chosen: Plan, checked: Mapping[Name, str]) -> dict[str, str]:
 def _digest(program: Program, chosen: Plan, checked: Mapping[Name, str]) -> str:
     if program.name in ROOMS:
         files = [ROOT / "requirements.lock", *_code(ROOMS[program.name])]
-        # Nobody checks the console's settings beforehand: its environment has them all.
+        # Nobody checks the settings of these beforehand: their environment has them all.
         settings = checked.get(program.name) or repr((sorted(program.environment.items()), program.processes))
+        if program.name == "reconciler":
+            settings += access_values(chosen.settings.sources_file, chosen.environ)
         return settings_digest(files, (settings, repr(program.listens)))
     configuration: list[str] = []
     if program.name == "valkey" and chosen.valkey:

@@ -15,11 +15,11 @@ from typing_extensions import override
 from stack import logs, ready, rolling, show, state
 from stack.base import Running, Stack, StackError
 from stack.check import OTHERS_PATIENCE_S, check_parts, report_moved_ports, require_addresses, require_servers
-from stack.console_program import start_console
 from stack.control import Control
 from stack.digests import all_digests
 from stack.lock import Lock, starting_lock
 from stack.migrate import migrate
+from stack.optional_program import OPTIONAL, start_optional
 from stack.programs import OF_A_SERVER, ORDER, SERVER_STOP_TIMEOUT_S, Name, Plan, Program, log_file, metrics_dir, plan
 from stack.progress import PROGRESS
 from stack.ready import Waiter
@@ -60,7 +60,7 @@ class Embedded(Stack):
                 report_moved_ports(last, chosen.ports, self._settings.ports_asked_for)
                 self._start_manager(chosen, digests)
                 self._start_programs(chosen)
-                start_console(self._control, chosen, self._waiter(), is_changed=False)
+                start_optional(self._control, chosen, self._waiter(), set())
             return self._pids() != before
 
     @override
@@ -172,8 +172,8 @@ class Embedded(Stack):
         return chosen, checked
 
     def _can_be_brought_up_to_date(self, chosen: Plan) -> bool:
-        """Return whether the running manager, whose version may have no console, can replace what changed."""
-        if {*self._control.names(), "console"} != {program.name for program in chosen.programs()}:
+        """Return whether the running manager, whose version may lack optional programs, can replace what changed."""
+        if {*self._control.names(), *OPTIONAL} != {program.name for program in chosen.programs()}:
             show.say("Another server is used from now on, so everything is restarted.")
             return False
         if not self._control.replaces_processes:
@@ -203,7 +203,7 @@ class Embedded(Stack):
         if parts := [program for program in changed if program.name in ("consumers", "gateway")]:
             show.say("Gateway and workers are replaced one after another, where something changed for them.")
         self._start_programs(chosen, parts, replaced)
-        start_console(self._control, chosen, self._waiter(), is_changed=chosen.console() in changed)
+        start_optional(self._control, chosen, self._waiter(), {program.name for program in changed})
         if last.consumers not in (None, self._settings.consumers):
             self.scale(self._settings.consumers)
         self._remember(chosen, digests)

@@ -12,17 +12,18 @@ from pydantic import SecretStr
 
 from runtime.redis_rights import GATEWAY, WORKERS, rules
 from runtime.setting_names import SETTING_NAMES
+from stack.access import read_access
 from stack.ports import HOST
 from stack.postgres import WORKERS_ROLE, Postgres
 from stack.settings import Settings
 from stack.state import Ports
 from stack.valkey import Valkey
 
-Name = Literal["valkey", "postgres", "consumers", "gateway", "console"]
+Name = Literal["valkey", "postgres", "consumers", "gateway", "console", "reconciler"]
 
 LAUNCHER = Path(__file__).parent / "launch.py"
 
-ORDER: tuple[Name, ...] = ("valkey", "postgres", "consumers", "gateway", "console")
+ORDER: tuple[Name, ...] = ("valkey", "postgres", "consumers", "gateway", "console", "reconciler")
 """The order of starting. They stop in reverse."""
 
 OF_A_SERVER: Mapping[Name, str] = {"valkey": "REDIS_URL", "postgres": "DATABASE_URL"}
@@ -48,6 +49,9 @@ OF_CONSOLE = frozenset({"CONSOLE_PASSWORD_HASH", "DATABASE_READ_URL", "NOTIFY_UR
 
 CONSOLES_OTHERS = frozenset({"PYTHONPATH", "VIRTUAL_ENV", "GATEWAY_URL", "GATEWAY_OPERATORS_URL"})
 """What the console gets besides settings."""
+
+RECONCILERS_OTHERS = frozenset({"PYTHONPATH", "VIRTUAL_ENV"})
+"""What the reconciler gets besides settings and the access to APIs."""
 
 OF_GATEWAY = frozenset({"GATEWAY_TLS_CERT", "GATEWAY_TLS_KEY"})
 
@@ -150,12 +154,12 @@ class Plan:
         if self.postgres:
             command = self.postgres.command(death_signal="INT")
             found.append(Program("postgres", command, plain, stop_signal=signal.SIGINT))
-        return [*found, *self.parts(), self.console()]
+        return [*found, *self.parts(), self.console(), self.reconciler()]
 
     def console(self) -> Program:
         """Return the console. It gets its own settings and those of the workers, and no secret of a provider."""
         environment = {
-            **self._part("consumers", 0).environment,
+            **self._workers_environment(),
             # People reach it by another address where a proxy is before it.
             **{name: value for name in (*OF_CONSOLE, "CONSOLE_URL") if (value := self.environ.get(name))},
         }
@@ -169,12 +173,36 @@ class Plan:
             waits_for_servers=True,
         )
 
+    def reconciler(self) -> Program:
+        """Return what compares sources with their providers' lists. It gets the credentials of all APIs."""
+        access = read_access(self.settings.sources_file)
+        kept = (
+            SETTING_NAMES | set(SERVER_ENVIRONMENT) | {"PYTHONPATH", "VIRTUAL_ENV"} | access.reconciler
+        ) - OF_GATEWAY
+        environment = self._workers_environment()
+        # Of `.env` too, which it reads itself: by this a changed line replaces it.
+        environment |= {name: value for name in access.reconciler if (value := self.environ.get(name))}
+        return Program(
+            "reconciler",
+            [sys.executable, "-m", "operations", "reconciler"],
+            {name: value for name, value in environment.items() if name in kept},
+            1 if access.reconciles else 0,
+            stop_timeout_s=self.settings.stop_timeout_s,
+            waits_for_servers=True,
+        )
+
+    def _workers_environment(self) -> dict[str, str]:
+        return dict(self._part("consumers", 0).environment)
+
     def parts(self) -> list[Program]:
         """Return the workers and the gateway."""
         return [self._part("consumers", self.settings.consumers), self._part("gateway", 1)]
 
     def _part(self, name: Name, processes: int) -> Program:
         environment = {key: value for key, value in self.environment.items() if key not in OF_OTHERS | OF_CONSOLE}
+        access = read_access(self.settings.sources_file)
+        for other in access.not_for_gateway if name == "gateway" else access.not_for_workers:
+            environment.pop(other, None)
         if name == "gateway":
             environment.pop("DATABASE_URL", None)
         if self.valkey:

@@ -106,7 +106,8 @@ class Settings(ProgramSettings):
     def mounted_files(self) -> dict[str, list[Path]]:
         """The files that the container of a service has mounted. Compose notices no change in them itself."""
         of_workers = [self.sources_file, *self._handlers_code()]
-        return {"gateway": [self.sources_file], "consumers": of_workers, "console": of_workers}
+        of_all = [self.sources_file]
+        return {"gateway": of_all, "consumers": of_workers, "console": of_workers, "reconciler": of_all}
 
     def _handlers_code(self) -> list[Path]:
         """Return the files of the module, or of the package that it is in."""

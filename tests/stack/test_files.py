@@ -30,7 +30,8 @@ def setting(service: str, name: str) -> str:
 
 def test_the_services_are_the_processes_of_the_picture() -> None:
     on_request = {name for name, text in SERVICES.items() if "profiles: [observability]" in text}
-    assert set(SERVICES) - on_request == {"valkey", "postgres", "migrate", "gateway", "consumers", "console"}
+    ours = {"valkey", "postgres", "migrate", "gateway", "consumers", "console", "reconciler"}
+    assert set(SERVICES) - on_request == ours
     assert on_request == {"prometheus", "alertmanager", "grafana", "jaeger"}
 
 
@@ -125,6 +126,7 @@ def test_the_image_is_built_once_and_never_pulled() -> None:
     assert "never" in setting("gateway", "pull_policy")
     assert "never" in setting("consumers", "pull_policy")
     assert "never" in setting("console", "pull_policy")
+    assert "never" in setting("reconciler", "pull_policy")
 
 
 def test_a_file_only_its_owner_may_read_is_readable_in_the_image() -> None:

@@ -29,7 +29,7 @@ def test_programs_are_started_in_order(tmp_path: Path) -> None:
 
 def test_a_server_that_a_setting_names_is_used_and_none_is_started(tmp_path: Path) -> None:
     theirs = planned(tmp_path, redis_url="rediss://theirs:1/0", database_url="postgresql://theirs/db")
-    assert [program.name for program in theirs.programs()] == ["consumers", "gateway", "console"]
+    assert [program.name for program in theirs.programs()] == ["consumers", "gateway", "console", "reconciler"]
     assert theirs.environment["REDIS_URL"] == "rediss://theirs:1/0"
     assert theirs.environment["DATABASE_URL"] == "postgresql://theirs/db"
 
@@ -54,7 +54,7 @@ def test_each_program_gets_the_least_rights(tmp_path: Path) -> None:
     assert "gateway:of-gateway_redis@" in programs["gateway"]["REDIS_URL"]
     assert "workers:of-workers_redis@" in programs["consumers"]["REDIS_URL"]
     assert "payments_worker:of-workers_postgres@" in programs["consumers"]["DATABASE_URL"]
-    for name in ("gateway", "consumers", "console"):
+    for name in ("gateway", "consumers", "console", "reconciler"):
         shown = str(programs[name])
         assert "of-postgres" not in shown
         assert ":of-redis" not in shown

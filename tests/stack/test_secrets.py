@@ -11,7 +11,10 @@ from runtime.settings import ProgramSettings
 from tests.stack.test_programs import planned
 from tests.support.checkout import ROOT
 
-ROOMS = {"gateway": ("gateway",), "consumers": ("consumers",), "console": ("consumers", "operations")}
+ROOMS = {
+    "gateway": ("gateway",), "consumers": ("consumers",), "console": ("consumers", "operations"),
+    "reconciler": ("consumers",),
+}  # fmt: skip
 """The rooms whose settings each program reads. The servers read none."""
 
 PROGRAMS = ("valkey", "postgres", *ROOMS)

@@ -62,6 +62,10 @@ EVERYTHING: dict[str, Any] = {
     "imagePullSecrets": [{"name": "registry"}],
     "secrets": {
         "providers": [{"name": "STRIPE_WEBHOOK_SECRET", "existingSecret": "stripe", "key": "signing"}],
+        "apis": [
+            {"name": "STRIPE_API_KEY", "existingSecret": "stripe", "key": "api"},
+            {"name": "PAYPAL_CLIENT_SECRET", "existingSecret": "paypal", "key": "client", "confirm": True},
+        ],
         "databaseReadUrl": {"existingSecret": "replica"},
         "notifyUrl": {"existingSecret": "notify"},
         "notifySecret": {"existingSecret": "notify"},
@@ -91,6 +95,7 @@ EVERYTHING: dict[str, Any] = {
         "keda": {"enabled": True},
     },
     "console": {"enabled": True, "service": {"annotations": {"example.com/internal": "true"}}},
+    "reconciler": {"enabled": True, "podAnnotations": {"example.com/team": "payments"}},
     "ingress": {
         "enabled": True,
         "className": "nginx",
@@ -103,8 +108,10 @@ EVERYTHING: dict[str, Any] = {
         "consoleNamespace": "sign-in",
         "redis": {"port": 6380, "to": [{"ipBlock": {"cidr": "10.0.0.8/32"}}]},
         "gatewayHttps": True,
+        "apis": [{"ipBlock": {"cidr": "203.0.113.0/24"}}],
         "extraEgress": {
-            part: [{"ports": [{"protocol": "TCP", "port": 4318}]}] for part in ("gateway", "consumers", "console")
+            part: [{"ports": [{"protocol": "TCP", "port": 4318}]}]
+            for part in ("gateway", "consumers", "console", "reconciler")
         },
     },
     "monitoring": {

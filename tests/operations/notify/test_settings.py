@@ -6,7 +6,7 @@ import pytest
 
 from operations.notify.settings import Settings
 from runtime.settings import SettingsError, load_settings
-from stack.check import console_problems
+from stack.check import check_operations
 from tests.support.processes import ROOT
 from tests.support.receiver import NOTIFY_SECRET
 
@@ -76,6 +76,6 @@ def test_make_check_names_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("NOTIFY_URL", "https://example.com/")
     monkeypatch.delenv("NOTIFY_SECRET")
-    (heading, problem) = console_problems()
+    (heading, problem) = check_operations(asks_apis=False)
     assert heading.startswith("The settings cannot be used")
     assert problem.startswith("  - NOTIFY_SECRET: it is not set, and NOTIFY_URL is")

@@ -11,7 +11,9 @@ from tests.support.chart import EVERYTHING, by_name, environment, pods, rendered
 
 DEFAULT = rendered()
 FULL = rendered(EVERYTHING)
-PROGRAMS = ["migrate", "gateway", "consumers", "console"]
+PROGRAMS = ["migrate", "gateway", "consumers", "console", "reconciler"]
+
+OPTIONAL: dict[str, Any] = {"console": {"enabled": True}, "reconciler": {"enabled": True}}
 
 
 def default_of(settings: type[Any], name: str) -> float:
@@ -50,6 +52,7 @@ def test_the_commands_are_those_of_compose() -> None:
         "gateway": ["gateway"],
         "consumers": ["consumers"],
         "console": ["operations", "console"],
+        "reconciler": ["operations", "reconciler"],
     }
 
 
@@ -71,13 +74,18 @@ def test_each_program_gets_its_own_secrets_and_no_other() -> None:
             "REDIS_URL": ("payment-webhooks", "GATEWAY_REDIS_URL"),
             "STRIPE_WEBHOOK_SECRET": ("stripe", "signing"),
         },
-        "consumers": workers,
+        "consumers": workers | {"PAYPAL_CLIENT_SECRET": ("paypal", "client")},
         "console": {
             **workers,
             "CONSOLE_PASSWORD_HASH": ("payment-webhooks", "CONSOLE_PASSWORD_HASH"),
             "DATABASE_READ_URL": ("replica", "DATABASE_READ_URL"),
             "NOTIFY_URL": ("notify", "NOTIFY_URL"),
             "NOTIFY_SECRET": ("notify", "NOTIFY_SECRET"),
+        },
+        "reconciler": {
+            **workers,
+            "STRIPE_API_KEY": ("stripe", "api"),
+            "PAYPAL_CLIENT_SECRET": ("paypal", "client"),
         },
     }
 
@@ -91,14 +99,14 @@ def test_settings_arrive_as_they_were_written() -> None:
     assert environment(pods(FULL)["migrate"])["MIGRATE_WAIT_S"] == "90"
 
 
-@pytest.mark.parametrize("program", ["gateway", "consumers", "console"])
+@pytest.mark.parametrize("program", ["gateway", "consumers", "console", "reconciler"])
 def test_the_endpoints_are_where_the_programs_look(program: str) -> None:
     pod = pods(FULL)[program]
     assert environment(pod)["SOURCES_FILE"] == "/etc/payment-webhooks/sources.toml"
     config = by_name(FULL, "ConfigMap")["sources"]
     assert config["data"]["sources.toml"] == EVERYTHING["sources"]["toml"]
     assert {"name": "sources", "configMap": {"name": config["metadata"]["name"]}} in pod["volumes"]
-    assert "SOURCES_FILE" not in environment(pods(rendered({"console": {"enabled": True}}))[program])
+    assert "SOURCES_FILE" not in environment(pods(rendered(OPTIONAL))[program])
 
 
 def test_a_changed_source_replaces_the_pods() -> None:
@@ -155,15 +163,29 @@ def reachable(policy: dict[str, Any]) -> set[int]:
 
 
 def test_each_program_reaches_its_servers_and_nothing_else() -> None:
-    values = {"console": {"enabled": True}}
-    policies = by_name(rendered(values), "NetworkPolicy")
+    policies = by_name(rendered(OPTIONAL), "NetworkPolicy")
     assert {name: reachable(policy) for name, policy in policies.items()} == {
         "gateway": {6379},
         "consumers": {6379, 5432},
         "console": {6379, 5432, "operators"},
+        "reconciler": {6379, 5432, 443},
         "migrate": {5432},
     }
     assert reachable(by_name(FULL, "NetworkPolicy")["gateway"]) == {6380, 443, 4318}
+    assert reachable(by_name(FULL, "NetworkPolicy")["consumers"]) == {6380, 5432, 443, 4318}
+
+
+def test_only_what_asks_apis_reaches_them_and_where_they_are() -> None:
+    for name in ("reconciler", "consumers"):
+        rules = by_name(FULL, "NetworkPolicy")[name]["spec"]["egress"]
+        (rule,) = [each for each in rules if each["ports"] == [{"protocol": "TCP", "port": 443}]]
+        assert rule["to"] == [{"ipBlock": {"cidr": "203.0.113.0/24"}}]
+    assert by_name(FULL, "NetworkPolicy")["reconciler"]["spec"]["ingress"] == []
+    assert by_name(FULL, "Deployment")["reconciler"]["spec"]["replicas"] == 1
+    assert by_name(FULL, "Deployment")["reconciler"]["spec"]["strategy"] == {"type": "Recreate"}
+    assert "reconciler" not in by_name(DEFAULT, "Deployment")
+    only_lists = {"secrets": {"apis": [{"name": "STRIPE_API_KEY", "existingSecret": "stripe", "key": "api"}]}}
+    assert 443 not in reachable(by_name(rendered(only_lists), "NetworkPolicy")["consumers"])
 
 
 def test_operators_ports_are_for_monitoring_and_the_console() -> None:
@@ -185,7 +207,13 @@ def test_the_migration_is_done_before_anything_is_replaced_and_needs_nothing_of_
 
 def test_an_upgrade_can_replace_the_gateways_last() -> None:
     images = {name: pod["containers"][0]["image"].rpartition(":")[2] for name, pod in pods(FULL).items()}
-    assert images == {"migrate": "0.3.1", "gateway": "0.3.0", "consumers": "0.3.1", "console": "0.3.1"}
+    assert images == {
+        "migrate": "0.3.1",
+        "gateway": "0.3.0",
+        "consumers": "0.3.1",
+        "console": "0.3.1",
+        "reconciler": "0.3.1",
+    }
 
 
 def test_who_scales_is_one_only() -> None:

@@ -162,3 +162,8 @@ livenessProbe:
   timeoutSeconds: 5
   failureThreshold: 6
 {{- end -}}
+
+{{- /* Not empty where workers ask an API to confirm events. */ -}}
+{{- define "pw.confirms" -}}
+{{- range .Values.secrets.apis }}{{ if .confirm }}yes{{ end }}{{ end -}}
+{{- end -}}
