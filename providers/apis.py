@@ -10,10 +10,11 @@ from providers.api_access import AskingSettings
 from providers.checkout import facts as checkout_facts
 from providers.paddle import facts as paddle_facts
 from providers.paypal import facts as paypal_facts
+from providers.paypal.api import PayPalApi
 from providers.square import facts as square_facts
 from providers.stripe import facts as stripe_facts
 
-APIS: dict[str, type[Api]] = {api.name: api for api in list[type[Api]]()}
+APIS: dict[str, type[Api]] = {api.name: api for api in (PayPalApi,)}
 """The APIs by the provider's name."""
 
 _TYPES: Mapping[str, Collection[str]] = {

@@ -6,8 +6,8 @@ RSA with SHA-256, by the certificate at `PAYPAL-CERT-URL`. The webhook's id is n
 * Anyone can write any address into that header. So it must be one of PayPal's API, as in its documentation, the
   certificate must be issued to messageverificationcerts[.<environment>].paypal.com, and it must lead to a trusted root.
 * Only the CRC-32 of the body is signed, and anyone can write another body with the same one. So events are marked
-  `signed = weak`: who has one genuine delivery, or a log of it, can change what it says. Fetch the resource from
-  PayPal's API before money moves.
+  `signed = weak`: who has one genuine delivery, or a log of it, can change what it says. `api.py` fetches the resource
+  from PayPal's API before money moves.
 * The event's id is the transmission id, which is signed. With the id in the body (`WH-…`), one delivery could be
   replayed as any number of events. That id stays in the body, for readers.
 * PayPal retries for 3 days and does not document whether a retry is signed anew. Without `tolerance_s` any age is
@@ -23,23 +23,15 @@ from typing import ClassVar
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from contract.event import Mode
 from providers import signing
 from providers.base import ParsedEvent, PayloadError, Proof, Provider, Request, SignatureError, SourceSettings
 from providers.certificates import read_certificates
 from providers.keyring import Fetch, Keyring, pinned_url
 from providers.off_loop import OffLoop
-from providers.payload import (
-    HEADER_CHARS_MAX,
-    first_id,
-    first_timestamp,
-    get_path,
-    header_text,
-    read_json,
-    time_from_iso,
-)
+from providers.payload import HEADER_CHARS_MAX, header_text, read_json, time_from_iso
 from providers.paypal.certificates import Chain, check_trusted, read_chain, trusted_roots
-from providers.paypal.models import AnyEvent, AnyResource
+from providers.paypal.identity import identify, mode_of
+from providers.paypal.models import AnyEvent
 from providers.public_keys import (
     OneOrMore,
     OptionalTolerance,
@@ -66,9 +58,6 @@ _CERTIFICATE_URL = re.compile(r"https://api(-m)?(\.sandbox)?\.paypal\.com/v1/not
 """No two paths that PayPal may answer alike: each would be kept as an address of its own, in place of a genuine one.
 
 As in https://api.paypal.com/v1/notifications/certs/CERT-360caa42-fca2a594-1d93a270."""
-
-LIVE_HOSTS = frozenset({"api.paypal.com", "api-m.paypal.com"})
-"""The API's hosts. Those of the sandbox have `sandbox` in their names (developer.paypal.com/api/rest/sandbox)."""
 
 _WEBHOOK_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
@@ -164,15 +153,8 @@ class PayPal(Provider):
         transmission_id = header_text(request, TRANSMISSION_ID)
         if transmission_id is None:
             raise PayloadError(f"the {TRANSMISSION_ID} header is not an id")
-        return [
-            ParsedEvent(
-                event_id=transmission_id,
-                type=event.event_type,
-                resource=_resource(event),
-                occurred_at=first_timestamp(event.create_time, header_text(request, TIME)),
-                mode=_mode(request, event),
-            )
-        ]
+        mode = mode_of(event, header_text(request, CERTIFICATE))
+        return [identify(event, transmission_id, mode, header_text(request, TIME))]
 
 
 def _certificate_url(text: bytes) -> str:
@@ -191,63 +173,3 @@ def _one(request: Request, name: str) -> bytes:
     if len(values) > 1:
         raise SignatureError("malformed", f"the {name} header is there more than once")
     return values[0]
-
-
-def _mode(request: Request, event: AnyEvent) -> Mode | None:
-    """Return the environment whose addresses the event links to, or else whose certificate signed it."""
-    links = [*_items(event.links), *_items(event.resource.links if event.resource else None)]
-    addresses = [get_path(link, "href") for link in links]
-    hosts = [_host(address) for address in (*addresses, header_text(request, CERTIFICATE))]
-    if any(".sandbox." in f".{host}." for host in hosts):
-        return "test"
-    return "live" if any(host in LIVE_HOSTS for host in hosts) else None
-
-
-def _host(address: object) -> str:
-    return address.partition("://")[2].partition("/")[0].lower() if isinstance(address, str) else ""
-
-
-def _resource(event: AnyEvent) -> str:
-    """Return the id of the payment: the capture, or the sale in the first API.
-
-    Refunds, disputes and captured orders name it, so all events of a payment are processed together. An order with
-    several captures is about itself, because each capture has an event of its own; so is an order or an authorization
-    without one.
-    """
-    about = event.resource or AnyResource()
-    captures = _captures(about)
-    return (
-        first_id(
-            about.sale_id,
-            about.capture_id,
-            get_path(_first(about.disputed_transactions), "seller_transaction_id"),
-            _refunded_capture(about) if event.resource_type == "refund" else None,
-            captures[0] if len(captures) == 1 else None,
-            about.id,
-            about.dispute_id,
-        )
-        or event.id
-    )
-
-
-def _captures(order: AnyResource) -> list[object]:
-    """Return the ids of the captures of all units of an order."""
-    units = [get_path(unit, "payments", "captures") for unit in _items(order.purchase_units)]
-    return [get_path(capture, "id") for captures in units for capture in _items(captures)]
-
-
-def _refunded_capture(refund: AnyResource) -> str | None:
-    """Return the id of the capture. A refund of the second API names it only in a link."""
-    hrefs = [get_path(link, "href") for link in _items(refund.links) if get_path(link, "rel") == "up"]
-    href = _first(hrefs)
-    return (
-        href.rpartition("/captures/")[2].partition("/")[0] if isinstance(href, str) and "/captures/" in href else None
-    )
-
-
-def _items(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
-
-
-def _first(value: object) -> object:
-    return next(iter(_items(value)), None)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from providers import PROVIDERS
+from providers.apis import credentials_of
 from providers.base import SourceSettings
 from tests.support.provider_cases import CASES
 
@@ -31,6 +32,7 @@ def test_every_provider_has_a_section_and_a_row() -> None:
 @every_provider
 def test_every_setting_of_a_provider_is_documented(name: str) -> None:
     own = set(PROVIDERS[name].Source.model_fields) - COMMON
+    own |= set(credentials_of(name))
     assert {setting for setting in own if not re.search(rf"\b{setting}\b", SECTIONS[name])} == set()
 
 
@@ -38,7 +40,7 @@ def test_every_setting_of_a_provider_is_documented(name: str) -> None:
 def test_examples_use_existing_settings_only(name: str) -> None:
     for table in tables(name).values():
         assert table["provider"] == name
-        assert set(table) <= set(PROVIDERS[name].Source.model_fields)
+        assert set(table) <= {*PROVIDERS[name].Source.model_fields, *credentials_of(name)}
 
 
 @every_provider

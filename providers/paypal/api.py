@@ -1,0 +1,170 @@
+"""PayPal's API: the list of its events, and the objects that an event is about.
+
+Sources: PayPal's specification notifications_webhooks_v1 and answers that its SDKs recorded; for the token,
+developer.paypal.com/api/rest/authentication, for limits /api/rest/rate-limiting.
+
+* The list belongs to the REST app, not to the account, and names an event by the id in its body (`WH-…`). A delivery
+  is recorded by its transmission id, which no list has. So a listed event is known by what it says (`ids_differ`).
+* Its order is not documented, and both ends of its times are inclusive. The next page is a link, perhaps of another
+  host name of PayPal's: only its query is taken.
+* An event is confirmed by fetching its object, not by `verify-webhook-signature`: that call takes the CRC-32 of what
+  it is sent, as the signature does, so a body that was forged to the same CRC-32 may well pass there too.
+"""
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, ClassVar
+
+from yarl import URL
+
+from contract.event import Event, Mode
+from providers.api import (
+    Api,
+    ApiRefusedError,
+    ApiUnexpectedError,
+    Confirmation,
+    EventList,
+    Fetched,
+    Limits,
+    Listed,
+    Window,
+)
+from providers.api_access import ApiAccess
+from providers.api_pages import CURSOR_CHARS_MAX, as_documented, read_page
+from providers.oauth import ClientAccess, Tokens
+from providers.payload import first_id, get_path, read_json
+from providers.paypal.facts import TYPES
+from providers.paypal.identity import identify, items, mode_of
+from providers.paypal.models import AnyEvent
+from providers.paypal.objects import fetched_event, named_object
+
+if TYPE_CHECKING:
+    from providers.api_client import Answer
+
+TOKEN = "/v1/oauth2/token"  # noqa: S105 - a path
+EVENTS = "/v1/notifications/webhooks-events"
+
+PAGE_EVENTS = 100
+"""The events of a page. No maximum is documented; others use this."""
+
+PAGES_MAX = 10_000
+"""Of one window. A list with more does not end."""
+
+
+class PayPalApi(Api, EventList, Confirmation):
+    """The API of one REST app."""
+
+    name: ClassVar[str] = "paypal"
+    Access: ClassVar[type[ApiAccess]] = ClientAccess
+    base_urls: ClassVar[Mapping[Mode, str]] = {
+        "live": "https://api-m.paypal.com",
+        "test": "https://api-m.sandbox.paypal.com",
+    }
+    limits: ClassVar[Limits | None] = Limits(requests_per_s_max=10.0)
+    """PayPal publishes no numbers, and answers 429 to what it finds too much."""
+
+    reach: ClassVar[timedelta] = timedelta(days=30)
+    lag: ClassVar[timedelta] = timedelta(minutes=5)
+    ids_differ: ClassVar[bool] = True
+    unlisted: ClassVar[str] = "events of webhooks of another REST app, and those of the simulator"
+
+    access: ClientAccess
+
+    def __init__(self, access: ClientAccess) -> None:
+        super().__init__(access)
+        self._tokens = Tokens(self._ask_token)
+        self._app = ""
+
+    async def _ask_token(self) -> "Answer":
+        form = {"grant_type": "client_credentials"}
+        try:
+            answer = await self.client.post(TOKEN, form=form, Authorization=self.access.basic())
+        except ApiRefusedError as error:
+            hint = f"the {self.access.mode} API accepts no client of the other mode"
+            raise ApiRefusedError(f"{error}; {hint}", error.status) from None
+        with suppress(ValueError):
+            self._app = first_id(get_path(json.loads(answer.body), "app_id")) or ""
+        return answer
+
+    async def _get(self, path: str, query: Mapping[str, str] | None = None) -> "Answer":
+        return await self._tokens.call(lambda token: self.client.get(path, query, Authorization=token))
+
+    async def check(self) -> str:
+        """Return the name of the REST app, once it lists events. Raise ApiError."""
+        await self._get(EVENTS, {"page_size": "1"})
+        return f"REST app {self._app or 'without a name'}"
+
+    async def list_events(self, window: Window) -> AsyncIterator[Sequence[Listed]]:
+        """Yield the events page by page; perhaps some from before the window too, as PayPal takes whole seconds."""
+        query: dict[str, str] | None = {
+            "start_time": _whole_second(window.since),
+            "end_time": _whole_second(window.until + timedelta(seconds=1)),
+            "page_size": str(PAGE_EVENTS),
+        }
+        asked = set[tuple[tuple[str, str], ...]]()
+        while query is not None:
+            page_asked = tuple(query.items())
+            if page_asked in asked or len(asked) == PAGES_MAX:
+                raise ApiUnexpectedError(f"the list of events leads back to a page, or has more than {PAGES_MAX}")
+            asked.add(page_asked)
+            page, members = await self._page(query, window)
+            yield [each for each in page if each.parsed.occurred_at is None or each.parsed.occurred_at < window.until]
+            query = _next_query(members)
+
+    async def _page(self, query: Mapping[str, str], window: Window) -> tuple[list[Listed], Mapping[str, object]]:
+        try:
+            answer = await self._get(EVENTS, query)
+        except ApiUnexpectedError as error:
+            if _is_too_old(error):
+                raise ApiUnexpectedError(
+                    f"PayPal lists no events from as long ago as {window.since:%Y-%m-%d %H:%M}: ask for later ones"
+                ) from None
+            raise
+        found, members = read_page(answer.body, "events", "the list of events")
+        return [self._listed(each) for each in found], members
+
+    def _listed(self, body: bytes) -> Listed:
+        with as_documented("a listed event"):
+            event = read_json(AnyEvent, body)
+        return Listed(identify(event, event.id, mode_of(event) or self.access.mode), body)
+
+    def must_ask(self, event: Event) -> bool:
+        """Return whether its type reports money: of the body no more than a CRC-32 is ever signed."""
+        return event.type in TYPES
+
+    async def fetch(self, event: Event) -> Fetched:
+        """Return the event with its object as it is now."""
+        named = named_object(event)
+        return fetched_event(event, named, (await self._get(named.path)).body)
+
+
+def _whole_second(time: datetime) -> str:
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _next_query(members: Mapping[str, object]) -> dict[str, str] | None:
+    """Return the query of the link to the next page, None on the last one. Samples write it with `&amp;`."""
+    for link in items(members.get("links")):
+        address = get_path(link, "href")
+        if get_path(link, "rel") != "next" or not isinstance(address, str):
+            continue
+        try:
+            url = URL(address.replace("&amp;", "&")) if len(address) <= CURSOR_CHARS_MAX else URL()
+        except ValueError:
+            url = URL()
+        if url.path.rstrip("/") != EVENTS or not url.query:
+            raise ApiUnexpectedError("the link to the next page of events is not one of that list")
+        return dict(url.query)
+    return None
+
+
+def _is_too_old(error: ApiUnexpectedError) -> bool:
+    """Return whether PayPal refused the beginning of the window."""
+    try:
+        answer = json.loads(error.body) if error.status == 400 else None
+    except ValueError:
+        return False
+    fields = [get_path(each, "field") for each in items(get_path(answer, "details"))]
+    return get_path(answer, "name") == "VALIDATION_ERROR" and any("start_time" in str(each) for each in fields)
