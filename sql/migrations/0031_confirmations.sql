@@ -1,5 +1,5 @@
 -- Events whose signature does not prove them, and what their provider's API says about them
--- depends: 0029_origin_of_events
+-- depends: 0030_reconciliation
 
 -- migrate: apply
 
