@@ -7,14 +7,25 @@ from pydantic import ValidationError
 
 from providers.api import Api, Confirmation, EventList, Listing, PaymentList
 from providers.api_access import AskingSettings
+from providers.braintree.api import BraintreeApi
 from providers.checkout import facts as checkout_facts
 from providers.paddle import facts as paddle_facts
 from providers.paypal import facts as paypal_facts
 from providers.paypal.api import PayPalApi
+from providers.paystack.api import PaystackApi
+from providers.razorpay.api import RazorpayApi
 from providers.square import facts as square_facts
 from providers.stripe import facts as stripe_facts
 
-APIS: dict[str, type[Api]] = {api.name: api for api in (PayPalApi,)}
+APIS: dict[str, type[Api]] = {
+    api.name: api
+    for api in (
+        BraintreeApi,
+        PayPalApi,
+        PaystackApi,
+        RazorpayApi,
+    )
+}
 """The APIs by the provider's name."""
 
 _TYPES: Mapping[str, Collection[str]] = {
@@ -53,11 +64,13 @@ def asking_problems(provider: str, table: Mapping[str, object]) -> list[str]:
     """Return what is wrong with a table that wants its provider's API to be asked, one sentence each."""
     api, problems = APIS.get(provider), []
     if table.get("confirm") is not None and not (api and issubclass(api, Confirmation)):
-        problems.append(f"confirm: no event of provider {provider} can be confirmed by its API")
+        problems.append(f"confirm: no event of provider {provider} can be confirmed by its API (see docs/providers.md)")
     if table.get("reconcile_every") is not None and not (api and issubclass(api, EventList | PaymentList)):
-        problems.append(f"reconcile_every: the API of provider {provider} lists neither events nor payments")
+        problems.append(
+            f"reconcile_every: the API of provider {provider} lists neither events nor payments (see docs/providers.md)"
+        )
     problems += [
-        f"{name}: the API of provider {provider} lists neither events nor payments"
+        f"{name}: the API of provider {provider} lists neither events nor payments (see docs/providers.md)"
         for name in ("reconcile_repair", "reconcile_types")
         if table.get(name) is not None and not (api and issubclass(api, Listing))
     ]

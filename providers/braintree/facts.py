@@ -6,7 +6,10 @@ Source: developer.paypal.com/braintree/docs/reference/general/webhooks, and its 
 * A settlement, a disbursement and the charge of a subscription report one capture. It is named by the transaction's id.
 * A transaction submitted for settlement counts as captured: no notification reports a card's settlement. Where a bank
   returns the money, settlement_declined undoes the capture, even after transaction_settled.
-  A void of such a transaction is not reported either: no notification says that it will not settle after all.
+  A void of such a transaction is not reported either: no notification says that it will not settle after all. The API
+  says so.
+* A transaction of which parts were settled ("partial settlement", PayPal and Venmo) is `settlement_confirmed`: it "will
+  not be submitted to processor for settling", its parts are, each a transaction of its own (GraphQL, PaymentStatus).
 * The disputed amount "is debited from a merchant's account and held in a third-party account until the dispute is
   resolved" (developer.paypal.com/braintree/graphql/reference/types/dispute, amountDisputed), so every notification of
   a chargeback or a pre-arbitration withdraws it, once. A win brings back the amount won, which may be less.
@@ -40,8 +43,8 @@ Facts = Sequence[Fact]
 
 
 def extract_facts(event: Event) -> Facts:
-    """Return the facts about the subject of the notification, by its kind."""
-    extract = TYPES.get(event.type)
+    """Return the facts about the subject, by the notification's kind; about an object only if the API said it."""
+    extract = TYPES.get(event.type) or (OBJECTS.get(event.type) if event.signed == "api" else None)
     return extract(element_at(read_notification(event.body), SUBJECT)) if extract else ()
 
 
@@ -74,7 +77,7 @@ _STATUSES: Mapping[str, Kind] = {
     "authorized": "authorized",
     "submitted_for_settlement": "captured",
     "settling": "captured",
-    "settlement_confirmed": "captured",
+    "settlement_confirmed": "authorized",
     "settled": "captured",
     "processor_declined": "failed",
     "gateway_rejected": "failed",
@@ -88,7 +91,23 @@ def _by_status(transaction: Transaction) -> Facts:
     if transaction.status == "settlement_declined":
         return _settlement_declined(transaction)
     kind = _STATUSES.get(transaction.status or "")
+    if transaction.is_refund:
+        return [_fact("refunded", transaction)] if kind == "captured" else []
     return [_fact(kind, transaction, named=kind == "captured")] if kind else []
+
+
+def _now(transaction: Transaction) -> Facts:
+    """Use the transaction's status, and whether it was ever submitted: what ended after that is undone."""
+    facts = _by_status(transaction)
+    if transaction.status not in _ENDED or not transaction.was_submitted:
+        return facts
+    if transaction.is_refund:
+        return _refund_failed(transaction)
+    return [*facts, _fact("capture_failed", transaction)]
+
+
+_ENDED = frozenset({"voided", "authorization_expired", "processor_declined", "gateway_rejected", "failed"})
+"""The statuses of a transaction that will not settle. `settlement_declined` undoes the capture by itself."""
 
 
 def _dispute(kind: Kind) -> Callable[["Element"], Facts]:
@@ -106,6 +125,23 @@ def _dispute(kind: Kind) -> Callable[["Element"], Facts]:
 
     return extract
 
+
+def _dispute_now(subject: "Element") -> Facts:
+    """Use the dispute's own status."""
+    kind = _DISPUTE_STATUSES.get(read_dispute(subject).status or "")
+    return _dispute(kind)(subject) if kind else []
+
+
+_DISPUTE_STATUSES: Mapping[str, Kind] = {
+    "open": "dispute_opened",
+    "disputed": "dispute_opened",
+    "under_review": "dispute_opened",
+    "won": "dispute_won",
+    "lost": "dispute_lost",
+    "accepted": "dispute_lost",
+    "auto_accepted": "dispute_lost",
+    "expired": "dispute_lost",
+}
 
 TYPES: Mapping[str, Callable[["Element"], Facts]] = {
     "transaction_settled": _transaction(_settled),
@@ -127,3 +163,9 @@ TYPES: Mapping[str, Callable[["Element"], Facts]] = {
     "dispute_expired": _dispute("dispute_lost"),
 }
 """The kinds that report money. All others are recorded, and move nothing: docs/providers/braintree.md says why."""
+
+OBJECTS: Mapping[str, Callable[["Element"], Facts]] = {
+    "reconcile.transaction": _transaction(_now),
+    "reconcile.dispute": _dispute_now,
+}
+"""What the API lists, in a notification's form (`providers.braintree.api`)."""

@@ -24,6 +24,10 @@ NEWEST_CHARGE = "subscription/transactions/transaction"
 """The newest transaction of a subscription comes first."""
 
 
+SUBMITTED = frozenset({"submitted_for_settlement", "settling", "settled"})
+"""The statuses in which a transaction counts as captured, or a refund as made."""
+
+
 class Money(Model):
     """An object with an amount."""
 
@@ -37,6 +41,8 @@ class Transaction(Money):
 
     type: str | None = None
     status: str | None = None
+    was_submitted: bool = False
+    """Whether its history says that it was submitted for settlement, once."""
 
     @property
     def is_refund(self) -> bool:
@@ -48,6 +54,7 @@ class Dispute(Money):
     """A dispute of any kind. `amount` is what is disputed, `amount_won` what came back of it."""
 
     kind: str | None = None
+    status: str | None = None
     amount: MajorUnits = Field(alias="amount-disputed")
     amount_won: MajorUnits | None = Field(default=None, alias="amount-won")
 
@@ -55,10 +62,17 @@ class Dispute(Money):
 def read_notification(payload: bytes) -> "Element":
     """Return the root of the XML. Raise UnreadableError, also for document types, and with them entities."""
     try:
-        decoded = base64.b64decode(payload.replace(b"\n", b""), validate=True)
-        root: Element = fromstring(decoded, forbid_dtd=True)
-    except (binascii.Error, ParseError, DefusedXmlException, LookupError, ValueError) as error:
-        raise UnreadableError(f"the payload is not XML in base64: {type(error).__name__}") from error
+        return read_xml(base64.b64decode(payload.replace(b"\n", b""), validate=True))
+    except (binascii.Error, UnreadableError) as error:
+        raise UnreadableError(f"the payload is not XML in base64: {error}") from error
+
+
+def read_xml(document: bytes) -> "Element":
+    """Return the root of an XML document. Raise UnreadableError likewise."""
+    try:
+        root: Element = fromstring(document, forbid_dtd=True)
+    except (ParseError, DefusedXmlException, LookupError, ValueError) as error:
+        raise UnreadableError(type(error).__name__) from error
     return root
 
 
@@ -78,7 +92,9 @@ def element_at(element: "Element", path: str) -> "Element":
 
 def read_transaction(subject: "Element", path: str) -> Transaction:
     """Return the transaction at a path. Raise ValidationError, or IncompleteError where a needed part is left out."""
-    return Transaction.model_validate(_complete(_texts_at(subject, path), path, "amount"))
+    texts: dict[str, object] = {**_complete(_texts_at(subject, path), path, "amount")}
+    history = subject.iterfind(f"{path}/status-history/status-event/status")
+    return Transaction.model_validate({**texts, "was_submitted": any(each.text in SUBMITTED for each in history)})
 
 
 def read_dispute(subject: "Element") -> Dispute:

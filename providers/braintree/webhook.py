@@ -100,11 +100,11 @@ class Braintree(Provider):
             number, payload = self._prove(request)
         else:
             number, payload = await self._off_loop.run(self._prove, request)
-        return Proof(secret_number=number, signed="body", parse=partial(_parse, payload))
+        return Proof(secret_number=number, signed="body", parse=partial(parse_payload, payload))
 
     def parse(self, request: Request) -> list[ParsedEvent]:
         """Return the one event. Raise SignatureError as well: only a valid signature says which text was signed."""
-        return _parse(self._prove(request)[1])
+        return parse_payload(self._prove(request)[1])
 
     def challenge(self, request: Request) -> Answer:
         """Return the proof that this endpoint has the first private key."""
@@ -161,7 +161,7 @@ def _unquoted(value: bytes) -> bytes:
     return binascii.a2b_qp(value.translate(_QUOTED_PRINTABLE))
 
 
-def _parse(payload: bytes) -> list[ParsedEvent]:
+def parse_payload(payload: bytes) -> list[ParsedEvent]:
     """Return the one event of what was signed. Raise PayloadError."""
     try:
         notification = read_notification(payload)

@@ -14,12 +14,21 @@ from contract.facts import Fact, Kind
 from contract.money import minor_units
 from providers.complete import read_complete_json
 from providers.facts import ExtractFacts, IncompleteError
-from providers.paystack.models import ChargeEvent, Dispute, DisputedTransaction, DisputeEvent, HoldEvent, RefundEvent
+from providers.paystack.models import (
+    ChargeEvent,
+    Dispute,
+    DisputedTransaction,
+    DisputeEvent,
+    HoldEvent,
+    RefundedTransaction,
+    RefundEvent,
+    TransactionEvent,
+)
 
 
 def extract_facts(event: Event) -> Sequence[Fact]:
-    """Return the facts that the event reports, by its type."""
-    extract = TYPES.get(event.type)
+    """Return the facts that the event reports, by its type; those of an object only if Paystack's API said it."""
+    extract = TYPES.get(event.type) or (OBJECTS.get(event.type) if event.signed == "api" else None)
     return extract(event) if extract else ()
 
 
@@ -101,6 +110,36 @@ def _dispute_fact(kind: Kind, dispute: Dispute) -> Fact:
     return _fact(kind, amount, currency, dispute.id)
 
 
+def _transaction(event: Event) -> Sequence[Fact]:
+    """Return the capture of a transaction that succeeded. One that was `reversed` succeeded before."""
+    status = read_complete_json(TransactionEvent, event.body).data.status
+    return _charge(event) if status in ("success", "reversed") else []
+
+
+def _refunds(event: Event) -> Sequence[Fact]:
+    """Return the sum of a transaction's processed refunds.
+
+    The API does not name a refund as `refund.processed` does, so that none can be booked from it: what is booked under
+    one name would be booked again under the other.
+    """
+    transaction, refunds = read_complete_json(RefundedTransaction, event.body).data, []
+    for refund in transaction.refunds:
+        if refund.currency != transaction.currency:
+            raise IncompleteError("a refund is in another currency than its transaction, so that there is no sum")
+        refunds += [refund.amount] if refund.status == "processed" else []
+    return [_fact("refunded_total", sum(refunds), transaction.currency)] if refunds else []
+
+
+def _dispute_now(event: Event) -> Sequence[Fact]:
+    """Use the dispute's own resolution, or else its status. One that was archived without a resolution says nothing."""
+    dispute = read_complete_json(DisputeEvent, event.body).data
+    if _RESOLUTIONS.get(dispute.resolution or ""):
+        return _dispute_resolved(event)
+    return _dispute_opened(event) if dispute.status in _OPEN else []
+
+
+_OPEN = frozenset({"pending", "awaiting-merchant-feedback", "awaiting-bank-feedback"})
+
 _RESOLUTIONS: dict[str, Kind] = {
     "merchant-accepted": "dispute_lost",
     "auto-accepted": "dispute_lost",
@@ -120,3 +159,10 @@ TYPES: dict[str, ExtractFacts] = {
     "charge.dispute.resolve": _dispute_resolved,
 }
 """The types that report money. docs/providers/paystack.md says why each of the others is recorded only."""
+
+OBJECTS: dict[str, ExtractFacts] = {
+    "reconcile.transaction": _transaction,
+    "reconcile.refunds": _refunds,
+    "reconcile.dispute": _dispute_now,
+}
+"""What the API lists, in an event's form (`providers.paystack.api`)."""

@@ -116,8 +116,30 @@ class Dispute(Model):
     id: IdOrNumber
     refund_amount: Hundredths | None = None
     currency: Currency | None = None
+    status: str | None = None
     resolution: str | None = None
     transaction: Lenient[DisputedTransaction] = None
+
+
+class Transaction(Model):
+    """A transaction of the API, in whatever state."""
+
+    status: str | None = None
+
+
+class ListedRefund(Model):
+    """A refund as the API has it, without the name that events have."""
+
+    amount: Hundredths
+    currency: Currency
+    status: str | None = None
+
+
+class Refunds(Model):
+    """The refunds of a transaction, which the API lists."""
+
+    currency: Currency
+    refunds: Annotated[tuple[ListedRefund, ...], Field(strict=False)]
 
 
 # Named once, because pydantic looks a parametrised model up whenever it is written with brackets.
@@ -125,3 +147,5 @@ ChargeEvent = PaystackEvent[Charge]
 DisputeEvent = PaystackEvent[Dispute]
 HoldEvent = PaystackEvent[Hold]
 RefundEvent = PaystackEvent[Refund]
+RefundedTransaction = PaystackEvent[Refunds]
+TransactionEvent = PaystackEvent[Transaction]

@@ -28,15 +28,20 @@ class Paystack(RawBody):
         data = event.data if isinstance(event.data, AnyData) else AnyData()
         about = first_id(data.id)
         event_id = f"{event.event}:{about}" if about else digest_id(request.body)
-        # Disputes and refunds name the reference of their transaction, which the transaction's own events have too, so
-        # that all events of a payment are processed together.
-        payment = first_id(data.transaction_reference, get_path(data.transaction, "reference"), data.reference)
-        return [
-            ParsedEvent(
-                event_id=event_id,
-                type=event.event,
-                resource=payment or about or event_id,
-                occurred_at=first_timestamp(data.paid_at, data.created_at, data.created_at_too),
-                mode=data.domain,
-            )
-        ]
+        return [describe(data, event_id, event.event, about or event_id)]
+
+
+def describe(data: AnyData, event_id: str, type_: str, resource: str) -> ParsedEvent:
+    """Return what an event about this object is. `resource`: where the object names no transaction.
+
+    Disputes and refunds name the reference of their transaction, which the transaction's own events have too, so that
+    all events of a payment are processed together.
+    """
+    payment = first_id(data.transaction_reference, get_path(data.transaction, "reference"), data.reference)
+    return ParsedEvent(
+        event_id=event_id,
+        type=type_,
+        resource=payment or resource,
+        occurred_at=first_timestamp(data.paid_at, data.created_at, data.created_at_too),
+        mode=data.domain,
+    )

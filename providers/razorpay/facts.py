@@ -19,8 +19,8 @@ from providers.razorpay.models import MoneyEvent, Payload
 
 
 def extract_facts(event: Event) -> Sequence[Fact]:
-    """Return the facts that the event reports, by its type."""
-    extract = TYPES.get(event.type)
+    """Return the facts that the event reports, by its type; those of an object only if Razorpay's API said it."""
+    extract = TYPES.get(event.type) or (OBJECTS.get(event.type) if event.signed == "api" else None)
     return extract(read_complete_json(MoneyEvent, event.body).payload) if extract else ()
 
 
@@ -87,7 +87,37 @@ def _dispute_closed(payload: Payload) -> Sequence[Fact]:
     return _dispute("dispute_lost" if lost else "dispute_won")(payload)
 
 
+def _payment(payload: Payload) -> Sequence[Fact]:
+    """Use the payment's own status: the API shows it as it is now.
+
+    One that is `refunded` was captured before, unless it is one of those that Razorpay gave back by itself.
+    """
+    payment = payload.required_payment
+    if payment.status == "captured" or (payment.status == "refunded" and payment.captured):
+        return _captured(payload)
+    if payment.status == "refunded":
+        return [] if payment.captured is None else [Fact("canceled", payment.amount, payment.currency)]
+    kind = _PAYMENT_STATUSES.get(payment.status or "")
+    return [Fact(kind, payment.amount, payment.currency)] if kind else []
+
+
+def _dispute_now(payload: Payload) -> Sequence[Fact]:
+    """Use the dispute's own status."""
+    extract = _DISPUTE_STATUSES.get(payload.required_dispute.status or "")
+    return extract(payload) if extract else []
+
+
+_PAYMENT_STATUSES: Mapping[str, Kind] = {"authorized": "authorized", "failed": "failed"}
+
 _REFUND_STATUSES: Mapping[str, Kind] = {"processed": "refunded", "failed": "refund_failed"}
+
+_DISPUTE_STATUSES: Mapping[str, _Extract] = {
+    "open": _dispute("dispute_opened"),
+    "under_review": _dispute("dispute_opened"),
+    "won": _dispute("dispute_won"),
+    "lost": _dispute("dispute_lost"),
+    "closed": _dispute_closed,
+}
 
 TYPES: Mapping[str, _Extract] = {
     "payment.pending": _progress("pending"),
@@ -114,3 +144,10 @@ TYPES: Mapping[str, _Extract] = {
     "payment.dispute.closed": _dispute_closed,
 }
 """The types that report money. docs/providers/razorpay.md says why each of the others is recorded only."""
+
+OBJECTS: Mapping[str, _Extract] = {
+    "reconcile.payment": _payment,
+    "reconcile.refund": _refund("pending"),
+    "reconcile.dispute": _dispute_now,
+}
+"""What the API lists, in an event's form (`providers.razorpay.api`)."""

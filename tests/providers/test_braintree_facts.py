@@ -68,6 +68,25 @@ def test_every_status_of_braintrees_own_code_is_known(status: str) -> None:
     assert facts or status == "settlement_failed"
 
 
+def test_a_transaction_of_which_parts_settled_captures_nothing_itself() -> None:
+    """Its parts are transactions of their own, which capture: the money would count twice."""
+    assert facts_of("transaction_retried", {"transaction": {**SALE, "status": "settlement_confirmed"}}) == [
+        Fact("authorized", 1000, "EUR")
+    ]
+
+
+def test_a_refund_that_is_tried_again_says_nothing_about_the_payments_own_state() -> None:
+    retried = {
+        status: facts_of("transaction_retried", {"transaction": {**CREDIT, "status": status}})
+        for status in ("submitted_for_settlement", "processor_declined", "authorized")
+    }
+    assert retried == {
+        "submitted_for_settlement": [Fact("refunded", 1000, "EUR", "r1")],
+        "processor_declined": [],
+        "authorized": [],
+    }
+
+
 def test_an_unknown_or_missing_status_gives_no_facts() -> None:
     for status in ({}, {"status": "something_new"}):
         assert facts_of("local_payment_funded", {"local-payment-funded": {"transaction": {**SALE, **status}}}) == []

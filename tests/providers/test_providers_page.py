@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from providers import PROVIDERS
-from providers.apis import credentials_of
+from providers.api import Confirmation, EventList, PaymentList
+from providers.apis import APIS, credentials_of
 from providers.base import SourceSettings
 from tests.support.provider_cases import CASES
 
@@ -47,3 +48,31 @@ def test_examples_use_existing_settings_only(name: str) -> None:
 def test_the_page_says_what_the_signature_covers(name: str) -> None:
     (row,) = re.findall(rf"^\| `{name}` \|.*$", PAGE, re.MULTILINE)
     assert row.split("|")[3].strip(" *") == CASES[name].covers
+
+
+ASKED = {
+    row["provider"]: (row["reconcile"], row["confirm"])
+    for row in re.finditer(
+        r"^\| (?P<provider>\w+) \| (?P<reconcile>events|payments|no) \| (?P<confirm>yes|no) \| .+ \|$",
+        PAGE,
+        re.MULTILINE,
+    )
+}
+
+
+def test_the_page_says_of_every_provider_what_its_api_can_be_asked() -> None:
+    lists = {True: "events", False: "payments"}
+    expected = {
+        name: (
+            lists[issubclass(api, EventList)] if issubclass(api, EventList | PaymentList) else "no",
+            "yes" if issubclass(api, Confirmation) else "no",
+        )
+        for name, api in APIS.items()
+    }
+    assert set(ASKED) == set(PROVIDERS)
+    assert {name: ASKED[name] for name in expected} == expected
+
+
+@every_provider
+def test_every_credential_is_documented(name: str) -> None:
+    assert {setting for setting in credentials_of(name) if not re.search(rf"\b{setting}\b", SECTIONS[name])} == set()

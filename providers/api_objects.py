@@ -1,0 +1,40 @@
+"""Events made of what an API lists: a payment, a refund or a dispute, of which no event of the provider's is listed.
+
+Such an event has a type `reconcile.<object>`, which no delivery is ever read as: its facts count with `signed = "api"`
+only. They name the same captures, refunds and disputes as the provider's own events, so that nothing is booked twice,
+whatever else arrives.
+"""
+
+import hashlib
+import json
+from dataclasses import astuple, replace
+
+from pydantic import ValidationError
+
+from contract.money import MoneyError
+from providers.api import Api, Listed, to_event
+from providers.base import ParsedEvent
+from providers.facts import ExtractFacts, UnreadableError
+from providers.payload import EPOCH
+
+PREFIX = "reconcile."
+"""How the types of such events begin."""
+
+ID_CHARS_MAX = 160
+"""Of the object's id within the event's; the digest covers the whole of it."""
+
+
+def listed_object(api: Api, extract_facts: ExtractFacts, about: ParsedEvent, body: bytes) -> Listed:
+    """Return an object as an event. `about.event_id` is the object's own id.
+
+    The event's id names the object and what it says about money: the same state always has the same id, and another
+    state another one. The bytes stand in where facts cannot be read.
+    """
+    event = to_event(api.access, api.name, Listed(about, body), EPOCH, "reconcile")
+    try:
+        says = json.dumps([astuple(fact) for fact in extract_facts(event)])
+    except (ValidationError, MoneyError, UnreadableError):
+        says = hashlib.sha256(body).hexdigest()
+    digest = hashlib.sha256(f"{about.type}:{about.event_id}:{says}".encode()).hexdigest()
+    event_id = f"reconcile:{about.event_id[:ID_CHARS_MAX]}:{digest[:24]}"
+    return Listed(replace(about, event_id=event_id), body)
