@@ -33,6 +33,8 @@ from providers.lemonsqueezy import LemonSqueezy
 from providers.mercadopago import facts as mercadopago_facts
 from providers.mercadopago.webhook import MercadoPago
 from providers.mollie import facts as mollie_facts
+from providers.mollie import fetched as mollie_fetched
+from providers.mollie.classic import MollieClassic
 from providers.mollie.webhook import Mollie
 from providers.paddle import facts as paddle_facts
 from providers.paddle.webhook import Paddle
@@ -75,6 +77,7 @@ PROVIDERS: dict[str, type[Provider]] = {
         Shopify,
         Razorpay,
         Mollie,
+        MollieClassic,
         GoCardless,
         Paystack,
         LemonSqueezy,
@@ -104,6 +107,7 @@ FACT_EXTRACTORS: Mapping[str, ExtractFacts] = {
     "razorpay": razorpay_facts.extract_facts,
     "checkout": checkout_facts.extract_facts,
     "mollie": mollie_facts.extract_facts,
+    "mollie_classic": mollie_fetched.extract_facts,
     "paddle": paddle_facts.extract_facts,
     "paystack": paystack_facts.extract_facts,
     "mercadopago": mercadopago_facts.extract_facts,

@@ -9,6 +9,8 @@ from providers.api import Api, Confirmation, EventList, Listing, PaymentList
 from providers.api_access import AskingSettings
 from providers.braintree.api import BraintreeApi
 from providers.checkout import facts as checkout_facts
+from providers.mercadopago.api import MercadoPagoApi
+from providers.mollie.api import MollieApi, MollieClassicApi
 from providers.paddle import facts as paddle_facts
 from providers.paypal import facts as paypal_facts
 from providers.paypal.api import PayPalApi
@@ -21,6 +23,9 @@ APIS: dict[str, type[Api]] = {
     api.name: api
     for api in (
         BraintreeApi,
+        MercadoPagoApi,
+        MollieApi,
+        MollieClassicApi,
         PayPalApi,
         PaystackApi,
         RazorpayApi,

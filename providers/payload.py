@@ -153,6 +153,31 @@ def array_and_rest(body: bytes, name: str) -> tuple[list[bytes], dict[str, objec
     return items, rest
 
 
+def member_and_rest(body: bytes, name: str) -> tuple[bytes, dict[str, object]]:
+    """Return the bytes of the member `name` of a JSON object, exactly as they were sent, and the other members' values.
+
+    Of a repeated name the last counts. Raise PayloadError, also where there is no such member.
+    """
+    member: bytes | None = None
+    rest: dict[str, object] = {}
+    try:
+        scanner = _Scanner(body.decode())
+        for _ in scanner.members("{", "}"):
+            key = scanner.key()
+            if key == name:
+                member = scanner.value_bytes()
+            else:
+                rest[key] = scanner.value()
+        scanner.end()
+    except (ValueError, IndexError, RecursionError):
+        raise PayloadError(
+            "the body is no JSON object in UTF-8, or is nested or a number is large beyond reason"
+        ) from None
+    if member is None:
+        raise PayloadError(f"{name}: not in the body's JSON object")
+    return member, rest
+
+
 class _Scanner:
     """A position in a JSON text. ValueError or IndexError: the text is not JSON.
 
@@ -183,6 +208,13 @@ class _Scanner:
         value, self._at = _JSON.raw_decode(self._text, self._at)
         return value
 
+    def value_bytes(self) -> bytes:
+        """Step over the next value, and return its bytes."""
+        self.peek()
+        start = self._at
+        self.value()
+        return self._text[start : self._at].encode()
+
     def key(self) -> str:
         """Step over a member's name and colon, and return the name."""
         key = self.value()
@@ -207,10 +239,7 @@ class _Scanner:
         for _ in self.members("[", "]"):
             if len(items) == BATCH_EVENTS_MAX:
                 raise PayloadError(f"more than {BATCH_EVENTS_MAX} events in one request")
-            self.peek()
-            start = self._at
-            self.value()
-            items.append(self._text[start : self._at].encode())
+            items.append(self.value_bytes())
         return items
 
     def end(self) -> None:

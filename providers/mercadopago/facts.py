@@ -1,4 +1,6 @@
-"""Mercado Pago: notifications of orders. All others, such as those of payments, name an object and no amount.
+"""Mercado Pago: notifications of orders, and what its API says about orders and payments.
+
+All other notifications, such as those of payments, name an object and no amount.
 
 Sources: mercadopago.com/developers, "Configure notifications" of its QR code, Point and Checkout API (orders),
 "Configure chargeback notifications", "Order status", "Transaction status". Amounts are decimal text in major units.
@@ -11,8 +13,8 @@ Sources: mercadopago.com/developers, "Configure notifications" of its QR code, P
   `processed` and `refunded`, or `refunded`. The action does not say it.
 * The disputed amount is withheld while a chargeback is `in_process`. It is lost once `settled`, and comes back once
   `reimbursed`.
-* A payment's own notifications are about the payment's id, which differs from its order's. They give no facts, so that
-  nothing is booked under both ids.
+* A payment's own notifications are about the payment's id, which differs from its order's, and a payment need not name
+  its order. So the setting `money_from` says which of the two is booked, and nothing is booked under both ids.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,21 +25,30 @@ from contract.facts import Fact, Kind
 from contract.money import minor_units
 from providers.complete import read_complete
 from providers.facts import IncompleteError, UnreadableError
-from providers.mercadopago.models import Order, OrderEvent, Part
+from providers.mercadopago.fetched import payment_facts
+from providers.mercadopago.models import (
+    CURRENCY,
+    DATA_ID,
+    FETCHED_ORDER,
+    FETCHED_PAYMENT,
+    MONEY_FROM,
+    Order,
+    OrderEvent,
+    Part,
+)
 from providers.models import loads_decimal
-
-CURRENCY, DATA_ID = "currency", "data.id"
-"""The headers in which the gateway passes on the source's setting, and the id that was signed."""
-
 
 Amount = tuple[Kind, Decimal | None, str]
 """A kind of fact, its amount where the notification has it, and the id of its object."""
 
 
 def extract_facts(event: Event) -> Sequence[Fact]:
-    """Return the facts about the order, where the currency is known."""
-    amounts_of = TYPES.get(event.type)
-    if amounts_of is None:
+    """Return the facts about the order, where the currency is known, or about the payment that the API has."""
+    if event.signed == "api" and event.type == FETCHED_PAYMENT:
+        return payment_facts(event)
+    is_fetched = event.signed == "api" and event.type == FETCHED_ORDER
+    amounts_of = _in_any_state if is_fetched else TYPES.get(event.type)
+    if amounts_of is None or event.headers.get(MONEY_FROM) == "payments":
         return ()
     currency = event.headers.get(CURRENCY)
     if currency is None:
@@ -128,3 +139,21 @@ TYPES: Mapping[str, Callable[[Order], Sequence[Amount]]] = {
     "order.expired": _total("canceled"),
 }
 """The actions that report money. All others are recorded, and move nothing: docs/providers/mercadopago.md says why."""
+
+
+_BY_STATUS: Mapping[str | None, Callable[[Order], Sequence[Amount]]] = {
+    "action_required": _action_required,
+    "processed": _transactions,
+    "refunded": _transactions,
+    "charged_back": _charged_back,
+    "failed": _total("failed"),
+    "canceled": _total("canceled"),
+    "cancelled": _total("canceled"),
+    "expired": _total("canceled"),
+}
+
+
+def _in_any_state(order: Order) -> Sequence[Amount]:
+    """Return the amounts of an order that the API has. In other states than these no money has moved."""
+    amounts_of = _BY_STATUS.get(order.status)
+    return amounts_of(order) if amounts_of else ()

@@ -23,18 +23,16 @@ import re
 from typing import Annotated, ClassVar
 from urllib.parse import unquote_plus
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from providers import signing
 from providers.account import first_account, mode_of_flag
 from providers.base import TOLERANCE_S_MAX, ParsedEvent, Proof, Provider, Request, SignatureError, SourceSettings
-from providers.mercadopago.models import Event
+from providers.mercadopago.models import CURRENCY, DATA_ID, MONEY_FROM, Event, MoneyFrom
 from providers.payload import UNIX_S_MAX, first_id, first_timestamp, get_path, read_json
 
 HEADER = "x-signature"
 REQUEST_ID = "x-request-id"
-DATA_ID = "data.id"
-CURRENCY = "currency"
 
 TYPE_UNKNOWN = "unknown"
 
@@ -59,6 +57,18 @@ class MercadoPagoSettings(SourceSettings):
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None = None
     """The account's currency. Notifications of orders have amounts without one."""
 
+    money_from: Annotated[MoneyFrom | None, Field(validate_default=True)] = None
+    """What is booked: orders (also where it is absent), or payments, of which only the API knows an amount."""
+
+    @field_validator("money_from")
+    @classmethod
+    def _is_decided(cls, money_from: MoneyFrom | None, info: ValidationInfo) -> MoneyFrom | None:
+        """Refuse to ask the API without knowing which of the two ids of a sale its money is booked under."""
+        asks = info.data.get("confirm") or info.data.get("reconcile_every")
+        if asks and money_from is None:
+            raise ValueError('say "orders" if the account uses the Orders API, else "payments"; never change it later')
+        return money_from
+
 
 class MercadoPago(Provider):
     """Mercado Pago's events, one a request."""
@@ -71,6 +81,8 @@ class MercadoPago(Provider):
         self._keys = [secret.reveal().encode() for secret in settings.secrets]
         self._tolerance_s = settings.tolerance_s
         self._headers = {CURRENCY: settings.currency} if settings.currency else {}
+        if settings.money_from == "payments":
+            self._headers[MONEY_FROM] = settings.money_from
 
     async def authenticate(self, request: Request) -> Proof:
         """Accept any v1 by any of the secrets, over either form of the id, and within the tolerance if it is set."""

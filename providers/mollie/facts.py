@@ -15,11 +15,14 @@ from contract.event import Event
 from contract.facts import Fact, Kind
 from contract.money import minor_units
 from providers.complete import read_complete_json
+from providers.mollie import fetched
 from providers.mollie.models import Entity, EntityEvent
 
 
 def extract_facts(event: Event) -> Sequence[Fact]:
     """Return the facts about the entity. Raise IncompleteError where the event only names it."""
+    if event.signed == "api":
+        return fetched.extract_facts(event)
     extract = TYPES.get(event.type)
     return extract(read_complete_json(EntityEvent, event.body).embedded.entity) if extract else ()
 

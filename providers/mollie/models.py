@@ -1,11 +1,15 @@
-"""Mollie's events: docs.mollie.com/reference/webhooks-new."""
+"""Mollie's events (docs.mollie.com/reference/webhooks-new) and the objects of its API, which are the same."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field
 
+from providers.complete import Items, OrEmpty, OrNone
 from providers.models import Currency, Id, Lenient, MajorUnits, Model
+
+FETCHED_PAYMENT, FETCHED_REFUND, FETCHED_CHARGEBACK = "reconcile.payment", "reconcile.refund", "reconcile.chargeback"
+"""The types of what the API said."""
 
 
 class Subject(Model):
@@ -71,3 +75,36 @@ class EntityEvent(Event):
     """An event about a payment, a capture, a refund or a chargeback."""
 
     embedded: EmbeddedEntity = Field(alias="_embedded")
+
+
+class Part(Subject):
+    """A capture, a refund or a chargeback, as the API has it. A chargeback has no status, a capture maybe no amount."""
+
+    id: Id
+    amount: OrNone[Amount] = None
+    status: Lenient[str] = None
+    reversed_at: Any = Field(default=None, alias="reversedAt")
+    created_at: Any = Field(default=None, alias="createdAt")
+
+
+class Parts(Model):
+    """What is embedded in a payment, if it was asked for."""
+
+    captures: Items[Part] = ()
+    refunds: Items[Part] = ()
+    chargebacks: Items[Part] = ()
+
+
+class Payment(Entity):
+    """A payment, as the API has it."""
+
+    status: str
+    created_at: Any = Field(default=None, alias="createdAt")
+    embedded: OrEmpty[Parts] = Field(default=Parts(), alias="_embedded")
+
+
+class Made(Model):
+    """An object of a list: which one it is, and when it was made."""
+
+    id: Id
+    created_at: Any = Field(default=None, alias="createdAt")

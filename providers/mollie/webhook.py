@@ -3,8 +3,8 @@
 Source: docs.mollie.com/reference/webhooks-new and the validator of mollie-api-php. For 24 hours after a rotation the
 header is sent twice; a proxy may have joined the two with a comma, which Mollie's own validator does not expect.
 
-The classic webhooks (a form `id=tr_…`), which Mollie's validator calls "legacy", are not signed at all and are refused.
-To use them, fetch the payment from the API.
+The classic webhooks (a form `id=tr_…`), which Mollie's validator calls "legacy", are not signed at all and are refused
+here: `mollie_classic` accepts them, and asks the API.
 """
 
 from collections.abc import Mapping

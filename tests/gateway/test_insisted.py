@@ -12,6 +12,7 @@ from tests.support.cases.adyen import AdyenCase
 from tests.support.cases.base import NOW, Case, Signed
 from tests.support.cases.braintree import BraintreeCase
 from tests.support.cases.mercadopago import MercadoPagoCase
+from tests.support.cases.mollie_classic import MollieClassicCase
 from tests.support.gateway import Answer, Running, entries, request, running, sources
 from tests.support.servers import ValkeyServer
 
@@ -69,3 +70,17 @@ async def test_requests_that_are_not_signed_in_a_header_are_published(
     else:
         assert (answer.status, again.status) == (202, 200)
         assert answer.json()["event_id"] == again.json()["event_id"] == event.event_id
+
+
+async def test_a_post_that_nobody_signed_needs_the_token_and_is_answered_200(
+    valkey: ValkeyServer, key_prefix: str, redis: Redis, keys: Keys
+) -> None:
+    case = MollieClassicCase()
+    providers = sources(a=case.source(posts_per_s_max=2))
+    async with running(valkey.url, key_prefix, providers=providers, clock=lambda: NOW) as gateway:
+        answers = [await send(gateway, case.deliver(f"id=tr_{number}")) for number in (1, 2, 3)]
+        stranger = await send(gateway, case.deliver("id=tr_4", "x" * 32))
+    assert [each.status for each in answers] == [200, 200, 503]
+    assert (answers[0].body, stranger.status) == (b"", 401)
+    assert "retry-after" in answers[2].headers
+    assert [from_fields(fields).resource for _, fields in await entries(redis, keys)] == ["tr_1", "tr_2"]

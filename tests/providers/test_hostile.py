@@ -47,7 +47,7 @@ async def test_nothing_is_built_of_a_body_that_nobody_signed(case: Case) -> None
 @every_provider
 async def test_a_header_or_query_of_thousands_of_items_is_refused(case: Case) -> None:
     for hostile in hostile_requests(case, ()):
-        if hostile.what.startswith("a query") and case.provider != "mercadopago":
+        if hostile.what.startswith("a query") and case.provider not in ("mercadopago", "mollie_classic"):
             continue  # it reads no query
         if hostile.what.endswith("with b' '") and case.covers == "reference":
             continue  # white space around a signature is accepted, and the body is not signed

@@ -11,6 +11,7 @@ from tests.support.cases.braintree import BraintreeCase
 from tests.support.cases.coinbase import CoinbaseCase
 from tests.support.cases.generic_hmac import GenericHmacCase
 from tests.support.cases.mercadopago import MercadoPagoCase
+from tests.support.cases.mollie_classic import MollieClassicCase
 from tests.support.cases.paddle import PaddleCase
 from tests.support.cases.public_keys import PayPalCase, TrueLayerCase, WiseCase
 from tests.support.cases.raw_body import (
@@ -52,6 +53,7 @@ CASES: Mapping[str, Case] = {
         ShopifyCase(),
         RazorpayCase(),
         MollieCase(),
+        MollieClassicCase(),
         GoCardlessCase(),
         PaystackCase(),
         LemonSqueezyCase(),

@@ -3,7 +3,8 @@
 Each file in `tests/providers/recorded/<provider>/` holds one request. Its keys:
 `source` (where the shape is documented), `headers` and `target` (path and query) and `settings` (of the source) where
 a parser needs them, one of `body` (JSON), `text` (not JSON) and `xml` (in the form that signs it), `item` (the index of
-the event in the request, 0 where absent), `event` (event_id, type, resource and occurred_at of the row in `events`),
+the event in the request, 0 where absent), `fetched` (type and body of what the API said about it, where that is what is
+booked), `event` (event_id, type, resource and occurred_at of the row in `events`),
 `facts` (kind, amount, currency, object), or `incomplete` (a part that it leaves out, so that nothing is booked),
 `payment` (columns of the row in `payments`; null for no row) and `transfers`
 (movement, debit, credit, amount, currency).
@@ -48,6 +49,8 @@ class Recording:
         request = self.request()
         parsed = source.parse(request)[self.content.get("item", 0)]
         event = source.to_event(request, "body", parsed)
+        if said := self.content.get("fetched"):
+            event = replace(event, type=said["type"], body=json.dumps(said["body"]).encode(), signed="api")
         return replace(event, source=self.provider, namespace=namespace or self.provider)
 
 
