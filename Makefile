@@ -20,7 +20,7 @@ override WITH_ARGS := $(PY) -c 'import os, shlex, sys; \
 # If it were set, every start of a program would compile all of our files again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help up down consumers status console logs events tail pending why dead replay discard conflicts resolve release log audit partitions acknowledge retain erase check send psql upgrade-postgres pin demo test test-browser test-observability test-pooler test-tls test-upgrade screenshots lint bench prove schema lock image
+.PHONY: help up down consumers status console logs events tail pending why dead replay discard conflicts resolve release log audit partitions acknowledge retain reconcile erase check send psql upgrade-postgres pin demo test test-browser test-observability test-pooler test-tls test-upgrade screenshots lint bench prove schema lock image
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -96,6 +96,11 @@ partitions: .venv/runtime ## N=8: change the number of streams among which event
 acknowledge: .venv/runtime ## REASON=…: what the audit misses is understood; it shows later losses only (ACTOR=…)
 	@test -n "$$REASON" || { echo "Why? make acknowledge REASON='sent again by Stripe'; \`make audit\` shows what is missing"; exit 2; }; \
 	$(PY) -m operations acknowledge --reason="$$REASON" $${JSON:+--json}
+
+reconcile: .venv/runtime ## SOURCE=stripe SINCE=24h: compare with the provider's list; REPAIR=1 adds what is missing (UNTIL=… REASON=… ACTOR=… JSON=1)
+	@test -n "$$SOURCE" || { echo "Which source? make reconcile SOURCE=stripe SINCE=24h; sources.toml lists them"; exit 2; }; \
+	$(PY) -m operations reconcile "$$SOURCE" $${SINCE:+--since="$$SINCE"} $${UNTIL:+--until="$$UNTIL"} $${REPAIR:+--repair} \
+		$${OVER_GAPS:+--over-gaps} $${REASON:+--reason="$$REASON"} $${JSON:+--json}
 
 retain: .venv/runtime ## remove what is older than the *_KEPT_DAYS settings allow; workers do it daily (JSON=1 REASON=… ACTOR=…)
 	@$(PY) -m operations retain $${REASON:+--reason="$$REASON"} $${JSON:+--json}

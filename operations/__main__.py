@@ -1,7 +1,8 @@
 """`python -m operations status|pending|why|dead|…`: see the state of events and money, and act on it.
 
 `operations/cli/main.py` has the commands and the exit codes. Besides them, `console` serves the console until SIGTERM,
-`password` makes the hash of a password for it, and `notify` sends messages about what waits for a person to NOTIFY_URL.
+`password` makes the hash of a password for it, `notify` sends messages about what waits for a person to NOTIFY_URL, and
+`reconciler` compares sources with their providers' lists.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from operations.cli import check, notify
+from operations.cli import check, notify, reconciler
 from operations.cli import main as cli
 from operations.settings import Settings
 from runtime import logs
@@ -30,6 +31,9 @@ OTHER_COMMANDS = {
     "console": cli.Other("serve the console until SIGTERM"),
     "password": cli.Other("read a password and print its hash, for CONSOLE_PASSWORD_HASH"),
     "notify": cli.Other("send messages about what waits for a person to NOTIFY_URL", notify.add_arguments),
+    "reconciler": cli.Other(
+        "compare sources with their providers' lists, by `reconcile_every`", reconciler.add_arguments
+    ),
     "check": cli.Other("check the settings of console and `notify`, and access to APIs", check.add_arguments),
 }
 
@@ -48,11 +52,13 @@ def main(argv: list[str]) -> int:
             return _serve_console(settings)
         if arguments.command == "notify":
             return _notify(settings, once=arguments.once)
+        if arguments.command == "reconciler":
+            return _reconcile(settings, once=arguments.once)
     except SettingsError as error:
         return fail(f"{error}", SETTINGS_EXIT_CODE)
     if "actor" in arguments:
         arguments.actor = arguments.actor or os.environ.get("ACTOR")
-    return cli.main(arguments, settings)
+    return cli.main(arguments, settings, read_env_files() | dict(os.environ))
 
 
 def _serve_console(settings: Settings) -> int:
@@ -99,6 +105,27 @@ def _notify(settings: Settings, *, once: bool) -> int:
     if once:
         return asyncio.run(program.notify_once(Servers(settings), own))
     asyncio.run(program.serve(Servers(settings), own))
+    return 0
+
+
+def _reconcile(settings: Settings, *, once: bool) -> int:
+    from contract.accounts import PostingRulesError  # noqa: PLC0415
+    from operations.reconcile import program  # noqa: PLC0415
+    from operations.reconcile.access import read_apis  # noqa: PLC0415
+    from operations.servers import Servers  # noqa: PLC0415
+    from providers.apis import AccessError  # noqa: PLC0415
+
+    try:
+        apis = read_apis(settings.sources_file, read_env_files() | dict(os.environ))
+    except (AccessError, PostingRulesError) as error:
+        return fail(f"{error}", SETTINGS_EXIT_CODE)
+    scheduled = {source: api for source, api in apis.items() if api.access.reconcile_every is not None}
+    if not scheduled:
+        return fail("No source has reconcile_every, so there is nothing to compare.", SETTINGS_EXIT_CODE)
+    logs.configure(settings.log_level)
+    if once:
+        return asyncio.run(program.reconcile_once(Servers(settings), scheduled))
+    asyncio.run(program.serve(Servers(settings), scheduled))
     return 0
 
 

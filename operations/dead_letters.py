@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from redis.asyncio import Redis
 
-from contract.keys import NUMBERS_OF_PARTITION, Keys, partition_of_entry
+from contract.keys import Keys, partition_of_entry
 from operations.log import Act, Action, record, require_log
 from operations.redis_server import is_flushed
+from operations.stream_entries import add_entry
 from sql import load
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ DEAD_LETTERS_AT_ONCE = 50
 """Dead letters read at a time. Each holds a whole entry, which may be as large as the gateway's body limit."""
 
 DEAD_LETTERS = load("dead_letters")
-
-_REPLAY = (Path(__file__).parent / "lua" / "replay.lua").read_text()
 
 
 class DeadLetterOutcome(StrEnum):
@@ -183,13 +181,11 @@ async def _add_to_stream(
     redis: Redis, keys: Keys, dead_letter: OpenDeadLetter, seen_ttl_s: int
 ) -> tuple[DeadLetterOutcome, str | None]:
     keys = keys.of(partition_of_entry(dead_letter.entry_id))  # where its marker is, whatever PARTITIONS is by now
-    first_number = keys.partition * NUMBERS_OF_PARTITION
-    names = [keys.events, keys.epoch, keys.account]
-    if dead_letter.namespace and dead_letter.event_id:
-        names.append(keys.seen(dead_letter.namespace, dead_letter.event_id))
-    arguments: list[str | bytes | int] = [dead_letter.entry_id, seen_ttl_s, first_number, *dead_letter.fields]
-    outcome, entry_id = await redis.register_script(_REPLAY)(keys=names, args=arguments, client=redis)
-    return DeadLetterOutcome(outcome.decode()), entry_id.decode() or None
+    event = (dead_letter.namespace, dead_letter.event_id) if dead_letter.namespace and dead_letter.event_id else None
+    outcome, entry_id = await add_entry(
+        redis, keys, event, dead_letter.fields, seen_ttl_s=seen_ttl_s, dead_entry_id=dead_letter.entry_id
+    )
+    return DeadLetterOutcome(outcome), entry_id
 
 
 def _dead_letter(row: "asyncpg.Record[Any]") -> OpenDeadLetter:

@@ -5,7 +5,7 @@ import getpass
 import json
 import os
 import unicodedata
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
 from rich.console import Console
@@ -27,11 +27,15 @@ ROWS_SHOWN_MAX = 10_000
 
 
 class Command:
-    """One run: its arguments, the servers, and where it prints."""
+    """One run: its arguments, the servers, and where it prints. `environment`: what sources.toml refers to."""
 
-    def __init__(self, arguments: argparse.Namespace, settings: Settings, console: Console) -> None:
+    def __init__(
+        self, arguments: argparse.Namespace, settings: Settings, console: Console,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
         self.arguments = arguments
         self.settings = settings
+        self.environment = environment or {}
         self.console = console
         self.servers = Servers(settings)
 

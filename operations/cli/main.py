@@ -24,6 +24,7 @@ from operations.cli import (
     log,
     partitions,
     pending,
+    reconcile,
     resolve,
     retain,
     status,
@@ -56,6 +57,7 @@ COMMANDS = {
     "acknowledge": acknowledge.COMMAND,
     "partitions": partitions.COMMAND,
     "log": log.COMMAND,
+    "reconcile": reconcile.COMMAND,
     "retain": retain.COMMAND,
     "erase": erase.COMMAND,
 }
@@ -81,14 +83,17 @@ def parse(argv: list[str], others: Mapping[str, Other] | None = None) -> argpars
     return parser.parse_args(argv)
 
 
-def main(arguments: argparse.Namespace, settings: Settings) -> int:
-    """Run one command and return its exit code."""
-    return asyncio.run(run(arguments, settings))
+def main(arguments: argparse.Namespace, settings: Settings, environment: Mapping[str, str] | None = None) -> int:
+    """Run one command and return its exit code. `environment`: what sources.toml refers to."""
+    return asyncio.run(run(arguments, settings, environment=environment))
 
 
-async def run(arguments: argparse.Namespace, settings: Settings, console: Console | None = None) -> int:
+async def run(
+    arguments: argparse.Namespace, settings: Settings, console: Console | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> int:  # fmt: skip
     """Run one command in the current event loop, printing to `console` instead of stdout if given."""
-    command = Command(arguments, settings, console or _console())
+    command = Command(arguments, settings, console or _console(), environment)
     try:
         return await COMMANDS[arguments.command].run(command)
     except ActError as error:

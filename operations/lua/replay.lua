@@ -1,14 +1,16 @@
 #!lua
--- Adds the entry of a dead letter to the stream again, unless its event is in the stream or committed already.
+-- Adds an entry to the stream, of a dead letter or of an event that was never delivered, unless its event is in the
+-- stream or committed already.
 --
 -- KEYS     1    the stream
 --          2    the epoch: the id of the first entry of this stream
 --          3    the account, which says what a marker holds once its event is committed
 --          4    the event's duplicate marker; absent for an entry that was not an envelope, which is always added
--- ARGV     1    the id of the dead-lettered entry
+-- ARGV     1    the id of the dead-lettered entry, '' for an event that was never delivered
 --          2    the marker's time to live, in seconds
 --          3    the first number of this partition's ids, '0' in the partition whose ids Redis makes
---          4…n  the entry's fields: name, value, name, value …
+--          4    '1' if Postgres is known not to have the event: a marker that says it is committed is wrong then
+--          5…n  the entry's fields: name, value, name, value …
 -- Returns  {'added', the new id},
 --          {'committed', ''} if the event is committed already,
 --          {'waiting', its id} if another entry of the event is in the stream,
@@ -17,10 +19,11 @@
 local marker = KEYS[4]
 local known = marker and redis.call('GET', marker)
 local restores = redis.call('HGET', KEYS[3], 'restores')
-if known == (restores and 'committed:' .. restores or 'committed') then
+if known == (restores and 'committed:' .. restores or 'committed') and ARGV[4] ~= '1' then
     return { 'committed', '' }
 end
-if known and #redis.pcall('XRANGE', KEYS[1], known, known) > 0 then
+local entries = known and string.find(known, '^%d+%-%d+$') and redis.pcall('XRANGE', KEYS[1], known, known)
+if entries and #entries > 0 then
     -- Changes nothing, but is a write: WAITAOF on this connection then covers the marker too.
     redis.call('EXPIRE', marker, ARGV[2])
     return { known == ARGV[1] and 'in hand' or 'waiting', known }
@@ -45,7 +48,7 @@ local function next_id()
 end
 
 local is_first = redis.call('EXISTS', KEYS[1], KEYS[2]) < 2
-local id = redis.call('XADD', KEYS[1], next_id(), unpack(ARGV, 4))
+local id = redis.call('XADD', KEYS[1], next_id(), unpack(ARGV, 5))
 if is_first then
     redis.call('SET', KEYS[2], id)
 end

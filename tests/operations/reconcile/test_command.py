@@ -1,0 +1,124 @@
+"""`python -m operations reconcile`: its sentences, its exit codes, and what it may read."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from operations.cli import main as cli
+from providers import apis
+from tests.support.reconciling import EVENTS, NOW, Reconciler, operations_settings
+from tests.support.stand_ins.listing import API_KEY, EventsApi
+
+SOURCES = """
+[stripe]
+provider = "stripe"
+secrets = ["${STRIPE_WEBHOOK_SECRET}"]
+api_key = "${STRIPE_API_KEY}"
+api_url = "URL"
+
+[closed]
+provider = "svix"
+secrets = ["x"]
+
+[poor]
+provider = "stripe"
+secrets = ["x"]
+
+[broken]
+provider = "stripe"
+api_key = "${NOT_SET}"
+"""
+
+
+class Operator:
+    """Runs the command with a sources file and an environment."""
+
+    def __init__(self, reconciler: Reconciler, folder: Path) -> None:
+        self.reconciler = reconciler
+        self.file = folder / "sources.toml"
+        self.file.write_text(SOURCES.replace("URL", reconciler.listing.url))
+
+    async def say(self, *argv: str, **settings: Any) -> tuple[int, str]:
+        output = io.StringIO()
+        arguments = cli.parse(["reconcile", *argv, "--actor", "ada"])
+        own = operations_settings(self.reconciler.workers, sources_file=self.file, **settings)
+        console = Console(file=output, width=300, markup=False, highlight=False, emoji=False)
+        code = await cli.run(arguments, own, console, {"STRIPE_API_KEY": API_KEY})
+        return code, output.getvalue()
+
+
+@pytest.fixture
+def operator(reconciler: Reconciler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Operator:
+    monkeypatch.setitem(apis.APIS, "stripe", EventsApi)
+    reconciler.listing.add(*EVENTS[:2])
+    return Operator(reconciler, tmp_path)
+
+
+async def test_what_is_missing_is_shown_and_added_where_asked_for(operator: Operator) -> None:
+    code, text = await operator.say("stripe", "--since", "24h")
+    assert code == 1
+    assert "2 listed" in text
+    assert "2 missing" in text
+    assert "evt_0" in text
+    assert "the provider lists it, and it never arrived" in text
+    assert "`make reconcile SOURCE=stripe REPAIR=1` adds what is missing" in text
+    code, text = await operator.say("stripe", "--since", "24h", "--repair")
+    assert (code, "2 of them added to the stream" in text) == (0, True)
+    await operator.reconciler.drain()
+    code, text = await operator.say("stripe", "--since", (NOW.replace(hour=0)).isoformat())
+    assert code == 0
+    assert "Nothing that the provider lists from before" in text
+
+
+async def test_the_document_has_the_numbers_and_what_differs(operator: Operator) -> None:
+    code, text = await operator.say("stripe", "--since", "24h", "--json")
+    document = json.loads(text)
+    assert code == 1
+    assert (document["counts"]["listed"], document["counts"]["missing"]) == (2, 2)
+    assert {each["event_id"] for each in document["findings"]} == {"evt_0", "evt_1"}
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "sentence"),
+    [
+        (["nobody"], 2, "There is no source nobody in"),
+        (["closed"], 2, "The provider of source closed cannot be asked"),
+        (["poor"], 2, "[poor] api_key: needed to ask its provider's API"),
+        (["broken"], 2, "[broken] api_key: environment variable NOT_SET is not set"),
+        (
+            ["stripe", "--since", "24h", "--until", "48h"],
+            1,
+            "stripe was not compared: the time to compare has",
+        ),
+    ],
+)
+async def test_what_cannot_be_compared_is_a_sentence(
+    operator: Operator, capsys: pytest.CaptureFixture[str], argv: list[str], code: int, sentence: str
+) -> None:
+    assert (await operator.say(*argv))[0] == code
+    assert sentence in capsys.readouterr().err
+
+
+async def test_a_provider_that_does_not_answer_is_unreachable_and_no_secret_is_shown(
+    operator: Operator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    operator.file.write_text(SOURCES.replace("URL", "http://127.0.0.1:1"))
+    code, text = await operator.say("stripe", "--since", "24h")
+    error = capsys.readouterr().err
+    assert code == 3
+    assert "The provider cannot be asked now: GET 127.0.0.1/events failed" in error
+    assert API_KEY not in text + error
+
+
+def test_a_time_is_a_duration_or_a_date(capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        cli.parse(["reconcile", "x", "--since", "2026-11-26T12:00Z"]).since.isoformat() == "2026-11-26T12:00:00+00:00"
+    )
+    with pytest.raises(SystemExit) as raised:
+        cli.parse(["reconcile", "x", "--since", "yesterday"])
+    assert raised.value.code == 2
+    assert "'yesterday' is neither a duration such as 24h nor a time" in capsys.readouterr().err
