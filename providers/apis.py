@@ -18,6 +18,8 @@ from providers.paystack.api import PaystackApi
 from providers.razorpay.api import RazorpayApi
 from providers.square import facts as square_facts
 from providers.stripe import facts as stripe_facts
+from providers.stripe.api import StripeApi
+from providers.stripe.thin import MONEY_TYPES as STRIPE_THIN_TYPES
 
 APIS: dict[str, type[Api]] = {
     api.name: api
@@ -29,12 +31,13 @@ APIS: dict[str, type[Api]] = {
         PayPalApi,
         PaystackApi,
         RazorpayApi,
+        StripeApi,
     )
 }
 """The APIs by the provider's name."""
 
 _TYPES: Mapping[str, Collection[str]] = {
-    "stripe": stripe_facts.TYPES,
+    "stripe": stripe_facts.TYPES.keys() | STRIPE_THIN_TYPES,
     "paypal": paypal_facts.TYPES,
     "square": square_facts.TYPES,
     "paddle": paddle_facts.TYPES,

@@ -9,6 +9,7 @@
   failure of a bank debit is a dispute too (https://docs.stripe.com/payments/ach-direct-debit).
 * Releasing what was authorized and not captured is a "refund" at Stripe, but moves no money. It is counted in the
   charge's `amount_refunded`, and is a refund without a `balance_transaction` ("the impact on your account balance").
+* A thin event has no amounts. Where it is confirmed, its object is fetched (`providers.stripe.thin`).
 """
 
 from collections import Counter
@@ -21,7 +22,9 @@ from contract.facts import DISPUTE_STATES, Fact, Kind
 from contract.money import minor_units
 from providers.complete import read_complete_json
 from providers.facts import ExtractFacts
+from providers.stripe.identity import payment_of
 from providers.stripe.models import (
+    AnyEvent,
     Charge,
     ChargeEvent,
     Dispute,
@@ -46,9 +49,18 @@ def _fact(kind: Kind, money: Money, object_: str = "", amount: int | None = None
 
 
 def extract_facts(event: Event) -> Sequence[Fact]:
-    """Return the facts that the event reports, by its type."""
+    """Return the facts that the event reports, by its type.
+
+    Where the object of a thin event was fetched, it may name a payment that the event itself does not name.
+    """
     extract = TYPES.get(event.type)
-    return extract(event) if extract else ()
+    if extract is None:
+        return ()
+    if event.signed == "api":
+        payment = payment_of(read_complete_json(AnyEvent, event.body))
+        if payment != event.resource:
+            return [replace(fact, payment=payment) for fact in extract(replace(event, resource=payment))]
+    return extract(event)
 
 
 def _intent(kind: Kind) -> ExtractFacts:
@@ -123,7 +135,7 @@ def _dispute(kind: Kind | None = None) -> ExtractFacts:
 
     def extract(event: Event) -> Sequence[Fact]:
         dispute = read_complete_json(DisputeEvent, event.body).data.object
-        outcome = _OUTCOMES.get(dispute.status or "")
+        outcome = OUTCOMES.get(dispute.status or "")
         states = [each for each in (kind if kind in DISPUTE_STATES else None, outcome) if each]
         moved = _moved(dispute) if dispute.moved else _assumed(kind, dispute)
         return [*(_fact(each, dispute, dispute.id) for each in states), *moved]
@@ -151,7 +163,7 @@ _ASSUMED: dict[Kind | None, tuple[Kind, ...]] = {
     "funds_withdrawn": ("funds_withdrawn",),
     "funds_reinstated": ("funds_withdrawn", "funds_reinstated"),
 }
-_OUTCOMES: dict[str, Kind] = {
+OUTCOMES: dict[str, Kind] = {
     "won": "dispute_won",
     "lost": "dispute_lost",
     "warning_closed": "dispute_won",  # an inquiry that never became a dispute

@@ -11,7 +11,6 @@
 from typing import ClassVar
 
 from providers import signing
-from providers.account import first_account, mode_of_flag
 from providers.base import (
     BODY_BYTES_LARGE,
     ParsedEvent,
@@ -22,12 +21,10 @@ from providers.base import (
     SourceSettings,
     TimedSettings,
 )
-from providers.payload import read_json, time_from_iso, time_from_unix
-from providers.stripe.models import AnyData, AnyEvent, AnyObject
+from providers.stripe.identity import parse_event
+from providers.stripe.settings import StripeSettings
 
 HEADER = "Stripe-Signature"
-
-_NO_OBJECT = AnyObject()
 
 
 class Stripe(Provider):
@@ -35,7 +32,7 @@ class Stripe(Provider):
 
     name: ClassVar[str] = "stripe"
     body_bytes_max: ClassVar[int] = BODY_BYTES_LARGE
-    Source: ClassVar[type[SourceSettings]] = TimedSettings
+    Source: ClassVar[type[SourceSettings]] = StripeSettings
 
     def __init__(self, settings: TimedSettings) -> None:
         super().__init__(settings)
@@ -52,11 +49,7 @@ class Stripe(Provider):
 
     def parse(self, request: Request) -> list[ParsedEvent]:
         """Return the one event. Raise PayloadError."""
-        event = read_json(AnyEvent, request.body)
-        created = event.created
-        occurred_at = time_from_iso(created) if isinstance(created, str) else time_from_unix(created)
-        mode, account = mode_of_flag(event.livemode), first_account(event.account, event.context)
-        return [ParsedEvent(event.id, event.type, _resource(event), occurred_at, mode=mode, account=account)]
+        return [parse_event(request.body)]
 
 
 def _read_header(values: list[bytes]) -> tuple[bytes, list[bytes]]:
@@ -73,23 +66,3 @@ def _read_header(values: list[bytes]) -> tuple[bytes, list[bytes]]:
     if len(timestamps) != 1 or not signatures:
         raise SignatureError("malformed", f"the {HEADER} header has not exactly one t and at least one v1")
     return timestamps[0], signatures
-
-
-def _resource(event: AnyEvent) -> str:
-    """Return the id of the payment: the payment intent, else the charge, else what the event is about.
-
-    Charges, refunds and disputes name their payment intent, so all events of a payment are processed together. An old
-    refund or dispute may name only its charge; where that is expanded, it names the payment intent.
-    """
-    data, related = event.data, event.related_object
-    about = data.object if isinstance(data, AnyData) else None
-    if not isinstance(about, AnyObject):
-        about = _NO_OBJECT
-    related_id = None if related is None or isinstance(related, list) else related.id
-    charge = about.charge
-    expanded = charge.get("payment_intent") if isinstance(charge, dict) else None
-    for reference in (about.payment_intent, expanded, charge, about.id, related_id):
-        id_ = reference.get("id") if isinstance(reference, dict) else reference
-        if id_ and isinstance(id_, str):
-            return id_
-    return event.id

@@ -1,0 +1,51 @@
+"""What the table of a Stripe source may say, to those who receive its events and to those who ask its API."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from providers.api_access import KeyAccess
+from providers.base import TimedSettings
+from providers.secret import Secret
+
+ConnectedAccount = Annotated[str, Field(pattern="^acct_[A-Za-z0-9_]{1,100}$")]
+"""The id of a connected account."""
+
+EventShape = Literal["snapshot", "thin"]
+"""What the source's event destination sends: whole objects, or only their ids (https://docs.stripe.com/event-destinations).
+"""
+
+_KEY = re.compile("(?P<kind>[a-z]+(?:_org)?)_(?P<mode>live|test)_.+")
+"""`sk_live_…`, `rk_test_…` and the like (https://docs.stripe.com/keys)."""
+
+
+class StripeSettings(TimedSettings):
+    """The table of a source. The last two are about asking, and change nothing in what is received."""
+
+    account: ConnectedAccount | None = None
+    events: EventShape = "snapshot"
+
+
+class StripeAccess(KeyAccess):
+    """The access to one account's events and objects. A restricted key is enough: it need only read."""
+
+    account: ConnectedAccount | None = None
+    """The connected account whose events the source gets. None: the account that owns the key."""
+
+    events: EventShape = "snapshot"
+    """Which of Stripe's two lists has what the source gets: both have each change, under ids of their own."""
+
+    @field_validator("api_key")
+    @classmethod
+    def _may_read(cls, key: Secret, info: ValidationInfo) -> Secret:
+        """Refuse keys for browsers, and a key of the other mode. An unknown form is for Stripe to judge."""
+        match = _KEY.fullmatch(key.reveal())
+        if match is None:
+            return key
+        if match["kind"] == "pk":
+            raise ValueError("is a publishable key, which may read nothing; a restricted or a secret key is needed")
+        mode = info.data.get("mode")
+        if mode is not None and match["mode"] != mode:
+            raise ValueError(f"is a key of {match['mode']} mode, and the source's mode is {mode}")
+        return key
