@@ -23,7 +23,8 @@ from providers.checkout.webhook import Checkout
 from providers.coinbase import Coinbase
 from providers.facts import ExtractFacts
 from providers.flutterwave import Flutterwave
-from providers.flutterwave_v3 import FlutterwaveV3
+from providers.flutterwave_v3 import facts as flutterwave_v3_facts
+from providers.flutterwave_v3.webhook import FlutterwaveV3
 from providers.generic_hmac import facts as generic_hmac_facts
 from providers.generic_hmac.webhook import GenericHmac
 from providers.github import GitHub
@@ -111,6 +112,7 @@ FACT_EXTRACTORS: Mapping[str, ExtractFacts] = {
     "paddle": paddle_facts.extract_facts,
     "paystack": paystack_facts.extract_facts,
     "mercadopago": mercadopago_facts.extract_facts,
+    "flutterwave_v3": flutterwave_v3_facts.extract_facts,
     "hmac": generic_hmac_facts.extract_facts,
 }
 """The extractors of facts by the provider's name. Events of all other providers are recorded, and move no money."""

@@ -9,6 +9,7 @@ from providers.api import Api, Confirmation, EventList, Listing, PaymentList
 from providers.api_access import AskingSettings
 from providers.braintree.api import BraintreeApi
 from providers.checkout import facts as checkout_facts
+from providers.flutterwave_v3.api import FlutterwaveV3Api
 from providers.mercadopago.api import MercadoPagoApi
 from providers.mollie.api import MollieApi, MollieClassicApi
 from providers.paddle import facts as paddle_facts
@@ -25,6 +26,7 @@ APIS: dict[str, type[Api]] = {
     api.name: api
     for api in (
         BraintreeApi,
+        FlutterwaveV3Api,
         MercadoPagoApi,
         MollieApi,
         MollieClassicApi,
