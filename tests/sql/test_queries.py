@@ -104,6 +104,28 @@ async def test_locking_takes_the_locks_in_one_order(filled: asyncpg.Connection) 
     assert "Sort" in below
 
 
+LISTED = {"namespace": "stripe", "event_ids": [row.event_id for row in ROWS]}
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "index"),
+    [
+        ("find_applied", LISTED | {"with_bodies": True}, "events_pkey"),
+        ("find_dead", LISTED, "dead_letters_of_event"),
+        ("find_transfers", {"namespace": "stripe", "movement": ["capture:pi_1"]}, "transfers_pkey"),
+    ],
+)
+async def test_listed_events_and_payments_are_found_by_their_keys(
+    filled: asyncpg.Connection, name: str, values: dict[str, object], index: str
+) -> None:
+    await filled.execute(FILL_TRANSFERS)
+    await filled.execute(FILL_TRANSFERS_ARCHIVE)
+    await filled.execute("ANALYZE transfers, transfers_archive")
+    text = await plan(filled, "reconcile", name, **values)
+    assert index in text
+    assert not re.search(r"Seq Scan on (events|transfers|dead_letters)", text)
+
+
 FILL_TRANSFERS = """
 INSERT INTO transfers (namespace, movement, payment_id, debit_account, credit_account, amount, currency, event_id)
 SELECT 'stripe', 'capture:pi_' || n, 'pi_' || n, 'provider', 'merchant', 700, 'EUR', 'evt_' || n
