@@ -105,7 +105,8 @@ def _compare_movement(
         return
     transfer = booked.transfers.get(_movement(fact))
     if transfer is None:
-        if not (fact.either_whole_or_parts and _is_captured(fact, booked.payments.get(payment))):
+        is_whole = fact.either_whole_or_parts and fact.object == payment
+        if not (is_whole and _is_captured(fact, booked.payments.get(payment))):
             missing.append((_name(fact), money(fact)))
     elif (transfer["amount"], transfer["currency"]) != (fact.amount, fact.currency):
         different.append((_name(fact), f"{transfer['amount']} {transfer['currency']}", money(fact)))
@@ -114,7 +115,7 @@ def _compare_movement(
 
 
 def _is_captured(fact: Fact, payment: Mapping[str, Any] | None) -> bool:
-    """Return whether a payment that was captured as a whole or in parts has all of it, under whatever names."""
+    """Return whether a payment that was captured whole has all of it in parts, under their own names."""
     return payment is not None and payment["currency"] == fact.currency and payment["captured"] >= fact.amount
 
 

@@ -31,6 +31,7 @@ def booked(*, payment: dict[str, Any] | None = None, dispute: dict[str, Any] | N
 
 
 WHOLE_OR_PARTS = Fact("captured", 700, "EUR", "pi_1", either_whole_or_parts=True)
+PART = Fact("captured", 300, "EUR", "part_2", either_whole_or_parts=True)
 OPEN = {"dispute_id": "dp_1", "opened": True, "won": False, "lost": False}
 
 AGREE: list[tuple[Fact, Booked]] = [
@@ -56,6 +57,8 @@ DIFFER: list[tuple[Fact, Booked, str, str]] = [
     (CAPTURED, booked(**transfer("capture:pi_1", payment="pi_2")), "different", "captured pi_1 of payment pi_1"),
     (WHOLE_OR_PARTS, booked(payment={"captured": 699}), "missing", "captured pi_1: 700 EUR"),
     (WHOLE_OR_PARTS, booked(payment={"currency": "USD"}), "missing", "captured pi_1: 700 EUR"),
+    (PART, booked(**transfer("capture:part_1", 400)), "missing", "captured part_2: 300 EUR"),
+    (PART, booked(**transfer("capture:pi_1")), "missing", "captured part_2: 300 EUR"),
     (Fact("refunded", 5, "EUR", "re_1"), booked(), "missing", "refunded re_1: 5 EUR"),
     (Fact("refunded_total", 5, "EUR"), booked(payment={"refunds_total": 4}), "missing", "refunded_total: 5 EUR"),
     (Fact("pending", 700, "EUR"), Booked(), "missing", "pending: 700 EUR"),
