@@ -28,7 +28,8 @@ from providers.flutterwave_v3.webhook import FlutterwaveV3
 from providers.generic_hmac import facts as generic_hmac_facts
 from providers.generic_hmac.webhook import GenericHmac
 from providers.github import GitHub
-from providers.gocardless import GoCardless
+from providers.gocardless import facts as gocardless_facts
+from providers.gocardless.webhook import GoCardless
 from providers.klarna import Klarna
 from providers.lemonsqueezy import LemonSqueezy
 from providers.mercadopago import facts as mercadopago_facts
@@ -110,6 +111,7 @@ FACT_EXTRACTORS: Mapping[str, ExtractFacts] = {
     "mollie": mollie_facts.extract_facts,
     "mollie_classic": mollie_fetched.extract_facts,
     "paddle": paddle_facts.extract_facts,
+    "gocardless": gocardless_facts.extract_facts,
     "paystack": paystack_facts.extract_facts,
     "mercadopago": mercadopago_facts.extract_facts,
     "flutterwave_v3": flutterwave_v3_facts.extract_facts,

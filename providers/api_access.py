@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 from yarl import URL
 
 from contract.event import TEXT_CHARS_MAX, Mode
@@ -100,3 +100,13 @@ class KeyAccess(ApiAccess):
     """The access of a provider whose API takes one secret key."""
 
     api_key: Secret
+
+
+def refuse_other_mode(key_mode: Mode | None, info: ValidationInfo) -> None:
+    """Refuse a key of another mode than the source's. `key_mode` is None where the key does not say it.
+
+    For a validator of a key's field. Raise ValueError.
+    """
+    mode = info.data.get("mode", key_mode)
+    if key_mode is not None and key_mode != mode:
+        raise ValueError(f"a key of {key_mode} mode, but the source's mode is {mode}")

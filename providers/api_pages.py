@@ -1,10 +1,12 @@
 """Reading the pages of an API's lists: the exact bytes of their items, and what says where the next page is."""
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
-from providers.api import ApiUnexpectedError
-from providers.base import PayloadError
+from providers.api import ApiUnexpectedError, Listed, Window
+from providers.base import ParsedEvent, PayloadError
 from providers.payload import array_and_rest, get_path
 
 CURSOR_CHARS_MAX = 4096
@@ -20,11 +22,27 @@ def as_documented(about: str) -> Iterator[None]:
         raise ApiUnexpectedError(f"{about}: {error}") from None
 
 
-def read_page(body: bytes, name: str, about: str) -> tuple[list[bytes], Mapping[str, object]]:
+def read_object(body: bytes, about: str) -> Mapping[str, object]:
+    """Return the members of the object that an answer is. Raise ApiUnexpectedError."""
+    try:
+        members = json.loads(body)
+    except (ValueError, RecursionError):
+        members = None
+    if not isinstance(members, dict):
+        raise ApiUnexpectedError(f"{about}: the answer is no JSON object")
+    return members
+
+
+def read_page(
+    body: bytes, name: str, about: str, *, may_be_absent: bool = False
+) -> tuple[list[bytes], Mapping[str, object]]:
     """Return the bytes of each item of the array `name`, and the other members of the answer. Raise ApiUnexpectedError.
 
-    An item has the bytes that were sent: an event that was never delivered is stored with them.
+    An item has the bytes that were sent: an event that was never delivered is stored with them. `may_be_absent`: an
+    empty page has no array.
     """
+    if may_be_absent and (members := read_object(body, about)).get(name) is None:
+        return [], members
     with as_documented(about):
         return array_and_rest(body, name)
 
@@ -37,3 +55,19 @@ def read_cursor(members: Mapping[str, object], *path: str, about: str) -> str | 
     if not isinstance(cursor, str) or len(cursor) > CURSOR_CHARS_MAX:
         raise ApiUnexpectedError(f"{about}: the cursor of the next page is no text of at most {CURSOR_CHARS_MAX}")
     return cursor
+
+
+def listed_events(items: Iterable[bytes], parse: Callable[[bytes], ParsedEvent], about: str) -> list[Listed]:
+    """Return the events of a page, each with its own bytes. Raise ApiUnexpectedError."""
+    with as_documented(about):
+        return [Listed(parse(item), item) for item in items]
+
+
+def within(window: Window, events: Iterable[Listed]) -> list[Listed]:
+    """Return the events of the window, and those without a time: a list may have been asked for more."""
+    return [event for event in events if event.parsed.occurred_at is None or event.parsed.occurred_at in window]
+
+
+def iso(time: datetime) -> str:
+    """Return a time as most APIs take it: UTC, with a Z."""
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -9,15 +9,20 @@ from providers.api import Api, Confirmation, EventList, Listing, PaymentList
 from providers.api_access import AskingSettings
 from providers.braintree.api import BraintreeApi
 from providers.checkout import facts as checkout_facts
+from providers.checkout.api import CheckoutApi
 from providers.flutterwave_v3.api import FlutterwaveV3Api
+from providers.gocardless import facts as gocardless_facts
+from providers.gocardless.api import GoCardlessApi
 from providers.mercadopago.api import MercadoPagoApi
 from providers.mollie.api import MollieApi, MollieClassicApi
 from providers.paddle import facts as paddle_facts
+from providers.paddle.api import PaddleApi
 from providers.paypal import facts as paypal_facts
 from providers.paypal.api import PayPalApi
 from providers.paystack.api import PaystackApi
 from providers.razorpay.api import RazorpayApi
 from providers.square import facts as square_facts
+from providers.square.api import SquareApi
 from providers.stripe import facts as stripe_facts
 from providers.stripe.api import StripeApi
 from providers.stripe.thin import MONEY_TYPES as STRIPE_THIN_TYPES
@@ -26,13 +31,17 @@ APIS: dict[str, type[Api]] = {
     api.name: api
     for api in (
         BraintreeApi,
+        CheckoutApi,
         FlutterwaveV3Api,
+        GoCardlessApi,
         MercadoPagoApi,
         MollieApi,
         MollieClassicApi,
+        PaddleApi,
         PayPalApi,
         PaystackApi,
         RazorpayApi,
+        SquareApi,
         StripeApi,
     )
 }
@@ -44,6 +53,7 @@ _TYPES: Mapping[str, Collection[str]] = {
     "square": square_facts.TYPES,
     "paddle": paddle_facts.TYPES,
     "checkout": checkout_facts.TYPES,
+    "gocardless": gocardless_facts.TYPES,
 }
 """The types that report money, of the providers that list events."""
 

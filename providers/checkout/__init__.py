@@ -1,1 +1,1 @@
-"""Checkout.com: signature, identity of events, and facts about money."""
+"""Checkout.com: signature, identity of events, facts about money, and what its API says happened to a payment."""

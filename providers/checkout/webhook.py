@@ -28,20 +28,23 @@ class Checkout(RawBody):
 
     def parse(self, request: Request) -> list[ParsedEvent]:
         """Return the one event."""
-        event = read_json(Event, request.body)
-        about = event.data or Subject()
-        return [
-            ParsedEvent(
-                event_id=event.id,
-                type=event.type,
-                # Captures, voids and refunds have the payment's id as data.id; a dispute has its own id there, and
-                # names its payment. So all of them share a resource, and lock and merge together.
-                resource=first_id(about.payment_id, about.id) or event.id,
-                occurred_at=first_timestamp(event.created_on, event.timestamp),
-                mode=_mode(get_path(event.links, "self", "href")),
-                account=first_account(about.processing_channel_id),
-            )
-        ]
+        return [parse_event(request.body)]
+
+
+def parse_event(body: bytes) -> ParsedEvent:
+    """Return the event of a delivery's body, or of the API's answer about it. Raise PayloadError."""
+    event = read_json(Event, body)
+    about = event.data or Subject()
+    return ParsedEvent(
+        event_id=event.id,
+        type=event.type,
+        # Captures, voids and refunds have the payment's id as data.id; a dispute has its own id there, and names its
+        # payment. So all of them share a resource, and lock and merge together.
+        resource=first_id(about.payment_id, about.id) or event.id,
+        occurred_at=first_timestamp(event.created_on, event.timestamp),
+        mode=_mode(get_path(event.links, "self", "href")),
+        account=first_account(about.processing_channel_id),
+    )
 
 
 def _mode(address: object) -> Mode | None:

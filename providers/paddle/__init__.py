@@ -1,1 +1,1 @@
-"""Paddle: its signature, the identity of its events, and the facts they report about money."""
+"""Paddle: its signature, the identity of its events, the facts they report about money, and its list of events."""

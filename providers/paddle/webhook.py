@@ -68,16 +68,19 @@ class Paddle(Provider):
 
     def parse(self, request: Request) -> list[ParsedEvent]:
         """Return the one event. Raise PayloadError."""
-        event = read_json(AnyEvent, request.body)
-        return [
-            ParsedEvent(
-                event_id=event.event_id,
-                type=event.event_type,
-                resource=_resource(event),
-                occurred_at=time_from_iso(event.occurred_at),
-                mode="test" if event.event_id.startswith(SIMULATED) else None,
-            )
-        ]
+        return [parse_event(request.body)]
+
+
+def parse_event(body: bytes) -> ParsedEvent:
+    """Return the event of a delivery's body, or of an item of the list of events. Raise PayloadError."""
+    event = read_json(AnyEvent, body)
+    return ParsedEvent(
+        event_id=event.event_id,
+        type=event.event_type,
+        resource=_resource(event),
+        occurred_at=time_from_iso(event.occurred_at),
+        mode="test" if event.event_id.startswith(SIMULATED) else None,
+    )
 
 
 def _read_header(values: list[bytes]) -> tuple[bytes, list[bytes]]:

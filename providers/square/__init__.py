@@ -1,1 +1,1 @@
-"""Square: its signature, the identity of its events, and the facts they report about money."""
+"""Square: its signature, the identity of its events, the facts they report about money, and its list of events."""

@@ -50,16 +50,19 @@ class Square(Provider):
 
     def parse(self, request: Request) -> list[ParsedEvent]:
         """Return the one event. Raise PayloadError."""
-        event = read_json(AnyEvent, request.body)
-        return [
-            ParsedEvent(
-                event_id=event.event_id,
-                type=event.type,
-                resource=_resource(event.data if isinstance(event.data, AnyData) else AnyData()) or event.event_id,
-                occurred_at=first_timestamp(event.created_at),
-                account=first_account(event.merchant_id),
-            )
-        ]
+        return [parse_event(request.body)]
+
+
+def parse_event(body: bytes) -> ParsedEvent:
+    """Return the event of a delivery's body, or of an item of the list of events. Raise PayloadError."""
+    event = read_json(AnyEvent, body)
+    return ParsedEvent(
+        event_id=event.event_id,
+        type=event.type,
+        resource=_resource(event.data if isinstance(event.data, AnyData) else AnyData()) or event.event_id,
+        occurred_at=first_timestamp(event.created_at),
+        account=first_account(event.merchant_id),
+    )
 
 
 def _resource(data: AnyData) -> str | None:

@@ -5,20 +5,12 @@ Source: developer.gocardless.com/api-reference, "Webhooks", and the webhooks mod
 of the body. `meta.webhook_id` names only the delivery and is not read.
 """
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from providers.base import ParsedEvent, Request
-from providers.models import Model
+from providers.gocardless.models import Event
 from providers.payload import array_items, first_id, first_timestamp, get_path, read_json
 from providers.raw_body import RawBody, Scheme
-
-
-class _Event(Model):
-    id: str
-    resource_type: str
-    action: str
-    created_at: Any = None
-    links: Any = None
 
 
 class GoCardless(RawBody):
@@ -30,18 +22,20 @@ class GoCardless(RawBody):
 
     def parse(self, request: Request) -> list[ParsedEvent]:
         """Return all events of the batch. Raise PayloadError if any of them is unreadable."""
-        return [_parse_event(item) for item in array_items(request.body, "events")]
+        return [parse_event(item) for item in array_items(request.body, "events")]
 
 
-def _parse_event(item: bytes) -> ParsedEvent:
-    event = read_json(_Event, item)
-    # An event that names a payment is about it, so that all its events are processed together. A refund's event names
-    # only the refund.
-    about = get_path(event.links, event.resource_type.removesuffix("s"))
+def parse_event(item: bytes) -> ParsedEvent:
+    """Return an event of a batch, or of the list of events. Raise PayloadError.
+
+    An event that names a payment is about it, so that all its events are processed together. A refund's event names
+    only the refund.
+    """
+    event = read_json(Event, item)
     return ParsedEvent(
         event_id=event.id,
         type=f"{event.resource_type}.{event.action}",
-        resource=first_id(get_path(event.links, "payment"), about) or event.id,
+        resource=first_id(get_path(event.links, "payment"), event.about) or event.id,
         occurred_at=first_timestamp(event.created_at),
         body=item,
     )

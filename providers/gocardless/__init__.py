@@ -1,0 +1,1 @@
+"""GoCardless: its signature, the identity and the list of its events, and what its API says about their money."""
