@@ -113,7 +113,7 @@ class GoCardlessApi(Api, EventList, Confirmation):
             query["after"] = after
 
     def must_ask(self, event: Event) -> bool:
-        """Return whether the event is about money: it names no amount, whoever signed it."""
+        """Return whether the event is about money: it names no amount."""
         return event.type in TYPES and not is_confirmed(event)
 
     async def fetch(self, event: Event) -> Fetched:

@@ -76,7 +76,8 @@ WHERE its.event_id IS NULL AND EXISTS (
 );
 
 -- name: payment_without_event :many
--- Every payment has an event that reported it; or a dispute, whose event may be about several payments.
+-- Every payment has an event that reported it; or a dispute, whose event may be about several payments; or a refund,
+-- whose event may name the refund only.
 SELECT payments.namespace, payments.payment_id
 FROM payments
 WHERE NOT EXISTS (
@@ -86,6 +87,11 @@ WHERE NOT EXISTS (
   AND NOT EXISTS (
     SELECT FROM disputes
     WHERE disputes.namespace = payments.namespace AND disputes.payment_id = payments.payment_id
+)
+  AND NOT EXISTS (
+    SELECT FROM transfers
+    WHERE transfers.namespace = payments.namespace AND transfers.payment_id = payments.payment_id
+      AND transfers.movement LIKE 'refund%'
 );
 
 -- name: conflict_without_decision :many

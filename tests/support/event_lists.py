@@ -4,14 +4,16 @@ import json
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, ClassVar
 from urllib.request import Request, urlopen
 
 import gocardless_pro
+import httpx
 from checkout_sdk.checkout_sdk import CheckoutSdk
+from checkout_sdk.default_http_client import DefaultHttpClientBuilder
 from checkout_sdk.environment import Environment
 from checkout_sdk.payments.payments import PaymentsSearchRequest
 from paddle_billing import Client, Options
@@ -86,7 +88,11 @@ class SquareList(ListCase):
         return {**event, "created_at": text(at), "data": data}
 
     def ids_by_library(self, url: str, window: Window) -> set[str]:
-        client, ids = Square(token=self.key, base_url=url), set[str]()
+        with httpx.Client() as http:
+            return self._ids(Square(token=self.key, base_url=url, httpx_client=http), window)
+
+    def _ids(self, client: Square, window: Window) -> set[str]:
+        ids = set[str]()
         span = {"start_at": text(window.since), "end_at": text(window.until)}
         query: Any = {"filter": {"created_at": span}, "sort": {"field": "DEFAULT", "order": "ASC"}}
         rest: dict[str, Any] = {}
@@ -129,7 +135,8 @@ class PaddleList(ListCase):
         client = Client(self.key, options=Options(environment=SimpleNamespace(base_url=url)))
         pager = Pager(per_page=200, order_by=OrderBy.id_ascending())
         since, until = DateTime(window.since.isoformat()), DateTime(window.until.isoformat())
-        return {event.event_id for event in client.events.list(ListEvents(pager, start=since, end=until))}
+        with closing(client.client):
+            return {event.event_id for event in client.events.list(ListEvents(pager, start=since, end=until))}
 
 
 class GoCardlessList(ListCase):
@@ -185,8 +192,13 @@ class CheckoutList(ListCase):
         """Ask as the library does. It has no call for a search's next page, which is read by hand."""
         base = f"{url}/"
         environment = Environment(base, f"{base}connect/token", base, base, base, base, base, True)
-        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # an account's host is no loopback
-            api = CheckoutSdk.builder().secret_key(self.key).environment(environment).use_legacy_domain().build()
+        clients = DefaultHttpClientBuilder()
+        builder = CheckoutSdk.builder().secret_key(self.key).environment(environment).http_client_builder(clients)
+        with closing(clients.session), warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of parts that are not used
+            return self._ids(builder.use_legacy_domain().build(), url, window)
+
+    def _ids(self, api: Any, url: str, window: Window) -> set[str]:
         search = PaymentsSearchRequest()
         search.limit, search.from_, search.to = 500, window.since, window.until
         page = api.payments.search_payments(search)
