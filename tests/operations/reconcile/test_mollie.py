@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from providers import api_client
+from providers.mollie.api import MollieApi
 from tests.support import asking_mollie
 from tests.support.consuming import Workers
 from tests.support.reconciling import NOW, Reconciler
@@ -23,7 +24,7 @@ class Shop(Reconciler):
 
     server: MollieStandIn | None = None
 
-    def api(self) -> asking_mollie.MollieApi:
+    def api(self) -> MollieApi:
         assert self.server is not None
         return asking_mollie.access(api_url=self.server.url)
 
