@@ -76,6 +76,15 @@ class Comparison:
         await self._compare(window, frozenset())
         await self._flush()
 
+    async def compare_objects(self, window: Window, pages: AsyncIterator[Sequence[Listed]]) -> None:
+        """Compare objects that were asked for one by one. Raise likewise."""
+        tally = Tally()
+        async for page in pages:
+            self._on_page()
+            await self._compare_page(window, page, tally, frozenset())
+        self.total.add(tally)
+        await self._flush()
+
     async def end(self, *, proves: bool) -> None:
         """Record what is applied and not listed. `proves`: that something is not listed says that it did not happen."""
         extra = self.total.extra

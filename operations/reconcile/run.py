@@ -22,6 +22,7 @@ from operations.reconcile.lookup import Lookup
 from operations.reconcile.payments import Books
 from operations.reconcile.repair import NoRoomError, Repair
 from operations.reconcile.store import Claim, Compared, Counts, Finding, list_findings
+from operations.reconcile.unfinished import look_up_unfinished
 from operations.reconcile.windows import Plan, WindowError, at, extended, plan, scheduled
 from operations.servers import Servers
 from operations.settings import Settings
@@ -128,6 +129,9 @@ class Reconciliation:
             await comparison.compare(window)
             if api.empty_proves or comparison.total.seen:  # type: ignore[attr-defined]
                 progress.compared = extended(progress.compared, window, over_gaps=wanted.over_gaps)
+        if wanted.until is None:
+            unfinished = look_up_unfinished(connection, api, planned.window.since)
+            await comparison.compare_objects(planned.window, unfinished)
         total = comparison.total
         proves = bool(total.seen) or api.empty_proves  # type: ignore[attr-defined]
         await comparison.end(proves=proves)

@@ -213,6 +213,15 @@ SELECT
 FROM unnest(:payment_id::text[]) AS listed (payment_id)
 JOIN payments ON payments.namespace = :namespace AND payments.payment_id = listed.payment_id;
 
+-- name: list_unfinished :many
+-- Returns payments that may still change, and that a list by the time of making does not show again, the newest first.
+SELECT payment_id
+FROM ONLY payments
+WHERE namespace = :namespace AND provider = :provider AND status IN ('pending', 'authorized', 'disputed')
+  AND first_occurred_at >= :since AND first_occurred_at < :before
+ORDER BY first_occurred_at DESC
+LIMIT :limit;
+
 -- name: find_disputes :many
 -- Returns what is known of these disputes.
 SELECT disputes.dispute_id, opened, won, lost

@@ -1,0 +1,47 @@
+"""Payments that were not finished when they were listed for the last time: they are asked for one by one.
+
+A list by the time of making does not show them again. What a bank authorizes weeks later, or what is captured, paid or
+disputed then, has an event of its own; only if that is lost, too, is it found here.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from providers.api import Api, ApiUnexpectedError, Listed, NotFoundError, PaymentLookup
+from sql import load
+
+if TYPE_CHECKING:
+    from sql.connect import Connection
+
+RECONCILE = load("reconcile")
+
+UNFINISHED_MAX = 200
+"""How many payments one run asks for, the newest first."""
+
+UNFINISHED_FOR = timedelta(days=60)
+"""How long after it was made a payment is asked for."""
+
+log = structlog.get_logger()
+
+
+async def look_up_unfinished(
+    connection: "Connection", api: Api, before: datetime
+) -> AsyncIterator[Sequence[Listed]]:  # fmt: skip
+    """Yield what the provider says now about unfinished payments of before a time, one after the other. Raise ApiError.
+
+    One that the provider does not know, or answers about in another way, is of another account of the namespace.
+    """
+    if not isinstance(api, PaymentLookup):
+        return
+    query = RECONCILE.bind(
+        "list_unfinished", namespace=api.access.namespace, provider=api.name, since=before - UNFINISHED_FOR,
+        before=before, limit=UNFINISHED_MAX,
+    )  # fmt: skip
+    for row in await connection.fetch(*query):
+        try:
+            yield await api.fetch_payment(row["payment_id"])
+        except (NotFoundError, ApiUnexpectedError) as error:
+            log.info("an unfinished payment cannot be asked for", source=api.access.source, reason=str(error))
