@@ -130,8 +130,8 @@ upgrade-postgres: .venv/runtime ## OLD=<folder of the older programs>: move the 
 pin: .venv/runtime ## write the digests of the images that Docker Compose starts to .env (again: newer ones)
 	@$(PY) -m stack pin
 
-demo: .venv/runtime ## send 4,000 signed deliveries of 160 events, kill workers meanwhile, check the result (CONFLICT=1 JSON=1)
-	@$(PY) -m stack demo $${JSON:+--json} $${CONFLICT:+--conflict}
+demo: .venv/runtime ## send 4,000 signed deliveries of 160 events, kill workers meanwhile, check the result (CONFLICT=1 GAPS=1 JSON=1)
+	@$(PY) -m stack demo $${JSON:+--json} $${CONFLICT:+--conflict} $${GAPS:+--gaps}
 
 test: .venv/dev ## all tests, against real Valkey and PostgreSQL (ARGS=… for pytest)
 	@$(WITH_ARGS) pytest -n auto --dist worksteal

@@ -58,6 +58,7 @@ def main(argv: list[str]) -> int:
         return fail(f"{error}", SETTINGS_EXIT_CODE)
     if "actor" in arguments:
         arguments.actor = arguments.actor or os.environ.get("ACTOR")
+    logs.configure("ERROR")  # standard output is for what a command prints, and it says why it failed
     return cli.main(arguments, settings, read_env_files() | dict(os.environ))
 
 

@@ -194,7 +194,7 @@ def _exec(stack: Stack, arguments: argparse.Namespace) -> int:
 def _demo(stack: Stack, arguments: argparse.Namespace) -> int:
     from stack.demo import run as demo  # noqa: PLC0415 -- imports much that no other command needs
 
-    return demo.run(stack, as_json=arguments.json, with_conflict=arguments.conflict, times=arguments.times)
+    return demo.run(stack, arguments)
 
 
 def _send(stack: Stack, arguments: argparse.Namespace) -> int:
@@ -267,9 +267,9 @@ def _parser() -> argparse.ArgumentParser:
     demonstration = commands.add_parser("demo", help="send signed sample events, kill workers, show what became of it")
     demonstration.add_argument("--json", action="store_true")
     demonstration.add_argument("--conflict", action="store_true", help="with a payment whose events contradict it")
-    demonstration.add_argument(
-        "--times", type=_whole_number(1, DEMO_TIMES_MAX), default=DEMO_TIMES, help="deliveries of each event"
-    )
+    demonstration.add_argument("--gaps", action="store_true", help="lose a third of the events, find and repair them")
+    times = _whole_number(1, DEMO_TIMES_MAX)
+    demonstration.add_argument("--times", type=times, default=DEMO_TIMES, help="deliveries of each event")
     sample = commands.add_parser("send", help="send one signed sample event to the running gateway")
     sample.add_argument("--type", help="the event's type; the provider's usual one if left out")
     sample.add_argument("source", help="its name in sources.toml")

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from stack import show
 from stack.demo.check import CONFLICT_IS_OPEN, Audit, Balance, BookedState, Conflict
+from stack.demo.gaps import Found
 from stack.demo.samples import PaymentRow, major_units
 
 
@@ -32,12 +33,14 @@ class Report:
     books: BookedState
     audit: Audit
     contradicted: int
+    gaps: Found | None = None
 
     @property
     def is_as_expected(self) -> bool:
         """Whether each event was applied once, and every row and transfer is as expected."""
         is_complete = self.accepted + self.duplicates == self.sent and self.committed == self.events >= self.accepted
-        return is_complete and not (self.dead or self.books.wrong)
+        is_repaired = self.gaps is None or self.gaps.is_as_expected
+        return is_complete and is_repaired and not (self.dead or self.books.wrong)
 
     @property
     def audit_as_expected(self) -> bool:
@@ -72,14 +75,20 @@ def _deliveries(report: Report) -> Table:
     def row(name: str, count: int | None, text: str = "") -> None:
         table.add_row(name, "" if count is None else f"{count:,}", text)
 
-    times = report.sent // report.events
-    row("sent", report.sent, f"{report.events} events of {report.payments} payments, shuffled, each {times} times,")
+    lost = report.gaps.lost if report.gaps else 0
+    delivered = report.events - lost
+    times = report.sent // delivered
+    row("sent", report.sent, f"{delivered} events of {report.payments} payments, shuffled, each {times} times,")
     row("", None, f"to {report.gateways} gateways; {report.seconds} s until the last commit")
     row("accepted", report.accepted, "answered 202: durable in the stream")
     row("duplicates", report.duplicates, "answered 200: already accepted")
     row("", books.duplicates, "recorded in PostgreSQL: those that Redis did not recognise")
     for status, count in sorted(report.refused.items()):
         row("refused", count, f"answered {status}")
+    if report.gaps:
+        row("lost", lost, "events, which were never delivered on purpose; Stripe lists them")
+        row("missing", report.gaps.missing, "found by `make reconcile`")
+        row("repaired", report.gaps.repaired, f"with REPAIR=1; {report.gaps.missing_after} are missing now")
     row("committed", report.committed, f"events, by {report.workers} workers")
     row("dead", report.dead, "letters; `make dead` lists them" if report.dead else "letters")
     row("conflicts", len(books.conflicts), "transfers reported with two amounts")

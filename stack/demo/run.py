@@ -1,5 +1,6 @@
 """`make demo`: sends signed events many times and in random order, and kills workers meanwhile."""
 
+import argparse
 import asyncio
 import random
 import secrets
@@ -14,9 +15,11 @@ import aiohttp
 from stack import show
 from stack.base import Stack, StackError
 from stack.demo import check
+from stack.demo import gaps as demo_gaps
 from stack.demo import report as demo_report
 from stack.demo.chaos import WorkerKiller, entries_taken_over, second_gateway, workers_at_least
 from stack.demo.check import Source
+from stack.demo.gaps import Found, Gaps
 from stack.demo.report import Report
 from stack.demo.samples import Sample, Scenario, shuffled
 from stack.demo.scenarios import scenarios
@@ -56,32 +59,42 @@ class Demonstration:
     times: int
     chance: random.Random
     say: Callable[[str], None]
+    gaps: Gaps | None = None
 
     @property
     def events(self) -> list[Sample]:
         """The events of all scenarios."""
         return [event for scenario in self.scenarios for event in scenario.events]
 
+    @property
+    def delivered(self) -> list[Sample]:
+        """The events that are delivered."""
+        return self.gaps.kept(self.events) if self.gaps else self.events
 
-def run(stack: Stack, *, as_json: bool, with_conflict: bool, times: int) -> int:
-    """Run the demonstration with `times` deliveries of each event. Return the exit code: 1 if a check failed."""
+
+def run(stack: Stack, arguments: argparse.Namespace) -> int:
+    """Run the demonstration as the arguments of `demo` say. Return the exit code: 1 if a check failed."""
     environment = stack.environment
     if missing := [name for name in NEEDED if not environment.get(name)]:
         raise StackError(
             f"the samples cannot be signed: {', '.join(missing)} is not set; `make up` writes them to .env"
         )
     chance = random.SystemRandom()
+    at_s = demo_gaps.choose_time(chance) if arguments.gaps else None
+    payments = scenarios(f"demo_{secrets.token_hex(4)}", chance, with_conflict=arguments.conflict, at_s=at_s)
+    events = [event for payment in payments for event in payment.events]
     demo = Demonstration(
         stack,
         environment,
         check.read_sources(Path(environment.get("SOURCES_FILE") or "sources.toml")),
-        scenarios(f"demo_{secrets.token_hex(4)}", chance, with_conflict=with_conflict),
-        times,
+        payments,
+        arguments.times,
         chance,
-        (lambda _: None) if as_json else show.say,
+        (lambda _: None) if arguments.json else show.say,
+        None if at_s is None else demo_gaps.choose_lost(events, at_s, chance),
     )
     report = _demonstrate(demo)
-    if as_json:
+    if arguments.json:
         show.as_json(report.as_json())
     else:
         demo_report.show_report(report)
@@ -92,7 +105,7 @@ def _demonstrate(demo: Demonstration) -> Report:
     stack, environment = demo.stack, demo.environment
     with workers_at_least(stack, WORKERS_MIN) as workers, second_gateway(environment) as second_url:
         gateways = [environment["GATEWAY_URL"], second_url]
-        deliveries = shuffled(demo.events, demo.times, demo.chance)
+        deliveries = shuffled(demo.delivered, demo.times, demo.chance)
         demo.say(f"Sending {len(deliveries):,} deliveries to {len(gateways)} gateways, in waves of {WAVE_EVENTS}; "
                  f"in each wave one of {workers} workers is killed.")  # fmt: skip
         taken_over_before = entries_taken_over(stack)
@@ -100,10 +113,13 @@ def _demonstrate(demo: Demonstration) -> Report:
         began_s = time.monotonic()
         answers = asyncio.run(_send(demo, deliveries, gateways, killer))
         demo.say("Sent. Entries of killed workers are taken over once they are idle for CLAIM_IDLE_MS, usually 15 s.")
-        committed, dead = asyncio.run(_drain(demo))
+        committed, dead = asyncio.run(_drain(demo, demo.delivered))
         seconds = time.monotonic() - began_s
         restarted = killer.wait_until_restarted()
         taken_over = entries_taken_over(stack)
+        found = asyncio.run(_find_and_repair(demo, demo.gaps)) if demo.gaps else None
+        if found:
+            committed, dead = asyncio.run(_drain(demo, demo.events))
     return Report(
         payments=len(demo.scenarios),
         events=len(demo.events),
@@ -122,7 +138,22 @@ def _demonstrate(demo: Demonstration) -> Report:
         books=asyncio.run(_read_booked_state(demo)),
         audit=check.audit(environment),
         contradicted=sum(bool(scenario.conflicting_key) for scenario in demo.scenarios),
+        gaps=found,
     )
+
+
+async def _find_and_repair(demo: Demonstration, gaps: Gaps) -> Found:
+    """Compare with the provider's list, show the gap, repair it, and compare again."""
+    source = demo.sources[demo_gaps.SOURCE]
+    async with demo_gaps.listing(gaps, source, demo.environment) as environment:
+        before = await demo_gaps.compare(gaps, environment, repair=False)
+        demo.say(f"`make reconcile` finds {before['missing']} events that Stripe lists and that never arrived; "
+                 f"`make status` shows them, and the console's page Reconciliation{_console(demo)}.")  # fmt: skip
+        repaired = await demo_gaps.compare(gaps, environment, repair=True)
+        demo.say(f"With REPAIR=1 it adds {repaired['repaired']} to the stream, as if they had been delivered.")
+        await _drain(demo, demo.events)
+        after = await demo_gaps.compare(gaps, environment, repair=False)
+    return Found(len(gaps.lost), before["missing"], repaired["repaired"], after["missing"])
 
 
 async def _send(
@@ -164,11 +195,16 @@ async def _deliver(session: aiohttp.ClientSession, url: str, sample: Sample, sec
     return status
 
 
-async def _drain(demo: Demonstration) -> tuple[int, int]:
-    """Wait, up to DRAIN_TIMEOUT_S, until every event is committed or dead. Return the number of each."""
+def _console(demo: Demonstration) -> str:
+    url = demo.environment.get("CONSOLE_URL")
+    return f" ({url}/reconciliation)" if url else ""
+
+
+async def _drain(demo: Demonstration, events: Sequence[Sample]) -> tuple[int, int]:
+    """Wait, up to DRAIN_TIMEOUT_S, until each of the events is committed or dead. Return the number of each."""
     deadline = time.monotonic() + DRAIN_TIMEOUT_S
     namespaces = sorted({source.namespace for source in demo.sources.values()})
-    event_ids = [event.event_id for event in demo.events]
+    event_ids = [event.event_id for event in events]
     async with check.reading(demo.environment) as connection:
         while True:
             committed, dead = await check.progress(connection, namespaces, event_ids)

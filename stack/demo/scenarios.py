@@ -208,10 +208,15 @@ TEMPLATES = STRIPE[:8] + PLAIN + STRIPE[8:]
 """With 20 payments, the first eight occur twice."""
 
 
-def scenarios(run: str, chance: random.Random, *, with_conflict: bool = False) -> list[Scenario]:
-    """Return PAYMENTS scenarios, and on request one more that contradicts itself. `run` makes their ids unique."""
+def scenarios(
+    run: str, chance: random.Random, *, with_conflict: bool = False, at_s: int | None = None
+) -> list[Scenario]:
+    """Return PAYMENTS scenarios, and on request one more that contradicts itself. `run` makes their ids unique.
+
+    `at_s`: when they happened, in Unix seconds, if not now.
+    """
     templates = [TEMPLATES[number % len(TEMPLATES)] for number in range(PAYMENTS)] + [_contradictory] * with_conflict
-    at = int(time.time())
+    at = int(time.time()) if at_s is None else at_s
     return [_build(template, run, number, chance, at) for number, template in enumerate(templates)]
 
 

@@ -55,3 +55,13 @@ def test_two_demonstrations_in_a_row_pass_and_leave_the_stack_as_it_was(checkout
 
 def test_without_a_stack_the_command_says_how_to_start_one(tmp_path: Path) -> None:
     assert "`make up` starts one" in Checkout(tmp_path).run("demo", code=1)
+
+
+def test_a_third_of_the_events_is_lost_found_and_repaired(checkout: Checkout) -> None:
+    report: dict[str, Any] = json.loads(checkout.run("demo", "--times", TIMES, "--gaps", "--json"))
+    lost = report["events"] // 3
+    assert report["gaps"] == {"lost": lost, "missing": lost, "repaired": lost, "missing_after": 0}
+    assert report["sent"] == int(TIMES) * (report["events"] - lost) == report["accepted"] + report["duplicates"]
+    assert (report["committed"], report["dead"], report["passed"]) == (report["events"], 0, True)
+    assert report["audit"] == {"passed": True, "broken": {}}
+    assert not list(checkout.folder.rglob("demo-sources.toml"))

@@ -18,7 +18,7 @@ TARGETS = re.findall(r"^([a-z]+):.*## ", MAKEFILE, re.MULTILINE)
 
 VARIABLES = (
     "ACTOR", "ANYTHING", "ARGS", "AS_JSON", "BEFORE", "CONFLICT", "FILE", "ID", "INSTALL", "JSON", "KEEP", "LIMIT",
-    "MINUTES", "N", "PY",
+    "GAPS", "MINUTES", "N", "PY",
     "PYTHON", "QUERY", "REASON", "SEED", "SOURCE", "STACK", "TYPE", "UPGRADE", "VERSION", "WITH_ARGS", "literal",
 )  # fmt: skip
 
