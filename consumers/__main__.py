@@ -9,9 +9,10 @@ Exit codes: 0 stopped; 1 too many workers run; 2 wrong usage or settings; 70 no 
 import argparse
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import uvloop
 
@@ -24,6 +25,7 @@ from consumers.hooks import Hooks, no_hooks
 from consumers.lease import LeasesExhaustedError
 from consumers.loop_watch import LoopWatch
 from consumers.metrics import Metrics
+from consumers.reconcile_gauges import read_intervals
 from consumers.service import Service
 from consumers.settings import Settings
 from contract.accounts import PostingRulesError
@@ -44,6 +46,7 @@ def main(argv: list[str], hooks: Hooks = no_hooks) -> int:
     try:
         settings = load_settings(Settings)
         posting_rules = read_posting_rules(settings.sources_file)
+        compared_every_s = read_intervals(settings.sources_file)
         handlers = load(settings.handlers, builtin(posting_rules), settings.handlers_folder)
         environment = read_env_files() | dict(os.environ)
         tracing.check(environment)
@@ -59,7 +62,7 @@ def main(argv: list[str], hooks: Hooks = no_hooks) -> int:
     os.environ.update(tracing.otel_settings(environment))
     spans = tracing.start("consumers", os.environ)
     try:
-        uvloop.run(work(settings, handlers, hooks, spans, posting_rules))
+        uvloop.run(work(settings, handlers, hooks, spans, posting_rules, compared_every_s))
     except LeasesExhaustedError as error:
         return fail(f"{error}", 1)
     finally:
@@ -69,12 +72,16 @@ def main(argv: list[str], hooks: Hooks = no_hooks) -> int:
 
 async def work(
     settings: Settings, handlers: Handlers, hooks: Hooks = no_hooks, spans: tracing.Tracing = tracing.OFF,
-    sources: Iterable[str] = (),
+    sources: Iterable[str] = (), compared_every_s: Mapping[str, float] = MappingProxyType({}),
 ) -> None:  # fmt: skip
-    """Run one worker until SIGTERM or SIGINT. `sources` are those of which it expects events."""
+    """Run one worker until SIGTERM or SIGINT. `sources` are those of which it expects events.
+
+    `compared_every_s`: how often sources are to be compared with their providers' lists, which its metrics show.
+    """
     metrics = Metrics(metrics_folder())
     metrics.expect(sources)
     metrics.waiting.keeps_payloads(settings.payloads_kept_days)
+    metrics.waiting.reconcile.expect(compared_every_s)
     progress = Progress(on_ready=partial(notify_ready, dict(os.environ), os.getpid()))
     loop_watch = LoopWatch(settings, CallWatch.of(settings, metrics.durations.handler_took), metrics)
     service = Service(settings, handlers, metrics, progress, hooks, loop_watch, spans)

@@ -11,6 +11,7 @@ import structlog
 
 from consumers.maintenance import STEPS
 from consumers.maintenance.steps import MAINTENANCE
+from consumers.reconcile_gauges import Compared, read_compared
 from consumers.retry import describe
 from consumers.settings import Settings
 from sql import load
@@ -33,6 +34,7 @@ class Waiting:
 
     `audit_findings` and `audited_at_s` (Unix time) are None before the first audit. `maintained_at_s`: when each step
     of the daily maintenance was done last. `oldest_payload_s`: when the oldest month with payloads begins, or None.
+    `compared`: how completely has arrived what providers list.
     """
 
     dead_letters: int
@@ -43,6 +45,7 @@ class Waiting:
     audited_at_s: float | None
     maintained_at_s: dict[str, float]
     oldest_payload_s: float | None
+    compared: list[Compared]
 
 
 async def read_waiting(connection: "asyncpg.Connection[Any]", key_prefix: str) -> Waiting:
@@ -56,6 +59,7 @@ async def read_waiting(connection: "asyncpg.Connection[Any]", key_prefix: str) -
     return Waiting(
         row["dead_letters"], row["conflicts"], on_hold, row["restores"], audit["findings"], audited_at_s,
         {step["step"]: step["succeeded_at"].timestamp() for step in steps}, oldest.timestamp() if oldest else None,
+        await read_compared(connection),
     )  # fmt: skip
 
 

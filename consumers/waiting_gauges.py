@@ -2,6 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Gauge
 
+from consumers.reconcile_gauges import ReconcileGauges
 from consumers.settings import DAY_S
 from consumers.waiting import Waiting
 
@@ -31,6 +32,7 @@ class WaitingGauges:
         self._payload_limit = shared(
             "payload_age_limit_seconds", "How old that month may become: PAYLOADS_KEPT_DAYS, a month and two days; or 0"
         )
+        self.reconcile = ReconcileGauges(registry)
 
     def keeps_payloads(self, days: int) -> None:
         """Show how long payloads are kept; 0: for ever. A month goes once all of it is too old."""
@@ -51,3 +53,4 @@ class WaitingGauges:
         for step, at_s in waiting.maintained_at_s.items():
             self._maintained_at.labels(step).set(at_s)
         self._oldest_payload.set(waiting.oldest_payload_s or 0)
+        self.reconcile.show(waiting.compared)

@@ -126,7 +126,8 @@ def _reconcile(settings: Settings, *, once: bool) -> int:
     logs.configure(settings.log_level)
     if once:
         return asyncio.run(program.reconcile_once(Servers(settings), scheduled))
-    asyncio.run(program.serve(Servers(settings), scheduled))
+    on_ready = partial(notify_ready, dict(os.environ), os.getpid())
+    asyncio.run(program.serve(Servers(settings), scheduled, on_ready))
     return 0
 
 

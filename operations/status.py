@@ -1,12 +1,14 @@
 """The state of the consumer side: stream, consumers, both servers, dead letters, conflicts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from redis.asyncio import Redis
 
 from consumers.stream_stats import StreamStats, add_up, every_partition, read_stream_stats
 from contract.keys import Keys, read_partitions
+from operations.completeness import Completeness, read_completeness
 from operations.group_consumers import GroupConsumer, count_workers, list_consumers
 from operations.held_back import count_other_mode
 from operations.redis_server import RedisServer, read_redis_server
@@ -58,6 +60,8 @@ class PostgresStatus:
     """Events that moved no money, because they are of the other mode than their source; by source."""
     rows: dict[str, int | None]
     """Estimated rows by table; None before the first ANALYZE."""
+    compared: list[Completeness] = field(default_factory=list)
+    """The sources that are compared with their providers' lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,7 @@ async def read_status(servers: Servers) -> Status:
         redis_status = str(error)
     try:
         async with servers.postgres() as connection:
-            postgres_status = await read_postgres_status(connection)
+            postgres_status = await read_postgres_status(connection, servers.settings.sources_file)
     except UnreachableError as error:
         postgres_status = str(error)
     return Status(redis_status, postgres_status)
@@ -97,8 +101,11 @@ async def read_redis_status(redis: Redis, keys: Keys) -> RedisStatus:
     return RedisStatus(stats, consumers, await read_redis_server(redis), failing, len(partitions), routed, workers)
 
 
-async def read_postgres_status(connection: "Connection") -> PostgresStatus:
-    """Count dead letters, conflicts and held-back facts; estimate the rows of the large tables."""
+async def read_postgres_status(connection: "Connection", sources_file: Path) -> PostgresStatus:
+    """Count dead letters, conflicts and held-back facts; estimate the rows of the large tables.
+
+    `sources_file` says which sources are to be compared with their providers' lists.
+    """
     version = connection.get_server_version()
     rows = await connection.fetch(STATUS["estimate_rows"])
     return PostgresStatus(
@@ -109,6 +116,7 @@ async def read_postgres_status(connection: "Connection") -> PostgresStatus:
         held_back=await _count_held_back(connection),
         other_mode={each.source: each.events for each in await count_other_mode(connection)},
         rows={row["table_name"]: row["rows"] for row in rows},
+        compared=await read_completeness(connection, sources_file),
     )
 
 

@@ -89,9 +89,10 @@ def read_references(path: Path, keys_of: Callable[[Mapping[str, object]], Collec
     return {name for table in tables for key in keys_of(table) for name in referred_names(table.get(key))}
 
 
-def read_sources_with(path: Path, key: str) -> list[str]:
-    """Return the sources whose table has this setting, in the file's order. Raise PostingRulesError."""
-    return [source for source, table in _read_tables(path).items() if isinstance(table, dict) and key in table]
+def read_setting(path: Path, key: str) -> dict[str, object]:
+    """Return this setting of each source that has it, in the file's order. Raise PostingRulesError."""
+    tables = _read_tables(path).items()
+    return {source: table[key] for source, table in tables if isinstance(table, dict) and key in table}
 
 
 def _read_tables(path: Path) -> dict[str, object]:

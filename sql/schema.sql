@@ -1198,6 +1198,11 @@ CREATE TABLE reconciliations (
     failure text,
     failures integer DEFAULT 0 NOT NULL,
     refused boolean DEFAULT false NOT NULL,
+    asked_at timestamp with time zone,
+    asked_by text,
+    asked_reason text,
+    asked_repair boolean,
+    CONSTRAINT reconciliations_asked_check CHECK ((((asked_at IS NULL) = (asked_by IS NULL)) AND ((asked_at IS NULL) = (asked_reason IS NULL)) AND ((asked_at IS NULL) = (asked_repair IS NULL)))),
     CONSTRAINT reconciliations_check CHECK (((claimed_by IS NULL) = (claimed_until IS NULL))),
     CONSTRAINT reconciliations_check1 CHECK (((failed_at IS NULL) = (failure IS NULL))),
     CONSTRAINT reconciliations_check2 CHECK (((compared_since IS NULL) = (compared_until IS NULL)))

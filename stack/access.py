@@ -8,7 +8,7 @@ from contract.accounts import PostingRulesError
 from providers.apis import access_keys, credentials_of
 from runtime.references import referred_names
 from runtime.settings import read_env_files
-from runtime.sources_file import read_access_tables, read_references, read_sources_with
+from runtime.sources_file import read_access_tables, read_references, read_setting
 
 Table = Mapping[str, object]
 
@@ -46,7 +46,7 @@ def read_access(path: Path) -> Access:
         confirming = _names(path, lambda table: access_keys(table.get("provider")) if table.get("confirm") else ())
         asking = _names(path, lambda table: access_keys(table.get("provider")))
         credentials = _names(path, lambda table: credentials_of(table.get("provider")))
-        reconciles = bool(read_sources_with(path, "reconcile_every"))
+        reconciles = bool(read_setting(path, "reconcile_every"))
     except PostingRulesError:
         return Access(named, frozenset(), frozenset(), reconciles=False)
     return Access(named - (credentials - everywhere), confirming, asking, reconciles)

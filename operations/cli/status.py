@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
@@ -9,11 +10,14 @@ from rich.table import Table
 
 from consumers.stream_stats import StreamStats
 from operations.cli.command import EXIT_UNREACHABLE, Command, Subcommand, no_arguments
+from operations.completeness import Completeness
 from operations.group_consumers import GroupConsumer
 from operations.redis_server import RedisServer
 from operations.status import PostgresStatus, RedisStatus, read_status
 from operations.units import duration, size
 from runtime.command_line import fail
+
+STYLES = {"good": "", "warn": "yellow", "alarm": "bold red"}
 
 
 async def show_status(command: Command) -> int:
@@ -66,7 +70,15 @@ def redis_json(status: RedisStatus | str) -> dict[str, Any]:
 
 def postgres_json(status: PostgresStatus | str) -> dict[str, Any]:
     """Return the server's version and the counts."""
-    return {"reachable": False, "problem": status} if isinstance(status, str) else {"reachable": True} | asdict(status)
+    if isinstance(status, str):
+        return {"reachable": False, "problem": status}
+    compared = {each.source: _compared_json(each) for each in status.compared}
+    return {"reachable": True} | asdict(status) | {"compared": compared}
+
+
+def _compared_json(each: Completeness) -> dict[str, Any]:
+    found = asdict(each.found) if each.found else {}
+    return {"every_s": each.every.total_seconds() if each.every else None} | found
 
 
 def _print_redis(console: Console, status: RedisStatus) -> None:
@@ -90,6 +102,9 @@ def _print_postgres(console: Console, status: PostgresStatus) -> None:
         table.add_row(f"on hold, {reason}", f"{facts} facts", style="yellow" if facts else "")
     for source, events in status.other_mode.items():
         table.add_row(f"of the other mode, {source}", f"{events} events moved no money", style="yellow")
+    now = datetime.now(UTC)
+    for each in status.compared:
+        table.add_row(f"compared, {each.source}", each.sentence(now), style=STYLES[each.severity(now)])
     console.print(table)
 
 

@@ -63,6 +63,7 @@ def _event_json(event: EventDetails, explanation: Explanation) -> dict[str, Any]
         "received_at": _iso(getattr(described_by, "received_at", None)),
         "mode": getattr(described_by, "mode", None),
         "account": getattr(described_by, "account", "") or None,
+        "origin": getattr(described_by, "origin", None),
         "is_of_other_mode": applied.is_of_other_mode if applied else False,
         "entry_id": applied.entry_id if applied else None,
         "committed_at": _iso(applied.committed_at) if applied else None,
@@ -72,6 +73,7 @@ def _event_json(event: EventDetails, explanation: Explanation) -> dict[str, Any]
         "entries": [_entry_json(in_stream, explanation) for in_stream in event.in_stream],
         "duplicates": [_plain(duplicate) for duplicate in event.duplicates],
         "dead_letters": [_plain(dead_letter) for dead_letter in dead_letters],
+        "findings": [_plain(finding) for finding in event.findings],
         "facts": [_fact_json(fact, event, held_back) for fact in event.facts],
         "facts_problem": event.facts_problem,
     }

@@ -27,6 +27,7 @@ NAVIGATION = (
     ("/conflicts", "Conflicts"),
     ("/balances", "Balances"),
     ("/sources", "Sources"),
+    ("/reconciliation", "Reconciliation"),
     ("/workers", "Workers"),
     ("/operations", "Operators' log"),
     ("/audit", "Audit"),

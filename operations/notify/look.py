@@ -1,6 +1,7 @@
 """What waits for a person now, of every kind: what the console's first page shows, and what does not answer."""
 
 import asyncio
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from consumers.stream_stats import read_all_stats
@@ -9,8 +10,12 @@ from operations.gateway_metrics import gateway_lives
 from operations.notify.kinds import GATEWAY, NOTHING, OLDEST, POSTGRES, REDIS, Found
 from operations.notify.settings import Settings
 from operations.overview import COUNTED_MAX, Oldest, Waiting, count_waiting, read_oldest
+from operations.reconcile.store import Reconciliation, read_reconciliations
 from operations.servers import Servers
 from sql.connect import UnreachableError
+
+FAILURES_MIN = 3
+"""Comparisons that fail in a row before a message says so: a provider's API may be down for a while."""
 
 Seen = dict[str, Found]
 """What was found, by kind. A kind that cannot be known now, because a server does not answer, is not in it."""
@@ -30,11 +35,11 @@ async def _look_at_postgres(servers: Servers, settings: Settings, now: datetime)
             waiting = await count_waiting(connection, servers.keys)
             oldest = await read_oldest(connection, servers.keys)
             audit = await read_last_audit(connection, servers.keys)
+            compared = await read_reconciliations(connection)
     except UnreachableError:
         return {POSTGRES: Found(1)}
-    return (
-        {POSTGRES: NOTHING} | _counts(waiting, oldest) | _audits(audit, now, timedelta(seconds=settings.notify_audit_s))
-    )
+    audits = _audits(audit, now, timedelta(seconds=settings.notify_audit_s))
+    return {POSTGRES: NOTHING} | _counts(waiting, oldest) | audits | _compared(compared)
 
 
 def _counts(waiting: Waiting, oldest: Oldest) -> Seen:
@@ -46,6 +51,22 @@ def _counts(waiting: Waiting, oldest: Oldest) -> Seen:
         "other_mode": _found(waiting.other_mode, oldest.other_mode),
         "restores": _found(waiting.restores, oldest.restores),
     }
+
+
+def _compared(sources: Sequence[Reconciliation]) -> Seen:
+    missing = [each for each in sources if each.open_missing]
+    failing = [each for each in sources if each.failures >= FAILURES_MIN]
+    return {
+        "events_missing": Found(
+            sum(each.open_missing for each in missing), oldest_at=_oldest(each.complete_until for each in missing)
+        ),
+        "reconcile_differs": Found(sum(each.open_extra + each.open_different for each in sources)),
+        "reconcile_failing": Found(len(failing), oldest_at=_oldest(each.succeeded_at for each in failing)),
+    }
+
+
+def _oldest(times: Iterable[datetime | None]) -> datetime | None:
+    return min((time for time in times if time), default=None)
 
 
 def _found(count: int, oldest_at: datetime | None) -> Found:

@@ -1,7 +1,7 @@
 """Running the reconciler: until SIGTERM, or once."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 import structlog
@@ -15,12 +15,16 @@ from runtime.tasks import end
 log = structlog.get_logger()
 
 
-async def serve(servers: Servers, apis: Mapping[str, Api]) -> None:
-    """Compare by the schedule until SIGTERM or SIGINT. What is under way then is left, and begun again later."""
+async def serve(servers: Servers, apis: Mapping[str, Api], on_ready: Callable[[], None]) -> None:
+    """Compare by the schedule until SIGTERM or SIGINT. What is under way then is left, and begun again later.
+
+    `on_ready` is called once it has begun.
+    """
     stopping = asyncio.Event()
     Leaving(stopping.set, 0).on_signals()
     log.info("sources are compared with their providers' lists", sources=sorted(apis))
     task = asyncio.create_task(Schedule(servers, apis).run())
+    on_ready()
     await stopping.wait()
     with suppress(asyncio.CancelledError):
         await end(task)

@@ -9,6 +9,7 @@ import structlog
 
 from operations.log import Act
 from operations.reconcile.events import ReconcileError
+from operations.reconcile.request import Request, forget, read_requests
 from operations.reconcile.run import BusyError, Reconciliation, Wanted
 from operations.reconcile.windows import WindowError
 from operations.servers import Servers
@@ -49,10 +50,15 @@ class Schedule:
         api = self._apis[source]
         every = api.access.reconcile_every or timedelta(hours=1)
         next_in = every * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - jitter
-        act = Act(ACTOR, f"reconcile_every of [{source}]", "command")
-        wanted = Wanted(repair=api.access.reconcile_repair, at_once=False, next_in=next_in)
         try:
+            request = await self._find_request(source)
+            act = request.act if request else Act(ACTOR, f"reconcile_every of [{source}]", "command")
+            repair = api.access.reconcile_repair or (request is not None and request.repair)
+            since = request.since if request else None
+            wanted = Wanted(repair=repair, since=since, at_once=False, next_in=next_in)
             await Reconciliation(self._servers, api, act).run(wanted)
+            if request:
+                await self._forget(request)
         except BusyError:
             return True
         except (ApiError, ReconcileError, WindowError):  # logged and recorded where it happened
@@ -61,6 +67,15 @@ class Schedule:
             log.warning("a source could not be reconciled; it is tried again", source=source, reason=str(error))
             return False
         return True
+
+    async def _find_request(self, source: str) -> Request | None:
+        """Return what a person asked for of a source, if anybody did."""
+        async with self._servers.postgres() as connection:
+            return (await read_requests(connection)).get(source)
+
+    async def _forget(self, request: Request) -> None:
+        async with self._servers.postgres() as connection:
+            await forget(connection, request)
 
     async def _run_source(self, source: str) -> None:
         while True:

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from typing import get_args
 
+from contract.event import Origin
 from contract.text import has_refused_character
 from operations.search.query import SHOWN_UNASKED, Choice, Query, QueryError, Status
 
@@ -15,7 +17,8 @@ QUERY_CHARS_MAX = 1000
 TERMS_MAX = 50
 """The most qualifiers and ids in one query."""
 
-QUALIFIERS = ("source", "type", "payment", "event", "namespace", "status", "reason", "since", "until")
+QUALIFIERS = ("source", "type", "payment", "event", "namespace", "status", "reason", "origin", "since", "until")
+ORIGINS: tuple[str, ...] = get_args(Origin)
 EXCLUDABLE = ("source", "type", "namespace", "status")
 
 _TERM = re.compile(
@@ -72,6 +75,7 @@ def parse_query(text: str, now: datetime) -> Query:
         events=terms.values("event"),
         ids=terms.values("id"),
         reasons=terms.values("reason"),
+        origins=_origins(terms),
         statuses=_statuses(terms),
         has_status="status" in terms.wanted,
         since=since,
@@ -126,6 +130,14 @@ def _checked_name(match: re.Match[str], value: str) -> str:
     if match["minus"] and name not in EXCLUDABLE:
         raise QueryError(f"{name} cannot be excluded; {_list(EXCLUDABLE)} can.")
     return name
+
+
+def _origins(terms: _Terms) -> tuple[str, ...]:
+    values = terms.values("origin")
+    for name in values:
+        if name not in ORIGINS:
+            raise QueryError(f"There is no origin {_short(name)}; there are {_list(ORIGINS)}.")
+    return values
 
 
 def _statuses(terms: _Terms) -> frozenset[Status]:

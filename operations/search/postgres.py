@@ -180,6 +180,7 @@ def parameters(query: Query) -> dict[str, Any]:
         "by_event": list(by_event),
         "by_payment": list(by_payment),
         "reasons": [f"%{_escaped(each)}%" for each in query.reasons] or None,
+        "origins": query.origins or None,
         "states": [_STATES[status] for status in query.statuses & OF_DEAD_LETTERS],
     }
 

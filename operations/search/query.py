@@ -67,6 +67,8 @@ class Query:
     """Free text: ids of events or payments."""
     reasons: tuple[str, ...] = ()
     """Parts of the reason, in upper or lower case."""
+    origins: tuple[str, ...] = ()
+    """How events came, `delivery` or `reconcile`; empty: anyhow."""
     statuses: frozenset[Status] = field(default=SHOWN_UNASKED)
     has_status: bool = False
     """Whether the query names statuses itself."""
@@ -98,6 +100,10 @@ class Query:
             and (not self.payments or payment in self.payments)
             and (not self.ids or event_id in self.ids or payment in self.ids)
         )
+
+    def accepts_origin(self, origin: str) -> bool:
+        """Return whether an entry with this field `origin` matches; only what was not delivered has the field."""
+        return not self.origins or (origin or "delivery") in self.origins
 
     def accepts_reason(self, reason: str | None) -> bool:
         """Return whether a reason matches."""

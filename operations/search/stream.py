@@ -22,6 +22,9 @@ WAITING_SEARCHED_MAX = 5_000
 ENTRIES_AT_ONCE = 100
 """Entries per script call. Redis is blocked during each call."""
 
+ORIGIN = 8
+"""Where the script returns how an entry came."""
+
 _SEARCH = (Path(__file__).parents[1] / "lua" / "search_entries.lua").read_text()
 
 
@@ -59,7 +62,7 @@ async def _search_one(
             await script(keys=[keys.events, keys.failures], args=[start, oldest, ENTRIES_AT_ONCE]),
         )
         searched += len(page)
-        rows = [_row(entry) for entry in page]
+        rows = [_row(entry) for entry in page if query.accepts_origin(entry[ORIGIN].decode(errors="replace"))]
         found.rows += [row for row in rows if row.place < place and _matches(query, row)]
         if len(page) < ENTRIES_AT_ONCE:
             break
@@ -79,7 +82,7 @@ def _matches(query: Query, row: Row) -> bool:
 
 
 def _row(entry: list[bytes]) -> Row:
-    entry_id, version, source, namespace, event_id, type_, resource, received_at, failure = [
+    entry_id, version, source, namespace, event_id, type_, resource, received_at, _, failure = [
         part.decode(errors="replace") for part in entry
     ]
     milliseconds, number = entry_number(entry_id)

@@ -17,8 +17,9 @@ major units as text (null if the currency's digits are not known), `amount_minor
                    step (null: wait); the number of the conflict that stops it, and the source to release, or null
     events         [{namespace, event_id, state, sentence, type, source, provider, signed, resource, occurred_at,
                    received_at, entry_id, committed_at, marker, attempt, worker, entries, duplicates, dead_letters,
-                   facts, facts_problem}]
-      state        applied | unacknowledged | waiting | unread | dead | discarded | replayed | lost | unknown
+                   origin, findings, facts, facts_problem}]
+      state        applied | unacknowledged | waiting | unread | dead | discarded | replayed | lost | missing | unknown
+      origin       delivery, or reconcile: it was found in the provider's list; null if it never came
       marker       the gateway's duplicate marker: {state: committed | entry | none, entry_id}; null: not asked
       attempt      attempt and worker are known only while the event is pending, else null
       worker
@@ -26,6 +27,8 @@ major units as text (null if the currency's digits are not known), `amount_minor
                    null or {kind, reason, at, attempt, retry_at, since}, why}]
       duplicates   entries whose event was applied already: [{entry_id, source, received_at, recorded_at}]
       dead_letters [{id, entry_id, state, reason, attempts, died_at, state_changed_at}]
+      findings     what comparisons with the provider's list found: [{source, kind: missing | extra | different,
+                   difference, recorded, listed, found_at, repaired_at, entry_id, resolved_at, …}]
       facts        the facts it reports: [{kind, object, amount, amount_minor, currency, held_back, released_at}];
                    held_back: null, `unsigned` or `conflict`. facts_problem: why they cannot be extracted, or null
     payments       [{namespace, payment_id, state, transfers, conflicts, disputes}]
@@ -38,7 +41,7 @@ major units as text (null if the currency's digits are not known), `amount_minor
       disputes     [{dispute_id, amount, amount_minor, currency, opened, won, lost, withdrawn, reinstated}]
     timeline       [{at, what, event, text, actor, reason, face, operation}], the oldest first; what: accepted |
                    claimed | failed | committed | duplicate | reported | booked | held_back | released | conflict |
-                   decided | dead | replayed | discarded | erased
+                   decided | dead | replayed | discarded | erased | missing | repaired | differs
       actor        who did it and why, in the console or by a command, and the number in the operators' log: null if
                    it is not an act of a person, or the log does not have it
 """

@@ -2,12 +2,13 @@
 
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from contract.keys import is_committed
 from contract.money import format_amount
 from operations.pending_reason import REASON_CHARS_SHOWN, STRANDED, WorkerLimits, pending_reason
+from operations.reconcile.store import Finding
 from operations.units import count, printable
 from operations.why.model import (
     ConflictRecord,
@@ -20,10 +21,10 @@ from operations.why.model import (
 )
 
 EventState = Literal[
-    "applied", "unacknowledged", "waiting", "unread", "dead", "discarded", "replayed", "lost", "unknown"
+    "applied", "unacknowledged", "waiting", "unread", "dead", "discarded", "replayed", "lost", "missing", "unknown"
 ]
 
-STUCK: frozenset[EventState] = frozenset({"waiting", "unread", "dead", "lost"})
+STUCK: frozenset[EventState] = frozenset({"waiting", "unread", "dead", "lost", "missing"})
 """States that wait for time or for a person. The others are final, or unknown."""
 
 
@@ -73,7 +74,40 @@ def diagnose(event: EventDetails, result: SearchResult, limits: WorkerLimits, no
             "just been applied",
             "ask again; if it stays so: make audit, and have its provider send it again",
         )
+    if event.missing:
+        return _missing(event.missing)
     return Diagnosis("unknown", "Postgres refers to it, but has neither its row nor its entry")
+
+
+def _missing(finding: Finding) -> Diagnosis:
+    if finding.repaired_at:
+        return Diagnosis(
+            "lost",
+            f"the provider lists it, and it never arrived; repaired at {_at(finding.repaired_at)} as "
+            f"entry {finding.entry_id}, which is neither in the stream nor recorded",
+            f"make reconcile SOURCE={finding.source} SINCE={_before(finding)} REPAIR=1",
+        )
+    if finding.resolved_at:
+        return Diagnosis(
+            "unknown",
+            f"the provider listed it, and it never arrived; since {_at(finding.resolved_at)} it is not "
+            "missing any more, and nothing is recorded of it",
+        )
+    return Diagnosis(
+        "missing",
+        f"the provider lists it; it never arrived (found {_at(finding.found_at)})",
+        f"make reconcile SOURCE={finding.source} SINCE={_before(finding)} REPAIR=1",
+    )
+
+
+def _before(finding: Finding) -> str:
+    """Return a time from which a comparison finds the event."""
+    at = finding.occurred_at or finding.found_at
+    return f"{at - timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}" if at else "24h"
+
+
+def _at(time: datetime | None) -> str:
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC" if time else "an unknown time"
 
 
 def find_stuck_money(payment: PaymentDetails, only_events: AbstractSet[str] | None = None) -> list[Stuck]:
@@ -112,6 +146,10 @@ def _applied(event: EventDetails) -> Diagnosis:
             "handler was called",
             f'if the source is meant for them: mode = "{mode}" below [{source}] in sources.toml, for later events',
         )
+    if event.applied and event.applied.origin != "delivery":
+        missing = event.missing
+        repaired = f"; repaired at {_at(missing.repaired_at)}" if missing and missing.repaired_at else ""
+        return Diagnosis("applied", f"applied: the provider lists it, and it never arrived{repaired}")
     return Diagnosis("applied", "applied")
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from consumers.entry import Entry, Unreadable
 from contract.facts import Fact
 from operations.pending_reason import PendingEntry, RecordedFailure
+from operations.reconcile.store import Finding
 
 
 class Subject(NamedTuple):
@@ -71,6 +72,8 @@ class AppliedEvent:
     committed_at: datetime
     mode: str | None
     account: str
+    origin: str
+    """`delivery`, or `reconcile`: it was found in the provider's list."""
     is_of_other_mode: bool
     """It is a test event of a live source, or a live one of a test source: it moved no money."""
 
@@ -226,6 +229,13 @@ class EventDetails:
     dead_letters: list[DeadLetterRecord] = field(default_factory=list)
     in_stream: list[StreamEntry] = field(default_factory=list)
     marker: str | None = None
+    findings: list[Finding] = field(default_factory=list)
+    """What comparisons with the provider's list found about it."""
+
+    @property
+    def missing(self) -> Finding | None:
+        """What was found when the provider listed it and it was unknown here; None if it never was."""
+        return next((finding for finding in reversed(self.findings) if finding.kind == "missing"), None)
 
     @property
     def readable_entries(self) -> list[Entry]:
@@ -238,6 +248,7 @@ class EventDetails:
         resources = [self.applied.resource] if self.applied else []
         resources += [entry.event.resource for entry in self.readable_entries]
         resources += [dead_letter.resource for dead_letter in self.dead_letters if dead_letter.resource]
+        resources += [finding.resource for finding in self.findings]
         return Subject(self.subject.namespace, resources[0]) if resources else None
 
 

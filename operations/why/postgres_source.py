@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from contract.accounts import PostingRules
 from contract.event import Event
+from operations.reconcile.store import find_findings
 from operations.why.acts import Acts
 from operations.why.event_facts import ERASED, NOT_KEPT, OTHER_MODE, read_event_facts
 from operations.why.model import (
@@ -90,6 +91,8 @@ class PostgresSource:
             self._result.notes.append(f"there are {len(events)} events; {EVENTS_MAX} of them are shown")
         await self._read_dead_letters(events)
         await self._read_duplicates(events)
+        for finding in await find_findings(self._connection, sorted(events)):
+            self._result.event(Subject(finding.namespace, finding.event_id)).findings.append(finding)
         of_events = {event.payment for event in self._result.events.values() if event.payment}
         await self._read_payments(matches.payments | of_events)
         await self._read_acts()

@@ -15,8 +15,10 @@ from operations.units import count, duration, printable
 from operations.why.acts import PAST, Acts
 from operations.why.model import EventDetails, HeldBackFact, PaymentDetails, RecordedAct, SearchResult, StreamEntry
 
-ORDER = ("accepted", "claimed", "failed", "dead", "replayed", "discarded", "committed", "duplicate", "reported",
-         "booked", "conflict", "held_back", "decided", "released", "erased")  # fmt: skip
+ORDER = (
+    "missing", "repaired", "differs", "accepted", "claimed", "failed", "dead", "replayed", "discarded", "committed",
+    "duplicate", "reported", "booked", "conflict", "held_back", "decided", "released", "erased",
+)  # fmt: skip
 """Order of entries with the same time: a transaction has one time for all its changes."""
 
 NOT_KEPT = "its worker and its attempt are not kept"
@@ -69,10 +71,24 @@ def _of_event(event: EventDetails, acts: Acts, now: datetime) -> Iterator[Timeli
         yield TimelineEntry(duplicate.received_at, "accepted", name, again)
         yield TimelineEntry(duplicate.recorded_at, "duplicate", name,
                             f"entry {duplicate.entry_id} was applied already; it changed nothing")  # fmt: skip
+    yield from _findings(event, name)
     yield from _applied(event, name)
     for act in acts.erasing(event.subject):
         if text := _erased_text(act, event):
             yield done_by(act, TimelineEntry(act.acted_at, "erased", name, text))
+
+
+def _findings(event: EventDetails, name: str) -> Iterator[TimelineEntry]:
+    """Yield what comparisons with the provider's list found."""
+    for finding in event.findings:
+        if finding.found_at:
+            what = "missing" if finding.kind == "missing" else "differs"
+            sides = f" (here: {finding.recorded}; there: {finding.listed})" if finding.kind == "different" else ""
+            text = f"compared with the provider's list of {finding.source}: {finding.difference}{sides}"
+            yield TimelineEntry(finding.found_at, what, name, _short(text))
+        if finding.repaired_at:
+            added = f"added to the stream as entry {finding.entry_id or 'unknown'}, as the provider lists it"
+            yield TimelineEntry(finding.repaired_at, "repaired", name, added)
 
 
 def _erased_text(act: RecordedAct, event: EventDetails) -> str:
@@ -107,7 +123,8 @@ def _applied(event: EventDetails, name: str) -> Iterator[TimelineEntry]:
     applied = event.applied
     if applied is None:
         return
-    accepted = _entered(event, applied.entry_id, applied.received_at, applied.source, name)
+    source = _came_by(applied.source, applied.origin)
+    accepted = _entered(event, applied.entry_id, applied.received_at, source, name)
     yield accepted
     took = duration((applied.committed_at - accepted.at).total_seconds() * 1000)
     yield TimelineEntry(applied.committed_at, "committed", name, f"{took} after it was accepted; {NOT_KEPT}")
@@ -123,10 +140,14 @@ def _entered(event: EventDetails, entry_id: str, received_at: datetime, source: 
     return TimelineEntry(received_at, "accepted", name, text)
 
 
+def _came_by(source: str, origin: str) -> str:
+    return source if origin == "delivery" else f"{source}, by the provider's list and not by a delivery"
+
+
 def _accepted(of: EventDetails, in_stream: StreamEntry, name: str) -> TimelineEntry:
     if isinstance(in_stream.entry, Entry):
         event = in_stream.entry.event
-        return _entered(of, in_stream.entry_id, event.received_at, event.source, name)
+        return _entered(of, in_stream.entry_id, event.received_at, _came_by(event.source, event.origin), name)
     text = f"as entry {in_stream.entry_id}, which is not an envelope"
     return TimelineEntry(_added_at(in_stream.entry_id), "accepted", name, text)
 

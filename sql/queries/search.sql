@@ -20,6 +20,7 @@ WHERE committed_at <= :before AND committed_at >= :since
   AND (:types::text[] IS NULL OR type LIKE ANY (:types)) AND NOT type LIKE ANY (:not_types::text[])
   AND (:namespaces::text[] IS NULL OR namespace LIKE ANY (:namespaces))
   AND NOT namespace LIKE ANY (:not_namespaces::text[])
+  AND (:origins::text[] IS NULL OR events.origin = ANY (:origins))
 ORDER BY committed_at DESC, 'a' || namespace || '/' || event_id COLLATE "C" DESC
 LIMIT :limit;
 
@@ -41,6 +42,7 @@ WHERE ((namespace = ANY (:known::text[]) AND event_id = ANY (:by_event::text[]))
   AND (:types::text[] IS NULL OR type LIKE ANY (:types)) AND NOT type LIKE ANY (:not_types::text[])
   AND (:namespaces::text[] IS NULL OR namespace LIKE ANY (:namespaces))
   AND NOT namespace LIKE ANY (:not_namespaces::text[])
+  AND (:origins::text[] IS NULL OR events.origin = ANY (:origins))
 ORDER BY committed_at DESC, 'a' || namespace || '/' || event_id COLLATE "C" DESC
 LIMIT :limit;
 
@@ -63,6 +65,8 @@ WHERE died_at <= :before AND died_at >= :since
   AND (:namespaces::text[] IS NULL OR namespace LIKE ANY (:namespaces))
   AND NOT coalesce(namespace, '') LIKE ANY (:not_namespaces::text[])
   AND (:reasons::text[] IS NULL OR reason ILIKE ANY (:reasons))
+  AND (:origins::text[] IS NULL
+       OR CASE WHEN 'origin'::bytea = ANY (field_names) THEN 'reconcile' ELSE 'delivery' END = ANY (:origins))
 ORDER BY died_at DESC, id DESC
 LIMIT :limit;
 
@@ -84,6 +88,7 @@ WHERE recorded_at <= :before AND recorded_at >= :since
   AND (:types::text[] IS NULL OR type LIKE ANY (:types)) AND NOT type LIKE ANY (:not_types::text[])
   AND (:namespaces::text[] IS NULL OR namespace LIKE ANY (:namespaces))
   AND NOT namespace LIKE ANY (:not_namespaces::text[])
+  AND (:origins::text[] IS NULL OR events.origin = ANY (:origins))
 ORDER BY recorded_at DESC, 'u' || duplicates.entry_id COLLATE "C" DESC
 LIMIT :limit;
 
@@ -110,7 +115,8 @@ newest AS (
       AND (held.at < :before OR 'h' || namespace || '/' || event_id COLLATE "C" < :before_key::text)
     ORDER BY held.at DESC, 'h' || namespace || '/' || event_id COLLATE "C" DESC
     LIMIT CASE
-        WHEN :types::text[] IS NULL AND :not_types::text[] = '{}' AND :ids::text[] IS NULL THEN :limit::bigint
+        WHEN :types::text[] IS NULL AND :not_types::text[] = '{}' AND :ids::text[] IS NULL
+             AND :origins::text[] IS NULL THEN :limit::bigint
     END
 )
 SELECT
@@ -120,6 +126,7 @@ FROM newest
 JOIN events USING (namespace, event_id)
 WHERE (:ids::text[] IS NULL OR event_id = ANY (:ids) OR resource = ANY (:ids))
   AND (:types::text[] IS NULL OR type LIKE ANY (:types)) AND NOT type LIKE ANY (:not_types::text[])
+  AND (:origins::text[] IS NULL OR origin = ANY (:origins))
 ORDER BY newest.at DESC, 'h' || namespace || '/' || event_id COLLATE "C" DESC
 LIMIT :limit;
 
@@ -142,6 +149,7 @@ WHERE kept IS NULL
   AND (:types::text[] IS NULL OR type LIKE ANY (:types)) AND NOT type LIKE ANY (:not_types::text[])
   AND (:namespaces::text[] IS NULL OR namespace LIKE ANY (:namespaces))
   AND NOT namespace LIKE ANY (:not_namespaces::text[])
+  AND (:origins::text[] IS NULL OR events.origin = ANY (:origins))
 ORDER BY found_at DESC, id DESC
 LIMIT :limit;
 
@@ -161,7 +169,7 @@ WITH newest AS (
     ORDER BY recorded_at DESC, 'o' || namespace || '/' || event_id COLLATE "C" DESC
     LIMIT CASE
         WHEN :types::text[] IS NULL AND :not_types::text[] = '{}' AND :ids::text[] IS NULL
-             AND :payments::text[] IS NULL THEN :limit::bigint
+             AND :payments::text[] IS NULL AND :origins::text[] IS NULL THEN :limit::bigint
     END
 )
 SELECT
@@ -173,6 +181,7 @@ JOIN events USING (namespace, event_id)
 WHERE (:payments::text[] IS NULL OR events.resource = ANY (:payments))
   AND (:ids::text[] IS NULL OR event_id = ANY (:ids) OR events.resource = ANY (:ids))
   AND (:types::text[] IS NULL OR type LIKE ANY (:types)) AND NOT type LIKE ANY (:not_types::text[])
+  AND (:origins::text[] IS NULL OR origin = ANY (:origins))
 ORDER BY recorded_at DESC, 'o' || namespace || '/' || event_id COLLATE "C" DESC
 LIMIT :limit;
 
@@ -211,6 +220,8 @@ WHERE state = 'open' AND id <= coalesce(:up_to::bigint, id)
   AND (:namespaces::text[] IS NULL OR namespace LIKE ANY (:namespaces))
   AND NOT coalesce(namespace, '') LIKE ANY (:not_namespaces::text[])
   AND (:reasons::text[] IS NULL OR reason ILIKE ANY (:reasons))
+  AND (:origins::text[] IS NULL
+       OR CASE WHEN 'origin'::bytea = ANY (field_names) THEN 'reconcile' ELSE 'delivery' END = ANY (:origins))
 ORDER BY id
 LIMIT :limit;
 
@@ -234,6 +245,7 @@ WHERE held_at < :before AND held_at >= :since
   AND (:types::text[] IS NULL OR type LIKE ANY (:types)) AND NOT type LIKE ANY (:not_types::text[])
   AND (:namespaces::text[] IS NULL OR namespace LIKE ANY (:namespaces))
   AND NOT namespace LIKE ANY (:not_namespaces::text[])
+  AND (:origins::text[] IS NULL OR origin = ANY (:origins))
   AND (:reasons::text[] IS NULL OR 'unsigned' ILIKE ANY (:reasons))
 ORDER BY held_at, namespace, event_id
 LIMIT :limit;

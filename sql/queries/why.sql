@@ -22,6 +22,10 @@ WHERE namespace = ANY (:namespaces::text[]) AND event_id = :id
 UNION
 SELECT 'event', namespace, event_id FROM duplicates WHERE namespace = ANY (:namespaces) AND entry_id = :id
 UNION
+SELECT 'event', namespace, event_id FROM reconcile_findings WHERE namespace = ANY (:namespaces) AND event_id = :id
+UNION
+SELECT 'payment', namespace, resource FROM reconcile_findings WHERE namespace = ANY (:namespaces) AND resource = :id
+UNION
 SELECT
     CASE WHEN event_id IS NULL THEN 'entry' ELSE 'event' END, coalesce(namespace, ''), coalesce(event_id, entry_id)
 FROM dead_letters
@@ -68,6 +72,11 @@ SELECT dead_letters.namespace, event_id
 FROM dead_letters
 JOIN unnest(:namespace, :payment_id) AS batch (namespace, payment_id)
     ON batch.namespace = dead_letters.namespace AND payment_id = resource
+UNION
+SELECT reconcile_findings.namespace, event_id
+FROM reconcile_findings
+JOIN unnest(:namespace, :payment_id) AS batch (namespace, payment_id)
+    ON batch.namespace = reconcile_findings.namespace AND payment_id = resource
 LIMIT :limit;
 
 -- name: count_pages :one
@@ -110,7 +119,7 @@ SELECT min(committed_at) AS committed_at FROM events_archive WHERE ctid >= :firs
 -- Returns events with their signed bytes, which are null if their partition was dropped.
 SELECT
     source, namespace, provider, event_id, entry_id, type, resource, signed, occurred_at, received_at, committed_at,
-    coalesce(events.mode, other.mode) AS mode, account, other.mode IS NOT NULL AS is_of_other_mode, body, headers
+    coalesce(events.mode, other.mode) AS mode, account, origin, other.mode IS NOT NULL AS is_of_other_mode, body, headers
 FROM unnest(:namespace::text[], :event_id::text[]) AS batch (namespace, event_id)
 JOIN events USING (namespace, event_id)
 LEFT JOIN (SELECT namespace, event_id, mode FROM events_of_other_mode) AS other USING (namespace, event_id)

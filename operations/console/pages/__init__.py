@@ -13,6 +13,7 @@ from operations.console.pages import (
     overview,
     payment,
     pending,
+    reconciliation,
     sources,
     workers,
 )
@@ -29,6 +30,7 @@ PAGES = (
     erase.routes,
     balances.routes,
     sources.routes,
+    reconciliation.routes,
     workers.routes,
     log.routes,
     audit.routes,

@@ -82,7 +82,7 @@ async def _read(request: web.Request, subject: Subject) -> tuple[Explanation, Ev
 
 
 def _is_known(details: EventDetails) -> bool:
-    return bool(details.applied or details.in_stream or details.dead_letters or details.marker)
+    return bool(details.applied or details.in_stream or details.dead_letters or details.marker or details.findings)
 
 
 def _not_found(request: web.Request, subject: Subject, explanation: Explanation) -> web.Response:

@@ -27,6 +27,7 @@ QUALIFIERS = (
     ("event:evt_1", "one event"),
     ("namespace:acme", "one namespace"),
     ('reason:"timed out"', "a part of the reason"),
+    ("origin:reconcile", "found in the provider's list, never delivered; or delivery"),
     ("since:2h", "30s, 15m, 2h, 3d, or a time such as 2026-11-26T10:00Z"),
     ("until:1h", "before then"),
     ("pi_1", "without a qualifier: an event's or a payment's id"),

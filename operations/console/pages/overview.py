@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
+from operations.completeness import Completeness, read_completeness
 from operations.console.chart import HEIGHT, WIDTH, charts, number
 from operations.console.render import render
 from operations.console.sampler import LAST_HOUR
@@ -28,6 +29,8 @@ async def show(request: web.Request) -> web.StreamResponse:
         redis=redis if isinstance(redis, RedisStatus) else None,
         waiting=None if isinstance(waiting, str) else waiting[0],
         money=None if isinstance(waiting, str) else waiting[1],
+        compared=[] if isinstance(waiting, str) else waiting[2],
+        at=datetime.now(UTC),
         problems=[half for half in (redis, waiting) if isinstance(half, str)],
         running=redis.workers if isinstance(redis, RedisStatus) else None,
         since=last_hour.samples[0].at if last_hour.samples else None,
@@ -58,9 +61,13 @@ async def _read_redis(reach: Reading) -> RedisStatus | str:
         return f"{error}."
 
 
-async def _read_waiting(reach: Reading) -> tuple[Waiting, WaitingMoney] | str:
+async def _read_waiting(reach: Reading) -> tuple[Waiting, WaitingMoney, list[Completeness]] | str:
     try:
         async with reach.postgres() as connection:
-            return await count_waiting(connection, reach.servers.keys), await add_up_waiting_money(connection)
+            return (
+                await count_waiting(connection, reach.servers.keys),
+                await add_up_waiting_money(connection),
+                await read_completeness(connection, reach.servers.settings.sources_file),
+            )
     except UnreachableError as error:
         return f"{error}."

@@ -13,6 +13,7 @@ from operations.notify.kinds import KINDS, NOTHING
 from operations.notify.look import Seen, look
 from operations.servers import Servers
 from stack.ports import HOST, free_port
+from tests.support.compared import was_compared, was_found
 from tests.support.events import contract_event
 from tests.support.notifying import Notifying
 from tests.support.stream_states import Stream
@@ -47,11 +48,15 @@ async def test_what_waits_in_postgres(notifying: Notifying, connection: asyncpg.
     await connection.execute(RESTORE, prefix)
     await connection.execute(RESTORE, "another installation")
     await connection.execute(AUDIT, prefix, 4)
+    await was_compared(connection, until=notifying.now - timedelta(hours=1), failures=3)
+    for name, kind in (("evt_1", "missing"), ("evt_2", "missing"), ("evt_3", "extra")):
+        await was_found(connection, name, kind)
     found = {name: each for name, each in (await seen(notifying)).items() if each != NOTHING}
     assert {name: each.count for name, each in found.items()} == {
         "dead_letters": 2, "conflicts": 1, "unsigned_facts": 1, "other_mode": 1, "restores": 1, "audit_findings": 4,
-        "audit_overdue": 1,
+        "audit_overdue": 1, "events_missing": 2, "reconcile_differs": 1, "reconcile_failing": 1,
     }  # fmt: skip
+    assert found.pop("reconcile_differs").oldest_at is None
     for name, each in found.items():
         assert each.oldest_at, name
         age = notifying.now - each.oldest_at

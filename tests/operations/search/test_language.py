@@ -52,7 +52,8 @@ def test_a_cursor_names_its_place(at: datetime, key: str) -> None:
 def test_each_qualifier_is_read() -> None:
     query = parse(
         "source:stripe -source:test type:charge.* payment:pi_1 event:evt_1 event:evt_2 namespace:acme "
-        'status:dead status:held reason:"timed out" since:2h until:2026-11-26T11:30Z evt_3 "tx_1:COMPLETED"'
+        'status:dead status:held reason:"timed out" origin:reconcile since:2h until:2026-11-26T11:30Z evt_3 '
+        '"tx_1:COMPLETED"'
     )
     assert query.sources == Choice(("stripe",), ("test",))
     assert query.types == Choice(("charge.*",))
@@ -60,6 +61,7 @@ def test_each_qualifier_is_read() -> None:
     assert (query.payments, query.events, query.ids) == (("pi_1",), ("evt_1", "evt_2"), ("evt_3", "tx_1:COMPLETED"))
     assert query.statuses == {Status.DEAD, Status.HELD}
     assert query.reasons == ("timed out",)
+    assert query.origins == ("reconcile",)
     assert (query.since, query.until) == (NOW - timedelta(hours=2), NOW - timedelta(minutes=30))
 
 
@@ -92,6 +94,7 @@ def test_times_are_ages_or_iso_8601_in_utc(text: str, time: datetime) -> None:
         ("colour:red", "There is no qualifier 'colour'; there are source, type, payment"),
         ("tx_1:COMPLETED", "An id with a colon goes into quotation marks."),
         ("status:lost", "There is no status 'lost'; there are waiting, applied"),
+        ("origin:post", "There is no origin 'post'; there are delivery and reconcile."),
         ("source:", "source: has no value."),
         ("since:yesterday", "since:'yesterday' is no time; write 30s, 15m, 2h, 3d or"),
         ("since:999999999w", "is no time"),

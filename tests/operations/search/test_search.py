@@ -240,3 +240,27 @@ async def test_one_server_that_is_gone_leaves_the_other_ones_rows(settings: Sett
     page = await find(without_redis, "")
     assert len(page.rows) == 6
     assert "entries in the stream are left out" in page.left_out[0]
+
+
+async def test_an_origin_is_known_in_every_state(
+    servers: Servers, stream: Stream, connection: asyncpg.Connection
+) -> None:
+    for origin in ("delivery", "reconcile"):
+        await stream.publish(contract_event(f"evt_dead_{origin}", "pi_dead", origin=origin))
+    for entry in await stream.read("worker-1"):
+        await stream.dead_letter(connection, entry, "Timeout: the bank timed out")
+    for origin in ("delivery", "reconcile"):
+        await stream.publish(contract_event(f"evt_waiting_{origin}", "pi_w", origin=origin))
+    await claim(connection, [Row(f"evt_{name}", f"{number}-0") for number, name in enumerate(("plain", "listed"), 1)])
+    await connection.execute("UPDATE events SET origin = 'reconcile' WHERE event_id = 'evt_listed'")
+    await connection.execute(STATES.replace("evt_held", "evt_listed"))
+    listed = ["evt_dead_reconcile", "evt_listed", "evt_waiting_reconcile"]
+    assert sorted(str(event_id) for event_id, _ in await found(servers, "origin:reconcile")) == listed
+    assert await found(servers, "origin:reconcile status:held") == [("evt_listed", "held")]
+    assert await found(servers, "origin:reconcile evt_listed evt_plain") == [("evt_listed", "held")]
+    for status in ("conflict", "other_mode", "duplicate"):
+        assert await found(servers, f"origin:reconcile status:{status}") == []
+    delivered = await found(servers, "origin:delivery")
+    assert sorted(str(event_id) for event_id, _ in delivered) == [
+        "evt_dead_delivery", "evt_plain", "evt_waiting_delivery",
+    ]  # fmt: skip
