@@ -122,7 +122,7 @@ class Comparison:
         self, window: Window, page: Sequence[Listed], tally: Tally, handled: frozenset[str]
     ) -> None:  # fmt: skip
         self.total.seen += len(page)
-        wanted = [each for each in page if self._is_new(each, tally.matched)]
+        wanted = [each for each in page if self._is_new(each, tally)]
         if len(tally.matched) > IDS_MAX:
             raise _TooManyError
         if not wanted:
@@ -162,14 +162,16 @@ class Comparison:
                     different += self._differs(window, known, tally)
         return missing, different, added
 
-    def _is_new(self, listed: Listed, matched: set[str]) -> bool:
+    def _is_new(self, listed: Listed, tally: Tally) -> bool:
         """Return whether a listed event is compared and was not met before in this window; note that it is met now."""
         parsed = listed.parsed
-        if parsed.event_id in matched or not self._is_wanted(parsed.type):
+        if parsed.event_id in tally.matched or not self._is_wanted(parsed.type):
             return False
         if self._books is None and parsed.occurred_at is not None and parsed.occurred_at >= self._until:
             return False
-        matched.add(parsed.event_id)
+        tally.matched.add(parsed.event_id)
+        if isinstance(self._api, EventList) and self._api.ids_differ:
+            tally.said.add((parsed.type, parsed.resource, parsed.occurred_at))
         return True
 
     def _differs(self, window: Window, known: Known, tally: Tally) -> list[Difference]:
@@ -244,7 +246,10 @@ class Comparison:
         if len(rows) > IDS_MAX:
             raise _TooManyError
         for row in rows:
-            is_extra = row["event_id"] not in tally.matched and self._is_wanted(row["type"])
+            is_listed = row["event_id"] in tally.matched or (
+                (row["type"], row["resource"], row["occurred_at"]) in tally.said
+            )
+            is_extra = not is_listed and self._is_wanted(row["type"])
             if is_extra and len(self.total.extra) < EXTRA_MAX:
                 difference = "it was delivered, and the provider does not list it"
                 self.total.extra[row["event_id"]] = Difference(kind="extra", difference=difference, **row)

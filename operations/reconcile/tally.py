@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from fnmatch import fnmatchcase
 
 from operations.reconcile.store import Counts, Difference
@@ -14,7 +15,8 @@ from providers.apis import money_types
 @dataclass(slots=True)
 class Tally:
     """The numbers of one window. `matched`: the ids of its events, as they are listed and as they are recorded;
-    `missing`: those that were found missing in it.
+    `missing`: those that were found missing in it. `said`: type, resource and time of what was listed, where deliveries
+    have other ids: an event that was added and is delivered later is recorded twice.
     """
 
     listed: int = 0
@@ -23,6 +25,7 @@ class Tally:
     different: int = 0
     matched: set[str] = field(default_factory=set)
     missing: set[str] = field(default_factory=set)
+    said: set[tuple[str, str, datetime | None]] = field(default_factory=set)
 
 
 @dataclass(slots=True)
