@@ -55,8 +55,8 @@ MARGIN = timedelta(seconds=1)
 DISPUTE_CHANGES = timedelta(days=120)
 """How long after it was raised a dispute is read again."""
 
-KNOWN_MAX = 20_000
-"""Of how many listed transactions the references are remembered, for their refunds."""
+KNOWN_MAX = 50_000
+"""Of how many transactions the reference, the amount and the currency are remembered, for their refunds."""
 
 ModelT = TypeVar("ModelT", bound=Model)
 
@@ -80,6 +80,7 @@ class Transaction(AnyData):
     """A transaction, as far as its refunds need it."""
 
     id: IdOrNumber
+    amount: Any = None
     currency: Any = None
 
 
@@ -123,6 +124,10 @@ class PaystackApi(Api, PaymentList, PaymentLookup):
 
     access: PaystackAccess
 
+    def __init__(self, access: ApiAccess) -> None:
+        super().__init__(access)
+        self._known = dict[str, Transaction]()
+
     async def check(self) -> str:
         """Read one transaction, which has to be of the source's mode. Paystack names no account."""
         items, _ = await self._page("/transaction", {"perPage": "1"})
@@ -136,18 +141,17 @@ class PaystackApi(Api, PaymentList, PaymentLookup):
 
         What was abandoned or failed moved nothing, and is most of the list.
         """
-        known = dict[str, Transaction]()
         for status in ("success", "reversed"):
             async for items in self._transactions({"status": status, **_range(window.since, window.until)}):
                 yield [self._listed("transaction", item) for item in items]
-                for transaction in (_read(Transaction, item) for item in items if len(known) < KNOWN_MAX):
-                    known[transaction.id] = transaction
+                for item in items:
+                    self._remember(_read(Transaction, item))
         refunds = defaultdict[str, list[Refund]](list)
         async for items in self._pages("/refund", _range(window.since, window.until)):
             for refund in (_read(Refund, item) for item in items):
                 refunds[refund.transaction].append(refund)
         for id_, made in refunds.items():
-            yield [await self._refunds(id_, known.get(id_), made)]
+            yield [await self._refunds(id_, self._known.get(id_), made)]
         async for items in self._pages("/dispute", _range(window.since - DISPUTE_CHANGES, window.until)):
             yield [self._listed("dispute", item) for item in items]
 
@@ -167,12 +171,22 @@ class PaystackApi(Api, PaymentList, PaymentLookup):
         """
         if transaction is None:
             transaction, _ = await self._one(f"/transaction/{segment(id_)}")
-        items, _ = await self._page("/refund", {"transaction": id_, "perPage": str(PAGE)})
-        listed = [refund for refund in (_read(Refund, item) for item in items) if refund.transaction == id_]
-        refunds = {refund.id: refund for refund in (*made, *listed)}
+            self._remember(transaction)
+        refunds = {refund.id: refund for refund in made}
+        if not _is_whole(transaction, made):
+            items, _ = await self._page("/refund", {"transaction": id_, "perPage": str(PAGE)})
+            listed = (_read(Refund, item) for item in items)
+            refunds.update((refund.id, refund) for refund in listed if refund.transaction == id_)
         said = [refund.model_dump() for _, refund in sorted(refunds.items())]
         data = {"id": id_, "currency": transaction.currency, "refunds": said}
         return self._object("refunds", transaction, json.dumps({"data": data}).encode())
+
+    def _remember(self, transaction: Transaction) -> None:
+        if len(self._known) >= KNOWN_MAX:
+            self._known.pop(next(iter(self._known)))
+        brief = {name: getattr(transaction, name) for name in ("id", "reference", "amount", "currency", "domain")}
+        times = {name: getattr(transaction, name) for name in ("paid_at", "created_at")}
+        self._known[transaction.id] = Transaction.model_construct(**brief, **times)
 
     def _listed(self, kind: str, item: bytes) -> Listed:
         return self._object(kind, _read(AnyData, item), b'{"data": %s}' % item)
@@ -239,6 +253,13 @@ class PaystackApi(Api, PaymentList, PaymentLookup):
         if not is_success:
             raise ApiUnexpectedError(f"GET {path} answered that it did not succeed")
         return answer.body
+
+
+def _is_whole(transaction: Transaction, refunds: Sequence[Refund]) -> bool:
+    """Return whether these refunds pay all of a transaction back, so that there are no others."""
+    amounts = [each.amount for each in refunds if each.status == "processed"]
+    is_known = all(type(amount) is int for amount in (transaction.amount, *amounts))
+    return is_known and bool(amounts) and sum(amounts) >= transaction.amount
 
 
 def _range(since: datetime, until: datetime) -> dict[str, str]:

@@ -52,8 +52,8 @@ SKIP_MAX = 2_000
 DISPUTE_CHANGES = timedelta(days=120)
 """How long after it was raised a dispute is read again."""
 
-KNOWN_MAX = 20_000
-"""Of how many listed payments it is remembered whether they were captured, for their refunds."""
+KNOWN_MAX = 50_000
+"""Of how many payments it is remembered that they were captured, for their refunds: what was captured stays so."""
 
 _PREFIXES: Mapping[Mode, str] = {"live": "rzp_live_", "test": "rzp_test_"}
 _ABOUT = "an object of Razorpay's"
@@ -112,6 +112,10 @@ class RazorpayApi(Api, PaymentList, PaymentLookup):
 
     access: RazorpayAccess
 
+    def __init__(self, access: ApiAccess) -> None:
+        super().__init__(access)
+        self._captured = dict[str, bytes]()
+
     async def check(self) -> str:
         """Read one payment. Razorpay names no account."""
         await self._page("/v1/payments", {"count": "1"})
@@ -119,14 +123,12 @@ class RazorpayApi(Api, PaymentList, PaymentLookup):
 
     async def list_payments(self, window: Window) -> AsyncIterator[Sequence[Listed]]:
         """Yield the payments and refunds that were made in a window, and the disputes that may have changed in it."""
-        captured = dict[str, bytes]()
         async for items in self._made_in("/v1/payments", window):
-            payments = [self._payment(item) for item in items]
-            for item in items if len(captured) < KNOWN_MAX else ():
-                captured[_read(item).id] = _brief(item)
-            yield payments
+            for item in items:
+                self._remember(item)
+            yield [self._payment(item) for item in items]
         async for items in self._made_in("/v1/refunds", window):
-            yield [await self._refund(item, captured) for item in items]
+            yield [await self._refund(item) for item in items]
         oldest = window.since - DISPUTE_CHANGES
         async for items in self._pages("/v1/disputes", oldest):
             yield [self._listed("dispute", item) for item in items if _is_in(Window(oldest, window.until), item)]
@@ -135,22 +137,34 @@ class RazorpayApi(Api, PaymentList, PaymentLookup):
         """Return the payment and its refunds. No list of disputes is of one payment."""
         path = f"/v1/payments/{segment(payment_id)}"
         payment = (await self._get(path, {})).strip()
-        known = {payment_id: _brief(payment)}
-        listed = [self._payment(payment)]
+        brief, listed = self._remember(payment), [self._payment(payment)]
         async for items in self._pages(f"{path}/refunds", EPOCH):
-            listed += [await self._refund(item, known) for item in items]
+            listed += [self._listed("refund", item, brief) for item in items]
         return listed
 
     def _payment(self, item: bytes) -> Listed:
         return self._listed("payment", item)
 
-    async def _refund(self, item: bytes, payments: Mapping[str, bytes]) -> Listed:
+    async def _refund(self, item: bytes) -> Listed:
         """Return a refund with its payment, of which it has to be known whether it was ever captured."""
         payment_id = _read(item).payment_id
         if payment_id is None:
             return self._listed("refund", item)
-        payment = payments.get(payment_id) or _brief(await self._get(f"/v1/payments/{segment(payment_id)}", {}))
+        payment = self._captured.get(payment_id)
+        if payment is None:
+            payment = self._remember(await self._get(f"/v1/payments/{segment(payment_id)}", {}))
         return self._listed("refund", item, payment)
+
+    def _remember(self, payment: bytes) -> bytes:
+        """Return what a refund's facts need of its payment, and keep it for others if it was captured."""
+        with as_documented(_ABOUT):
+            brief = read_json(BriefPayment, payment)
+        text = brief.model_dump_json().encode()
+        if brief.captured is True:
+            if len(self._captured) >= KNOWN_MAX:
+                self._captured.pop(next(iter(self._captured)))
+            self._captured[brief.id] = text
+        return text
 
     def _listed(self, kind: str, item: bytes, payment: bytes = b"") -> Listed:
         """Return an entity as the payload of an event, in which each is a member of its own."""
@@ -219,8 +233,3 @@ def _made_at(item: bytes, unknown: datetime) -> datetime:
 def _is_in(window: Window, item: bytes) -> bool:
     """Return whether an object was made in the window; one without a time may have been."""
     return _made_at(item, window.since) in window
-
-
-def _brief(payment: bytes) -> bytes:
-    with as_documented(_ABOUT):
-        return read_json(BriefPayment, payment).model_dump_json().encode()

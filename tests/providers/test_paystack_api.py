@@ -87,6 +87,19 @@ async def test_a_filter_that_is_ignored_makes_the_sum_smaller_and_never_another_
     assert len(server.requests) < 20
 
 
+async def test_refunds_that_pay_all_back_are_not_asked_for_again(server: PaystackStandIn, api: PaystackApi) -> None:
+    server.add_transaction(1, "whole", AT + 1)
+    server.add_refund(11, 1, AT + 2, amount=40333)
+    server.add_transaction(2, "part", AT - 60 * DAY_S)
+    server.add_refund(12, 2, AT + 3, amount=100)
+    for _ in range(2):
+        listed = said(api, await list_all(api, DAY))
+        assert listed["reconcile.refunds", "whole"] == [("refunded_total", 40333, "")]
+        assert listed["reconcile.refunds", "part"] == [("refunded_total", 100, "")]
+    assert [each.query["transaction"] for each in server.requests if "transaction" in each.query] == ["2", "2"]
+    assert [each.path for each in server.requests if each.path == "/transaction/2"] == ["/transaction/2"]
+
+
 async def test_a_refund_in_another_currency_gives_no_sum(server: PaystackStandIn, api: PaystackApi) -> None:
     server.add_transaction(1, "ref_1", AT + 1)
     server.add_refund(11, 1, AT + 2, currency="USD")
@@ -205,3 +218,28 @@ def test_the_key_says_its_mode() -> None:
         with pytest.raises(ValidationError, match="sk_test_") as error:
             access(api_key=key)
         assert key not in str(error.value)
+
+
+OPENAPI: dict[str, dict[str, type]] = {
+    "transaction": {"id": int, "domain": str, "status": str, "reference": str, "amount": int, "currency": str,
+                    "paid_at": str, "created_at": str, "requested_amount": int, "createdAt": str},
+    "refund": {"id": int, "transaction": int, "domain": str, "currency": str, "amount": int, "status": str,
+               "createdAt": str},
+    "dispute": {"id": int, "status": str, "domain": str, "transaction": dict, "createdAt": str},
+}  # fmt: skip
+"""What we read, as its OpenAPI has it (github.com/PaystackOSS/openapi, dist/paystack.yaml of October 2025)."""
+
+
+@pytest.mark.parametrize("kind", OPENAPI)
+async def test_the_stand_in_answers_as_paystacks_openapi_has_it(
+    server: PaystackStandIn, api: PaystackApi, kind: str
+) -> None:  # fmt: skip
+    server.add_transaction(1, "ref_1", AT + 1)
+    server.add_refund(11, 1, AT + 2)
+    server.add_dispute(21, 1, AT + 3)
+    key = {"Authorization": f"Bearer {server.secret_key}"}
+    answer = json.loads((await api.client.get(f"/{kind}", {"perPage": "100"}, **key)).body)
+    assert answer["status"] is True
+    assert {"perPage", "page", "pageCount", "total"} <= set(answer["meta"])
+    (item,) = answer["data"]
+    assert {name: type(item[name]) for name in OPENAPI[kind]} == OPENAPI[kind]

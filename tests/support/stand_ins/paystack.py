@@ -17,6 +17,13 @@ def iso(at_s: int) -> str:
     return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def shown(entity: Entity) -> Entity:
+    """Return an object as it is answered: without our own time of it."""
+    known = {name: shown(value) if name == "transaction" and isinstance(value, dict) else value
+             for name, value in entity.items()}  # fmt: skip
+    return {name: value for name, value in known.items() if name != "created_s"}
+
+
 def error(message: str, http_status: int, **members: object) -> web.Response:
     return web.json_response({"status": False, "message": message, **members}, status=http_status)
 
@@ -80,13 +87,13 @@ class PaystackStandIn(StandIn):
         found = [each for each in self.transactions.values() if each["reference"] == reference]
         if not found:
             return error("Transaction reference not found.", 400, type="validation_error", code="transaction_not_found")
-        return web.json_response({"status": True, "message": "Verification successful", "data": found[0]})
+        return web.json_response({"status": True, "message": "Verification successful", "data": shown(found[0])})
 
     async def _transaction(self, request: web.Request) -> web.Response:
         found = self.transactions.get(int(request.match_info["id"]))
         if found is None:
             return error("Entity not found", 404)
-        return web.json_response({"status": True, "message": "Transaction retrieved", "data": found})
+        return web.json_response({"status": True, "message": "Transaction retrieved", "data": shown(found)})
 
     async def _transactions(self, request: web.Request) -> web.Response:
         """Page by a cursor, which is base64 of the last id, or the text "null" at the end."""
@@ -104,7 +111,9 @@ class PaystackStandIn(StandIn):
         more = len(matching) > size
         next_ = base64.b64encode(f"undefined:{data[-1]['id']}".encode()).decode() if more else "null"
         meta = {"next": next_, "previous": None, "perPage": size}
-        return web.json_response({"status": True, "message": "Transactions retrieved", "data": data, "meta": meta})
+        return web.json_response(
+            {"status": True, "message": "Transactions retrieved", "data": [*map(shown, data)], "meta": meta}
+        )
 
     async def _refunds(self, request: web.Request) -> web.Response:
         wanted = request.query.get("transaction") if self.filters_refunds else None
@@ -135,7 +144,7 @@ class PaystackStandIn(StandIn):
     def _numbered(self, request: web.Request, matching: list[Entity], *, has_meta: bool) -> web.Response:
         page, size = int(request.query.get("page", 1)), self._size(request)
         answer: dict[str, Any] = {"status": True, "message": "Retrieved"}
-        answer["data"] = matching[(page - 1) * size : page * size]
+        answer["data"] = [*map(shown, matching[(page - 1) * size : page * size])]
         if has_meta:
             count = -(-len(matching) // size)
             answer["meta"] = {"total": len(matching), "perPage": str(size), "page": page, "pageCount": count}
