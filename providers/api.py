@@ -181,6 +181,9 @@ class Listing(ABC):
     empty_proves: ClassVar[bool] = True
     """Whether an empty list of a window says that nothing happened in it."""
 
+    is_exhaustive: ClassVar[bool] = True
+    """Whether every event that is delivered is listed, too. If not, one that is not listed is nothing to look at."""
+
     unlisted: ClassVar[str] = ""
     """What it never shows although it is about money, in words for the operator; "" where it shows everything."""
 

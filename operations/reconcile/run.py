@@ -134,7 +134,7 @@ class Reconciliation:
             await comparison.compare_objects(planned.window, unfinished)
         total = comparison.total
         proves = bool(total.seen) or api.empty_proves  # type: ignore[attr-defined]
-        await comparison.end(proves=proves)
+        await comparison.end(proves=proves and api.is_exhaustive)  # type: ignore[attr-defined]
         counts, notes = total.counts(), [*self._notes(planned, progress.compared, proves=proves)]
         if total.unproven:
             notes.append(f"{total.unproven} were added, but this Redis could not confirm that they are on disk")
