@@ -84,7 +84,7 @@ class MercadoPagoApi(Api, PaymentList, PaymentLookup, Confirmation):
         "live": "https://api.mercadopago.com",
         "test": "https://api.mercadopago.com",
     }
-    limits: ClassVar[Limits | None] = Limits(requests_per_s_max=8.0)
+    limits: ClassVar[Limits | None] = Limits(concurrent_max=8, requests_per_s_max=10.0)
     reach: ClassVar[timedelta] = timedelta(days=365)
     lag: ClassVar[timedelta] = timedelta(minutes=2)
     overlap: ClassVar[timedelta] = timedelta(days=3)

@@ -3,6 +3,7 @@
 Sources: docs.mollie.com/reference (get-payment, list-payments, list-all-refunds, list-all-chargebacks) and
 docs.mollie.com/overview/pagination. One host; the key's prefix is the mode, and a key sees no object of the other one.
 
+* Its limits are each account's own, and only the dashboard names them: a 429 is waited for.
 * One GET of a payment with `embed=captures,refunds,chargebacks` says all that happened to it.
 * A list is from the newest to the oldest by creation, and cannot be searched by time: it is read until its objects are
   older than the window. Where pages begin is remembered, so that windows of the past are not read from today on.
@@ -29,7 +30,6 @@ from providers.api import (
     ApiUnexpectedError,
     Confirmation,
     Fetched,
-    Limits,
     Listed,
     NotFoundError,
     PaymentList,
@@ -89,7 +89,6 @@ class MollieApi(Api, PaymentList, PaymentLookup, Confirmation):
     name: ClassVar[str] = Mollie.name
     Access: ClassVar[type[ApiAccess]] = MollieAccess
     base_urls: ClassVar[Mapping[Mode, str]] = {"live": "https://api.mollie.com", "test": "https://api.mollie.com"}
-    limits: ClassVar[Limits | None] = Limits(requests_per_s_max=5.0)
     reach: ClassVar[timedelta] = timedelta(days=365)
     overlap: ClassVar[timedelta] = timedelta(days=7)
     unlisted: ClassVar[str] = (

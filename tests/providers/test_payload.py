@@ -9,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from providers.base import PayloadError
-from providers.payload import BATCH_EVENTS_MAX, array_items, digest_id, first_id, first_timestamp, get_path
+from providers.payload import (
+    BATCH_EVENTS_MAX,
+    array_items,
+    digest_id,
+    first_id,
+    first_timestamp,
+    get_path,
+    member_and_rest,
+)
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**20), 10**20) | st.floats(allow_nan=False) | st.text(max_size=8),
@@ -156,3 +164,15 @@ def test_get_path_returns_a_nested_value_or_none() -> None:
 def test_a_published_digest_agrees() -> None:
     """FIPS 180-2's example for SHA-256."""
     assert digest_id(b"abc") == "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_a_member_has_the_bytes_that_were_sent() -> None:
+    body = b' {"a": 1, "_embedded" : {"x":  [1.0, "\\u00e9"]}, "b": [2]}\n'
+    assert member_and_rest(body, "_embedded") == (b'{"x":  [1.0, "\\u00e9"]}', {"a": 1, "b": [2]})
+    assert member_and_rest(b'{"a": 1, "a": {}}', "a")[0] == b"{}"
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"b": 1}', b'{"a": 1', b'{"a": 1}x', b"\xff", b'{"a":' * 5000])
+def test_a_body_without_the_member_is_a_bad_payload(body: bytes) -> None:
+    with pytest.raises(PayloadError):
+        member_and_rest(body, "a")
