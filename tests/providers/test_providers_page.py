@@ -69,8 +69,7 @@ def test_the_page_says_of_every_provider_what_its_api_can_be_asked() -> None:
         )
         for name, api in APIS.items()
     }
-    assert set(ASKED) == set(PROVIDERS)
-    assert {name: ASKED[name] for name in expected} == expected
+    assert {name: expected.get(name, ("no", "no")) for name in PROVIDERS} == ASKED
 
 
 @every_provider
