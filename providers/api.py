@@ -228,7 +228,10 @@ class Confirmation(ABC):
 
     @abstractmethod
     def must_ask(self, event: Event) -> bool:
-        """Return whether the event is about money that only the API knows, or proves. Reads the event, asks nobody."""
+        """Return whether the event is about money that only the API knows, or proves. Reads the event, asks nobody.
+
+        An event that the API listed (`signed` is `api`) is proven, but may lack what only its object says.
+        """
 
     @abstractmethod
     async def fetch(self, event: Event) -> Fetched:

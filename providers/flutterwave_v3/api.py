@@ -108,7 +108,7 @@ class FlutterwaveV3Api(Api, PaymentList, PaymentLookup, Confirmation):
 
     def must_ask(self, event: Event) -> bool:
         """Return whether its type reports money: nothing of an event is signed."""
-        return event.type in TYPES
+        return event.signed != "api" and event.type in TYPES
 
     async def fetch(self, event: Event) -> Fetched:
         """Return the transaction that the event names, once it is of the event's payment."""
