@@ -5,6 +5,7 @@ every half second and evaluates the real rules, with shorter durations (tests.su
 this order, and each leaves the system as it should be. What a runbook says to run is run while the fault is there.
 """
 
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import cast
@@ -18,6 +19,7 @@ from tests.support.alarms import BACKLOG_LIMIT, Alarms, alarms
 from tests.support.events import Signed, signed_stripe, stripe_event
 from tests.support.gateway_with_a_bug import HITS
 from tests.support.observability import alerts
+from tests.support.stand_ins.stripe import KEY, StripeStandIn
 from tests.support.stream_states import say
 from tests.support.tls import write_certificate
 from tests.support.traffic import SOURCES, of_source, order_of_mercado_pago
@@ -29,6 +31,17 @@ BLOCKED = "a handler blocks this worker's event loop"
 DELETED = 50
 OLD_MONTH = "CREATE TABLE payloads_2020_01 PARTITION OF payloads FOR VALUES FROM ('2020-01-01Z') TO ('2020-02-01Z')"
 OLD_PAYLOAD = "INSERT INTO payloads VALUES ('stripe', 'evt_of_2020', '2020-01-02Z', '{}', '')"
+
+LOST_S_AGO = 600
+LISTED = """
+[listed]
+provider = "stripe"
+secrets = ["whsec_of_nobody"]
+mode = "test"
+api_key = "{key}"
+api_url = "{url}"
+reconcile_every = "1h"
+"""
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -190,6 +203,23 @@ async def test_redis_is_restored_from_an_older_copy(system: Alarms, tmp_path: Pa
     await system.say("acknowledge", *WHY)
     await system.say("audit")
     await system.clears("WebhookRestoreNotAcknowledged", "WebhookAuditFoundErrors")
+
+
+async def test_no_reconciler_runs_and_then_an_event_turns_out_to_be_missing(system: Alarms) -> None:
+    async with StripeStandIn().serving() as provider:
+        provider.add(stripe_event("evt_lost", "pay-lost") | {"created": int(time.time()) - LOST_S_AGO})
+        with system.settings.sources_file.open("a") as file:
+            file.write(LISTED.format(key=KEY, url=provider.url))
+        before, system.worker = system.worker, system.start_worker()
+        before.kill()
+        await system.fires("WebhookReconcileBehind")
+        await system.say("reconcile", "listed", "--since=2h", code=1)
+        await system.fires("WebhookEventsMissing")
+        await system.clears("WebhookReconcileBehind")
+        assert "1 missing" in (await system.say("status")).text
+        assert "it never arrived" in (await system.say("why", "evt_lost")).text
+        await system.say("reconcile", "listed", "--since=2h", "--repair", *WHY)
+        await system.clears("WebhookEventsMissing")
 
 
 async def test_the_daily_maintenance_was_not_done_and_payloads_are_too_old(system: Alarms) -> None:

@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from consumers.settings import Settings
 from contract.keys import Keys
+from operations.settings import Settings as OperationsSettings
 from sql.connect import connect
 from sql.migrate import migrate
 from sql.roles import grant_rights
@@ -196,7 +197,7 @@ class Alarms:
 
     async def say(self, *argv: str, code: int = 0) -> Said:
         """Run a command as its runbook says; it must end with this code."""
-        said = await say(self.settings, *argv)
+        said = await say(OperationsSettings.model_construct(**dict(self.settings)), *argv)
         assert said.code == code, said.text
         return said
 
