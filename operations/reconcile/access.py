@@ -31,6 +31,6 @@ def read_api(path: Path, environment: Mapping[str, str], source: str) -> Api:
         return api
     needed = credentials_of(table.get("provider"))
     if not needed:
-        raise AccessError([f"The provider of source {source} cannot be asked: docs/reconciliation.md says why"])
+        raise AccessError([f"The provider of source {source} cannot be asked: docs/providers.md says why"])
     missing = [name for name in needed if name not in table]
     raise AccessError([f"[{source}] {', '.join(missing)}: needed to ask its provider's API"])

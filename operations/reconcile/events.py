@@ -18,7 +18,7 @@ from providers.api import Api, ApiUnexpectedError, EventList, Listed, PaymentLis
 if TYPE_CHECKING:
     from sql.connect import Connection
 
-IDS_MAX = 50_000
+IDS_MAX = 200_000
 """The ids of one window that are kept in memory. A window with more is halved, and its halves are listed anew."""
 
 EXTRA_MAX = 10_000

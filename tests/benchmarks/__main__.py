@@ -23,6 +23,7 @@ from tests.benchmarks import (
     pages,
     partitions,
     pooler,
+    reconcile,
     scale,
     strangers,
     telemetry,
@@ -51,6 +52,7 @@ ON_REQUEST: dict[str, Callable[[Options], Awaitable[list[Figure]]]] = {
     "pages": pages.run,
     "partitions": partitions.run,
     "pooler": pooler.run,
+    "reconcile": reconcile.run,
     "scale": scale.run,
 }
 """Not part of `all`: `instructions` and `pooler` need tools that are not installed everywhere, others take minutes, and
