@@ -4,8 +4,8 @@ Source: docs.mollie.com/reference/webhooks. Mollie posts a payment's id whenever
 of it changes; what changed is asked of the API. So such a source needs `confirm = "api"` and the API's key.
 
 * Nobody signs it. Strangers are kept out by a token in the address, `?token=…`, which is one of `secrets`: only Mollie
-  and the shop know the address. Once it has leaked, posts are limited to `posts_per_s_max`, each costs one row and one
-  question, and no money: what is booked is what the API says.
+  and the shop know the address. Once it has leaked, posts are limited to `posts_per_s_max`, each costs one row and a
+  few questions, and no money: what is booked is what the API says.
 * The same id is posted for every change, so each post is an event, named by the id and the time of its arrival. A post
   that Mollie repeats is asked about again, and books nothing twice.
 * Mollie wants 200, also for ids that are not known. An id of another kind (`ord_…`) is recorded, and not asked about.
