@@ -15,6 +15,8 @@ from providers.oauth import ClientAccess
 from providers.paypal.api import PayPalApi
 from providers.paypal.facts import TYPES, extract_facts
 from tests.support.cases.base import NOW
+from tests.support.forged_crc import with_the_same_crc
+from tests.support.provider_cases import CASES
 from tests.support.recorded import Recording, recordings
 from tests.support.stand_ins.paypal import CLIENT_ID, CLIENT_SECRET, PayPal
 from tests.support.stand_ins.stand_in import status, text
@@ -243,6 +245,21 @@ async def test_an_object_that_may_not_be_read_is_refused_not_missing(paypal: Pay
     paypal.mishaps.extend([None, status(403, {"name": "NOT_AUTHORIZED"})])
     with pytest.raises(ApiRefusedError, match="403"):
         await api.fetch(event("PAYMENT.CAPTURE.COMPLETED", {"id": "C1"}, "C1"))
+
+
+async def test_a_body_that_is_forged_to_the_same_crc_passes_the_signature_and_is_not_what_is_booked(
+    paypal: PayPal, api: PayPalApi
+) -> None:
+    case = CASES["paypal"]
+    capture = paypal.has_capture("C1", "10.00")
+    envelope = {"id": "WH-1", "event_type": "PAYMENT.CAPTURE.COMPLETED", "resource_type": "capture"}
+    genuine = json.dumps({**envelope, "resource": capture}).encode()
+    claimed = json.dumps({**envelope, "resource": {**capture, "amount": usd("9999.00")}}).encode()
+    forged = case.deliver_bytes(genuine).with_body(with_the_same_crc(claimed, genuine))
+    (delivery,) = await case.source().verify(forged.request())
+    assert delivery.event.signed == "weak"
+    assert extract_facts(delivery.event) == [Fact("captured", 999_900, "USD", "C1")]
+    assert await facts(api, delivery.event) == [Fact("captured", 1000, "USD", "C1")]
 
 
 def test_events_that_move_no_money_are_not_asked_about(api: PayPalApi) -> None:
