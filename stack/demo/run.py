@@ -147,13 +147,14 @@ async def _find_and_repair(demo: Demonstration, gaps: Gaps) -> Found:
     source = demo.sources[demo_gaps.SOURCE]
     async with demo_gaps.listing(gaps, source, demo.environment) as environment:
         before = await demo_gaps.compare(gaps, environment, repair=False)
-        demo.say(f"`make reconcile` finds {before['missing']} events that Stripe lists and that never arrived; "
-                 f"`make status` shows them, and the console's page Reconciliation{_console(demo)}.")  # fmt: skip
+        demo.say(f"`make reconcile` finds {before['missing']} events that Stripe lists and that never arrived.")
+        shown = await demo_gaps.shown_missing(demo.environment)
+        demo.say(f"`make status` shows {shown} missing of {demo_gaps.SOURCE}, and so does the console{_console(demo)}.")
         repaired = await demo_gaps.compare(gaps, environment, repair=True)
         demo.say(f"With REPAIR=1 it adds {repaired['repaired']} to the stream, as if they had been delivered.")
         await _drain(demo, demo.events)
         after = await demo_gaps.compare(gaps, environment, repair=False)
-    return Found(len(gaps.lost), before["missing"], repaired["repaired"], after["missing"])
+    return Found(len(gaps.lost), before["missing"], shown, repaired["repaired"], after["missing"])
 
 
 async def _send(
@@ -196,8 +197,9 @@ async def _deliver(session: aiohttp.ClientSession, url: str, sample: Sample, sec
 
 
 def _console(demo: Demonstration) -> str:
+    """Return where the console shows it; '' where there is none."""
     url = demo.environment.get("CONSOLE_URL")
-    return f" ({url}/reconciliation)" if url else ""
+    return f", {url}/reconciliation" if url else ""
 
 
 async def _drain(demo: Demonstration, events: Sequence[Sample]) -> tuple[int, int]:

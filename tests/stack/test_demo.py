@@ -60,7 +60,7 @@ def test_without_a_stack_the_command_says_how_to_start_one(tmp_path: Path) -> No
 def test_a_third_of_the_events_is_lost_found_and_repaired(checkout: Checkout) -> None:
     report: dict[str, Any] = json.loads(checkout.run("demo", "--times", TIMES, "--gaps", "--json"))
     lost = report["events"] // 3
-    assert report["gaps"] == {"lost": lost, "missing": lost, "repaired": lost, "missing_after": 0}
+    assert report["gaps"] == {"lost": lost, "missing": lost, "shown": lost, "repaired": lost, "missing_after": 0}
     assert report["sent"] == int(TIMES) * (report["events"] - lost) == report["accepted"] + report["duplicates"]
     assert (report["committed"], report["dead"], report["passed"]) == (report["events"], 0, True)
     assert report["audit"] == {"passed": True, "broken": {}}
