@@ -223,15 +223,16 @@ class Comparison:
             await self._claim.record_repairs(noted)
 
     async def _resolve(self, listed: Sequence[Listed], found: Sequence[Difference]) -> None:
-        """Close findings that are open about events of this page, and do not hold any more."""
+        """Close findings that are open about events or objects of this page, and do not hold any more."""
         if not self._open:
             return
         still = {(each.kind, each.event_id) for each in found}
         names = {name for each in listed for name in (each.parsed.event_id, *each.aliases)}
-        payments = {each.parsed.resource for each in listed} if self._books is not None else set()
+        objects = {_object(each.parsed.type, each.parsed.event_id) for each in listed} if self._books else set()
         closed = [
             each for each in self._open
-            if (each.event_id in names or each.resource in payments) and (each.kind, each.event_id) not in still
+            if (each.event_id in names or _object(each.type, each.event_id) in objects)
+            and (each.kind, each.event_id) not in still
         ]  # fmt: skip
         for kind in FINDING_KINDS:
             await self._claim.resolve(kind, [each.event_id for each in closed if each.kind == kind])
@@ -268,3 +269,8 @@ class Comparison:
         except ApiUnexpectedError as error:
             log.warning("a listed event cannot be used", source=self._claim.source, reason=str(error))
             return None
+
+
+def _object(type_: str, event_id: str) -> tuple[str, str]:
+    """Return what identifies an object in all its versions: an event of it is named `reconcile:<id>:<version>`."""
+    return type_, event_id.rpartition(":")[0]

@@ -10,6 +10,7 @@ import pytest
 
 from contract.event import Event
 from operations.reconcile.run import Reconciliation, Report, Wanted
+from operations.reconcile.store import list_findings
 from operations.servers import Servers
 from providers.braintree.api import BraintreeApi
 from providers.paystack.api import PaystackApi
@@ -126,3 +127,24 @@ async def test_braintrees_cards_are_booked_and_a_void_takes_one_back(workers: Wo
         assert not (await compare(workers, api)).counts.differs
     assert ("capture_failed:t1", 1000) in await workers.rows(MOVEMENTS)
     assert [row[:3] for row in await workers.rows(PAYMENTS)] == [("t1", "canceled", 0), ("t2", "charged_back", 1000)]
+
+
+async def test_what_is_missing_of_a_payment_stays_missing_while_the_rest_of_it_is_known(
+    workers: Workers, razorpay: RazorpayStandIn
+) -> None:
+    """Its refund was booked, its capture was not: that the refund is listed does not close what was found."""
+    payment = razorpay.add_payment("pay_1", AT_S)
+    refund = razorpay.add_refund("rfnd_1", "pay_1", AT_S + 60)
+    entities = {"payment": {"entity": payment}, "refund": {"entity": refund}}
+    await workers.stream.publish(webhook("refund.processed", "pay_1", {"payload": entities}))
+    await compare(workers, razorpay_api(razorpay), repair=False)  # a worker has applied it by now
+    found_at = set()
+    for _ in range(3):
+        await compare(workers, razorpay_api(razorpay), repair=False)
+        findings = await list_findings(workers.connection, limit=10)
+        assert [(each.kind, each.type) for each in findings] == [("missing", "reconcile.payment")]
+        found_at.add(findings[0].found_at)
+    assert len(found_at) == 1
+    await compare(workers, razorpay_api(razorpay))
+    assert not (await compare(workers, razorpay_api(razorpay))).counts.differs
+    assert await list_findings(workers.connection, limit=10) == []
