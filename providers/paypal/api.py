@@ -7,8 +7,8 @@ developer.paypal.com/api/rest/authentication, for limits /api/rest/rate-limiting
   is recorded by its transmission id, which no list has. So a listed event is known by what it says (`ids_differ`).
 * Its order is not documented, and both ends of its times are inclusive. The next page is a link, perhaps of another
   host name of PayPal's: only its query is taken.
-* An event is confirmed by fetching its object, not by `verify-webhook-signature`: that call takes the CRC-32 of what
-  it is sent, as the signature does, so a body that was forged to the same CRC-32 may well pass there too.
+* An event is confirmed by fetching its object, not by `verify-webhook-signature`: that call seems to take the CRC-32
+  of what it is sent, as the signature does, so a body that was forged to the same CRC-32 may well pass there too.
 """
 
 import json
