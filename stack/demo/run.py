@@ -197,7 +197,7 @@ async def _deliver(session: aiohttp.ClientSession, url: str, sample: Sample, sec
 
 
 def _console(demo: Demonstration) -> str:
-    """Return where the console shows it; '' where there is none."""
+    """Return where the console shows it; '' without a console."""
     url = demo.environment.get("CONSOLE_URL")
     return f", {url}/reconciliation" if url else ""
 
