@@ -181,7 +181,7 @@ class Listing(ABC):
     empty_proves: ClassVar[bool] = True
     """Whether an empty list of a window says that nothing happened in it."""
 
-    is_exhaustive: ClassVar[bool] = True
+    is_exhaustive: bool = True
     """Whether every event that is delivered is listed, too. If not, one that is not listed is nothing to look at."""
 
     unlisted: ClassVar[str] = ""

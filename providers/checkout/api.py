@@ -87,7 +87,7 @@ class CheckoutApi(Api, EventList):
 
     lag: ClassVar[timedelta] = timedelta(minutes=5)
     overlap: ClassVar[timedelta] = timedelta(hours=1)
-    is_exhaustive: ClassVar[bool] = False
+    is_exhaustive: bool = False
     unlisted: ClassVar[str] = (
         f"what happened to a payment more than {PAYMENT_AGE.days} days after it was requested, except for disputes"
     )

@@ -71,6 +71,11 @@ class StripeApi(Api, EventList, Confirmation):
     reach: ClassVar[timedelta] = timedelta(days=30)
     access: StripeAccess
 
+    def __init__(self, access: ApiAccess) -> None:
+        super().__init__(access)
+        # An endpoint of Connect gets the events of all connected accounts, and one of them is listed.
+        self.is_exhaustive = self.access.account is None
+
     async def check(self) -> str:
         """Read one event, and one object of each kind that is fetched to confirm. Return the account and the mode."""
         mode = self.access.mode

@@ -139,6 +139,8 @@ async def test_the_events_of_a_connected_account_name_it(stripe_api: StripeStand
     stripe_api.add(event(2), account="acct_1Shop")
     (found,) = await listed(stripe_api, account="acct_1Shop")
     assert (found.parsed.event_id, found.parsed.account) == ("evt_2", "acct_1Shop")
+    assert not StripeApi(access(stripe_api, account="acct_1Shop")).is_exhaustive
+    assert StripeApi(access(stripe_api)).is_exhaustive
     with pytest.raises(ValidationError):
         access(stripe_api, account="acct_1\r\nHost: x")
 
