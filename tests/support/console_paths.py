@@ -13,6 +13,7 @@ OF_ONE_THING = {
     "an applied event": "/events/",
     "a dead event": "/events/",
     "a waiting event": "/events/",
+    "a missing event": "/events/",
     "a conflict": "/conflicts/",
 }
 """Pages about one thing of the seeded shop, and how their addresses begin."""

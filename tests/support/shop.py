@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from gateway.sources import load_sources
 from sql.connect import connect
 from stack.ports import HOST
 from tests.support import gateway
+from tests.support.compared import was_compared, was_found
 from tests.support.console import RunningConsole, running_console
 from tests.support.consuming import Workers
 from tests.support.database import CONNECT_TIMEOUT_S, as_worker
@@ -41,6 +43,9 @@ REJECTED = 52
 """Payments of the seeded shop that its handler rejects for their currency."""
 
 RETRY_AFTER_S = 3600.0
+
+COMPARED = 'reconcile_every = "1h"\napi_key = "sk_test_of_nobody"\n'
+"""No reconciler runs in the shop: `seed` writes what one would have found."""
 
 UNHURRIED: dict[str, Any] = {
     "lock_ttl_ms": 10_000,
@@ -122,7 +127,7 @@ async def open_shop(redis_url: str, database_url: str, key_prefix: str, folder: 
     """Run a shop on these servers; nothing has been sent to it yet."""
     team = Team()
     sources = folder / "sources.toml"
-    sources.write_text(SOURCES_TOML)
+    sources.write_text(SOURCES_TOML.replace("[stripe]\n", f"[stripe]\n{COMPARED}"))
     settings = settings_for(as_user("workers", redis_url), as_worker(database_url), key_prefix, sources_file=sources)
     async with (
         Redis.from_url(redis_url, decode_responses=False, protocol=3) as redis,
@@ -161,6 +166,7 @@ async def seed(shop: Shop) -> None:
     for forged in good[:3]:
         assert (await shop.gateway.post(replace(forged, body=forged.body + b" "))).status == 401
     await act(shop)
+    lost = await compare(shop, payments[3])
     (conflict,) = await shop.workers.row("SELECT min(id) FROM conflicts WHERE decision IS NULL")
     shop.paths.update(
         {
@@ -171,9 +177,29 @@ async def seed(shop: Shop) -> None:
             "/conflicts/release": "/conflicts/release?source=adyen",
             "/erase": f"/erase?payment={payments[0]}",
             "a dead event": f"/events/stripe/{bad[0].event_id}",
+            "a missing event": f"/events/stripe/{lost}",
             "a waiting event": f"/events/stripe/{waiting.replace('pi_', 'evt_', 1)}",
         }
     )
+
+
+async def compare(shop: Shop, payment: str) -> str:
+    """Record what a comparison with Stripe's list found; return an event that never arrived."""
+    connection, now = shop.workers.connection, datetime.now(UTC)
+    await was_compared(
+        connection, until=now - timedelta(hours=2), next_at=now + timedelta(minutes=40),
+        outcome="412 listed from 2026-11-25 14:00:00 UTC to 2026-11-26 14:05:00 UTC, 2 missing, 1 different",
+    )  # fmt: skip
+    await was_found(connection, "evt_3PLost1", payment=payment)
+    await was_found(connection, "evt_3PLost2", payment="pi_3PUnknown")
+    await was_found(
+        connection, "evt_3PBack", payment=payment, repaired_at=now, entry_id="1764165900000-0", resolved_at=now
+    )  # fmt: skip
+    await was_found(
+        connection, f"evt_{payment.removeprefix('pi_')}", "different", payment=payment,
+        difference="the amounts differ", recorded="captured 12.00 EUR", listed="captured 12.50 EUR",
+    )  # fmt: skip
+    return "evt_3PLost1"
 
 
 async def act(shop: Shop) -> None:
