@@ -182,12 +182,15 @@ class RazorpayApi(Api, PaymentList, PaymentLookup):
     async def _made_in(self, path: str, window: Window) -> AsyncIterator[list[bytes]]:
         """Yield the pages of a list by time, a second wider than the window; halve it where it has too many pages."""
         from_s, to_s = math.floor(window.since.timestamp()) - 1, math.ceil(window.until.timestamp()) + 1
+        can_be_halved = to_s - from_s > 4
         for skip in range(0, SKIP_MAX, PAGE):
             items = await self._page(path, _query(skip, {"from": str(from_s), "to": str(to_s)}))
+            if skip == 0 and can_be_halved and _expected(items, to_s - from_s) > SKIP_MAX:
+                break
             yield [item for item in items if _is_in(window, item)]
             if len(items) < PAGE:
                 return
-        if to_s - from_s <= 4:
+        if not can_be_halved:
             raise ApiUnexpectedError(f"GET {path}: more than {SKIP_MAX} objects were made in one second")
         for half in window.halves():
             async for items in self._made_in(path, half):
@@ -233,3 +236,11 @@ def _made_at(item: bytes, unknown: datetime) -> datetime:
 def _is_in(window: Window, item: bytes) -> bool:
     """Return whether an object was made in the window; one without a time may have been."""
     return _made_at(item, window.since) in window
+
+
+def _expected(items: Sequence[bytes], span_s: int) -> float:
+    """Return how many objects a range of time has, if they are made as often as those of its first page."""
+    if len(items) < PAGE:
+        return len(items)
+    times = [_made_at(item, EPOCH).timestamp() for item in items]
+    return PAGE * span_s / max(max(times) - min(times), 1.0)

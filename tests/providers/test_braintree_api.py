@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from aiohttp import web
 from defusedxml.ElementTree import fromstring
 from pydantic import ValidationError
 
@@ -26,7 +27,7 @@ from providers.braintree.api import BraintreeAccess, BraintreeApi
 from tests.support.cases.base import NOW
 from tests.support.cases.braintree import SDK, xml
 from tests.support.listed import facts_of, list_all, said
-from tests.support.stand_ins.braintree import BraintreeStandIn, Claim
+from tests.support.stand_ins.braintree import BraintreeStandIn, Claim, answer
 from tests.support.stand_ins.stand_in import status, text
 
 DAY = Window(datetime(2026, 11, 20, 9, tzinfo=UTC), datetime(2026, 11, 20, 17, tzinfo=UTC))
@@ -292,6 +293,21 @@ async def test_the_official_library_asks_and_gets_the_same(server: BraintreeStan
     assert disputes == ["d"]
     theirs, mine = ([each for each in requests if each.path.endswith("_ids")] for requests in (server.requests, asked))
     assert fields_of(theirs[0].body) == fields_of(mine[0].body)
+
+
+async def test_what_changes_between_the_two_steps_is_still_found(server: BraintreeStandIn, api: BraintreeApi) -> None:
+    """The second request names ids only, so that a transaction which fits the search no longer is not left out."""
+    sale = server.add("t", NOON, "authorized")
+    changed = list[int]()
+
+    def change(_: web.Request) -> web.StreamResponse:
+        sale.status, sale.times = "settled", {"created_at": MONTHS_AGO, "settled_at": DAY.until + timedelta(days=1)}
+        changed.append(1)
+        return answer('<search-results><ids type="array"><item>t</item></ids></search-results>')
+
+    server.mishaps.append(change)
+    assert said(api, await list_all(api, DAY)) == {("reconcile.transaction", "t"): [("captured", 1000, "t")]}
+    assert changed == [1]
 
 
 def fields_of(document: bytes) -> list[tuple[str, str, dict[str, str]]]:
