@@ -60,11 +60,16 @@ def _differing_facts(ours: Sequence[Fact], theirs: Sequence[Fact]) -> Iterator[t
 
 def extract(event: Event) -> Sequence[Fact]:
     """Return an event's facts; none where it cannot be read, which is for the worker to say."""
+    return read_facts(event) or ()
+
+
+def read_facts(event: Event) -> Sequence[Fact] | None:
+    """Return an event's facts; None where it cannot be read."""
     extract_facts = FACT_EXTRACTORS.get(event.provider)
     try:
         return extract_facts(event) if extract_facts else ()
     except (MoneyError, UnreadableError, ValidationError):
-        return ()
+        return None
 
 
 def money(fact: Fact) -> str:

@@ -87,6 +87,7 @@ class Comparison:
 
     async def end(self, *, proves: bool) -> None:
         """Record what is applied and not listed. `proves`: that something is not listed says that it did not happen."""
+        self.total.unusable += self._books.unusable if self._books is not None else 0
         extra = self.total.extra
         for event_id in self._strays & extra.keys():
             del extra[event_id]

@@ -8,19 +8,22 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from contract.accounts import PostingRules
+import structlog
+
 from contract.event import Event
 from contract.facts import DISPUTE_STATES, Fact
 from ledger.transfers import IMPLIES, TRANSFER_RULES, by_payment
-from operations.reconcile.differences import extract, money
+from operations.reconcile.differences import money, read_facts
 from operations.reconcile.store import Difference
-from providers.api import Api, Listed, to_event
+from providers.api import Api, ApiUnexpectedError, Listed, to_event
 from sql import load
 
 if TYPE_CHECKING:
     from sql.connect import Connection
 
 RECONCILE = load("reconcile")
+
+log = structlog.get_logger()
 
 SAYS_NOTHING = "the books have nothing of it"
 
@@ -39,19 +42,39 @@ class Booked:
 class Books:
     """The books of one namespace, as a source's payments are compared with them."""
 
-    def __init__(self, connection: "Connection", api: Api, rules: PostingRules) -> None:
+    def __init__(self, connection: "Connection", api: Api) -> None:
         self._connection = connection
         self._api = api
-        self._rules = rules
+        self.unusable = 0
+        """Listed objects that could not be compared."""
 
     async def find(self, page: Sequence[Listed]) -> list[Difference]:
         """Return what differs: `missing` what is not booked, `different` what is booked with other money."""
-        access, now = self._api.access, datetime.now(UTC)
-        events = [to_event(access, self._api.name, each, now, "reconcile") for each in page]
-        reported = [(event, list(_with_implied(extract(event)))) for event in events]
+        reported = [
+            (event, list(_with_implied(facts)))
+            for event in filter(None, map(self._event, page))
+            if (facts := self._facts(event)) is not None
+        ]
         booked = await self._read([each for each in reported if each[1]])
         found = [find_difference(event, facts, booked) for event, facts in reported if facts]
         return [difference for difference in found if difference]
+
+    def _event(self, listed: Listed) -> Event | None:
+        try:
+            return to_event(self._api.access, self._api.name, listed, datetime.now(UTC), "reconcile")
+        except ApiUnexpectedError as error:
+            self._note_unusable(listed.parsed.type, str(error))
+            return None
+
+    def _facts(self, event: Event) -> Sequence[Fact] | None:
+        facts = read_facts(event)
+        if facts is None:
+            self._note_unusable(event.type, "what it says about money cannot be read")
+        return facts
+
+    def _note_unusable(self, type_: str, reason: str) -> None:
+        self.unusable += 1
+        log.warning("a listed object cannot be compared", source=self._api.access.source, type=type_, reason=reason)
 
     async def _read(self, reported: Sequence[tuple[Event, Sequence[Fact]]]) -> Booked:
         movements = [_movement(fact) for _, facts in reported for fact in facts if fact.kind in TRANSFER_RULES]

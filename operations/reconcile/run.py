@@ -14,7 +14,6 @@ import structlog
 
 from consumers.retry import describe
 from consumers.stream_stats import every_partition
-from contract.accounts import PostingRules
 from contract.keys import Partitions, read_partitions
 from operations.log import Act
 from operations.reconcile.events import Comparison, ReconcileError
@@ -28,7 +27,6 @@ from operations.servers import Servers
 from operations.settings import Settings
 from providers import FACT_EXTRACTORS
 from providers.api import Api, ApiError, ApiRefusedError, ApiUnavailableError, EventList, Listing, PaymentList, Window
-from runtime.sources_file import read_posting_rules
 from sql.connect import UnreachableError
 
 if TYPE_CHECKING:
@@ -139,7 +137,7 @@ class Reconciliation:
         if total.unproven:
             notes.append(f"{total.unproven} were added, but this Redis could not confirm that they are on disk")
         if total.unusable:
-            notes.append(f"{total.unusable} cannot be added, because no entry can carry their ids or types")
+            notes.append(f"{total.unusable} cannot be used: the log says why")
         outcome = _outcome(counts, planned.window, notes)
         complete_until = await claim.finish(counts, outcome, progress.compared, wanted.next_in)
         log.info("reconciled", source=claim.source, outcome=outcome, key_prefix=settings.key_prefix)
@@ -169,12 +167,11 @@ class Reconciliation:
             ids_differ=isinstance(api, EventList) and api.ids_differ,
             with_bodies=of_events and api.name in FACT_EXTRACTORS,
         )  # fmt: skip
-        rules = read_posting_rules(settings.sources_file).get(claim.source, PostingRules())
         repair = Repair(
             connection, redis, routed, claim, self._act, seen_ttl_s=settings.seen_ttl_s,
             backlog_limit=settings.backlog_limit if isinstance(settings, Settings) else 1,
         ) if wanted.repair else None  # fmt: skip
-        books = Books(connection, api, rules) if isinstance(api, PaymentList) else None
+        books = Books(connection, api) if isinstance(api, PaymentList) else None
         return Comparison(
             connection, api, lookup, claim, books=books, repair=repair,
             until=planned.window.until, open_findings=await self._open_findings(connection, claim),

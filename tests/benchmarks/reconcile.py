@@ -74,7 +74,7 @@ def _place(time: datetime) -> int:
 
 
 def _item(place: int) -> bytes:
-    item = {
+    item: dict[str, object] = {
         "id": f"evt_{place}", "type": "payment_intent.succeeded", "resource": f"pi_{place}",
         "time": time_of(place).isoformat(), "mode": None, "account": "", "headers": {}, "aliases": [],
         "body": base64.b64encode(body_of(place)).decode(),

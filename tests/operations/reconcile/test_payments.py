@@ -130,3 +130,11 @@ async def test_a_finding_about_a_payment_is_closed_once_the_books_have_it_in_ano
     of_payments.listing.entries = [Entry(payment(1, "v2"))]
     await of_payments.run()
     assert await of_payments.findings() == []
+
+
+async def test_what_cannot_be_read_is_counted_and_ends_nothing(of_payments: Reconciler) -> None:
+    unreadable = contract_event("reconcile:pi_8:v1", "pi_8", occurred_at=SINCE, body=b'{"id": 1}')
+    of_payments.listing.add(unreadable, payment(1))
+    report = await of_payments.run(repair=True)
+    assert (report.counts.listed, report.counts.missing, report.counts.repaired) == (2, 1, 1)
+    assert report.notes == ["1 cannot be used: the log says why"]
