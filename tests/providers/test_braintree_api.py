@@ -1,6 +1,5 @@
 """Braintree's API: searches by the time of each status, in two steps, and what no notification says."""
 
-import asyncio
 import base64
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -8,7 +7,6 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from defusedxml.ElementTree import fromstring
 from pydantic import ValidationError
 
 from contract.facts import Fact
@@ -25,7 +23,7 @@ from providers.api import (
 from providers.braintree import api as braintree_api
 from providers.braintree.api import BraintreeAccess, BraintreeApi
 from tests.support.cases.base import NOW
-from tests.support.cases.braintree import SDK, xml
+from tests.support.cases.braintree import xml
 from tests.support.listed import facts_of, list_all, said
 from tests.support.stand_ins.braintree import BraintreeStandIn, Claim, answer
 from tests.support.stand_ins.stand_in import status, text
@@ -266,35 +264,6 @@ def test_a_merchant_id_is_no_path() -> None:
         access(merchant_id="../other")
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-async def test_the_official_library_asks_and_gets_the_same(server: BraintreeStandIn, api: BraintreeApi) -> None:
-    """Braintree's own client, pointed at the stand-in, searches and finds what we list."""
-    for number in range(60):
-        server.add(f"t{number}", NOON)
-    server.claims["d"] = Claim("d", "t1", "open", NOON)
-    ours = await list_all(api, DAY)
-    asked = [*server.requests]
-    port = server.url.rsplit(":", 1)[-1]
-    environment = SDK.environment.Environment(
-        "stand-in", "127.0.0.1", port, "http://127.0.0.1", False, False, "127.0.0.1", port
-    )  # fmt: skip
-    keys = {"merchant_id": "a_merchant", "public_key": "pub", "private_key": "priv"}
-    gateway = SDK.BraintreeGateway(SDK.Configuration(environment, **keys))
-    server.requests.clear()
-
-    def ask() -> tuple[list[str], list[str]]:
-        created = SDK.TransactionSearch.created_at.between(DAY.since, DAY.until)
-        effective = SDK.DisputeSearch.effective_date.between(DAY.since.date(), DAY.until.date() + timedelta(days=1))
-        transactions = [each.id for each in gateway.transaction.search(created).items]
-        return transactions, [each.id for each in gateway.dispute.search(effective).disputes.items]
-
-    transactions, disputes = await asyncio.to_thread(ask)
-    assert {each.parsed.resource for each in ours if "transaction" in each.parsed.type} == set(transactions)
-    assert disputes == ["d"]
-    theirs, mine = ([each for each in requests if each.path.endswith("_ids")] for requests in (server.requests, asked))
-    assert fields_of(theirs[0].body) == fields_of(mine[0].body)
-
-
 async def test_what_changes_between_the_two_steps_is_still_found(server: BraintreeStandIn, api: BraintreeApi) -> None:
     """The second request names ids only, so that a transaction which fits the search no longer is not left out."""
     sale = server.add("t", NOON, "authorized")
@@ -308,8 +277,3 @@ async def test_what_changes_between_the_two_steps_is_still_found(server: Braintr
     server.mishaps.append(change)
     assert said(api, await list_all(api, DAY)) == {("reconcile.transaction", "t"): [("captured", 1000, "t")]}
     assert changed == [1]
-
-
-def fields_of(document: bytes) -> list[tuple[str, str, dict[str, str]]]:
-    """Return the elements of a request, without white space."""
-    return [(each.tag, (each.text or "").strip(), dict(each.attrib)) for each in fromstring(document).iter()]
