@@ -116,7 +116,7 @@ class Dispute(Model):
     id: IdOrNumber
     refund_amount: Hundredths | None = None
     currency: Currency | None = None
-    status: str | None = None
+    status: Lenient[str] = None
     resolution: str | None = None
     transaction: Lenient[DisputedTransaction] = None
 
