@@ -26,7 +26,7 @@ ROOMS_WITH_SETTINGS = sorted(
     ".".join(path.parent.relative_to(ROOT).parts)
     for room in ROOT.glob("*/__init__.py")
     for path in room.parent.rglob("settings.py")
-    if path.parent.name != "runtime"
+    if path.parent.name != "runtime" and room.parent.name != "providers"  # of sources, not of programs
 )
 SOURCES = '[a]\nprovider = "hmac"\nsecrets = ["${SHOP_EU_SECRET}", "${SHOP_US_SECRET}"]\n'
 
