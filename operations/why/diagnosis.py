@@ -74,9 +74,14 @@ def diagnose(event: EventDetails, result: SearchResult, limits: WorkerLimits, no
             "just been applied",
             "ask again; if it stays so: make audit, and have its provider send it again",
         )
-    if event.missing:
-        return _missing(event.missing)
+    if missing := _found_missing(event):
+        return _missing(missing)
     return Diagnosis("unknown", "Postgres refers to it, but has neither its row nor its entry")
+
+
+def _found_missing(event: EventDetails) -> Finding | None:
+    """Return what was found when the provider listed it and it was unknown here; None if it never was."""
+    return next((finding for finding in reversed(event.findings) if finding.kind == "missing"), None)
 
 
 def _missing(finding: Finding) -> Diagnosis:
@@ -147,7 +152,7 @@ def _applied(event: EventDetails) -> Diagnosis:
             f'if the source is meant for them: mode = "{mode}" below [{source}] in sources.toml, for later events',
         )
     if event.applied and event.applied.origin != "delivery":
-        missing = event.missing
+        missing = _found_missing(event)
         repaired = f"; repaired at {_at(missing.repaired_at)}" if missing and missing.repaired_at else ""
         return Diagnosis("applied", f"applied: the provider lists it, and it never arrived{repaired}")
     return Diagnosis("applied", "applied")

@@ -233,11 +233,6 @@ class EventDetails:
     """What comparisons with the provider's list found about it."""
 
     @property
-    def missing(self) -> Finding | None:
-        """What was found when the provider listed it and it was unknown here; None if it never was."""
-        return next((finding for finding in reversed(self.findings) if finding.kind == "missing"), None)
-
-    @property
     def readable_entries(self) -> list[Entry]:
         """The entries in the stream that are envelopes."""
         return [each.entry for each in self.in_stream if isinstance(each.entry, Entry)]
