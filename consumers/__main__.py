@@ -9,7 +9,7 @@ Exit codes: 0 stopped; 1 too many workers run; 2 wrong usage or settings; 70 no 
 import argparse
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -17,18 +17,21 @@ from types import MappingProxyType
 import uvloop
 
 from consumers import check
+from consumers.confirmation.access import Access, read_access
+from consumers.confirmation.task import Confirming
 from consumers.handlers import Handlers, HandlersError, load
 from consumers.handlers.payments import builtin
 from consumers.handlers.watch import CallWatch
 from consumers.health import Progress, serve
-from consumers.hooks import Hooks, no_hooks
+from consumers.hooks import AllHooks, no_hooks
 from consumers.lease import LeasesExhaustedError
 from consumers.loop_watch import LoopWatch
 from consumers.metrics import Metrics
 from consumers.reconcile_gauges import read_intervals
 from consumers.service import Service
 from consumers.settings import Settings
-from contract.accounts import PostingRulesError
+from contract.accounts import PostingRules, PostingRulesError
+from providers.apis import AccessError
 from runtime import logs, tracing
 from runtime.command_line import fail, make_parser
 from runtime.gc_tuning import tune_gc
@@ -38,7 +41,7 @@ from runtime.settings import SETTINGS_EXIT_CODE, SettingsError, load_settings, r
 from runtime.sources_file import read_posting_rules
 
 
-def main(argv: list[str], hooks: Hooks = no_hooks) -> int:
+def main(argv: list[str], hooks: AllHooks = no_hooks) -> int:
     """Run the worker, or the command that is named, and return the exit code."""
     command = _parser().parse_args(argv).command
     if command not in ([], ["check"]):
@@ -47,22 +50,25 @@ def main(argv: list[str], hooks: Hooks = no_hooks) -> int:
         settings = load_settings(Settings)
         posting_rules = read_posting_rules(settings.sources_file)
         compared_every_s = read_intervals(settings.sources_file)
-        handlers = load(settings.handlers, builtin(posting_rules), settings.handlers_folder)
         environment = read_env_files() | dict(os.environ)
+        access = read_access(settings.sources_file, environment, posting_rules)
+        handlers = load(settings.handlers, builtin(posting_rules, access.confirmations), settings.handlers_folder)
         tracing.check(environment)
     except (SettingsError, tracing.TracingError) as error:
         return fail(f"{error}", SETTINGS_EXIT_CODE)
     except (HandlersError, PostingRulesError) as error:
         return fail(f"The worker cannot start: {error}", SETTINGS_EXIT_CODE)
+    except AccessError as error:
+        return fail(f"The worker cannot start: {'; '.join(error.problems)}", SETTINGS_EXIT_CODE)
     if command:
-        digest = check.digest(settings, posting_rules, tracing.otel_settings(environment))
+        digest = check.digest(settings, (posting_rules, access.tables), tracing.otel_settings(environment))
         sys.stdout.write(f"All settings and handlers can be used. Digest: {digest}\n")
         return 0
     logs.configure(settings.consumers_log_level or settings.log_level)
     os.environ.update(tracing.otel_settings(environment))
     spans = tracing.start("consumers", os.environ)
     try:
-        uvloop.run(work(settings, handlers, hooks, spans, posting_rules, compared_every_s))
+        uvloop.run(work(settings, handlers, hooks, spans, posting_rules, compared_every_s, access))
     except LeasesExhaustedError as error:
         return fail(f"{error}", 1)
     finally:
@@ -71,20 +77,24 @@ def main(argv: list[str], hooks: Hooks = no_hooks) -> int:
 
 
 async def work(
-    settings: Settings, handlers: Handlers, hooks: Hooks = no_hooks, spans: tracing.Tracing = tracing.OFF,
-    sources: Iterable[str] = (), compared_every_s: Mapping[str, float] = MappingProxyType({}),
+    settings: Settings, handlers: Handlers, hooks: AllHooks = no_hooks, spans: tracing.Tracing = tracing.OFF,
+    rules: Mapping[str, PostingRules] | None = None, compared_every_s: Mapping[str, float] = MappingProxyType({}),
+    access: Access | None = None,
 ) -> None:  # fmt: skip
-    """Run one worker until SIGTERM or SIGINT. `sources` are those of which it expects events.
+    """Run one worker until SIGTERM or SIGINT. `rules`: of the sources of which it expects events.
 
     `compared_every_s`: how often sources are to be compared with their providers' lists, which its metrics show.
+    `access`: the APIs that it asks about what no signature proves.
     """
     metrics = Metrics(metrics_folder())
-    metrics.expect(sources)
+    rules = rules or {}
+    metrics.expect(rules)
     metrics.waiting.keeps_payloads(settings.payloads_kept_days)
     metrics.waiting.reconcile.expect(compared_every_s)
     progress = Progress(on_ready=partial(notify_ready, dict(os.environ), os.getpid()))
     loop_watch = LoopWatch(settings, CallWatch.of(settings, metrics.durations.handler_took), metrics)
-    service = Service(settings, handlers, metrics, progress, hooks, loop_watch, spans)
+    confirming = Confirming(access or Access(), rules, settings, handlers, metrics, hooks)
+    service = Service(settings, handlers, metrics, progress, hooks, loop_watch, spans, confirming)
     leaving = Leaving(service.stop, settings.drain_timeout_s)
     leaving.on_signals()
     loop_watch.leaving = leaving

@@ -15,7 +15,8 @@ from runtime.settings import ENV_FILE, settings_digest
 def digest(settings: Settings, posting_rules: object, spans: object) -> str:
     """Return a digest of all settings, posting rules, the code of the handlers, and what only handlers may read.
 
-    `spans`: where spans go. The handlers must have been loaded.
+    `posting_rules`: with the settings and credentials of the APIs that confirm events. `spans`: where spans go. The
+    handlers must have been loaded.
     """
     of_handlers = {name: value for name, value in read_env_file(ENV_FILE).items() if name not in SETTING_NAMES}
     code = {str(file): file.read_bytes() for file in sorted(_handlers_code(settings))}

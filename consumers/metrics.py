@@ -8,6 +8,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from consumers.bounded_label import BoundedLabel
+from consumers.confirmation.counters import Confirmations
 from consumers.durations import Durations
 from consumers.metrics_folder import MetricsFolder
 from consumers.partition_gauges import PartitionGauges
@@ -25,6 +26,10 @@ _DURATIONS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5,
 def _show_version(registry: CollectorRegistry) -> None:
     name = "webhook_consumer_build_info"
     Gauge(name, "Always 1.", ["version"], registry=registry, multiprocess_mode="livemin").labels(version()).set(1)
+
+
+def _count_workers(registry: CollectorRegistry) -> Gauge:
+    return Gauge("webhook_consumer_workers", "Workers alive", registry=registry, multiprocess_mode="livesum")
 
 
 class Metrics:
@@ -90,10 +95,9 @@ class Metrics:
             self._redis_up = shared("redis_up", "1 while Redis answers a worker, else 0")
             self.waiting, self._partitions = WaitingGauges(registry), PartitionGauges(registry)
             self.durations = Durations(registry, self._sources, self._handlers)
+            self.confirmation = Confirmations(registry, self._sources)
             _show_version(registry)
-            self._workers = Gauge(
-                "webhook_consumer_workers", "Workers alive", registry=registry, multiprocess_mode="livesum"
-            )
+            self._workers = _count_workers(registry)
             self._last_progress = Gauge(
                 "webhook_consumer_last_progress_timestamp_seconds", "When the slowest worker last made progress",
                 registry=registry, multiprocess_mode="livemin",
@@ -182,6 +186,7 @@ class Metrics:
     def stream_stats(self, stats: StreamStats | None) -> None:
         """Show the backlog; None: Redis does not answer."""
         self.durations.flush()
+        self.confirmation.flush()
         self._redis_up.set(int(stats is not None))
         if stats is None:
             return

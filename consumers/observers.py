@@ -1,5 +1,6 @@
 """What watches a worker at work."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from consumers.handlers.watch import CallWatch
@@ -9,12 +10,20 @@ from consumers.metrics import Metrics
 from consumers.spans import EventSpans
 
 
+def nobody_asks(_: Iterable[str]) -> None:
+    """Do nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Observers:
-    """A worker's counters, its record of progress, the calls of its handlers, the tests' hooks, and its spans."""
+    """A worker's counters, its record of progress, the calls of its handlers, the tests' hooks, and its spans.
+
+    `to_ask` is called with the sources of which a commit has recorded that their APIs are to be asked.
+    """
 
     metrics: Metrics
     progress: Progress
     calls: CallWatch
     hooks: Hooks = no_hooks
     spans: EventSpans = field(default_factory=EventSpans)
+    to_ask: Callable[[Iterable[str]], None] = nobody_asks

@@ -9,6 +9,7 @@ from functools import partial
 import structlog
 
 from consumers.address_watch import AddressWatch, redis_identity
+from consumers.confirmation.task import Confirming
 from consumers.handlers import Handlers
 from consumers.handlers.watch import CallWatch
 from consumers.health import Progress
@@ -17,7 +18,7 @@ from consumers.loop_watch import LoopWatch
 from consumers.maintenance.runner import Maintenance
 from consumers.membership import Membership
 from consumers.metrics import Metrics
-from consumers.observers import Observers
+from consumers.observers import Observers, nobody_asks
 from consumers.partition_worker import Clients, PartitionWorker
 from consumers.scripts import Scripts
 from consumers.settings import Settings
@@ -46,7 +47,7 @@ class Service:
 
     def __init__(
         self, settings: Settings, handlers: Handlers, metrics: Metrics, progress: Progress, hooks: Hooks = no_hooks,
-        loop_watch: LoopWatch | None = None, tracing: Tracing = OFF,
+        loop_watch: LoopWatch | None = None, tracing: Tracing = OFF, confirming: Confirming | None = None,
     ) -> None:  # fmt: skip
         self._settings = settings
         self._handlers = handlers
@@ -55,7 +56,10 @@ class Service:
         )
         self._progress = progress
         self._tracing = tracing
-        self._observers = Observers(metrics, progress, self._loop_watch.calls, hooks)
+        self._confirming = confirming
+        self._observers = Observers(
+            metrics, progress, self._loop_watch.calls, hooks, to_ask=confirming.wake if confirming else nobody_asks
+        )
         self._shared = Shared(settings)
         self._stopping = asyncio.Event()
         self._parts: dict[int, PartitionWorker] = {}
@@ -73,6 +77,7 @@ class Service:
             membership = Membership(Scripts(clients.redis, Keys(self._settings.key_prefix)), self._settings)
             asking = asyncio.create_task(membership.ask_postgres(), name="partitions in Postgres")
             maintenance = asyncio.create_task(Maintenance(self._settings, clients.redis).run(), name="maintenance")
+            confirming = asyncio.create_task(self._confirm(), name="confirmation")
             stopping = asyncio.create_task(self._stopping.wait())
             try:
                 while not self._stopping.is_set():
@@ -85,10 +90,16 @@ class Service:
                 await self._leave(membership)
             finally:
                 stopping.cancel()
+                await end(confirming)
                 await end(maintenance)
                 await end(asking)
                 for task in list(self._tasks):
                     await end(task)
+
+    async def _confirm(self) -> None:
+        """Ask the providers' APIs about what no signature proves, where a source wants it."""
+        if self._confirming:
+            await self._confirming.run()
 
     @asynccontextmanager
     async def _clients(self) -> AsyncIterator[Clients]:

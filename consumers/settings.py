@@ -140,6 +140,21 @@ class Settings(ProgramSettings):
     side_lane_max: Annotated[int, Field(ge=1, le=64)] = 4
     """Events that a worker tries alone at a time, each on a Postgres connection of its own."""
 
+    confirm_concurrent: Annotated[int, Field(ge=1, le=256)] = 8
+    """Requests at a time that a worker makes to the API of one source with `confirm = "api"`."""
+
+    confirm_per_s: Annotated[float, Field(gt=0, le=10_000)] = 20
+    """Requests a second that a worker makes to it; never more than the provider allows."""
+
+    confirm_timeout_s: Annotated[float, Field(gt=0, le=300)] = 10
+    """The limit for one request; what takes longer is an outage, and is tried again."""
+
+    confirm_lag_s: Annotated[int, Field(ge=0)] = 600
+    """How long an API may say something else than an event, before it is recorded that the two disagree."""
+
+    confirm_not_found_s: Annotated[int, Field(ge=0)] = 3600
+    """How long an API may not know an event's object, before the event is recorded as one about nothing."""
+
     drain_timeout_s: Annotated[float, Field(gt=0)] = 20
     """The limit for finishing the entries in flight after SIGTERM; 5 s later the worker ends in any case."""
 

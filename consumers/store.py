@@ -35,8 +35,10 @@ TRACEBACK_CHARS_MAX = 50_000
 """How much of a reason is kept, and of a traceback: its end, where the error is."""
 
 
-async def open_pool(settings: Settings, consumer: str) -> "asyncpg.Pool[Any]":
+async def open_pool(settings: Settings, consumer: str, connections_max: int | None = None) -> "asyncpg.Pool[Any]":
     """Return a pool that connects when first used, with limits on both sides. Postgres may be down now.
+
+    `connections_max`: those of a worker's batches and side lane unless given.
 
     Its connections raise PoolerError where a pooler takes these limits away.
     """
@@ -45,7 +47,7 @@ async def open_pool(settings: Settings, consumer: str) -> "asyncpg.Pool[Any]":
         connect=open_session,
         **connection_options(settings.database_pooler),
         min_size=0,
-        max_size=MAIN_CONNECTIONS + settings.side_lane_max,
+        max_size=connections_max or MAIN_CONNECTIONS + settings.side_lane_max,
         timeout=settings.acquire_timeout_s,
         command_timeout=settings.statement_timeout_s + settings.row_lock_timeout_s,
         server_settings={

@@ -58,6 +58,7 @@ class Transactions:
         self._hooks = observers.hooks
         self._calls = observers.calls
         self._spans = observers.spans
+        self._to_ask = observers.to_ask
         self._part_size = PartSize()
 
     async def commit(self, entries: Sequence[Entry]) -> tuple[CommitResult, Mapping[int, str]]:
@@ -162,6 +163,8 @@ class Transactions:
     def _committed(self, result: CommitResult) -> None:
         if self._spans.is_on:
             self._spans.committed(result.entries)
+        if result.outcome.asked:
+            self._to_ask(result.outcome.asked)
         self._hooks("committed")
 
     def _handler_done(self) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
@@ -23,6 +23,7 @@ EVERY_S = 15.0
 COUNTED_MAX = 100_000
 """Where a count ends: more than this is an incident of its own, and counting on would cost more than it says."""
 
+CONFIRMATIONS = load("confirmations")
 WAITING = load("waiting")
 
 log = structlog.get_logger()
@@ -35,6 +36,7 @@ class Waiting:
     `audit_findings` and `audited_at_s` (Unix time) are None before the first audit. `maintained_at_s`: when each step
     of the daily maintenance was done last. `oldest_payload_s`: when the oldest month with payloads begins, or None.
     `compared`: how completely has arrived what providers list.
+    `to_confirm`: by source, how many events its provider's API is to be asked about, and the age of the oldest.
     """
 
     dead_letters: int
@@ -46,6 +48,7 @@ class Waiting:
     maintained_at_s: dict[str, float]
     oldest_payload_s: float | None
     compared: list[Compared]
+    to_confirm: dict[str, tuple[int, float]] = field(default_factory=dict)
 
 
 async def read_waiting(connection: "asyncpg.Connection[Any]", key_prefix: str) -> Waiting:
@@ -56,10 +59,12 @@ async def read_waiting(connection: "asyncpg.Connection[Any]", key_prefix: str) -
     audited_at_s = audit["finished_at"].timestamp() if audit["finished_at"] else None
     steps = await connection.fetch(*MAINTENANCE.bind("read_maintenance", steps=[step.name for step in STEPS]))
     oldest = await connection.fetchval(MAINTENANCE["read_oldest_payload"])
+    due = await connection.fetch(*CONFIRMATIONS.bind("count_due", limit=COUNTED_MAX))
     return Waiting(
         row["dead_letters"], row["conflicts"], on_hold, row["restores"], audit["findings"], audited_at_s,
         {step["step"]: step["succeeded_at"].timestamp() for step in steps}, oldest.timestamp() if oldest else None,
         await read_compared(connection),
+        {each["source"]: (each["events"], each["oldest_s"]) for each in due},
     )  # fmt: skip
 
 

@@ -19,6 +19,11 @@ class WaitingGauges:
         self._dead_letters = shared("dead_letters_open", "Dead letters that wait for a person")
         self._conflicts = shared("conflicts_open", "Conflicts that wait for a decision")
         self._on_hold = shared("facts_on_hold", "Facts that move no money until they are released", "reason")
+        self._to_confirm = shared("confirmations_due", "Events that a provider's API is to be asked about", "source")
+        self._oldest_to_confirm = shared(
+            "confirmation_oldest_due_seconds", "Since the oldest of them was recorded", "source"
+        )
+        self._sources_to_confirm: set[str] = set()
         self._restores = shared("restores_open", "Restores of Redis or Postgres that nobody has acknowledged")
         self._audited_at = shared("last_audit_timestamp_seconds", "When the last audit ended, 0 if there was none")
         self._audit_findings = shared("last_audit_findings", "Rules that the last audit found broken")
@@ -47,6 +52,11 @@ class WaitingGauges:
         self._conflicts.set(waiting.conflicts)
         for reason, facts in waiting.on_hold.items():
             self._on_hold.labels(reason).set(facts)
+        self._sources_to_confirm |= waiting.to_confirm.keys()
+        for source in self._sources_to_confirm:  # what is due no more is shown as zero
+            events, oldest_s = waiting.to_confirm.get(source, (0, 0.0))
+            self._to_confirm.labels(source).set(events)
+            self._oldest_to_confirm.labels(source).set(oldest_s)
         self._restores.set(waiting.restores)
         self._audited_at.set(waiting.audited_at_s or 0)
         self._audit_findings.set(waiting.audit_findings or 0)

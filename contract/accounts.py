@@ -10,6 +10,9 @@ from contract.event import TEXT_CHARS_MAX, Event, Mode
 Trust = Literal["signed", "all"]
 """Which events may move money: `signed`, those whose whole body is signed; `all`, every genuine event."""
 
+Confirm = Literal["api"]
+"""`api`: what no signature proves is asked of the provider's API, and booked as it says."""
+
 Capture = Literal["manual", "automatic"]
 """`automatic`: the provider captures each payment that it authorizes, and sends no event for the capture."""
 
@@ -39,15 +42,18 @@ class PostingRules:
     capture: Capture = "manual"
     accounts: Mapping[str, str] = field(default_factory=lambda: dict(ACCOUNTS))
     mode: Mode = "live"
+    confirm: Confirm | None = None
 
     @classmethod
     def from_table(cls, table: Mapping[str, object]) -> "PostingRules":
         """Return the rules in a source's table. Raises PostingRulesError."""
+        confirm = table.get("confirm")
         return cls(
             cast("Trust", check_choice("trust", table.get("trust", "signed"), get_args(Trust))),
             cast("Capture", check_choice("capture", table.get("capture", "manual"), get_args(Capture))),
             check_accounts(table.get("accounts", {})),
             cast("Mode", check_choice("mode", table.get("mode", "live"), get_args(Mode))),
+            None if confirm is None else cast("Confirm", check_choice("confirm", confirm, get_args(Confirm))),
         )
 
     def is_of_other_mode(self, event: Event) -> bool:

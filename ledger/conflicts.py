@@ -9,6 +9,7 @@ from ledger.transfers import PaymentUpdate
 from sql import columns, load
 from sql.connect import Connection
 
+CONFIRMATIONS = load("confirmations")
 CONFLICTS = load("conflicts")
 PAYMENTS = load("payments")
 
@@ -63,6 +64,18 @@ async def recompute_payments(connection: Connection, namespaces: Sequence[str], 
 async def hold_back_unsigned(connection: Connection, event: Event, facts: Sequence[Fact], outcome: Outcome) -> None:
     """Hold back the facts of an event whose signature does not cover them."""
     await _hold_back(connection, "unsigned", event, facts, outcome)
+
+
+async def ask_for(connection: Connection, events: Sequence[Event], outcome: Outcome) -> None:
+    """Record that the provider's API is to be asked about events that their signature does not prove."""
+    outcome.asked.update(event.source for event in events)
+    await connection.execute(
+        *CONFIRMATIONS.bind(
+            "ask_for",
+            **columns(events, "namespace", "event_id", "source"),
+            payment_id=[event.resource for event in events],
+        )
+    )
 
 
 async def _hold_back_transfer(connection: Connection, update: PaymentUpdate, outcome: Outcome) -> None:

@@ -1,6 +1,7 @@
 """Erases the personal data of one payment or event. The books, the ids and what people did stay.
 
-Erased are the signed bytes and headers of applied events, and the fields, traceback and reason of closed dead letters.
+Erased are the signed bytes and headers of applied events, what their provider's API said about them, and the fields,
+traceback and reason of closed dead letters.
 What is not applied yet is refused: it would be lost, and with it the money that it reports.
 """
 
@@ -31,6 +32,7 @@ ENTRIES_AT_ONCE = 100
 ERASED = "(erased)"
 """The reason of a dead letter that was erased."""
 
+CONFIRMATIONS = load("confirmations")
 ERASURE = load("erasure")
 WHY = load("why")
 
@@ -83,6 +85,7 @@ async def erase(servers: Servers, erasable: Erasable, *, act: Act) -> Erasable:
             payloads = await connection.fetchval(
                 *ERASURE.bind("erase_payloads", namespaces=[namespace] * len(event_ids), event_ids=event_ids)
             )
+            await connection.execute(*CONFIRMATIONS.bind("erase_fetched", **of_events))
             letters = await connection.fetch(*ERASURE.bind("erase_dead_letters", **of_events, erased=ERASED))
             done = Erasable(erasable.kind, erasable.subject, tuple(event_ids), payloads, len(letters))
             if done.rows:
@@ -127,8 +130,9 @@ async def _refuse_needed(connection: "Connection", namespace: str, event_ids: li
         raise ErasureError(f"Dead letter {needed['open_dead_letter']} is open, so that its event is not applied: "
                            "replay or discard it first")  # fmt: skip
     if needed["event_in_use"]:
-        raise ErasureError(f"Event {namespace}/{needed['event_in_use']} has facts on hold or is in an open conflict, "
-                           "and its payload will be read again: decide first (make conflicts)")  # fmt: skip
+        event = f"{namespace}/{needed['event_in_use']}"
+        raise ErasureError(f"Event {event} has facts on hold, is to be confirmed or is in an open conflict, and its "
+                           "payload will be read again: decide first (make conflicts)")  # fmt: skip
 
 
 async def _refuse_waiting(redis: Redis, keys: Keys, subject: Subject, event_ids: list[str]) -> None:

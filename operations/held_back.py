@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 from pydantic import ValidationError
 
+from consumers.booking import book_events, take_off_hold
 from consumers.handlers import HandlerFailed, Handlers, Reject
 from consumers.handlers.payments import Payments
 from consumers.store import read_applied_events
@@ -20,6 +21,7 @@ from operations.servers import LONG_TIMEOUT_S, Servers
 from sql import load
 from sql.connect import Connection
 
+CONFIRMATIONS = load("confirmations")
 CONFLICTS = load("conflicts")
 EVENTS = load("events")
 
@@ -220,21 +222,27 @@ async def apply_release(
     Return the namespace and id of each event that was released, and the outcome of booking them. Raise HandlerFailed,
     Reject or ValidationError.
     """
-    namespaces, event_ids = [row["namespace"] for row in batch], [row["event_id"] for row in batch]
-    release = CONFLICTS.bind("release_unsigned", namespace=namespaces, event_id=event_ids)
-    ours = {tuple(row) for row in await connection.fetch(*release)}
-    kept = await read_applied_events(
-        connection, [name for name in zip(namespaces, event_ids, strict=True) if name in ours]
-    )
-    if not all(event.body for event in kept.values()):
-        raise Reject("its payload is not kept any more, so that it cannot be read again")
-    if any(handlers.is_of_other_mode(event) for event in kept.values()):
-        raise Reject("it is of the other mode than its source, so that it moves nothing")
-    outcome = await payments(connection, list(kept.values()), handlers.wanted | TRANSFER_RULES.keys())
-    if outcome.incomplete:
-        raise Reject("the body is not what its provider documents: what money needs is left out")
-    await handlers.notify(connection, outcome.happened, timeout_s)
+    names = [(row["namespace"], row["event_id"]) for row in batch]
+    await _refuse_unconfirmed(connection, names)
+    ours = await take_off_hold(connection, names)
+    kept = await read_applied_events(connection, [name for name in names if name in ours])
+    outcome = await book_events(connection, handlers, payments, list(kept.values()), timeout_s)
     return sorted(kept), outcome
+
+
+_REFUSED = {
+    "disagrees": "its provider's API was asked, and says something else (make why)",
+    "not_found": "its provider's API was asked, and knows no such object",
+}
+"""Why an event is not released, however its source is trusted now."""
+
+
+async def _refuse_unconfirmed(connection: Connection, names: Sequence[tuple[str, str]]) -> None:
+    """Raise Reject if their provider's API does not confirm these events. Nobody asks about the others any more."""
+    columns = {"namespace": [namespace for namespace, _ in names], "event_id": [event_id for _, event_id in names]}
+    if refused := await connection.fetchrow(*CONFIRMATIONS.bind("find_refused", **columns)):
+        raise Reject(_REFUSED[refused["state"]])
+    await connection.execute(*CONFIRMATIONS.bind("release", **columns))
 
 
 def _count_booked(outcome: Outcome) -> int:

@@ -16,6 +16,7 @@ from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, D
 from yarl import URL
 
 from providers.api import ApiRefusedError, ApiUnavailableError, ApiUnexpectedError, Limits, NotFoundError
+from providers.api_answers import RecentAnswers
 
 RESPONSE_BYTES_MAX = 32 * 1024 * 1024
 """The largest answer that is read. A full page of any provider's list is a few MiB."""
@@ -52,6 +53,8 @@ class ApiClient:
         self._places = asyncio.Semaphore(self._limits.concurrent_max)
         self._next_at_s = 0.0
         self._session: ClientSession | None = None
+        self.answers = RecentAnswers()
+        """What several questions about one object share, where they say since when an answer is good enough."""
 
     async def __aenter__(self) -> Self:
         tls = ssl.create_default_context()
@@ -66,6 +69,7 @@ class ApiClient:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self.answers.close()
         if self._session is not None:
             await self._session.close()
 
@@ -74,7 +78,9 @@ class ApiClient:
 
         Raise ApiUnavailableError, ApiRefusedError, NotFoundError or ApiUnexpectedError.
         """
-        return await self._request("GET", self._url(path, query), headers, None, None)
+        url = self._url(path, query)
+        question = (url, tuple(sorted(headers.items())))
+        return await self.answers.get(question, lambda: self._request("GET", url, headers, None, None))
 
     async def post(
         self, path: str, query: Mapping[str, str] | None = None, *, json: object = None,

@@ -63,15 +63,18 @@ def read_namespaces(path: Path) -> set[str]:
 
 
 def read_access_tables(
-    path: Path, environment: Mapping[str, str], keys_of: Callable[[object], Collection[str]], problems: list[str]
-) -> dict[str, dict[str, object]]:
+    path: Path, environment: Mapping[str, str], keys_of: Callable[[object], Collection[str]], problems: list[str],
+    sources: Collection[str] | None = None,
+) -> dict[str, dict[str, object]]:  # fmt: skip
     """Return the settings with these keys of each source that has any of them, with the references replaced.
 
-    `keys_of` returns the keys by the source's provider. What refers to something that does not exist is added to
-    `problems`. Raise PostingRulesError where the file cannot be read.
+    `keys_of` returns the keys by the source's provider; `sources`: those that are read, None for all. What refers to
+    something that does not exist is added to `problems`. Raise PostingRulesError where the file cannot be read.
     """
     tables = {}
     for source, table in _read_tables(path).items():
+        if sources is not None and source not in sources:
+            continue
         wanted = keys_of(table.get("provider")) if isinstance(table, dict) else ()
         chosen = {key: value for key, value in table.items() if key in wanted} if isinstance(table, dict) else {}
         references = References(path.parent, environment)

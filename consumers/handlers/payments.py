@@ -15,10 +15,11 @@ from contract.accounts import PostingRules
 from contract.event import Event
 from contract.facts import Fact, Kind
 from contract.money import MoneyError, check_bookable
-from ledger.conflicts import hold_back_unsigned
+from ledger.conflicts import ask_for, hold_back_unsigned
 from ledger.posting import EventFacts, lock_payments, post
 from ledger.transfers import by_payment, with_implied_facts
 from providers import FACT_EXTRACTORS
+from providers.api import Confirmation
 from providers.facts import IncompleteError, UnreadableError
 
 log = structlog.get_logger()
@@ -30,10 +31,16 @@ _DEFAULT_RULES = PostingRules()
 
 
 class Payments:
-    """Books a batch's facts in `payments`, `transfers` and `disputes`. `posting_rules`: by source."""
+    """Books a batch's facts in `payments`, `transfers` and `disputes`. `posting_rules`: by source.
 
-    def __init__(self, posting_rules: Mapping[str, PostingRules]) -> None:
+    `confirmations`: by source, the APIs that are asked about what no signature proves.
+    """
+
+    def __init__(
+        self, posting_rules: Mapping[str, PostingRules], confirmations: Mapping[str, Confirmation] | None = None
+    ) -> None:
         self._posting_rules = posting_rules
+        self._confirmations = confirmations or {}
 
     async def __call__(self, connection: Connection, events: Sequence[Event], wanted: AbstractSet[Kind]) -> Outcome:
         """Apply a batch. The outcome lists those facts of the wanted kinds that have become true now.
@@ -54,8 +61,21 @@ class Payments:
         for event, facts in batch:
             if not self._is_trusted(event):
                 await hold_back_unsigned(connection, event, facts, outcome)
+        if self._confirmations and (unproven := self._unproven(events, batch)):
+            await ask_for(connection, unproven, outcome)
         outcome.incomplete = incomplete
         return outcome
+
+    def _unproven(self, events: Sequence[Event], batch: Sequence[EventFacts]) -> list[Event]:
+        """Return the events that their provider's API is to be asked about: those it must be, and what is on hold."""
+        held = {(event.namespace, event.event_id) for event, _ in batch if not self._is_trusted(event)}
+        return [
+            event
+            for event in events
+            if event.signed != "api"
+            and (confirmation := self._confirmations.get(event.source))
+            and ((event.namespace, event.event_id) in held or confirmation.must_ask(event))
+        ]
 
     def _rules(self, event: Event) -> PostingRules:
         return self._posting_rules.get(event.source, _DEFAULT_RULES)
@@ -79,9 +99,11 @@ class Payments:
         return list(with_implied_facts(facts, event, self._rules(event))) if facts else []
 
 
-def builtin(posting_rules: Mapping[str, PostingRules]) -> Handlers:
-    """Return the built-in handlers for these sources' posting rules."""
-    return Handlers(Payments(posting_rules), posting_rules=posting_rules)
+def builtin(
+    posting_rules: Mapping[str, PostingRules], confirmations: Mapping[str, Confirmation] | None = None
+) -> Handlers:
+    """Return the built-in handlers for these sources' posting rules; `confirmations` as of Payments."""
+    return Handlers(Payments(posting_rules, confirmations), posting_rules=posting_rules)
 
 
 HANDLERS = builtin({})

@@ -12,6 +12,9 @@ import asyncpg
 from consumers.maintenance.steps import Done, Step, StepError, Turn
 from consumers.stream_stats import read_all_stats
 from contract.keys import entry_number
+from sql import load
+
+CONFIRMATIONS = load("confirmations")
 
 ROWS_AT_ONCE = 1000
 """Payloads or dead letters of one transaction."""
@@ -45,10 +48,23 @@ async def drop_old_payloads(turn: Turn) -> Done:
         await turn.renew()
         rows = (await turn.fetch("delete_default_payloads", kept_days=kept_days, rows_max=ROWS_AT_ONCE))["deleted"]
         deleted += rows
+    fetched = await _remove_old_fetched(turn, kept_days)
     text = f"dropped {', '.join(names)} ({bytes_ / MIB:.1f} MiB)" if names else "no month is old enough"
     text += f", kept {moved} payloads of them that a decision needs" if moved else ""
     text += f", deleted {deleted} payloads of no month" if deleted else ""
-    return Done(len(names) + deleted, text)
+    text += f", removed {fetched} objects that APIs confirmed events with" if fetched else ""
+    return Done(len(names) + deleted + fetched, text)
+
+
+async def _remove_old_fetched(turn: Turn, kept_days: int) -> int:
+    """Remove what APIs said about events, as it was fetched, and return how many there were: it is as personal."""
+    total, rows = 0, ROWS_AT_ONCE
+    while rows == ROWS_AT_ONCE:
+        await turn.renew()
+        query = CONFIRMATIONS.bind("remove_old_fetched", kept_days=kept_days, rows_max=ROWS_AT_ONCE)
+        rows = await turn.connection.fetchval(*query, timeout=turn.settings.statement_timeout_s)
+        total += rows
+    return total
 
 
 async def _drop_oldest_month(turn: Turn, kept_days: int) -> "asyncpg.Record[object] | None":

@@ -76,6 +76,7 @@ def _event_json(event: EventDetails, explanation: Explanation) -> dict[str, Any]
         "findings": [_plain(finding) for finding in event.findings],
         "facts": [_fact_json(fact, event, held_back) for fact in event.facts],
         "facts_problem": event.facts_problem,
+        "confirmation": _plain(event.confirmation) if event.confirmation else None,
     }
 
 

@@ -10,6 +10,7 @@ from contract.money import format_amount
 from operations.pending_reason import REASON_CHARS_SHOWN, STRANDED, WorkerLimits, pending_reason
 from operations.reconcile.store import Finding
 from operations.units import count, printable
+from operations.why.confirmation import ON_HOLD
 from operations.why.model import (
     ConflictRecord,
     DeadLetterRecord,
@@ -130,9 +131,12 @@ def find_stuck_money(payment: PaymentDetails, only_events: AbstractSet[str] | No
         and fact.released_at is None
         and (only_events is None or fact.event_id in only_events)
     ]
+    groups: dict[tuple[str, str], list[HeldBackFact]] = {}
+    for fact in unsigned:
+        groups.setdefault((fact.source, fact.confirmation or ""), []).append(fact)
     stuck.extend(
-        _stuck_unsigned(payment, source, [fact for fact in unsigned if fact.source == source])
-        for source in sorted({fact.source for fact in unsigned})
+        _stuck_unsigned(payment, source, confirmation, facts)
+        for (source, confirmation), facts in sorted(groups.items())
     )
     return stuck
 
@@ -214,8 +218,11 @@ def _conflict_sentence(conflict: ConflictRecord) -> str:
     return f"money stopped by conflict {conflict.id}: {about}"
 
 
-def _stuck_unsigned(payment: PaymentDetails, source: str, facts: list[HeldBackFact]) -> Stuck:
+def _stuck_unsigned(payment: PaymentDetails, source: str, confirmation: str, facts: list[HeldBackFact]) -> Stuck:
     listed = ", ".join(f"{fact.kind} {format_amount(fact.amount, fact.currency)}" for fact in facts)
+    if confirmation in ON_HOLD:
+        why, step = ON_HOLD[confirmation]
+        return Stuck(str(payment.subject), f"held back {why}: {listed}", step)
     return Stuck(
         str(payment.subject),
         f"held back, because the signature of source {source} does not cover these facts: {listed}",

@@ -12,6 +12,7 @@ from consumers.entry import Entry, Unreadable
 from contract.facts import Fact
 from operations.pending_reason import PendingEntry, RecordedFailure
 from operations.reconcile.store import Finding
+from operations.why.confirmation_record import ConfirmationRecord
 
 
 class Subject(NamedTuple):
@@ -158,6 +159,8 @@ class HeldBackFact:
     currency: str
     held_at: datetime
     released_at: datetime | None
+    confirmation: str | None = None
+    """The state of its event's confirmation; None if nobody is asked about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +232,7 @@ class EventDetails:
     dead_letters: list[DeadLetterRecord] = field(default_factory=list)
     in_stream: list[StreamEntry] = field(default_factory=list)
     marker: str | None = None
+    confirmation: ConfirmationRecord | None = None
     findings: list[Finding] = field(default_factory=list)
     """What comparisons with the provider's list found about it."""
 

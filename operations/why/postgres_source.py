@@ -10,6 +10,7 @@ from contract.accounts import PostingRules
 from contract.event import Event
 from operations.reconcile.store import find_findings
 from operations.why.acts import Acts
+from operations.why.confirmation_record import ConfirmationRecord
 from operations.why.event_facts import ERASED, NOT_KEPT, OTHER_MODE, read_event_facts
 from operations.why.model import (
     AppliedEvent,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from sql.connect import Connection
 
+CONFIRMATIONS = load("confirmations")
 WHY = load("why")
 
 SCANS = 3
@@ -89,6 +91,7 @@ class PostgresSource:
         await self._read_events(sorted(events)[:EVENTS_MAX])
         if len(events) > EVENTS_MAX:
             self._result.notes.append(f"there are {len(events)} events; {EVENTS_MAX} of them are shown")
+        await self._read_confirmations(events)
         await self._read_dead_letters(events)
         await self._read_duplicates(events)
         for finding in await find_findings(self._connection, sorted(events)):
@@ -111,6 +114,14 @@ class PostgresSource:
                  "signed", "body")  # fmt: skip
         event = Event(**{name: row[name] for name in names}, headers=json.loads(row["headers"]))
         return read_event_facts(event, self._rules)
+
+    async def _read_confirmations(self, events: set[Subject]) -> None:
+        query = CONFIRMATIONS.bind("read_confirmations", **_columns(events, "event_id"))
+        for row in await self._connection.fetch(*query):
+            sides = {name: json.loads(row[name] or "[]") for name in ("reported", "answered")}
+            self._result.event(Subject(row["namespace"], row["event_id"])).confirmation = _made(
+                ConfirmationRecord, {**row, **sides}
+            )
 
     async def _read_dead_letters(self, events: set[Subject]) -> None:
         entry_ids = [event.id for event in events if not event.namespace]
@@ -212,7 +223,7 @@ _TABLES: tuple[tuple[str, type[Any], Callable[[PaymentDetails], list[Any]]], ...
 )
 
 
-def _made(kind: type[Row], row: "asyncpg.Record[Any]") -> Row:
+def _made(kind: type[Row], row: "Mapping[str, Any] | asyncpg.Record[Any]") -> Row:
     """Build the dataclass from a row, which may have more columns than it has fields."""
     return kind(**{field.name: row[field.name] for field in fields(kind)})  # type: ignore[arg-type]
 

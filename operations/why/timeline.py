@@ -13,11 +13,13 @@ from ledger.transfers import TRANSFER_RULES
 from operations.pending_reason import REASON_CHARS_SHOWN
 from operations.units import count, duration, printable
 from operations.why.acts import PAST, Acts
+from operations.why.confirmation import describe_confirmation
 from operations.why.model import EventDetails, HeldBackFact, PaymentDetails, RecordedAct, SearchResult, StreamEntry
 
 ORDER = (
     "missing", "repaired", "differs", "accepted", "claimed", "failed", "dead", "replayed", "discarded", "committed",
-    "duplicate", "reported", "booked", "conflict", "held_back", "decided", "released", "erased",
+    "duplicate", "reported", "booked", "conflict", "held_back", "asked", "decided", "confirmed", "disagrees",
+    "not_found", "not_confirmed", "released", "erased",
 )  # fmt: skip
 """Order of entries with the same time: a transaction has one time for all its changes."""
 
@@ -73,6 +75,7 @@ def _of_event(event: EventDetails, acts: Acts, now: datetime) -> Iterator[Timeli
                             f"entry {duplicate.entry_id} was applied already; it changed nothing")  # fmt: skip
     yield from _findings(event, name)
     yield from _applied(event, name)
+    yield from _confirmation(event, name)
     for act in acts.erasing(event.subject):
         if text := _erased_text(act, event):
             yield done_by(act, TimelineEntry(act.acted_at, "erased", name, text))
@@ -130,6 +133,14 @@ def _applied(event: EventDetails, name: str) -> Iterator[TimelineEntry]:
     yield TimelineEntry(applied.committed_at, "committed", name, f"{took} after it was accepted; {NOT_KEPT}")
     for fact in event.facts:
         yield TimelineEntry(applied.committed_at, "reported", name, _fact_text(fact))
+
+
+def _confirmation(event: EventDetails, name: str) -> Iterator[TimelineEntry]:
+    """Yield that the provider's API is asked about the event, and what it says."""
+    if (asked := event.confirmation) is None:
+        return
+    for what, at, text in describe_confirmation(asked):
+        yield TimelineEntry(at, what, name, text)
 
 
 def _entered(event: EventDetails, entry_id: str, received_at: datetime, source: str, name: str) -> TimelineEntry:

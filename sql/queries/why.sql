@@ -173,11 +173,15 @@ ORDER BY id
 LIMIT :limit;
 
 -- name: read_held_back :many
--- Returns the facts of payments that were put on hold, released since or not.
+-- Returns the facts of payments that were put on hold, released since or not, and what became of asking about them.
 SELECT
-    namespace, event_id, payment_id, source, reason, kind, object, amount, currency, movement, held_at, released_at
+    held_back.namespace, held_back.event_id, held_back.payment_id, held_back.source, held_back.reason, kind, object,
+    amount, currency, movement, held_at, released_at, confirmations.state AS confirmation
 FROM held_back
-JOIN unnest(:namespace::text[], :payment_id::text[]) AS batch (namespace, payment_id) USING (namespace, payment_id)
+JOIN unnest(:namespace::text[], :payment_id::text[]) AS batch (namespace, payment_id)
+    ON batch.namespace = held_back.namespace AND batch.payment_id = held_back.payment_id
+LEFT JOIN confirmations
+    ON confirmations.namespace = held_back.namespace AND confirmations.event_id = held_back.event_id
 ORDER BY held_at, event_id, kind, object
 LIMIT :limit;
 

@@ -10,6 +10,8 @@ from typing import Any
 import asyncpg
 from redis.asyncio import Redis
 
+from consumers.confirmation.access import Access
+from consumers.confirmation.task import Confirming
 from consumers.handlers import Connection, Handlers
 from consumers.handlers.payments import HANDLERS
 from consumers.health import Progress
@@ -48,6 +50,8 @@ QUICK: dict[str, Any] = {
     "transaction_idle_s": 1,
     "handler_timeout_s": 0.5,
     "drain_timeout_s": 3,
+    "confirm_timeout_s": 1,
+    "confirm_per_s": 10_000,
 }
 """Limits short enough for a test to wait for; production's are many times longer."""
 
@@ -97,12 +101,17 @@ class Workers:
 
     @asynccontextmanager
     async def working(
-        self, handlers: Handlers = HANDLERS, hooks: Hooks = no_hooks, tracing: Tracing = OFF, **changes: Any
-    ) -> AsyncIterator[Running]:
-        """Run one worker while the block lasts; then stop it: it must end without an error."""
+        self, handlers: Handlers = HANDLERS, hooks: Hooks = no_hooks, tracing: Tracing = OFF,
+        access: Access | None = None, **changes: Any,
+    ) -> AsyncIterator[Running]:  # fmt: skip
+        """Run one worker while the block lasts; then stop it: it must end without an error.
+
+        `access`: the APIs that it asks; its handlers must know them too.
+        """
         settings = self.settings.model_copy(update=QUICK | changes)
         metrics, progress = Metrics(), Progress()
-        service = Service(settings, handlers, metrics, progress, hooks, tracing=tracing)
+        confirming = Confirming(access, {}, settings, handlers, metrics) if access else None
+        service = Service(settings, handlers, metrics, progress, hooks, tracing=tracing, confirming=confirming)
         running = Running(service, asyncio.create_task(service.run()), progress, metrics)
         try:
             yield running

@@ -10,16 +10,16 @@ import sys
 from pathlib import Path
 
 from consumers.__main__ import main
-from consumers.hooks import Hook, Hooks
+from consumers.hooks import AllHooks, AskHook, Hook
 
 STAT_STOPPED = "T"
 
 
-def signal_at(number: signal.Signals, hook: str) -> Hooks:
+def signal_at(number: signal.Signals, hook: str) -> AllHooks:
     """Return hooks that send the signal to this process once."""
     sent = False
 
-    def hooks(reached: Hook) -> None:
+    def hooks(reached: Hook | AskHook) -> None:
         nonlocal sent
         if reached == hook and not sent:
             sent = True

@@ -1,0 +1,96 @@
+"""What a worker process does to confirm events: one asker for each source, all with the same bookers."""
+
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from consumers.address_watch import AddressWatch, postgres_identity
+from consumers.confirmation import store
+from consumers.confirmation.access import Access
+from consumers.confirmation.asker import Asker, Tools
+from consumers.confirmation.booking import BOOKERS, Booker
+from consumers.handlers import Handlers
+from consumers.handlers.payments import Payments
+from consumers.hooks import AskHooks, no_hooks
+from consumers.metrics import Metrics
+from consumers.retry import INFRASTRUCTURE, describe
+from consumers.settings import Settings
+from consumers.store import open_pool
+from contract.accounts import PostingRules
+from runtime.tasks import end
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import asyncpg
+
+CONNECTIONS = BOOKERS + 2
+"""The connections to Postgres of a worker that asks: its bookers', and two to claim and to record."""
+
+log = structlog.get_logger()
+
+
+class Confirming:
+    """Asks the APIs of the sources that a worker has access to; of no source, it does nothing."""
+
+    def __init__(
+        self, access: Access, rules: "Mapping[str, PostingRules]", settings: Settings, handlers: Handlers,
+        metrics: Metrics, hooks: AskHooks = no_hooks,
+    ) -> None:  # fmt: skip
+        self._access = access
+        self._rules = rules
+        self._settings = settings
+        self._handlers = handlers
+        self._metrics = metrics
+        self._hooks = hooks
+        self._claimer = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._askers: dict[str, Asker] = {}
+
+    def wake(self, sources: Iterable[str]) -> None:
+        """Look at once for what is due of these sources: a commit has made some of it."""
+        for source in sources:
+            if asker := self._askers.get(source):
+                asker.wake()
+
+    async def run(self) -> None:
+        """Ask until cancelled; return at once where there is nobody to ask."""
+        if not self._access.apis:
+            return
+        self._metrics.confirmation.expect(self._access.apis)
+        pool = await open_pool(self._settings, "confirmation", CONNECTIONS)
+        watch = AddressWatch("Postgres", partial(postgres_identity, self._settings), pool.expire_connections)
+        watching = asyncio.create_task(watch.run(), name="address of Postgres")
+        try:
+            await self._run(pool)
+        finally:
+            await end(watching)
+            await self._give_back(pool)
+            await pool.close()
+
+    async def _run(self, pool: "asyncpg.Pool[Any]") -> None:
+        payments = Payments(self._rules, self._access.confirmations)
+        booker = Booker(pool, self._handlers, payments, self._settings, self._hooks)
+        tools = Tools(pool, booker, self._settings, self._metrics, self._hooks, self._claimer)
+        self._askers = {source: Asker(source, api, tools) for source, api in self._access.apis.items()}
+        tasks = [
+            asyncio.create_task(asker.run(), name=f"asking for {source}") for source, asker in self._askers.items()
+        ]
+        try:
+            async with booker.running():
+                await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                await end(task)
+
+    async def _give_back(self, pool: "asyncpg.Pool[Any]") -> None:
+        """Let others ask at once for what this worker has claimed."""
+        try:
+            await store.give_back(pool, self._claimer, self._settings.acquire_timeout_s)
+        except INFRASTRUCTURE as error:
+            log.warning("claims not given back; others ask when they are over", reason=describe(error))
