@@ -62,8 +62,9 @@ class ObjectsApi(Api, Confirmation):
         return event.signed != "body" and event.type in TYPES
 
     async def fetch(self, event: Event) -> Fetched:
-        delivered = json.loads(event.body)["data"]["object"]
+        whole = json.loads(event.body)
+        delivered = whole["data"]["object"]
         path = PATHS[delivered["object"]] + segment(delivered["id"])
         answer = await self.client.get(path, Authorization=f"Bearer {self.access.api_key.reveal()}")  # type: ignore[attr-defined]
-        body = json.dumps({"type": event.type, "data": {"object": json.loads(answer.body)}})
+        body = json.dumps({**whole, "data": {"object": json.loads(answer.body)}})
         return Fetched(body.encode(), event.type)
