@@ -159,8 +159,7 @@ class HeldBackFact:
     currency: str
     held_at: datetime
     released_at: datetime | None
-    confirmation: str | None = None
-    """The state of its event's confirmation; None if nobody is asked about it."""
+    confirmation: str | None = None  # the state of asking about its event
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,8 +232,7 @@ class EventDetails:
     in_stream: list[StreamEntry] = field(default_factory=list)
     marker: str | None = None
     confirmation: ConfirmationRecord | None = None
-    findings: list[Finding] = field(default_factory=list)
-    """What comparisons with the provider's list found about it."""
+    findings: list[Finding] = field(default_factory=list)  # of comparisons with the provider's list
 
     @property
     def readable_entries(self) -> list[Entry]:
