@@ -72,8 +72,7 @@ class Payments:
         return [
             event
             for event in events
-            if event.signed != "api"
-            and (confirmation := self._confirmations.get(event.source))
+            if (confirmation := self._confirmations.get(event.source))
             and ((event.namespace, event.event_id) in held or confirmation.must_ask(event))
         ]
 

@@ -59,7 +59,7 @@ class ObjectsApi(Api, Confirmation):
         return "a stand-in"
 
     def must_ask(self, event: Event) -> bool:
-        return event.signed != "body" and event.type in TYPES
+        return event.signed not in ("body", "api") and event.type in TYPES
 
     async def fetch(self, event: Event) -> Fetched:
         whole = json.loads(event.body)
