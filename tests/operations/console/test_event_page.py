@@ -16,6 +16,13 @@ ODD_IDS = ("a/b", "..", ".", "-", "%2e", "%2e%2e", "?x=1&y", "a b", "#z", "\N{PI
 
 HOSTILE = "<script>alert(1)</script>{{7*7}}</pre><img src=x onerror=a()>\u202e&amp;'\""
 
+DISAGREES = """
+INSERT INTO confirmations (
+    namespace, event_id, source, payment_id, state, decided_at, reason, reported, answered
+)
+VALUES ('stripe', 'evt_1', 'stripe', 'pi_1', 'disagrees', now(), 'the API has less', $1, $2)
+"""
+
 ADA = {"customer_email": "ada@example.org", "name": "Ada Linden", "note": "19.990"}
 
 
@@ -146,3 +153,15 @@ async def test_an_act_is_a_button_for_those_who_may_and_its_command_is_folded(
     may_not = (await console.viewer.get(event_path("stripe", POISON))).text
     assert "Replay dead letter" not in may_not
     assert "Somebody with the role operator replays or discards it." in may_not
+
+
+async def test_what_the_providers_api_says_is_next_to_what_was_delivered(
+    console: RunningConsole, workers: Workers
+) -> None:
+    await apply(workers, contract_event("evt_1", "pi_1"))
+    delivered = {"kind": "captured", "object": "pi_1", "amount": 1999, "currency": "EUR"}
+    sides = (json.dumps([delivered]), json.dumps([delivered | {"amount": 100}]))
+    await workers.connection.execute(DISAGREES, *sides)
+    page = await console.operator.get(event_path("stripe", "evt_1"))
+    for text in ("disagrees: nothing of it is booked", "the API has less", "19.99 EUR", "1.00 EUR", "The API says"):
+        assert text in page.text
