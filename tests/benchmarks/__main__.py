@@ -13,6 +13,7 @@ from rich.console import Console
 
 from tests.benchmarks import (
     capacity,
+    confirm,
     consumers,
     end_to_end,
     gateway,
@@ -48,6 +49,7 @@ BENCHMARKS: dict[str, Callable[[Options], Awaitable[list[Figure]]]] = {
 
 ON_REQUEST: dict[str, Callable[[Options], Awaitable[list[Figure]]]] = {
     "capacity": capacity.run,
+    "confirm": confirm.run,
     "instructions": instructions.run,
     "pages": pages.run,
     "partitions": partitions.run,
