@@ -128,7 +128,7 @@ class Alarms:
             sources_toml=SOURCES, ready=False, module=module,
         )  # fmt: skip
 
-    def start_worker(self, env: Mapping[str, str] | None = None) -> Child:
+    def start_worker(self, env: Mapping[str, str] | None = None, module: str = "consumers") -> Child:
         """Start one more worker, which shares port and folder of the metrics with the others."""
         folder = self.folder / "metrics"
         folder.mkdir(exist_ok=True)
@@ -140,7 +140,7 @@ class Alarms:
             "PROMETHEUS_MULTIPROC_DIR": str(folder),
             "SOURCES_FILE": str(self.settings.sources_file),
         }
-        return self.programs.start("consumers", WORKERS | servers | dict(env or {}))
+        return self.programs.start(module, WORKERS | servers | dict(env or {}))
 
     async def send(self, *signed: Signed, status: int = 202) -> None:
         """Deliver these; each must be answered with this status."""

@@ -1,7 +1,7 @@
 """The alert rules in a form that a test can wait for: the same expressions, with shorter durations.
 
 `shortened` is all that changes them. Every `for` is one second, and every window and offset is that of WINDOWS, which
-keeps their order. Four limits in seconds, for which a test would wait for minutes, are those of LIMITS. All else stays:
+keeps their order. Five limits in seconds, for which a test would wait for minutes, are those of LIMITS. All else stays:
 metrics, labels, operators, and every other number.
 """
 
@@ -25,6 +25,7 @@ LIMITS = {
     "WebhookOldestPendingIdle": ("> 120", "> 4"),
     "WebhookOldestEntryOld": ("> 300", "> 6"),
     "WebhookSourceSilent": ("> 86400", "> 6"),
+    "WebhookConfirmationOverdue": ("> 600", "> 6"),
 }
 """The limit of a rule in seconds, and the one that a test waits for."""
 
