@@ -15,10 +15,12 @@ import pytest
 import pytest_asyncio
 
 from contract.keys import GROUP
+from tests.support import worker_that_asks_soon
 from tests.support.alarms import BACKLOG_LIMIT, Alarms, alarms
-from tests.support.events import Signed, signed_stripe, stripe_event
+from tests.support.events import Signed, signed_stripe, stripe_event, thin_stripe_event
 from tests.support.gateway_with_a_bug import HITS
 from tests.support.observability import alerts
+from tests.support.stand_ins.stand_in import status
 from tests.support.stand_ins.stripe import KEY, StripeStandIn
 from tests.support.stream_states import say
 from tests.support.tls import write_certificate
@@ -42,6 +44,17 @@ api_key = "{key}"
 api_url = "{url}"
 reconcile_every = "1h"
 """
+
+ASKED = """[stripe]
+mode = "test"
+events = "thin"
+confirm = "api"
+api_key = "{key}"
+api_url = "{url}"
+"""
+OUTAGE = [status(503)] * 1000
+NO_ANSWER = "an API does not answer"
+NOT_CONFIRMED = "a provider's API does not confirm an event"
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -220,6 +233,33 @@ async def test_no_reconciler_runs_and_then_an_event_turns_out_to_be_missing(syst
         assert "it never arrived" in (await system.say("why", "evt_lost")).text
         await system.say("reconcile", "listed", "--since=2h", "--repair", *WHY)
         await system.clears("WebhookEventsMissing")
+
+
+async def test_an_api_that_is_to_confirm_does_not_answer_and_then_does_not_know_what_was_sent(system: Alarms) -> None:
+    async with StripeStandIn().serving() as provider:
+        asked = ASKED.format(key=KEY, url=provider.url)
+        sources = system.settings.sources_file
+        sources.write_text(sources.read_text().replace("[stripe]\n", asked))
+        provider.objects["/v1/payment_intents/pay-asked"] = stripe_event("evt_asked", "pay-asked")["data"]["object"]
+        provider.mishaps.extend(OUTAGE)
+        before = system.worker
+        system.worker = system.start_worker({"CONFIRM_NOT_FOUND_S": "0"}, module=worker_that_asks_soon.__name__)
+        before.kill()
+        thin = (thin_stripe_event(f"evt_{payment}", payment) for payment in ("pay-asked", "pay-forged"))
+        await system.send(*map(signed_stripe, thin))
+        await system.fires("WebhookConfirmationOverdue")
+        await until(lambda: NO_ANSWER in system.worker.log, what="the worker says what its runbook promises")
+        assert "it has not answered yet" in (await system.say("why", "evt_pay-asked")).text
+        provider.mishaps.clear()
+        await system.fires("WebhookEventsNotConfirmed")
+        assert NOT_CONFIRMED in system.worker.log
+        assert "the API knows no such object" in (await system.say("why", "evt_pay-forged")).text
+
+        async def is_booked() -> bool:
+            return "19.99 EUR, which is booked" in (await system.say("why", "evt_pay-asked")).text
+
+        await until(is_booked, what="what the API knows is booked")
+        await system.clears("WebhookConfirmationOverdue", "WebhookEventsNotConfirmed")
 
 
 async def test_the_daily_maintenance_was_not_done_and_payloads_are_too_old(system: Alarms) -> None:
