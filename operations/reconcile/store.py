@@ -158,7 +158,7 @@ class Claim:
 
     async def renew(self) -> bool:
         """Renew the claim. Return False if somebody else has taken it."""
-        return await self._fetch("renew_claim", runner=self.runner, claim_s=CLAIM.total_seconds()) is not None
+        return await self._fetch("renew_reconciliation", runner=self.runner, claim_s=CLAIM.total_seconds()) is not None
 
     async def find_holder(self) -> str | None:
         """Return who compares the source now; None if nobody does."""

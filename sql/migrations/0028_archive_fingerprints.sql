@@ -66,6 +66,8 @@ BEGIN
 END
 $$;
 
+REVOKE ALL ON FUNCTION keep_fingerprints() FROM PUBLIC;
+
 CREATE TRIGGER events_archive_keeps_fingerprints AFTER INSERT ON events_archive
     REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION keep_fingerprints('events', 'event_id');
 CREATE TRIGGER payments_archive_keeps_fingerprints AFTER INSERT ON payments_archive

@@ -16,7 +16,7 @@ WHERE source = :source
   AND (next_at <= now() OR :at_once::boolean)
 RETURNING compared_since, compared_until;
 
--- name: renew_claim :one
+-- name: renew_reconciliation :one
 -- Renews a claim; no row if it ran out and somebody else has taken it.
 UPDATE reconciliations
 SET claimed_until = now() + make_interval(secs => :claim_s)

@@ -1,7 +1,8 @@
 """A source is compared with its provider's list: what never arrived, what is not listed, what is not the same."""
 
 import json
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -109,7 +110,8 @@ async def test_a_marker_of_a_commit_that_postgres_lost_is_not_believed(reconcile
 
 async def test_what_is_young_is_not_missing_yet(reconciler: Reconciler) -> None:
     reconciler.settings["reconcile_grace_s"] = 300
-    reconciler.listing.add(happened(1, minutes_ago=1))
+    young = replace(happened(1), occurred_at=datetime.now(UTC) - timedelta(minutes=1))
+    reconciler.listing.add(young)
     assert (await reconciler.run()).counts.listed == 0
 
 
