@@ -38,6 +38,10 @@ from runtime.redis_connection import client
 CHECK_S = 0.1
 """How often the thread looks."""
 
+SIGNAL_SEEN_S = 0.05
+"""How long the blocked thread has to note a signal that the process got already: Python calls its handler there, and
+what begins again would not know of it."""
+
 STDERR = 2
 
 log = structlog.get_logger()
@@ -110,9 +114,10 @@ class LoopWatch:
         log.critical("a handler blocked this worker's event loop for too long; its attempt failed, and the worker "
                      "begins again, or ends if it was being stopped", handler=step.handler,
                      event_id=step.event.event_id, blocked_s=self._settings.handler_timeout_s)  # fmt: skip
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # they wait until the new program has its handlers
+        self._stop.wait(SIGNAL_SEEN_S)
         if self.leaving and self.leaving.has_begun:
             os._exit(0)
-        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # they wait until the new program has its handlers
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - the same program again
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
