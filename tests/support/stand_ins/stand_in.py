@@ -1,6 +1,7 @@
 """The base of every stand-in: an HTTP server on loopback that answers as documented, and misbehaves when asked to."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -24,7 +25,7 @@ class Seen:
     body: bytes = field(repr=False)
 
 
-class StandIn:
+class StandIn(ABC):
     """A provider's API. A subclass adds its routes to `self.app` in `__init__`.
 
     `mishaps` are used up one by one, by the requests as they come. `requests` are those received, also refused ones.
@@ -53,9 +54,9 @@ class StandIn:
             return refusal
         return await handler(request)
 
+    @abstractmethod
     def refusal(self, request: web.Request) -> web.Response | None:
         """Return the answer to wrong credentials, None for right ones."""
-        raise NotImplementedError
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[Self]:
