@@ -110,3 +110,11 @@ def refuse_other_mode(key_mode: Mode | None, info: ValidationInfo) -> None:
     mode = info.data.get("mode", key_mode)
     if key_mode is not None and key_mode != mode:
         raise ValueError(f"a key of {key_mode} mode, but the source's mode is {mode}")
+
+
+def require_prefix(key: Secret, prefixes: Mapping[Mode, str], info: ValidationInfo, *, what: str) -> Secret:
+    """Return a key that begins as those of the source's mode do. Raise ValueError, without the key, for any other."""
+    prefix = prefixes[info.data.get("mode", "live")]
+    if not key.reveal().startswith(prefix):
+        raise ValueError(f"does not begin with {prefix}, as {what} of the source's mode does")
+    return key

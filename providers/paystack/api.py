@@ -34,7 +34,7 @@ from providers.api import (
     Window,
     segment,
 )
-from providers.api_access import ApiAccess, KeyAccess
+from providers.api_access import ApiAccess, KeyAccess, require_prefix
 from providers.api_objects import PREFIX, listed_object
 from providers.api_pages import as_documented, read_cursor, read_page
 from providers.models import Model
@@ -70,10 +70,7 @@ class PaystackAccess(KeyAccess):
     @field_validator("api_key")
     @classmethod
     def _is_of_the_mode(cls, key: Secret, info: ValidationInfo) -> Secret:
-        prefix = _PREFIXES[info.data.get("mode", "live")]
-        if not key.reveal().startswith(prefix):
-            raise ValueError(f"does not begin with {prefix}, as a secret key of the source's mode does")
-        return key
+        return require_prefix(key, _PREFIXES, info, what="a secret key")
 
 
 class Transaction(AnyData):

@@ -34,7 +34,7 @@ from providers.api import (
     Window,
     segment,
 )
-from providers.api_access import ApiAccess
+from providers.api_access import ApiAccess, require_prefix
 from providers.api_objects import PREFIX, listed_object
 from providers.api_pages import as_documented, read_page
 from providers.base import ParsedEvent
@@ -88,10 +88,7 @@ class RazorpayAccess(ApiAccess):
     @field_validator("key_id")
     @classmethod
     def _is_of_the_mode(cls, key_id: Secret, info: ValidationInfo) -> Secret:
-        prefix = _PREFIXES[info.data.get("mode", "live")]
-        if not key_id.reveal().startswith(prefix):
-            raise ValueError(f"does not begin with {prefix}, as the id of a key of the source's mode does")
-        return key_id
+        return require_prefix(key_id, _PREFIXES, info, what="the id of a key")
 
 
 class RazorpayApi(Api, PaymentList, PaymentLookup):
