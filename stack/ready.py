@@ -76,8 +76,12 @@ class Waiter:
 
 
 async def _bounded(answers: Question) -> str:
+    """Ask once, and pause at the end: a Ctrl-C cancels this task, which would end unmoved if it never paused again."""
     try:
-        return await asyncio.wait_for(answers(), ANSWER_TIMEOUT_S)
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            answer = await answers()
+            await asyncio.sleep(0)
+            return answer
     except TimeoutError:
         return f"no answer within {ANSWER_TIMEOUT_S} s"
 

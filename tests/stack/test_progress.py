@@ -1,5 +1,7 @@
 """A command that waits says what for."""
 
+import os
+import signal
 import time
 
 import pytest
@@ -41,3 +43,16 @@ def test_waiting_for_a_program_is_a_step_with_the_reason(monkeypatch: pytest.Mon
     with pytest.raises(NotReadyError):
         Waiter(time.monotonic() + 0.2).until("valkey", never, None, lambda: 0)
     assert "waiting for valkey: it still reads its files" in steps
+
+
+def test_ctrl_c_is_noticed_while_a_question_is_asked() -> None:
+    async def answers() -> str:
+        os.kill(os.getpid(), signal.SIGINT)
+        return "not yet"
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell runs this in background
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            Waiter(time.monotonic() + 5).until("valkey", answers, None, lambda: 0)
+    finally:
+        signal.signal(signal.SIGINT, before)
