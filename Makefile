@@ -20,7 +20,7 @@ override WITH_ARGS := $(PY) -c 'import os, shlex, sys; \
 # If it were set, every start of a program would compile all of our files again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help up down consumers status console logs events tail pending why dead replay discard conflicts resolve release log audit partitions acknowledge retain reconcile erase check send psql upgrade-postgres pin demo test test-browser test-observability test-pooler test-tls test-upgrade screenshots lint bench prove schema lock image
+.PHONY: help up down consumers status console logs events tail pending why dead replay discard conflicts resolve release log audit partitions acknowledge retain reconcile erase check send psql upgrade-postgres pin demo test test-stack test-adversity test-browser test-observability test-pooler test-tls test-upgrade screenshots lint bench prove schema lock image
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -133,8 +133,14 @@ pin: .venv/runtime ## write the digests of the images that Docker Compose starts
 demo: .venv/runtime ## send 4,000 signed deliveries of 160 events, kill workers meanwhile, check the result (CONFLICT=1 GAPS=1 JSON=1)
 	@$(PY) -m stack demo $${JSON:+--json} $${CONFLICT:+--conflict} $${GAPS:+--gaps}
 
-test: .venv/dev ## all tests, against real Valkey and PostgreSQL (ARGS=… for pytest)
+test: .venv/dev ## the tests of every room, against real Valkey and PostgreSQL (ARGS=… for pytest)
 	@$(WITH_ARGS) pytest -n auto --dist worksteal
+
+test-stack: .venv/dev ## whole stacks: `make up` again and again, what it replaces, its console, its demonstrations (ARGS=… for pytest)
+	@$(WITH_ARGS) pytest -n auto --dist worksteal tests/whole_stack
+
+test-adversity: .venv/dev ## processes and servers that are killed, frozen, cut off and replaced under load (ARGS=… for pytest)
+	@$(WITH_ARGS) pytest -n auto --dist worksteal tests/adversity
 
 test-browser: .venv/dev ## the console in a real Chromium (CHROMIUM=…, else /usr/bin/chromium; ARGS=… for pytest)
 	@$(WITH_ARGS) pytest tests/browser

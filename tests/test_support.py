@@ -142,13 +142,13 @@ async def test_the_proxy_refuses_and_accepts_again(valkey: ValkeyServer) -> None
 
 
 def test_each_process_begins_with_its_share_of_the_long_tests_and_files_stay_whole() -> None:
-    files = [f"{folder}/test_{number}.py" for folder in ("adversity", "providers", "stack") for number in range(4)]
+    files = [f"{folder}/test_{number}.py" for folder in ("end_to_end", "providers", "stack") for number in range(4)]
     tests = [SimpleNamespace(path=Path(file)) for file in files for _ in range(3)]
     ordered = begin_with_long(tests, 2)
     assert sorted(map(id, ordered)) == sorted(map(id, tests))
     assert [file.as_posix() for file, _ in groupby(test.path for test in ordered)] == [
-        "adversity/test_0.py", "adversity/test_2.py", "stack/test_0.py", "stack/test_2.py",
+        "end_to_end/test_0.py", "end_to_end/test_2.py", "stack/test_0.py", "stack/test_2.py",
         "providers/test_0.py", "providers/test_1.py",
-        "stack/test_1.py", "stack/test_3.py", "adversity/test_1.py", "adversity/test_3.py",
+        "stack/test_1.py", "stack/test_3.py", "end_to_end/test_1.py", "end_to_end/test_3.py",
         "providers/test_2.py", "providers/test_3.py",
     ]  # fmt: skip

@@ -16,7 +16,7 @@ class HasPath(Protocol):
 
 AnyTest = TypeVar("AnyTest", bound=HasPath)
 
-LONG = ("adversity", "end_to_end", "stack")
+LONG = ("end_to_end", "stack")
 """The folders whose tests start programs and wait for them."""
 
 
