@@ -114,6 +114,7 @@ async def test_an_answer_that_takes_too_long_is_unavailable(echo: Echo) -> None:
     async with ApiClient(echo.url, Limits(timeout_s=0.05, attempts_max=1)) as client:
         with pytest.raises(ApiUnavailableError, match="TimeoutError"):
             await client.get("/a")
+    echo.gate.set()  # the server waits for its handlers when it ends
 
 
 async def test_an_id_stays_one_segment_of_the_path(echo: Echo) -> None:
