@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from contract.keys import Keys, Partitions
 from gateway.redis_writer import RedisWriter
+from gateway.server_check import ServerCheck
 from gateway.settings import Settings
 from runtime.durability import Durability, Guarantee
 from runtime.redis_address import read_address
@@ -42,11 +43,12 @@ class Lane:
     def __init__(self, settings: Settings, partitions: Sequence[Keys], on_change: OnChange) -> None:
         self.partitions = partitions
         self._on_change = on_change
-        self.head = RedisWriter(settings, partitions, self._changed)
+        server = ServerCheck(settings, partitions)
+        self.head = RedisWriter(settings, server, self._changed)
         """The one that is checked regularly."""
-        self.reader = RedisWriter(settings, partitions)
+        self.reader = RedisWriter(settings, server)
         """Of commits that senders wait for."""
-        others = [RedisWriter(settings, partitions) for _ in range(settings.publish_exchanges_max - 1)]
+        others = [RedisWriter(settings, server) for _ in range(settings.publish_exchanges_max - 1)]
         self._writers = [self.head, *others]
         self.idle = list(reversed(self._writers))
         self.queue: deque[Queued] = deque()

@@ -2,27 +2,19 @@
 
 import asyncio
 import contextlib
-import hashlib
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from importlib import resources
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import structlog
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from contract.keys import NUMBERS_OF_PARTITION, Keys, read_partitions
+from gateway.server_check import ServerCheck
 from gateway.settings import Settings
-from runtime.durability import CONFIG_NAMES, Guarantee, NotDurableError, check_durability
-from runtime.redis_connection import place_of, single_connection
+from runtime.durability import Guarantee, NotDurableError
 from runtime.redis_places import until_replaced
-from runtime.redis_wire import Command, OwnConnection, describe_reply, exchange
-
-PROBE = resources.files("gateway").joinpath("probe.lua").read_bytes()
-PROBE_SHA = hashlib.sha1(PROBE, usedforsecurity=False).hexdigest()
-
-CHECK: tuple[Command, ...] = (("INFO",), ("CONFIG", "GET", *CONFIG_NAMES), ("COMMAND", "INFO", "WAITAOF"))
+from runtime.redis_wire import Command, OwnConnection, Reply, describe_reply, exchange
 
 log = structlog.get_logger()
 
@@ -43,22 +35,17 @@ class RedisWriter:
     `on_change(guarantee, reason)` is called with every change: what the server guarantees now, or why it does not.
     """
 
-    def __init__(self, settings: Settings, partitions: Sequence[Keys], on_change: OnGuarantee | None = None) -> None:
-        """`partitions`: those that are written here; all are on one server."""
+    def __init__(self, settings: Settings, server: ServerCheck, on_change: OnGuarantee | None = None) -> None:
         self._settings = settings
-        self._first = partitions[0].partition
-        self._place = place_of(settings.redis_url, self._first)
-        self._replicas = ("", 0)
-        """A server, and how many replicas confirm what is written there."""
-        self._connection = self._new_connection()
-        self._keys = Keys(settings.key_prefix)
-        # Each right is one of its own; the first leaves the script in the server's cache.
-        self._probes: list[Command] = [("EVAL", PROBE, *_probed(partitions[0]))]
-        self._probes += [("EVALSHA", PROBE_SHA, *_probed(keys)) for keys in partitions]
+        self._server = server
+        self._place = server.place
+        self._connection = server.new_connection()
         self._on_change = on_change
         self._lock = asyncio.Lock()
         self._check_lock = asyncio.Lock()
         self._checked_at_s = -math.inf
+        self._is_outdated = False
+        """Whether another replica has joined since the server was checked."""
         self.guarantee: Guarantee | None = None
         self.reason = "Redis has not been asked yet"
 
@@ -66,6 +53,13 @@ class RedisWriter:
     def is_connected(self) -> bool:
         """Whether there is a connection now."""
         return bool(self._connection.is_connected)
+
+    @property
+    def _is_usable(self) -> bool:
+        """Whether what was checked is still true: the next exchange leaves a server that was replaced."""
+        target = self._connection.target
+        is_replaced = self._place is not None and target is not None and self._place.replaced(target)
+        return self.guarantee is not None and self.is_connected and not (is_replaced or self._is_outdated)
 
     async def check(self, age_s_max: float = 0) -> None:
         """Check the durability that Redis guarantees, unless that was done less than `age_s_max` ago.
@@ -103,20 +97,19 @@ class RedisWriter:
         Raise RedisUnavailableError where something was not written or may not be durable, or a command's ResponseError.
         """
         async with self._lock, self._exchange():
-            guarantee = (
-                self.guarantee if self.guarantee and self._connection.is_connected else await self._check_connection()
-            )
-            confirm = guarantee.confirm_command(round(self._settings.durability_timeout_s * 1000))
+            guarantee = (self.guarantee if self._is_usable else None) or await self._check_connection()
+            connects, by_s = self._connection.connects, time.monotonic() + self._settings.durability_timeout_s
+            questions = guarantee.confirm_commands(round(self._settings.durability_timeout_s * 1000))
             commands = make(guarantee)
-            replies = await exchange(self._connection, [*commands, confirm] if confirm else commands)
-            for reply in replies:
+            replies = await exchange(self._connection, [*commands, *questions])
+            for reply in (*replies[: len(commands)], replies[-1]):  # a WAIT before a WAITAOF only lets time pass
                 if isinstance(reply, ResponseError) and not isinstance(reply, NoScriptError):
                     raise reply
-            unconfirmed = guarantee.unconfirmed_reason(replies[-1]) if confirm else ""
-            if unconfirmed:
-                raise RedisUnavailableError(unconfirmed)
-            if self._place is not None:
-                await self._place.require(self._connection.target)
+            if questions:
+                await self._require_confirmed(guarantee, questions[-1], replies[-1], by_s)
+            if self._connection.connects != connects:  # another one was neither checked nor waited for
+                raise RedisUnavailableError("the connection to Redis was lost before the write was confirmed")
+            await self._connection.require()
             return replies[: len(commands)], guarantee
 
     async def read(self, command: Command) -> Any:  # noqa: ANN401 -- the type of the reply depends on the command
@@ -127,7 +120,7 @@ class RedisWriter:
     async def read_all(self, commands: Sequence[Command]) -> list[Any]:
         """Run reading commands in one exchange and return their replies. Raise as `read` does."""
         async with self._lock, self._exchange():
-            if self.guarantee is None or not self._connection.is_connected:
+            if not self._is_usable:
                 await self._check_connection()
             replies = await exchange(self._connection, commands)
             for reply in replies:
@@ -139,6 +132,14 @@ class RedisWriter:
         """End the connection."""
         async with self._lock:
             await self._connection.disconnect(nowait=True)
+
+    async def _require_confirmed(self, guarantee: Guarantee, question: Command, reply: Reply, by_s: float) -> None:
+        """Ask again until the write is confirmed. Raise RedisUnavailableError where it is not in time."""
+        while unconfirmed := guarantee.unconfirmed_reason(reply):
+            if not isinstance(reply, list) or time.monotonic() >= by_s:
+                raise RedisUnavailableError(unconfirmed)
+            (reply,) = await exchange(self._connection, [question])
+        self._is_outdated = self._server.may_move and guarantee.has_too_few(reply)
 
     @contextlib.asynccontextmanager
     async def _exchange(self) -> AsyncIterator[None]:
@@ -166,10 +167,10 @@ class RedisWriter:
 
     async def _connect_anew(self) -> tuple[OwnConnection, Guarantee] | None:
         """Return a new connection, and its server's guarantee; None without either, then the present one decides."""
-        connection = self._new_connection()
+        connection = self._server.new_connection()
         try:
             async with asyncio.timeout(min(self._settings.redis_timeout_s, self._settings.durability_check_s)):
-                return connection, await self._check(connection)
+                return connection, await self._server.run(connection)
         except (NotDurableError, RedisError, OSError, EOFError, RuntimeError) as error:
             await connection.disconnect(nowait=True)
             log.debug("a new connection to Redis cannot be used", reason=str(error) or type(error).__name__)
@@ -182,75 +183,12 @@ class RedisWriter:
         """Check the present connection's server; connect anew if it is closed or in doubt."""
         if self.guarantee is None:
             await self._connection.disconnect(nowait=True)
-        guarantee = await self._check(self._connection)
+        guarantee = await self._server.run(self._connection)
         self._accept(guarantee)
         return guarantee
 
-    async def _check(self, connection: OwnConnection) -> Guarantee:
-        """Return what the server behind a connection guarantees. Raises NotDurableError, RedisError."""
-        if not connection.is_connected:
-            await connection.connect()  # type: ignore[no-untyped-call]
-        info, config, waitaof, *probes = await exchange(connection, (*CHECK, *self._probes))
-        if isinstance(info, ResponseError):
-            raise NotDurableError(f"Redis does not answer INFO, so its durability is unknown: {describe_reply(info)}")
-        guarantee = check_durability(
-            self._settings.durability,
-            self._settings.replicas,
-            _info(info),
-            None if isinstance(config, ResponseError) else _pairs(config),
-            has_waitaof=isinstance(waitaof, list) and any(waitaof),
-            any_may_be_promoted=self._place is not None and self._place.moves,
-        )
-        await self._require_all_replicas(guarantee)
-        confirm = guarantee.confirm_command(1)
-        if confirm:  # nothing waits: this connection has written nothing
-            probes += await exchange(connection, [confirm])
-        for probe in probes:
-            if isinstance(probe, ResponseError):
-                raise NotDurableError(f"Redis refuses what publishing needs: {describe_reply(probe)}")
-        if self._settings.partitions > 1:
-            await self._check_partitions(connection)
-        return guarantee
-
-    async def _check_partitions(self, connection: OwnConnection) -> None:
-        """Raise NotDurableError where there are more partitions than workers read: nobody might read the others."""
-        question: Command = ("HGET", self._keys.partitions, "read")  # where partition 0 is
-        if self._first == 0:
-            (stored,) = await exchange(connection, [question])
-        else:
-            other = self._new_connection(0)
-            try:
-                (stored,) = await exchange(other, [question])
-            finally:
-                await other.disconnect(nowait=True)
-        if isinstance(stored, ResponseError):
-            raise NotDurableError(f"Redis refuses to say how many partitions are read: {describe_reply(stored)}")
-        if (read := read_partitions(stored)) < self._settings.partitions:
-            raise NotDurableError(
-                f"PARTITIONS is {self._settings.partitions} here, and workers read {read}: what is written to the "
-                f"others might wait for ever. `make partitions N={self._settings.partitions}` lets workers read them, "
-                "or a worker with that setting"
-            )
-
-    async def _require_all_replicas(self, guarantee: Guarantee) -> None:
-        """Let fewer replicas confirm than before only if the others have not left to be promoted.
-
-        The next master is one that did confirm, else it would lack what was confirmed without it. Raises
-        NotDurableError.
-        """
-        if self._place is None or not self._place.moves or not guarantee.replicas:
-            return
-        run_id, replicas = self._replicas
-        is_known = run_id == guarantee.run_id and replicas <= guarantee.replicas
-        if not is_known and not await self._place.is_settled():
-            raise NotDurableError("a replica of Redis may be about to become the master, and would lack the event")
-        self._replicas = (guarantee.run_id, guarantee.replicas)
-
-    def _new_connection(self, partition: int | None = None) -> OwnConnection:
-        partition = self._first if partition is None else partition
-        return single_connection(self._settings.redis_url, partition, connect_timeout_s=self._settings.redis_timeout_s)
-
     def _accept(self, guarantee: Guarantee) -> None:
+        self._is_outdated = False
         if guarantee != self.guarantee:
             self.guarantee, self.reason = guarantee, ""
             self._changed()
@@ -263,19 +201,3 @@ class RedisWriter:
     def _changed(self) -> None:
         if self._on_change is not None:
             self._on_change(self.guarantee, self.reason)
-
-
-def _probed(keys: Keys) -> tuple[str | int, ...]:
-    """Return the keys and the argument of probe.lua. There is no marker of an event without namespace and id."""
-    first_number = keys.partition * NUMBERS_OF_PARTITION
-    return (4, keys.events, keys.epoch, keys.seen("", ""), keys.account, first_number)
-
-
-def _info(reply: bytes) -> dict[str, str]:
-    lines = (line.partition(":") for line in reply.decode(errors="replace").splitlines())
-    return {name: value for name, colon, value in lines if colon}
-
-
-def _pairs(reply: Sequence[bytes]) -> Mapping[str, str]:
-    texts = [item.decode(errors="replace") for item in reply]
-    return dict(zip(texts[::2], texts[1::2], strict=True))

@@ -96,7 +96,7 @@ class Gateway:
         self._runner = web.AppRunner(self.application, shutdown_timeout=CUT_OFF_S, **options)
         self._connections: Connections | None = None
         self._listener: asyncio.Server | None = None
-        self._watching: asyncio.Task[None] | None = None
+        self._watching: list[asyncio.Task[None]] = []
 
     async def start(
         self, listening: socket.socket, tls: ssl.SSLContext | None = None, operators: socket.socket | None = None
@@ -104,7 +104,8 @@ class Gateway:
         """Answer on these sockets from now on. Until Redis is there, the answer to webhooks is 503."""
         await self._operators.start(operators)
         await asyncio.gather(*(lane.head.check() for lane in self._lanes))
-        self._watching = asyncio.create_task(self._watch(), name="durability")
+        self._watching = [asyncio.create_task(self._watch(lane), name="durability") for lane in self._lanes]
+        self._watching.append(asyncio.create_task(self._watch_certificates(), name="certificates"))
         await self._runner.setup()
         server = self._runner.server
         if server is None:
@@ -149,8 +150,8 @@ class Gateway:
         await self._runner.cleanup()
         if self._connections:
             self._connections.stop()
-        if self._watching:
-            await end(self._watching)
+        for task in self._watching:
+            await end(task)
         for lane in self._lanes:
             await lane.close()
         return finished
@@ -161,12 +162,13 @@ class Gateway:
             self._lifecycle, self._clock, self._tracing,
         )  # fmt: skip
 
-    async def _watch(self) -> None:
-        """Check Redis regularly, so that a lost guarantee is noticed before the next event."""
+    async def _watch(self, lane: Lane) -> None:
+        """Check a server regularly, so that a lost guarantee is noticed before the next event. A stuck one delays the
+        checks of no other.
+        """
         while True:
-            self._show_certificates()
             await asyncio.sleep(self._settings.durability_check_s)
-            await asyncio.gather(*map(self._look, self._lanes))
+            await self._look(lane)
 
     async def _look(self, lane: Lane) -> None:
         await lane.head.check()
@@ -181,10 +183,13 @@ class Gateway:
             self.publisher.backlog.saw(keys.partition, length)
         self._metrics.backlog(self.publisher.backlog.entries)
 
-    def _show_certificates(self) -> None:
-        for name, provider in self._sources.items():
-            if provider.certificate_expires_at is not None:
-                self._metrics.certificate(name, provider.certificate_expires_at.timestamp())
+    async def _watch_certificates(self) -> None:
+        """Show when the certificates expire that providers sign with, as of their last delivery."""
+        while True:
+            for name, provider in self._sources.items():
+                if provider.certificate_expires_at is not None:
+                    self._metrics.certificate(name, provider.certificate_expires_at.timestamp())
+            await asyncio.sleep(self._settings.durability_check_s)
 
     def _guarantee_changed(self, lane: Lane, guarantee: Guarantee | None, reason: str) -> None:
         self._metrics.durable(yes=all(each.head.guarantee is not None for each in self._lanes))

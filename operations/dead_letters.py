@@ -11,8 +11,7 @@ from redis.asyncio import Redis
 
 from contract.keys import Keys, partition_of_entry
 from operations.log import Act, Action, record, require_log
-from operations.redis_server import is_flushed
-from operations.stream_entries import add_entry
+from operations.stream_entries import Adding, adding
 from sql import load
 
 if TYPE_CHECKING:
@@ -147,10 +146,11 @@ async def replay(
         if await connection.fetchval(*DEAD_LETTERS.bind("lock_dead_letter", id=id_)) is None:
             return DeadLetterResult(id_, event, DeadLetterOutcome.CLOSED_BEFORE)
         await require_log(connection)
-        async with redis.client() as one_connection:
-            outcome, entry_id = await _add_to_stream(one_connection, keys, dead_letter, seen_ttl_s)
+        keys = keys.of(partition_of_entry(dead_letter.entry_id))  # where its marker is, whatever PARTITIONS is by now
+        async with adding(redis, keys) as stream:
+            outcome, entry_id = await _add_to_stream(stream, dead_letter, seen_ttl_s)
             is_added = outcome is DeadLetterOutcome.ADDED
-            if outcome in _IN_STREAM and not await is_flushed(one_connection):
+            if outcome in _IN_STREAM and not await stream.is_kept():
                 outcome = DeadLetterOutcome.UNPROVEN
         result = DeadLetterResult(id_, event, outcome, entry_id)
         if outcome not in OPEN_AFTER:
@@ -178,12 +178,11 @@ async def _record(connection: "Connection", act: Act, action: Action, result: De
 
 
 async def _add_to_stream(
-    redis: Redis, keys: Keys, dead_letter: OpenDeadLetter, seen_ttl_s: int
+    stream: Adding, dead_letter: OpenDeadLetter, seen_ttl_s: int
 ) -> tuple[DeadLetterOutcome, str | None]:
-    keys = keys.of(partition_of_entry(dead_letter.entry_id))  # where its marker is, whatever PARTITIONS is by now
     event = (dead_letter.namespace, dead_letter.event_id) if dead_letter.namespace and dead_letter.event_id else None
-    outcome, entry_id = await add_entry(
-        redis, keys, event, dead_letter.fields, seen_ttl_s=seen_ttl_s, dead_entry_id=dead_letter.entry_id
+    outcome, entry_id = await stream.add(
+        event, dead_letter.fields, seen_ttl_s=seen_ttl_s, dead_entry_id=dead_letter.entry_id
     )
     return DeadLetterOutcome(outcome), entry_id
 

@@ -19,6 +19,15 @@ CONFIG_NAMES = ("appendonly", "appendfsync", "no-appendfsync-on-rewrite", "maxme
 REPLICA_LAG_S_MAX = 10
 """A replica that has acknowledged nothing for longer is gone: no write waits for it."""
 
+ASKED_AGAIN_MS = 100
+"""How long one question about replicas' disks waits, before it is put again.
+
+A replica reports what is on its disk once a second, and when its master asks (`replicationSendAck` of replication.c).
+WAITAOF makes the master ask together with the write, so that the report is made before the replica's fsync. It is sent
+after it, though, and says that the write has arrived, which ends a WAIT: a WAITAOF behind that asks a second time.
+Where that is still too early, as while a new replica rewrites its file, only another question is quicker than a second.
+"""
+
 
 class Confirmation(StrEnum):
     """How the client learns that a write is durable."""
@@ -45,13 +54,19 @@ class Guarantee:
         """Whether a duplicate must be written again: WAITAOF and WAIT cover only writes of their own connection."""
         return self.confirmation in (Confirmation.WAITAOF, Confirmation.WAIT)
 
-    def confirm_command(self, timeout_ms: int) -> tuple[str | int, ...] | None:
-        """Return the command to send right behind a write, None where its reply is the confirmation."""
-        if self.confirmation is Confirmation.WAITAOF:
-            return ("WAITAOF", 1, self.replicas, timeout_ms)
-        if self.confirmation is Confirmation.WAIT:
-            return ("WAIT", self.replicas, timeout_ms)
-        return None
+    def confirm_commands(self, timeout_ms: int) -> list[tuple[str | int, ...]]:
+        """Return what to send right behind a write: the last reply confirms it, or does not yet. Empty where the
+        write's own reply is the confirmation.
+        """
+        match self.confirmation:
+            case Confirmation.WAIT:
+                return [("WAIT", self.replicas, timeout_ms)]
+            case Confirmation.WAITAOF if self.replicas:
+                once_ms = min(ASKED_AGAIN_MS, timeout_ms)
+                return [("WAIT", self.replicas, once_ms), ("WAITAOF", 1, self.replicas, once_ms)]
+            case Confirmation.WAITAOF:
+                return [("WAITAOF", 1, 0, timeout_ms)]
+        return []
 
     def unconfirmed_reason(self, reply: object) -> str:
         """Return why this reply to the confirm command does not confirm the write; "" where it does."""
@@ -66,6 +81,13 @@ class Guarantee:
         if replicas < self.replicas:
             return f"only {replicas} of the {self.replicas} replicas confirmed the write in time"
         return ""
+
+    def has_too_few(self, reply: object) -> bool:
+        """Return whether more replicas confirmed than have to: another one has joined, and may be the next master."""
+        match reply:
+            case [_, int(replicas)] | int(replicas):
+                return replicas > self.replicas > 0
+        return False
 
 
 class NotDurableError(Exception):
@@ -98,7 +120,7 @@ def check_durability(
     if connected < replicas:
         raise NotDurableError(f"only {connected} of the {replicas} replicas of Redis are connected")
     if replicas and any_may_be_promoted:
-        replicas = max(replicas, _following(info))
+        replicas = max(replicas, len(following(info)))
     if _replies_after_fsync(config) and (not replicas or not has_waitaof):
         return Guarantee(wanted, Confirmation.WAIT if replicas else Confirmation.REPLY, replicas, run_id)
     return Guarantee(wanted, Confirmation.WAITAOF, replicas, run_id)
@@ -137,13 +159,15 @@ def _require_writable(info: Mapping[str, str]) -> None:
         raise NotDurableError("Redis is out of memory: it holds more than maxmemory, so it takes no new events")
 
 
-def _following(info: Mapping[str, str]) -> int:
-    """Return how many replicas have the master's data and acknowledge what is added."""
+def following(info: Mapping[str, str]) -> list[tuple[str, int]]:
+    """Return the addresses of the replicas that have the master's data and acknowledge what is added."""
     replicas = (dict(field.partition("=")[::2] for field in text.split(",")) for name, text in info.items()
                 if name.removeprefix("slave").isdigit())  # fmt: skip
-    return sum(
-        replica.get("state") == "online" and int(replica.get("lag", "0")) <= REPLICA_LAG_S_MAX for replica in replicas
-    )
+    return [
+        (replica.get("ip", ""), int(replica.get("port", "0")))
+        for replica in replicas
+        if replica.get("state") == "online" and int(replica.get("lag", "0")) <= REPLICA_LAG_S_MAX
+    ]
 
 
 def _replies_after_fsync(config: Mapping[str, str] | None) -> bool:

@@ -22,11 +22,8 @@ _OF_EVERY_NODE = ("SCRIPT LOAD",)
 class ClusterClient(Redis):
     """A client of partition 0 that has a client for each other partition which it was asked for."""
 
-    def __init__(self, pool_of: Callable[[int], ConnectionPool], *, stays: bool = False) -> None:
-        """`stays`: a command without a key goes where the last one went, such as WAITAOF behind a write."""
+    def __init__(self, pool_of: Callable[[int], ConnectionPool]) -> None:
         super().__init__(connection_pool=pool_of(0))
-        self._stays = stays
-        self._last = 0
         self.auto_close_connection_pool = True
         self._pool_of = pool_of
         self._others: dict[int, Redis] = {}
@@ -43,10 +40,6 @@ class ClusterClient(Redis):
         if other := self._other(args):
             return await other.execute_command(*args, **options)  # type: ignore[no-untyped-call]
         return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
-
-    def client(self) -> "ClusterClient":
-        """Return a client whose commands use one connection, if they are all of one partition and none fails."""
-        return ClusterClient(self._pool_of, stays=True)
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> "ClusterPipeline":
         """Return a pipeline whose commands are all of one partition."""
@@ -65,9 +58,7 @@ class ClusterClient(Redis):
 
     def _other(self, args: tuple[Any, ...]) -> Redis | None:
         """Return the client of the command's partition, None for partition 0."""
-        found = partition_of_command(args)
-        partition = self._last if found is None and self._stays else found or 0
-        self._last = partition
+        partition = partition_of_command(args)
         if not partition:
             return None
         if partition not in self._others:

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import Any, cast
 
@@ -74,6 +75,10 @@ class _PlacedConnection(OwnConnection, Connection):
             await self.disconnect(nowait=True)
         await super().send_packed_command(*args, **options)
 
+    async def require(self) -> None:
+        """Raise RedisError unless this connection's server takes our writes still."""
+        await self._place.require(self.target)
+
     async def _verify(self, address: str, took_s: float) -> None:
         """Leave a server that is not the master at once: who named it may be behind. Raises RedisError."""
         try:
@@ -134,6 +139,17 @@ def client(
     if read_address(url).kind == "cluster":
         return ClusterClient(pool_of)
     return Redis.from_pool(pool_of(0))
+
+
+@asynccontextmanager
+async def one_connection(redis: Redis, key: str) -> AsyncIterator[tuple[Redis, OwnConnection]]:
+    """Yield a client that uses only one connection, to the server of a key, and that connection.
+
+    WAITAOF covers what its own connection wrote.
+    """
+    pool = redis.pool_for(("", key)) if isinstance(redis, ClusterClient) else redis.connection_pool
+    async with Redis(connection_pool=pool, single_connection_client=True) as client:
+        yield client, cast("OwnConnection", client.connection)
 
 
 def single_connection(url: SecretStr, partition: int = 0, *, connect_timeout_s: float) -> OwnConnection:

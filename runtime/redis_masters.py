@@ -18,8 +18,9 @@ from runtime.redis_address import show_servers
 ANSWERS_WITHIN_S = 0.5
 """How long those asked may take to answer where fewer than half of them have answered."""
 
-SETTLED_S = 5.0
-"""How long sentinels take at most to know of a replica that another one promotes: they greet every two seconds."""
+SENTINELS_SETTLED_S, CLUSTERS_SETTLED_S = 5.0, 0.5
+"""How long those asked take at most to know of a replica that was promoted and has left its master. Sentinels look at
+it every second then, and greet every two. In a cluster it says so at once, to all nodes."""
 
 SENTINELS_VIEW_HOLDS_S, CLUSTERS_VIEW_HOLDS_S = 0.2, 0.4
 """How long after a question nothing can have been replaced that the answer does not show as being replaced. A sentinel
@@ -50,6 +51,7 @@ class NewestView(ABC):
 
     moves = True
     holds_s = SENTINELS_VIEW_HOLDS_S
+    settled_s = SENTINELS_SETTLED_S
 
     def __init__(self, asked: tuple[Server, ...], master: str, ask: Ask) -> None:
         """`master`: what a sentence calls it, with those asked."""
@@ -129,17 +131,16 @@ class NewestView(ABC):
         """Return whether another master was named since this one was found."""
         return self._known is not None and self._known.server != server
 
-    async def is_settled(self) -> bool:
-        """Return whether no replica is being promoted. One that does not answer may just be doing that.
-
-        Once it is done, or has failed, the others know it within seconds.
+    async def is_settled(self, since_s: float) -> bool:
+        """Return whether no replica that has left since then is being promoted. One of those asked that does not answer
+        may just be doing that: once it is done, or has failed, the others know it within `settled_s`.
         """
         try:
             await self._find()  # a question that is under way may be older than what is asked here
         except RedisError:
             return False
-        steady_s = asyncio.get_running_loop().time() - self._steady_since_s
-        return self._heard == len(self._asked) or steady_s >= SETTLED_S
+        steady_s = asyncio.get_running_loop().time() - max(self._steady_since_s, since_s)
+        return self._heard == len(self._asked) or steady_s >= self.settled_s
 
     def _judge(self, views: Sequence[View]) -> Server:
         newest = max(views, key=lambda view: view.epoch)
@@ -244,6 +245,7 @@ class ClusterMaster(NewestView):
     """The node of a cluster that owns the slot of a partition's keys."""
 
     holds_s = CLUSTERS_VIEW_HOLDS_S
+    settled_s = CLUSTERS_SETTLED_S
 
     def __init__(self, nodes: tuple[Server, ...], partition: int, ask: Ask, *, by_name: bool) -> None:
         """`by_name`: the certificate's name is verified, so that nodes are reached by the names they announce."""

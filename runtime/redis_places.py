@@ -33,8 +33,10 @@ class Place(Protocol):
     def replaced(self, server: Server) -> bool:
         """Return whether another server was found since this one was."""
 
-    async def is_settled(self) -> bool:
-        """Return whether it is certain that no replica of the server is being promoted, or has just been."""
+    async def is_settled(self, since_s: float) -> bool:
+        """Return whether it is certain that a replica, which has left the server since a time of the event loop, is not
+        being promoted, or has just been.
+        """
 
     async def require(self, server: Server | None) -> None:
         """Raise RedisError unless this server takes our writes still, as of an answer that cannot be outdated yet."""
@@ -66,7 +68,7 @@ class FixedServer:
         """Return False: what notices an address that moves asks over new connections (consumers/address_watch.py)."""
         return False
 
-    async def is_settled(self) -> bool:
+    async def is_settled(self, since_s: float) -> bool:  # noqa: ARG002
         """Return True: nobody promotes another server."""
         return True
 

@@ -37,6 +37,12 @@ class OwnConnection(AbstractConnection):
     target: Server | None = None
     """The server that it leads to, or is being connected to; None where its address is never another server's."""
 
+    connects = 0
+    """How often it has connected: WAIT and WAITAOF cover only what was written since the last time."""
+
+    async def require(self) -> None:
+        """Raise RedisError unless this connection's server takes our writes still. A Unix socket is always right."""
+
     def pack_command(self, *args: EncodableT) -> list[bytes]:
         """Return one command on the wire. redis-py's command names may hold a space: they are several words."""
         name, *rest = args
@@ -45,6 +51,7 @@ class OwnConnection(AbstractConnection):
 
     async def connect_check_health(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - as redis-py has it
         """Connect. Raises RedisError, with a sentence where one side speaks TLS and the other does not believe it."""
+        self.connects += not self.is_connected
         try:
             await super().connect_check_health(*args, **options)
         except (RedisConnectionError, RedisTimeoutError) as error:

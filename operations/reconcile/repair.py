@@ -10,8 +10,7 @@ from contract.event import Event, to_entry
 from contract.keys import Keys, Partitions
 from operations.log import Act, record, require_log
 from operations.reconcile.store import Claim
-from operations.redis_server import is_flushed
-from operations.stream_entries import add_entry
+from operations.stream_entries import adding
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -80,17 +79,17 @@ class Repair:
     async def _add_part(self, keys: Keys, events: Sequence[Event], lost: AbstractSet[str], done: Repaired) -> None:
         """Add the events of one partition over one connection, so that waiting for its disk covers them all."""
         added: dict[str, str] = {}
-        async with self._redis.client() as one_connection:
+        async with adding(self._redis, keys) as stream:
             for event in events:
-                outcome, entry_id = await add_entry(
-                    one_connection, keys, (event.namespace, event.event_id), to_entry(event),
+                outcome, entry_id = await stream.add(
+                    (event.namespace, event.event_id), to_entry(event),
                     seen_ttl_s=self._seen_ttl_s, is_lost=event.event_id in lost,
                 )  # fmt: skip
                 if outcome == "added" and entry_id:
                     added[event.event_id] = entry_id
                 else:
                     (done.applied if outcome == "committed" else done.waiting).add(event.event_id)
-            if added and await is_flushed(one_connection):
+            if added and await stream.is_kept():
                 done.entry_ids |= added
             else:
                 done.unproven |= added.keys()

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from contract.keys import Keys
 from gateway.redis_writer import RedisUnavailableError, RedisWriter
+from gateway.server_check import ServerCheck
 from gateway.settings import Settings
 from runtime import redis_places
 from runtime.durability import Guarantee
@@ -42,7 +43,7 @@ async def test_what_a_master_takes_when_it_wakes_up_too_late_is_not_confirmed(
         await redis.config_set("replica-priority", 0)  # not promoted, and
         await redis.execute_command("ACL", "SETUSER", "default", "-replicaof", "-slaveof")  # type: ignore[no-untyped-call]
     settings = Settings(redis_url=masters.url(), durability="fsync+replica", replicas=1)  # type: ignore[arg-type]
-    writer, old = RedisWriter(settings, [Keys("payments")]), masters.master
+    writer, old = RedisWriter(settings, ServerCheck(settings, [Keys("payments")])), masters.master
     await writer.check()
     assert writer.guarantee is not None
     writer.guarantee = replace(writer.guarantee, replicas=1)  # as when the other one had just come back

@@ -15,6 +15,7 @@ from operations.cli import replay as command
 from operations.cli.command import EXIT_UNREACHABLE, EXIT_USAGE, EXIT_WRONG
 from operations.dead_letters import OPEN_AFTER, DeadLetterOutcome
 from operations.log import Act, list_operations, record
+from operations.stream_entries import Adding
 from sql.audit import audit
 from tests.support.database import WORKERS_ROLE
 from tests.support.events import contract_event
@@ -87,7 +88,7 @@ async def test_an_entry_that_is_added_but_not_proven_is_recorded_while_its_dead_
     async def cannot_say(_: object) -> bool:
         return False
 
-    monkeypatch.setattr("operations.dead_letters.is_flushed", cannot_say)
+    monkeypatch.setattr(Adding, "is_kept", cannot_say)
     assert (await say(settings, "replay", "evt_a", *WHO)).code == EXIT_WRONG
     assert await logged(connection) == [by_ada("replay", f"dead_letter:{number}")]
     (row,) = await list_operations(connection, before=None, limit=1)

@@ -10,10 +10,11 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-from contract.keys import Keys
+from contract.keys import Keys, partition_of_entry
 from runtime.redis_cluster import partition_of_command
-from runtime.redis_connection import client, single_connection
+from runtime.redis_connection import client, one_connection, single_connection
 from runtime.redis_wire import exchange
+from tests.support.gateway import payment, running
 from tests.support.redis_cluster import RedisCluster, running_cluster
 from tests.support.servers import ValkeyServer
 from tests.support.wait import until
@@ -70,14 +71,40 @@ async def test_one_connection_leads_to_the_node_of_its_partition(cluster: RedisC
         await connection.disconnect()
 
 
-async def test_a_command_without_a_key_follows_the_last_write_where_one_connection_is_asked_for(redis: Redis) -> None:
+async def test_a_client_of_one_connection_asks_the_node_that_it_wrote_to(redis: Redis) -> None:
     nodes = set()
     for partition in range(PARTITIONS):
-        async with redis.client() as one:
-            await one.set(Keys("follows", partition).epoch, "1")
+        key = Keys("follows", partition).epoch
+        async with one_connection(redis, key) as (one, _):
+            await one.set(key, "1")
             assert await one.execute_command("WAITAOF", 1, 0, 1000) == [1, 0]  # type: ignore[no-untyped-call]
             nodes.add(await one.execute_command("CLUSTER", "MYID"))  # type: ignore[no-untyped-call]
     assert len(nodes) == 3
+
+
+async def test_a_frozen_node_stops_only_its_own_partitions(cluster: RedisCluster, redis: Redis) -> None:
+    """Also that of partition 0, which says how many partitions are read, and is asked about it with every check."""
+    await redis.hset(Keys("apart").partitions, "read", PARTITIONS)
+    await cluster.follow(0)
+    frozen, others = cluster.master, set()
+    for partition in range(PARTITIONS):
+        await cluster.follow(partition)
+        if cluster.master is not frozen:
+            others.add(partition)
+    async with running(cluster.url(), "apart", partitions=PARTITIONS, durability_check_s=1.0) as gateway:
+        answers = {number: await gateway.post(payment(number)) for number in range(8)}
+        theirs = [each for each in answers if partition_of_entry(answers[each].json()["entry_id"]) in others]
+        assert theirs
+        frozen.pause()
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                assert (await gateway.get("/readyz")).status == 200
+                for number in theirs:
+                    assert (await gateway.post(payment(number))).status == 200
+        finally:
+            frozen.resume()
+    await cluster.follow(0)
+    await until(cluster.is_whole, what="the cluster is whole")
 
 
 @pytest.mark.parametrize("kind", ["planned", "killed"])

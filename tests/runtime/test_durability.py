@@ -78,7 +78,8 @@ def test_a_server_that_may_lose_writes_is_refused(given: dict[str, Any], why: st
 
 def test_the_numbers_of_a_confirmation_are_read() -> None:
     one = Guarantee("fsync+replica", Confirmation.WAITAOF, 2, "")
-    assert one.confirm_command(3000) == ("WAITAOF", 1, 2, 3000)
+    assert one.confirm_commands(3000) == [("WAIT", 2, 100), ("WAITAOF", 1, 2, 100)]
+    assert Guarantee("fsync", Confirmation.WAITAOF, 0, "").confirm_commands(3000) == [("WAITAOF", 1, 0, 3000)]
     assert one.unconfirmed_reason([1, 2]) == ""
     assert "fsynced" in one.unconfirmed_reason([0, 2])
     assert "1 of the 2 replicas" in one.unconfirmed_reason([1, 1])
@@ -86,4 +87,8 @@ def test_the_numbers_of_a_confirmation_are_read() -> None:
     other = Guarantee("fsync+replica", Confirmation.WAIT, 1, "")
     assert other.unconfirmed_reason(1) == ""
     assert other.unconfirmed_reason(0)
+    assert other.confirm_commands(3000) == [("WAIT", 1, 3000)]
+    assert one.has_too_few([1, 3])
+    assert not one.has_too_few([1, 2])
+    assert other.has_too_few(2)
     assert other.must_rewrite_duplicates

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from runtime.durability import ASKED_AGAIN_MS
 from tests.support.servers import ValkeyServer
 from tests.support.wait import until
 
@@ -30,7 +31,7 @@ OF_A_REPLICA = {
 }
 
 CONFIRMS_WITHIN_MS = 1000
-"""How long a replica may take to write what a test asks for."""
+"""How long a replica may take to have what a test asks for."""
 
 FailOver = Callable[[], Coroutine[None, None, None]]
 
@@ -144,7 +145,8 @@ async def note_replica(moments: Moments, master: ValkeyServer, partition: int = 
         try:
             async with Redis.from_url(master.url, protocol=2) as redis, redis.client() as connection:
                 await connection.set(f"written:{{{partition}}}", 1)
-                local, replicas = await connection.execute_command("WAITAOF", 1, 1, CONFIRMS_WITHIN_MS)  # type: ignore[no-untyped-call]
+                await connection.wait(1, CONFIRMS_WITHIN_MS)
+                local, replicas = await connection.execute_command("WAITAOF", 1, 1, ASKED_AGAIN_MS)  # type: ignore[no-untyped-call]
         except (RedisError, OSError):
             return False
         return bool(local and replicas)

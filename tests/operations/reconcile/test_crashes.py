@@ -9,6 +9,7 @@ from operations.reconcile import repair
 from operations.reconcile.events import Comparison
 from operations.reconcile.repair import Repair
 from operations.reconcile.store import Claim
+from operations.stream_entries import Adding
 from tests.support.reconciling import EVENTS, Reconciler
 
 
@@ -38,10 +39,10 @@ POINTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "before anything is listed": lambda patch: crashing(patch, Claim, "resolve_applied"),
     "before a finding is kept": lambda patch: crashing(patch, Claim, "record"),
     "after findings were kept": lambda patch: crashing(patch, Claim, "record", after=True),
-    "before the first entry": lambda patch: crashing(patch, repair, "add_entry"),
-    "after the first entry": lambda patch: crashing(patch, repair, "add_entry", after=True),
-    "after some entries": lambda patch: crashing(patch, repair, "add_entry", calls=3, after=True),
-    "before they are known to be on disk": lambda patch: crashing(patch, repair, "is_flushed"),
+    "before the first entry": lambda patch: crashing(patch, Adding, "add"),
+    "after the first entry": lambda patch: crashing(patch, Adding, "add", after=True),
+    "after some entries": lambda patch: crashing(patch, Adding, "add", calls=3, after=True),
+    "before they are known to be on disk": lambda patch: crashing(patch, Adding, "is_kept"),
     "before the repair is noted": lambda patch: crashing(patch, Claim, "record_repairs"),
     "before the act is recorded": lambda patch: crashing(patch, repair, "record"),
     "before the repair is committed": lambda patch: crashing(patch, repair, "record", after=True),
@@ -85,7 +86,7 @@ async def test_a_redis_that_cannot_confirm_its_disk_leaves_the_finding_open(
 
     reconciler.listing.add(EVENTS[0])
     with monkeypatch.context() as patch:
-        patch.setattr(repair, "is_flushed", is_not)
+        patch.setattr(Adding, "is_kept", is_not)
         report = await reconciler.run(repair=True)
     assert report.counts.repaired == 0
     assert report.notes == ["1 were added, but this Redis could not confirm that they are on disk"]
