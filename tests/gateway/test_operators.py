@@ -1,5 +1,6 @@
 """The operators' port: it answers whatever strangers do, and a gateway works without it."""
 
+import asyncio
 import socket
 from contextlib import AsyncExitStack
 
@@ -36,7 +37,7 @@ async def test_operators_are_answered_while_all_public_connections_are_taken(
             client = await stack.enter_async_context(await Client.connect(gateway.port))
             client.writer.write(data)
         assert [await status(gateway, path) for path in PAGES] == [200] * len(PAGES)
-    assert gateway.stop() == 0
+    assert await asyncio.to_thread(gateway.stop) == 0
 
 
 async def test_webhooks_are_not_taken_there(valkey: ValkeyServer, key_prefix: str, programs: Programs) -> None:

@@ -65,7 +65,7 @@ async def test_too_many_requests_under_way_are_answered_503(private_valkey: Valk
 async def test_where_all_connections_are_taken_the_one_that_waits_longest_gives_way(
     valkey: ValkeyServer, key_prefix: str, begun: bytes
 ) -> None:
-    async with AsyncExitStack() as stack, running(valkey.url, key_prefix, connections_max=10) as gateway:
+    async with running(valkey.url, key_prefix, connections_max=10) as gateway, AsyncExitStack() as stack:
         page = request("/healthz", method="GET")
         clients = await strangers(stack, gateway, 10, page if begun == b"one answered" else begun)
         await until(lambda: gateway.counted("connections") == 10, what="all connections are open")
@@ -85,8 +85,8 @@ async def test_unfinished_bodies_have_a_budget_in_sum(valkey: ValkeyServer, key_
     head = b"POST /webhook HTTP/1.1\r\nHost: a\r\n%b\r\n\r\n" % framing
     body = b"x" * 300 * KIB if b"Length" in framing else (b"10000\r\n" + b"x" * 0x10000 + b"\r\n") * 5
     async with (
-        AsyncExitStack() as stack,
         running(valkey.url, key_prefix, unverified_bytes_max=2 * MIB, body_bytes_max=MIB) as gateway,
+        AsyncExitStack() as stack,
     ):
         clients = await strangers(stack, gateway, STRANGERS, head + body)
         await until(
@@ -113,8 +113,8 @@ async def test_a_client_that_has_just_connected_is_not_the_one_that_gives_way(
     monkeypatch.setattr("gateway.connections.YOUNG_S", 0.2)
     certificate = write_certificate(tmp_path) if tls else None
     async with (
-        AsyncExitStack() as stack,
         running(valkey.url, key_prefix, certificate=certificate, connections_max=20) as gateway,
+        AsyncExitStack() as stack,
     ):
         room = 20 // COUNTS_AS if tls else 20
         await strangers(stack, gateway, room, b"POST /webhook HTTP/1.1\r\nX-Unfinished: ")
