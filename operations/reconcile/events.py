@@ -69,6 +69,8 @@ class Comparison:
         """Those of the buffer's events that Redis takes for committed."""
         self._strays: set[str] = set()
         """Recorded events that were listed in another window than that of their time."""
+        self._compared: set[str] = set()
+        """Objects that were compared in other windows: a dispute, or what changed twice, is listed in several."""
         self.total = Total()
 
     async def compare(self, window: Window) -> None:
@@ -82,7 +84,7 @@ class Comparison:
         async for page in pages:
             self._on_page()
             await self._compare_page(window, page, tally, frozenset())
-        self.total.add(tally)
+        self._end_window(tally)
         await self._flush()
 
     async def end(self, *, proves: bool) -> None:
@@ -117,7 +119,12 @@ class Comparison:
             for half in window.halves():
                 await self._compare(half, handled | tally.missing)
         else:
-            self.total.add(tally)
+            self._end_window(tally)
+
+    def _end_window(self, tally: Tally) -> None:
+        self.total.add(tally)
+        if self._books is not None and len(self._compared) + len(tally.matched) <= IDS_MAX:
+            self._compared |= tally.matched
 
     async def _compare_page(
         self, window: Window, page: Sequence[Listed], tally: Tally, handled: frozenset[str]
@@ -166,7 +173,8 @@ class Comparison:
     def _is_new(self, listed: Listed, tally: Tally) -> bool:
         """Return whether a listed event is compared and was not met before in this window; note that it is met now."""
         parsed = listed.parsed
-        if parsed.event_id in tally.matched or not self._is_wanted(parsed.type):
+        is_known = parsed.event_id in tally.matched or parsed.event_id in self._compared
+        if is_known or not self._is_wanted(parsed.type):
             return False
         if self._books is None and parsed.occurred_at is not None and parsed.occurred_at >= self._until:
             return False

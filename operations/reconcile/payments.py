@@ -159,7 +159,8 @@ def _is_known(fact: Fact, payment_id: str, booked: Booked) -> bool:
         case "canceled":
             return bool(payment["canceled"])
         case "refunded_total":
-            return bool(max(payment["refunds_total"], payment["refunds_made"]) >= fact.amount)
+            kept = payment["refunds_made"] - payment["refunds_failed"]
+            return bool(max(payment["refunds_total"], kept) >= fact.amount)
         case "authorized":
             return any(payment[state] for state in ("authorized", "succeeded", "failed", "canceled"))
     return True  # `pending`: there is a payment

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from providers.api import Api, ApiUnexpectedError, Listed, NotFoundError, PaymentLookup
+from providers.api import Api, ApiRefusedError, ApiUnexpectedError, Listed, NotFoundError, PaymentLookup
 from sql import load
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ UNFINISHED_MAX = 200
 
 UNFINISHED_FOR = timedelta(days=60)
 """How long after it was made a payment is asked for."""
+
+FORBIDDEN = 403
 
 log = structlog.get_logger()
 
@@ -43,5 +45,7 @@ async def look_up_unfinished(
     for row in await connection.fetch(*query):
         try:
             yield await api.fetch_payment(row["payment_id"])
-        except (NotFoundError, ApiUnexpectedError) as error:
+        except (NotFoundError, ApiUnexpectedError, ApiRefusedError) as error:
+            if isinstance(error, ApiRefusedError) and error.status != FORBIDDEN:
+                raise
             log.info("an unfinished payment cannot be asked for", source=api.access.source, reason=str(error))

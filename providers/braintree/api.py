@@ -15,6 +15,7 @@ these are: XML, which notifications carry too, with the same ids.
 * No notification reports an ordinary card's sale, nor a void after it was submitted. Both are found here.
 """
 
+import contextlib
 import math
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -56,6 +57,8 @@ PAGE = 50
 """The most transactions that one request may name."""
 
 PAGES_MAX = 10_000
+
+A_DAY = timedelta(days=1)
 
 WINDOW_MIN = timedelta(seconds=2)
 """A shorter window is not halved: times have whole seconds."""
@@ -119,8 +122,8 @@ class BraintreeApi(Api, PaymentList, PaymentLookup):
         async for ids in self._changed(window):
             for first in range(0, len(ids), PAGE):
                 yield await self._transactions(ids[first : first + PAGE])
-        first_day, last_day = (_day(time) for time in (window.since, window.until))
-        days = {"min": _at(first_day), "max": _at(last_day + timedelta(days=1))}
+        first_day, last_day = _day(window.since) - A_DAY, _day(window.until) + A_DAY  # of a zone that nobody names
+        days = {"min": _at(first_day), "max": _at(last_day)}
         async for disputes in self._disputes(_search("effective_date", days)):
             yield disputes
 
@@ -165,9 +168,14 @@ class BraintreeApi(Api, PaymentList, PaymentLookup):
         return ids
 
     async def _transactions(self, ids: Sequence[str]) -> list[Listed]:
-        """Return the transactions of these ids, at most PAGE. One that a page leaves out is read by itself."""
-        root = await self._post("/transactions/advanced_search", _search_of(ids))
-        found = {text_at(each, "id"): each for each in root.iterfind("transaction")}
+        """Return the transactions of these ids, at most PAGE. One that a page leaves out is read by itself.
+
+        So is each of a page that fails again and again, which may be because it is too large.
+        """
+        found = dict[str | None, Element]()
+        with contextlib.suppress(ApiUnavailableError):
+            root = await self._post("/transactions/advanced_search", _search_of(ids))
+            found = {text_at(each, "id"): each for each in root.iterfind("transaction")}
         for id_ in ids:
             if id_ not in found:
                 found[id_] = await self._transaction(id_)
@@ -194,7 +202,10 @@ class BraintreeApi(Api, PaymentList, PaymentLookup):
         SubElement(notification, "kind").text = f"{PREFIX}{object_.tag}"
         SubElement(notification, "timestamp").text = text_at(object_, "created-at")
         SubElement(notification, SUBJECT).append(object_)
-        body = b64encode(tostring(notification))
+        try:
+            body = b64encode(tostring(notification))
+        except RecursionError:
+            raise ApiUnexpectedError(f"a {object_.tag} in an answer of Braintree's is nested beyond reason") from None
         with as_documented("an answer of Braintree's"):
             (about,) = parse_payload(body)
         return listed_object(self, extract_facts, replace(about, event_id=id_, body=None), body)

@@ -52,6 +52,8 @@ HOST = "https://api.flutterwave.com"
 PAGES_MAX = 10_000
 """Of one window, at 10 transactions a page."""
 
+PENDING = "pending"
+
 _PREFIXES: Mapping[Mode, str] = {"live": "FLWSECK-", "test": "FLWSECK_TEST-"}
 _NOT_FOUND = "no transaction was found"
 
@@ -108,14 +110,21 @@ class FlutterwaveV3Api(Api, PaymentList, PaymentLookup, Confirmation):
         return event.signed != "api" and event.type in TYPES
 
     async def fetch(self, event: Event) -> Fetched:
-        """Return the transaction that the event names, once it is of the event's payment."""
+        """Return the transaction that the event names, once it is of the event's payment.
+
+        An event comes once an attempt has ended. What the API still shows as pending is asked for again: confirmed as
+        it is, its capture would be missing until the next comparison.
+        """
         with as_documented("the event"):
-            id_ = first_id(read_json(AnyEvent, event.body).data.id)
+            claimed = read_json(AnyEvent, event.body).data
+        id_ = first_id(claimed.id)
         if id_ is None or not (id_.isascii() and id_.isdecimal()):
             raise NotFoundError("the event names no transaction")
         transaction = await self._verified(id_)
         if payment_of(transaction) != event.resource:
             raise NotFoundError("the transaction that the event names is not of the event's payment")
+        if transaction.status == PENDING and claimed.status not in (None, PENDING):
+            raise NotFoundError("the API does not show yet how the transaction ended")
         return Fetched(body=_written(data=transaction), type=event.type)
 
     async def _verified(self, id_: str) -> BriefTransaction:
@@ -131,8 +140,7 @@ class FlutterwaveV3Api(Api, PaymentList, PaymentLookup, Confirmation):
         async for transactions in self._pages("/v3/transactions", days, BriefTransaction):
             yield [self._transaction(each) for each in transactions if _is_in(window, each.created_at)]
         async for refunds in self._pages("/v3/refunds", days, BriefRefund):
-            made = [each for each in refunds if _is_in(window, each.created_at)]
-            yield [self._refund(each, await self._verified(each.tx_id)) for each in made]
+            yield [await self._refund_alone(each) for each in refunds if _is_in(window, each.created_at)]
 
     async def fetch_payment(self, payment_id: str) -> Sequence[Listed]:
         """Return the transaction that has this reference, and its refunds. Of several, Flutterwave chooses one."""
@@ -146,6 +154,13 @@ class FlutterwaveV3Api(Api, PaymentList, PaymentLookup, Confirmation):
                 raise ApiUnexpectedError("the API lists refunds of other transactions than the one that was asked for")
             listed += [self._refund(each, transaction) for each in refunds]
         return listed
+
+    async def _refund_alone(self, refund: BriefRefund) -> Listed:
+        """Return a refund with its transaction. Without it, it has no currency and cannot be read: it ends no list."""
+        try:
+            return self._refund(refund, await self._verified(refund.tx_id))
+        except NotFoundError:
+            return self._listed("refund", refund.id, BriefTransaction(id=refund.tx_id), refund.created_at, data=refund)
 
     def _transaction(self, transaction: BriefTransaction) -> Listed:
         return self._listed("transaction", transaction.id, transaction, transaction.created_at, data=transaction)

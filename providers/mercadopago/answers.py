@@ -10,6 +10,8 @@ from providers.api_pages import as_documented
 from providers.models import Model
 from providers.payload import read_decimal_json
 
+MARGIN = timedelta(milliseconds=1)
+
 NUMBER = re.compile(r"[0-9]{1,30}")
 
 ModelT = TypeVar("ModelT", bound=Model)
@@ -36,8 +38,8 @@ def whole(members: Mapping[str, object], name: str, about: str) -> int:
 
 
 def between(window: Window) -> dict[str, str]:
-    """Return the times of a search. They are whole milliseconds, and both may belong to what is found."""
-    return {"begin_date": _time(window.since), "end_date": _time(window.until)}
+    """Return the times of a search. They are whole milliseconds, and both may belong to what is found, or neither."""
+    return {"begin_date": _time(window.since - MARGIN), "end_date": _time(window.until + MARGIN)}
 
 
 def _time(time: datetime) -> str:

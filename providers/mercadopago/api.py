@@ -7,7 +7,7 @@ and both modes. A token ends in the number of the account it is for, and an obje
   of the two is asked for and booked. A notification's type is not signed, so an id is asked for only where it can be
   one of that kind, and its account, its currency and its own id are those of the answer.
 * Payments are searched by the time of their last change. A list that is read while a payment changes moves by one, so
-  a window is read again if its total changed. Large offsets are refused, so a window with many is read in halves.
+  as much is read again as its total changed. Large offsets are refused, so a window with many is read in halves.
 * Orders are searched by their creation alone, 30 days at most, and each is asked for by itself: a search has no parts.
 """
 
@@ -59,14 +59,14 @@ PAGE_ITEMS = 100
 SEARCH_ITEMS_MAX = 1000
 """Results of a search that are paged through. A search that has more is made again for each half of its time."""
 
-SEARCH_TURNS_MAX = 4
-"""How often a window is read that changes while it is read."""
+SEARCH_PAGES_MAX = 50
+"""Pages of one window, which may have to be read again because it changes meanwhile."""
 
 SEARCHED_MIN = timedelta(seconds=1)
 """The shortest window that is halved."""
 
-ORDERS_SEARCHED_MAX = timedelta(days=30)
-"""The longest window of orders that may be searched."""
+ORDERS_SEARCHED_MAX = timedelta(days=29)
+"""The longest window of orders that is searched: 30 days, ends included, may be."""
 
 ORDERS_PAGES_MAX = 1000
 
@@ -184,24 +184,27 @@ class MercadoPagoApi(Api, PaymentList, PaymentLookup, Confirmation):
         return payment
 
     async def _payments_of(self, window: Window) -> AsyncIterator[Sequence[Listed]]:
-        """Yield the payments that changed in a window, which ends in the past."""
-        for _ in range(SEARCH_TURNS_MAX):
-            first_total, offset = None, 0
-            while True:
-                items, total = await self._search(window, offset)
-                if first_total is None:
-                    first_total = total
-                if total > SEARCH_ITEMS_MAX and window.until - window.since > SEARCHED_MIN:
-                    for half in window.halves():
-                        async for page in self._payments_of(half):
-                            yield page
-                    return
-                yield [listed async for listed in self._listed(items, window)]
+        """Yield the payments that changed in a window, which ends in the past.
+
+        One that changes meanwhile leaves the window, so that all behind it move forward by one place: as many are read
+        again as have left.
+        """
+        offset, before = 0, 0
+        for number in range(SEARCH_PAGES_MAX):
+            items, total = await self._search(window, offset)
+            if total > SEARCH_ITEMS_MAX and window.until - window.since > SEARCHED_MIN:
+                for half in window.halves():
+                    async for page in self._payments_of(half):
+                        yield page
+                return
+            yield [listed async for listed in self._listed(items, window)]
+            if number and total != before:
+                offset = max(0, offset - (before - total)) if total < before else 0
+            else:
                 offset += len(items)
                 if not items or offset >= total:
-                    break
-            if total == first_total:
-                return
+                    return
+            before = total
         raise ApiUnavailableError("the list of payments changed each time it was read")
 
     async def _search(self, window: Window, offset: int) -> tuple[Sequence[bytes], int]:

@@ -95,6 +95,9 @@ class MollieApi(Api, PaymentList, PaymentLookup, Confirmation):
         "refunds that reach the customer, and payments that are paid, more than the overlap after they were made"
     )
 
+    names_account: ClassVar[bool] = True
+    """Whether the events that are delivered name the account: what is listed is booked under the same one."""
+
     access: MollieAccess
 
     def __init__(self, access: MollieAccess) -> None:
@@ -229,7 +232,7 @@ class MollieApi(Api, PaymentList, PaymentLookup, Confirmation):
                 resource=payment.id,
                 occurred_at=first_timestamp(payment.created_at),
                 mode=MODES.get(payment.mode or ""),
-                account=first_account(payment.profile_id),
+                account=first_account(payment.profile_id) if self.names_account else "",
             ),
             body,
         )
@@ -256,6 +259,7 @@ class MollieClassicApi(MollieApi):
     """The same API, for the classic webhooks."""
 
     name: ClassVar[str] = MollieClassic.name
+    names_account: ClassVar[bool] = False
 
 
 def _kind_of(id_: str) -> str:

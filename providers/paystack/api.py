@@ -148,27 +148,36 @@ class PaystackApi(Api, PaymentList, PaymentLookup):
             for refund in (_read(Refund, item) for item in items):
                 refunds[refund.transaction].append(refund)
         for id_, made in refunds.items():
-            yield [await self._refunds(id_, self._known.get(id_), made)]
+            yield [await self._refunds_of(id_, made)]
         async for items in self._pages("/dispute", _range(window.since - DISPUTE_CHANGES, window.until)):
             yield [self._listed("dispute", item) for item in items]
 
     async def fetch_payment(self, payment_id: str) -> Sequence[Listed]:
         """Return the transaction of a reference, the sum of its refunds, and its disputes."""
         transaction, body = await self._one(f"/transaction/verify/{segment(payment_id)}")
-        listed = [self._object("transaction", transaction, body), await self._refunds(transaction.id, transaction, ())]
+        listed = [self._object("transaction", transaction, body), await self._refunds(transaction, ())]
         disputes, _ = await self._page("/dispute", {"transaction": transaction.id, "perPage": str(PAGE)})
         of_it = (each for each in disputes if _transaction_id(each) == transaction.id)
         return [*listed, *(self._listed("dispute", each) for each in of_it)]
 
-    async def _refunds(self, id_: str, transaction: Transaction | None, made: Sequence[Refund]) -> Listed:
+    async def _refunds_of(self, id_: str, made: Sequence[Refund]) -> Listed:
+        """Return the refunds of a transaction of this id. Without it they cannot be read, and end no list."""
+        transaction = self._known.get(id_)
+        if transaction is None:
+            try:
+                transaction, _ = await self._one(f"/transaction/{segment(id_)}")
+            except NotFoundError:
+                return self._object("refunds", Transaction(id=id_), b'{"data": null}')
+            self._remember(transaction)
+        return await self._refunds(transaction, made)
+
+    async def _refunds(self, transaction: Transaction, made: Sequence[Refund]) -> Listed:
         """Return the refunds of a transaction as one object: those made in the window, and those listed for it.
 
         The reference documents no filter by transaction. Where it is ignored, the sum may be less than what was paid:
         a sum is the least that was refunded.
         """
-        if transaction is None:
-            transaction, _ = await self._one(f"/transaction/{segment(id_)}")
-            self._remember(transaction)
+        id_ = transaction.id
         refunds = {refund.id: refund for refund in made}
         if not _is_whole(transaction, made):
             items, _ = await self._page("/refund", {"transaction": id_, "perPage": str(PAGE)})
@@ -196,12 +205,17 @@ class PaystackApi(Api, PaymentList, PaymentLookup):
         about = describe(data, id_, f"{PREFIX}{kind}", id_)
         return listed_object(self, extract_facts, about, body)
 
-    async def _transactions(self, query: Mapping[str, str]) -> AsyncIterator[list[bytes]]:
-        query = {**query, "use_cursor": "true", "perPage": str(PAGE)}
+    async def _transactions(self, conditions: Mapping[str, str]) -> AsyncIterator[list[bytes]]:
+        """Yield the pages that cursors lead to; numbered ones where no cursor comes."""
+        query = {**conditions, "use_cursor": "true", "perPage": str(PAGE)}
         cursors = set[str]()
         while True:
             items, members = await self._page("/transaction", query)
             yield items
+            if not cursors and not _has_cursor(members):
+                async for items in self._pages("/transaction", conditions):
+                    yield items
+                return
             cursor = read_cursor(members, "meta", "next", about=_ABOUT)
             if cursor is None or cursor == "null":
                 return
@@ -250,6 +264,12 @@ class PaystackApi(Api, PaymentList, PaymentLookup):
         if not is_success:
             raise ApiUnexpectedError(f"GET {path} answered that it did not succeed")
         return answer.body
+
+
+def _has_cursor(members: Mapping[str, object]) -> bool:
+    """Return whether an answer says what comes next, if only that nothing does."""
+    meta = members.get("meta")
+    return isinstance(meta, dict) and "next" in meta
 
 
 def _is_whole(transaction: Transaction, refunds: Sequence[Refund]) -> bool:

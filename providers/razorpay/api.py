@@ -14,6 +14,7 @@ Sources: razorpay.com/docs/api (authentication, understand, payments, refunds, d
 * The mode is in the key's id (rzp_test_, rzp_live_) and in no object. The account's id is in no object either.
 """
 
+import contextlib
 import math
 from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -48,6 +49,9 @@ PAGE = 100
 
 SKIP_MAX = 2_000
 """The furthest into a list that a page is asked for, while the range of time can be halved instead."""
+
+PAGES_MAX = 1_000
+"""Of a list without a range of time: 100,000 objects."""
 
 DISPUTE_CHANGES = timedelta(days=120)
 """How long after it was raised a dispute is read again."""
@@ -143,14 +147,16 @@ class RazorpayApi(Api, PaymentList, PaymentLookup):
         return self._listed("payment", item)
 
     async def _refund(self, item: bytes) -> Listed:
-        """Return a refund with its payment, of which it has to be known whether it was ever captured."""
-        payment_id = _read(item).payment_id
-        if payment_id is None:
-            return self._listed("refund", item)
+        """Return a refund with its payment, of which it has to be known whether it was ever captured.
+
+        One whose payment is not there comes without it, and cannot be read: it ends no list.
+        """
+        payment_id = _read(item).payment_id or ""
         payment = self._captured.get(payment_id)
         if payment is None:
-            payment = self._remember(await self._get(f"/v1/payments/{segment(payment_id)}", {}))
-        return self._listed("refund", item, payment)
+            with contextlib.suppress(NotFoundError):
+                payment = self._remember(await self._get(f"/v1/payments/{segment(payment_id)}", {}))
+        return self._listed("refund", item, payment or b"")
 
     def _remember(self, payment: bytes) -> bytes:
         """Return what a refund's facts need of its payment, and keep it for others if it was captured."""
@@ -195,13 +201,12 @@ class RazorpayApi(Api, PaymentList, PaymentLookup):
 
     async def _pages(self, path: str, oldest: datetime) -> AsyncIterator[list[bytes]]:
         """Yield the pages of a list without a range of time, up to the first one of which everything is older."""
-        skip = 0
-        while True:
+        for skip in range(0, PAGES_MAX * PAGE, PAGE):
             items = await self._page(path, _query(skip, {}))
             yield items
             if len(items) < PAGE or all(_made_at(item, oldest) < oldest for item in items):
                 return
-            skip += PAGE
+        raise ApiUnexpectedError(f"GET {path} has more than {PAGES_MAX} pages")
 
     async def _page(self, path: str, query: Mapping[str, str]) -> list[bytes]:
         return read_page(await self._get(path, query), "items", f"GET {path}")[0]

@@ -209,7 +209,7 @@ JOIN transfers AS booked ON booked.namespace = :namespace AND booked.movement = 
 -- Returns what is known of these payments, wherever they are.
 SELECT
     payments.payment_id, currency, authorized, succeeded, failed, canceled, capture_failed, captured, refunds_total,
-    refunds_made
+    refunds_made, refunds_failed
 FROM unnest(:payment_id::text[]) AS listed (payment_id)
 JOIN payments ON payments.namespace = :namespace AND payments.payment_id = listed.payment_id;
 

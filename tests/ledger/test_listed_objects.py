@@ -2,15 +2,18 @@
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import combinations
 from typing import Any
 
 from contract.event import Event
-from providers.api import Api, Window, to_event
+from providers.api import Api, Limits, Window, to_event
+from providers.base import Headers, Request
 from providers.braintree.api import BraintreeApi
+from providers.braintree.webhook import parse_payload
+from providers.flutterwave_v3.api import FlutterwaveV3Api
 from providers.paystack.api import PaystackApi
 from providers.razorpay.api import RazorpayApi
 from sql.audit import audit
@@ -18,33 +21,45 @@ from tests.support.cases.base import NOW
 from tests.support.cases.braintree import xml
 from tests.support.consuming import Workers
 from tests.support.listed import list_all
+from tests.support.provider_cases import CASES
 from tests.support.stand_ins.braintree import BraintreeStandIn, Claim
+from tests.support.stand_ins.flutterwave import KEY, FlutterwaveV3
 from tests.support.stand_ins.paystack import PaystackStandIn
 from tests.support.stand_ins.razorpay import RazorpayStandIn
 
 DAY = Window(datetime(2026, 11, 20, tzinfo=UTC), datetime(2026, 11, 21, tzinfo=UTC))
 AT = int(DAY.since.timestamp()) + 3600
 
-PAYMENT = "SELECT status, currency, amount, captured, refunded, disputed FROM payments WHERE namespace = $1"
-TRANSFERS = (
-    "SELECT movement, debit_account, credit_account, amount, currency FROM transfers WHERE namespace = $1 ORDER BY 1"
-)
+PAYMENTS = """
+SELECT payment_id, status, currency, amount, captured, refunded, disputed FROM payments WHERE namespace = $1 ORDER BY 1
+"""
+TRANSFERS = """
+SELECT movement, payment_id, debit_account, credit_account, amount, currency
+FROM transfers WHERE namespace = $1 ORDER BY 1
+"""
 DISPUTES = "SELECT dispute_id, status FROM disputes WHERE namespace = $1 ORDER BY 1"
 
 Rows = list[Any]
 
 
-def delivered(provider: str, resource: str, bodies: Sequence[tuple[str, bytes]]) -> list[Event]:
-    """Return webhooks about a payment, of which each was proven."""
-    return [
-        Event("shop", "shop", provider, f"e_{number}", type_, resource, NOW, NOW, "body", body)
-        for number, (type_, body) in enumerate(bodies)
-    ]
+def delivered(name: str, bodies: Iterable[object]) -> list[Event]:
+    """Return webhooks as the gateway publishes them, each of which was proven. Bytes are Braintree's signed text."""
+    provider, events = CASES[name].source(), list[Event]()
+    for number, body in enumerate(bodies):
+        text = body if isinstance(body, bytes) else json.dumps(body).encode()
+        request = Request("POST", "/", Headers([]), text, NOW)
+        (parsed,) = parse_payload(text) if isinstance(body, bytes) else provider.parse(request)
+        event = provider.to_event(request, "body", parsed)
+        events.append(replace(event, source="shop", namespace="shop", event_id=f"e_{number}"))
+    return events
 
 
 async def listed(api: Api) -> list[Event]:
-    async with api:
+    await api.open(Limits(requests_per_s_max=10_000))
+    try:
         return [to_event(api.access, api.name, each, NOW, "reconcile") for each in await list_all(api, DAY)]
+    finally:
+        await api.close()
 
 
 async def rows_of_histories(workers: Workers, histories: Sequence[Sequence[Event]]) -> list[Rows]:
@@ -57,7 +72,7 @@ async def rows_of_histories(workers: Workers, histories: Sequence[Sequence[Event
     assert await workers.dead() == []
     assert await audit(workers.connection) == []
     return [
-        [await workers.rows(query, f"history-{number}") for query in (PAYMENT, TRANSFERS, DISPUTES)]
+        [await workers.rows(query, f"history-{number}") for query in (PAYMENTS, TRANSFERS, DISPUTES)]
         for number in range(len(histories))
     ]
 
@@ -81,22 +96,28 @@ async def test_razorpay(workers: Workers) -> None:
     async with RazorpayStandIn().serving() as server:
         payment = server.add_payment("pay_1", AT)
         refund = server.add_refund("rfnd_1", "pay_1", AT + 1)
+        failed = server.add_refund("rfnd_2", "pay_1", AT + 1, amount=100, status="failed")
         dispute = server.add_dispute("disp_1", "pay_1", AT + 2, status="lost", amount_deducted=300)
         keys = {"key_id": server.key_id, "key_secret": server.key_secret}
         objects = await listed(RazorpayApi(access(RazorpayApi, server.url, **keys)))
     bodies = [
         ("payment.captured", {"payment": payment}),
-        ("refund.processed", {"payment": payment, "refund": refund}),
+        ("refund.processed", {"refund": refund}),
+        ("refund.failed", {"refund": failed, "payment": payment}),
         ("payment.dispute.lost", {"payment": payment, "dispute": dispute}),
     ]
-    webhooks = delivered("razorpay", "pay_1", [
-        (type_, json.dumps({"payload": {name: {"entity": each} for name, each in members.items()}}).encode())
-        for type_, members in bodies
+    webhooks = delivered("razorpay", [
+        {"event": type_, "contains": list(about), "payload": {name: {"entity": each} for name, each in about.items()}}
+        for type_, about in bodies
     ])  # fmt: skip
     whole, *others = await rows_of_histories(workers, histories_of(webhooks, objects))
-    assert [tuple(row) for row in whole[0]] == [("charged_back", "INR", 1000, 1000, 400, 300)]
-    assert len(whole[1]) == 3
+    assert [tuple(row) for row in whole[0]] == [("pay_1", "charged_back", "INR", 1000, 1000, 400, 300)]
+    assert len(whole[1]) == 5
     assert [rows for rows in others if rows != whole] == []
+
+
+def notification(kind: str, subject: object) -> bytes:
+    return base64.encodebytes(xml("notification", {"kind": kind, "subject": subject}).encode())
 
 
 async def test_braintree(workers: Workers) -> None:
@@ -114,15 +135,13 @@ async def test_braintree(workers: Workers) -> None:
         "amount-disputed": "6.00",
         "amount-won": "5.50",
         "currency-iso-code": "EUR",
+        "transaction": {"id": "t"},
     }
-    bodies: list[tuple[str, dict[str, Any]]] = [
-        ("transaction_settled", {"transaction": sale}),
-        ("transaction_settled", {"transaction": {**sale, "id": "r", "type": "credit", "amount": "4.00"}}),
-        ("dispute_won", {"dispute": claim}),
-    ]
-    webhooks = delivered("braintree", "t", [
-        (kind, base64.encodebytes(xml("notification", {"kind": kind, "subject": subject}).encode()))
-        for kind, subject in bodies
+    credit = {**sale, "id": "r", "type": "credit", "amount": "4.00", "refunded-transaction-id": "t"}
+    webhooks = delivered("braintree", [
+        notification("transaction_settled", {"transaction": sale}),
+        notification("transaction_settled", {"transaction": credit}),
+        notification("dispute_won", {"dispute": claim}),
     ])  # fmt: skip
     whole, *others = await rows_of_histories(workers, histories_of(webhooks, objects))
     assert len(whole[1]) == 4
@@ -137,12 +156,11 @@ async def test_a_void_that_no_notification_reports_takes_its_capture_back(worker
         objects = await listed(BraintreeApi(access(BraintreeApi, server.url, **keys)))
     charge = {"id": "t", "type": "sale", "currency-iso-code": "EUR", "amount": "10.00",
               "status": "submitted_for_settlement"}  # fmt: skip
-    kind = "subscription_charged_successfully"
-    document = xml("notification", {"subject": {"subscription": {"transactions": {"transaction": charge}}}})
-    webhooks = delivered("braintree", "t", [(kind, base64.encodebytes(document.encode()))])
+    subject = {"subscription": {"transactions": {"transaction": charge}}}
+    webhooks = delivered("braintree", [notification("subscription_charged_successfully", subject)])
     whole, *others = await rows_of_histories(workers, histories_of(webhooks, objects))
-    assert [tuple(row)[:4] for row in whole[0]] == [("succeeded", "EUR", 1000, 1000)]
-    assert [[tuple(row)[:4] for row in rows[0]] for rows in others] == [[("canceled", "EUR", 1000, 0)]] * 2
+    assert [tuple(row)[:5] for row in whole[0]] == [("t", "succeeded", "EUR", 1000, 1000)]
+    assert [[tuple(row)[:5] for row in rows[0]] for rows in others] == [[("t", "canceled", "EUR", 1000, 0)]] * 2
     assert others[0][1] == others[1][1]
 
 
@@ -156,14 +174,34 @@ async def test_paystack(workers: Workers) -> None:
         objects = await listed(api)
     refund = {"refund_reference": "TRF_1", "amount": "10000", "currency": "NGN", "transaction_reference": "ref_1"}
     bodies = [("charge.success", transaction), ("charge.dispute.resolve", dispute), ("refund.processed", refund)]
-    webhooks = delivered("paystack", "ref_1", [
-        (type_, json.dumps({"event": type_, "data": data}).encode()) for type_, data in bodies
-    ])  # fmt: skip
+    webhooks = delivered("paystack", [{"event": type_, "data": data} for type_, data in bodies])
     histories = histories_of(webhooks, objects)
     whole, *others = await rows_of_histories(workers, histories)
-    assert [tuple(row) for row in whole[0]] == [("partially_refunded", "NGN", 40333, 40333, 10000, 0)]
+    assert [tuple(row) for row in whole[0]] == [("ref_1", "partially_refunded", "NGN", 40333, 40333, 10000, 0)]
     without = [row for row in whole[1] if row[0] != "refund:TRF_1"]
     for history, rows in zip(histories[1:], others, strict=True):
         assert rows[0] == whole[0]
         assert rows[2] == whole[2]
         assert rows[1] == (whole[1] if webhooks[2] in history else without)
+
+
+async def test_flutterwave(workers: Workers) -> None:
+    """An attempt failed, another one succeeded, and a part of it went back: what was confirmed, and what is listed."""
+    at = f"{datetime.fromtimestamp(AT, UTC):%Y-%m-%dT%H:%M:%S.000Z}"
+    async with FlutterwaveV3().serving() as server:
+        api = FlutterwaveV3Api(access(FlutterwaveV3Api, server.url, api_key=KEY))
+        attempts = [
+            server.has_transaction(7, "order-1", 100, "failed", at), server.has_transaction(8, "order-1", 100, at=at)
+        ]  # fmt: skip
+        server.has_refund(5, 8, 40, at=at)
+        events = delivered("flutterwave_v3", [{"event": "charge.completed", "data": each} for each in attempts])
+        async with api:
+            fetched = [await api.fetch(each) for each in events]
+        objects = await listed(api)
+    confirmed = [
+        replace(event, body=said.body, type=said.type, signed="api")
+        for event, said in zip(events, fetched, strict=True)
+    ]
+    whole, *others = await rows_of_histories(workers, histories_of([*confirmed, *objects[-1:]], objects))
+    assert [tuple(row) for row in whole[0]] == [("order-1", "partially_refunded", "NGN", 10000, 10000, 4000, 0)]
+    assert [rows for rows in others if rows != whole] == []

@@ -24,11 +24,10 @@ def of_the_shop(events: Sequence[Event]) -> list[Event]:
 
 def snapshots(*entities: tuple[str, dict[str, Any]]) -> list[Event]:
     """Return next-generation webhooks that have these entities."""
-    bodies = [
-        (type_, json.dumps({"id": "e", "type": type_, "_embedded": {"entity": entity}}).encode())
+    return delivered("mollie", [
+        {"id": "e", "type": type_, "entityId": entity["id"], "_embedded": {"entity": entity}}
         for type_, entity in entities
-    ]
-    return delivered("mollie", "tr_1", bodies)
+    ])  # fmt: skip
 
 
 async def listed_by_mollie(*objects: dict[str, Any]) -> list[Event]:

@@ -223,6 +223,24 @@ async def test_what_a_page_leaves_out_is_read_by_itself(server: BraintreeStandIn
     assert len({each.parsed.resource for each in await list_all(api, DAY)}) == 60
 
 
+async def test_what_a_page_cannot_answer_is_read_one_by_one(server: BraintreeStandIn, api: BraintreeApi) -> None:
+    server.add("t1", NOON)
+    server.add("t2", NOON)
+    searches = [None] * len(braintree_api.TIMES)
+    server.mishaps.extend([*searches, *[status(500)] * QUICK.attempts_max])
+    assert [each.parsed.resource for each in await list_all(api, DAY)] == ["t1", "t2"]
+    server.mishaps.extend([*searches, *[status(500)] * 2 * QUICK.attempts_max])
+    with pytest.raises(ApiUnavailableError):
+        await list_all(api, DAY)
+
+
+async def test_a_transaction_that_is_nested_beyond_reason_is_said(server: BraintreeStandIn, api: BraintreeApi) -> None:
+    deep = "<a>" * 50_000 + "</a>" * 50_000
+    server.mishaps.append(text(f"<transaction><id>t</id>{deep}</transaction>".encode(), "application/xml"))
+    with pytest.raises(ApiUnexpectedError, match="nested"):
+        await api.fetch_payment("t")
+
+
 async def test_one_payment_is_fetched_with_its_refunds_and_disputes(
     server: BraintreeStandIn, api: BraintreeApi
 ) -> None:  # fmt: skip

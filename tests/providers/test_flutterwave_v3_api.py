@@ -21,6 +21,7 @@ from providers.api import (
     Window,
     to_event,
 )
+from providers.facts import IncompleteError
 from providers.flutterwave_v3.api import FlutterwaveV3Access, FlutterwaveV3Api
 from providers.flutterwave_v3.facts import extract_facts
 from tests.support.cases.base import NOW
@@ -89,10 +90,20 @@ async def test_what_is_booked_is_what_the_api_says(
     flutterwave: FlutterwaveV3, api: FlutterwaveV3Api, now: str, fact: Fact | None
 ) -> None:
     flutterwave.has_transaction(7, "order-1", 100.5, now)
-    claimed = {"id": 7, "tx_ref": "order-1", "amount": 1e9, "currency": "USD", "status": "successful"}
+    claimed = {"id": 7, "tx_ref": "order-1", "amount": 1e9, "currency": "USD", "status": now}
     assert await facts(api, event(claimed)) == ([fact] if fact else [])
     assert api.must_ask(event(claimed))
     assert not api.must_ask(event({"id": 7}, type_="transfer.completed"))
+
+
+async def test_what_has_ended_is_asked_for_until_the_api_shows_it(
+    flutterwave: FlutterwaveV3, api: FlutterwaveV3Api
+) -> None:
+    made, ended = flutterwave.has_transaction(7, "order-1", 100, "pending"), event({"id": 7, "status": "successful"})
+    with pytest.raises(NotFoundError, match="how the transaction ended"):
+        await api.fetch(ended)
+    made["status"] = "failed"  # whatever the event says
+    assert await facts(api, ended) == [Fact("failed", 10000, "NGN")]
 
 
 async def test_a_transaction_of_another_payment_is_not_confirmed(
@@ -238,6 +249,14 @@ async def test_a_refund_is_booked_once_it_has_ended(
     flutterwave.has_refund(5, 7, 40, now)
     (found,) = booked(api, await listed(api)).values()
     assert [each.kind for each in found] == ([kind] if kind else [])
+
+
+async def test_a_refund_whose_transaction_is_not_there_cannot_be_read_and_ends_nothing(
+    flutterwave: FlutterwaveV3, api: FlutterwaveV3Api
+) -> None:
+    flutterwave.has_refund(5, 7, 40)
+    with pytest.raises(IncompleteError, match="no transaction"):
+        booked(api, await listed(api))
 
 
 async def test_it_reads_the_balances_to_check_the_key(flutterwave: FlutterwaveV3, api: FlutterwaveV3Api) -> None:

@@ -13,6 +13,7 @@ from mercadopago.config.config import Config
 from gateway.sources import SourcesError, load_sources
 from providers.api import ApiRefusedError, ApiUnavailableError, ApiUnexpectedError, Window
 from providers.apis import AccessError
+from providers.mercadopago.answers import MARGIN, between
 from providers.mercadopago.api import PAGE_ITEMS, SEARCH_ITEMS_MAX
 from providers.mercadopago.models import FETCHED_ORDER, FETCHED_PAYMENT
 from tests.support.asking_mercadopago import DAY, PAID, access, asking, everything, listed_facts, notified
@@ -78,6 +79,14 @@ async def test_a_window_with_many_is_searched_in_halves(stand_in: MercadoPagoSta
         found = [int(listed.parsed.resource) for listed in await everything(api)]
     assert sorted(set(found)) == list(range(1, SEARCH_ITEMS_MAX + PAGE_ITEMS + 1))
     assert max(int(each.query["offset"]) for each in stand_in.requests) < SEARCH_ITEMS_MAX
+
+
+def test_a_search_is_not_shorter_than_its_window() -> None:
+    """Times of a search have milliseconds, those of halved windows more; and its ends may not belong to it."""
+    since, until = datetime(2026, 11, 20, 0, 0, 0, 1500, tzinfo=UTC), datetime(2026, 11, 20, 0, 0, 1, 2500, tzinfo=UTC)
+    assert between(Window(since, until)) == {
+        "begin_date": "2026-11-20T00:00:00.000Z", "end_date": "2026-11-20T00:00:01.003Z",
+    }  # fmt: skip
 
 
 async def test_none_is_missing_if_a_payment_changes_while_the_list_is_read(stand_in: MercadoPagoStandIn) -> None:
@@ -189,7 +198,7 @@ async def test_its_own_package_gets_the_same_objects(
     theirs = [(each.path, each.query) for each in stand_in.requests]
     stand_in.requests.clear()
     async with asking(stand_in) as api:
-        await everything(api)
+        await everything(api, Window(DAY.since + MARGIN, DAY.until - MARGIN))
         await api.fetch(notified("chargebacks", "217"))
         await api.check()
     async with asking(stand_in, money_from="orders") as api:

@@ -43,6 +43,13 @@ async def test_the_list_has_payments_refunds_and_chargebacks_of_the_window(stand
     assert listed["tr_1"].parsed.type == FETCHED_PAYMENT
 
 
+async def test_what_is_listed_is_booked_under_the_account_that_deliveries_name(stand_in: MollieStandIn) -> None:
+    stand_in.add(payment("tr_1"))
+    async with asking(stand_in, "mollie_classic") as api:
+        (listed,) = await everything(api)
+    assert listed.parsed.account == ""
+
+
 async def test_the_same_state_has_the_same_id(stand_in: MollieStandIn) -> None:
     stand_in.add(payment("tr_1", status="open"))
     async with asking(stand_in) as api:

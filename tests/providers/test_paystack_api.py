@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from contract.facts import Fact
 from providers import FACT_EXTRACTORS, api_client
 from providers.api import ApiRefusedError, ApiUnexpectedError, Limits, NotFoundError, Window, to_event
+from providers.facts import IncompleteError
 from providers.paystack.api import PaystackAccess, PaystackApi
 from tests.support.cases.base import NOW
 from tests.support.listed import facts_of, list_all, said
@@ -156,6 +157,22 @@ async def test_pages_follow_the_cursor_while_new_ones_are_made(server: PaystackS
     assert {f"ref_{number}" for number in range(1, 251)} <= seen
     cursors = [each.query.get("next") for each in server.requests if each.query.get("status") == "success"]
     assert len(cursors) == 7
+
+
+async def test_without_a_cursor_the_pages_have_numbers(server: PaystackStandIn, api: PaystackApi) -> None:
+    server.has_cursor, server.page_max = False, 2
+    for number in range(1, 6):
+        server.add_transaction(number, f"ref_{number}", AT + number)
+    assert {each.parsed.resource for each in await list_all(api, DAY)} == {f"ref_{number}" for number in range(1, 6)}
+
+
+async def test_a_refund_whose_transaction_is_not_there_cannot_be_read_and_ends_nothing(
+    server: PaystackStandIn, api: PaystackApi
+) -> None:  # fmt: skip
+    server.add_refund(11, 7, AT + 1)
+    (listed,) = await list_all(api, DAY)
+    with pytest.raises(IncompleteError):
+        facts_of(api, listed)
 
 
 async def test_a_cursor_that_leads_nowhere_else_ends_the_list(server: PaystackStandIn, api: PaystackApi) -> None:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from contract.facts import Fact
 from providers import FACT_EXTRACTORS, api_client
 from providers.api import ApiRefusedError, ApiUnexpectedError, Limits, NotFoundError, Window, to_event
+from providers.facts import IncompleteError
 from providers.razorpay import api as razorpay_api
 from providers.razorpay.api import RazorpayAccess, RazorpayApi
 from tests.support.cases.base import NOW
@@ -111,6 +112,28 @@ async def test_a_dispute_is_read_again_for_months_and_not_for_years(server: Razo
         ("reconcile.dispute", "pay_4"): [("dispute_won", 1000, "disp_ended")],
     }
     assert [each.query["skip"] for each in server.requests if each.path == "/v1/disputes"] == ["0", "100"]
+
+
+async def test_a_refund_whose_payment_is_not_there_cannot_be_read_and_ends_nothing(
+    server: RazorpayStandIn, api: RazorpayApi
+) -> None:  # fmt: skip
+    server.add_payment("pay_1", AT + 1)
+    server.add_refund("rfnd_1", "pay_1", AT + 2)
+    server.add_refund("rfnd_2", "pay_gone", AT + 3)
+    _, alone, refund = await list_all(api, DAY)
+    assert (alone.parsed.resource, facts_of(api, refund)[0].object) == ("pay_gone", "rfnd_1")
+    with pytest.raises(IncompleteError, match="no payment"):
+        facts_of(api, alone)
+
+
+async def test_a_list_of_disputes_without_an_end_is_left(
+    server: RazorpayStandIn, api: RazorpayApi, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.setattr(razorpay_api, "PAGES_MAX", 1)
+    for number in range(101):
+        server.add_dispute(f"disp_{number}", "pay_1", AT)
+    with pytest.raises(ApiUnexpectedError, match="more than 1 pages"):
+        await list_all(api, DAY)
 
 
 async def test_an_object_books_under_the_names_that_webhooks_use(server: RazorpayStandIn, api: RazorpayApi) -> None:

@@ -5,9 +5,18 @@ from collections.abc import AsyncIterator
 import pytest
 
 from providers import api_client
+from providers.api import Limits
+from providers.apis import APIS
 from tests.support.consuming import Workers
 from tests.support.reconciling import Reconciler
 from tests.support.stand_ins.listing import Listing
+
+
+@pytest.fixture(autouse=True)
+def _no_rates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no provider's rate make a test wait."""
+    for api in APIS.values():
+        monkeypatch.setattr(api, "limits", Limits(requests_per_s_max=10_000))
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """What a provider says about payments is compared with the books, where no events are listed."""
 
 import json
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,14 +11,14 @@ from contract.event import Event
 from contract.facts import Fact
 from operations.reconcile.payments import Booked, find_difference
 from tests.support.events import contract_event, stripe_event
-from tests.support.reconciling import SINCE, Reconciler
+from tests.support.reconciling import NOW, SINCE, Reconciler
 from tests.support.stand_ins.listing import Entry, PaymentsApi
 
 EVENT = contract_event("reconcile:pi_1:v1", "pi_1")
 CAPTURED = Fact("captured", 700, "EUR", "pi_1")
 PAYMENT = {
     "payment_id": "pi_1", "currency": "EUR", "authorized": True, "succeeded": True, "failed": False, "canceled": False,
-    "capture_failed": False, "captured": 700, "refunds_total": 0, "refunds_made": 0,
+    "capture_failed": False, "captured": 700, "refunds_total": 0, "refunds_made": 0, "refunds_failed": 0,
 }  # fmt: skip
 
 
@@ -41,6 +43,8 @@ AGREE: list[tuple[Fact, Booked]] = [
     (WHOLE_OR_PARTS, booked(**transfer("capture:part_1", 300), **transfer("capture:part_2", 400))),
     (Fact("refunded", 5, "EUR", "re_1"), booked(**transfer("refund:re_1", 5))),
     (Fact("refunded_total", 5, "EUR"), booked(payment={"refunds_made": 6})),
+    (Fact("refunded_total", 5, "EUR"), booked(payment={"refunds_made": 6, "refunds_failed": 1})),
+    (Fact("refunded_total", 5, "EUR"), booked(payment={"refunds_total": 5, "refunds_made": 6, "refunds_failed": 6})),
     (Fact("authorized", 700, "EUR"), booked(payment={"authorized": False})),
     (Fact("pending", 700, "EUR"), booked()),
     (Fact("failed", 700, "EUR"), booked()),
@@ -61,6 +65,12 @@ DIFFER: list[tuple[Fact, Booked, str, str]] = [
     (PART, booked(**transfer("capture:pi_1")), "missing", "captured part_2: 300 EUR"),
     (Fact("refunded", 5, "EUR", "re_1"), booked(), "missing", "refunded re_1: 5 EUR"),
     (Fact("refunded_total", 5, "EUR"), booked(payment={"refunds_total": 4}), "missing", "refunded_total: 5 EUR"),
+    (
+        Fact("refunded_total", 5, "EUR"),
+        booked(payment={"refunds_made": 6, "refunds_failed": 6}),
+        "missing",
+        "refunded_total: 5 EUR",
+    ),
     (Fact("pending", 700, "EUR"), Booked(), "missing", "pending: 700 EUR"),
     (Fact("canceled", 700, "EUR"), booked(), "missing", "canceled: 700 EUR"),
     (Fact("failed", 1, "EUR"), booked(payment={"succeeded": False}), "missing", "failed: 1 EUR"),
@@ -130,6 +140,13 @@ async def test_a_finding_about_a_payment_is_closed_once_the_books_have_it_in_ano
     of_payments.listing.entries = [Entry(payment(1, "v2"))]
     await of_payments.run()
     assert await of_payments.findings() == []
+
+
+async def test_what_is_listed_in_several_windows_is_one_thing(of_payments: Reconciler) -> None:
+    """As a dispute is, which is read again for months, or what changed in each of them."""
+    of_payments.listing.add(replace(payment(1), occurred_at=None))
+    report = await of_payments.run(since=NOW - timedelta(days=4))
+    assert (report.counts.listed, report.counts.missing) == (1, 1)
 
 
 async def test_what_cannot_be_read_is_counted_and_ends_nothing(of_payments: Reconciler) -> None:

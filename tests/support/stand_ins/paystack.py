@@ -29,7 +29,10 @@ def error(message: str, http_status: int, **members: object) -> web.Response:
 
 
 class PaystackStandIn(StandIn):
-    """One integration in test mode. `has_refund_meta` and `filters_refunds`: what is documented in two ways, or not."""
+    """One integration in test mode.
+
+    `has_refund_meta`, `filters_refunds` and `has_cursor`: what is documented in two ways, or not.
+    """
 
     def __init__(self, secret_key: str = "sk_test_0123456789abcdef") -> None:
         super().__init__()
@@ -37,7 +40,7 @@ class PaystackStandIn(StandIn):
         self.transactions: dict[int, Entity] = {}
         self.refunds: dict[int, Entity] = {}
         self.disputes: dict[int, Entity] = {}
-        self.has_refund_meta = self.filters_refunds = True
+        self.has_refund_meta = self.filters_refunds = self.has_cursor = True
         self.page_max = PAGE_MAX
         for end in ("", "/"):
             self.app.router.add_get(f"/transaction{end}", self._transactions)
@@ -102,7 +105,7 @@ class PaystackStandIn(StandIn):
             if request.query.get("status") in (None, each["status"])
         ]  # fmt: skip
         size = self._size(request)
-        if request.query.get("use_cursor") != "true":
+        if request.query.get("use_cursor") != "true" or not self.has_cursor:
             return self._numbered(request, matching, has_meta=True)
         if cursor := request.query.get("next"):
             last = int(base64.b64decode(cursor).decode().removeprefix("undefined:"))
