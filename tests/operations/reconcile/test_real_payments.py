@@ -90,7 +90,7 @@ async def test_a_payment_that_is_captured_long_after_it_was_made_is_asked_for(
     await workers.stream.publish(replace(unknown, event_id="evt_other", occurred_at=long_ago))
     assert not (await compare(workers, razorpay_api(razorpay))).counts.differs  # a worker has applied them by now
     assert (await compare(workers, razorpay_api(razorpay))).counts.listed == 1
-    razorpay.mishaps.extend([None, None, None, status(403), status(403)])  # after the lists: it may be another account's
+    razorpay.mishaps.extend([None, None, None, status(403), status(403)])  # after the lists
     assert (await compare(workers, razorpay_api(razorpay))).counts.listed == 0
     payment.update(status="captured", captured=True)
     assert (await compare(workers, razorpay_api(razorpay))).counts.repaired == 1
