@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Self
 
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
@@ -57,9 +58,8 @@ class ApiClient:
         """What several questions about one object share, where they say since when an answer is good enough."""
 
     async def __aenter__(self) -> Self:
-        tls = ssl.create_default_context()
         self._session = ClientSession(
-            connector=TCPConnector(ssl=tls, limit=self._limits.concurrent_max),
+            connector=TCPConnector(ssl=_tls(), limit=self._limits.concurrent_max),
             cookie_jar=DummyCookieJar(),
             timeout=ClientTimeout(total=self._limits.timeout_s),
             auto_decompress=False,
@@ -151,6 +151,12 @@ class ApiClient:
         except (ClientError, OSError, TimeoutError) as error:
             raise ApiUnavailableError(f"{about} failed ({type(error).__name__})") from None
         return Answer(response.status, response.headers, body)
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """Return what checks the certificates of servers. Reading the roots takes longer than a request."""
+    return ssl.create_default_context()
 
 
 def _check(response: ClientResponse, body: bytes, about: str) -> None:

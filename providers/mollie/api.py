@@ -92,7 +92,8 @@ class MollieApi(Api, PaymentList, PaymentLookup, Confirmation):
     reach: ClassVar[timedelta] = timedelta(days=365)
     overlap: ClassVar[timedelta] = timedelta(days=7)
     unlisted: ClassVar[str] = (
-        "refunds that reach the customer, and payments that are paid, more than the overlap after they were made"
+        "refunds that reach the customer more than the overlap after they were made, and further captures that come "
+        "more than that after their payment was made"
     )
 
     names_account: ClassVar[bool] = True

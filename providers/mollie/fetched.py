@@ -48,12 +48,15 @@ def _payment_facts(event: Event) -> list[Fact]:
 
 
 def _money(payment: Payment, about: str) -> Iterator[Fact]:
-    """Return the payment's state and its captures: one of the whole, or those that are listed."""
+    """Return the payment's state and its captures: those that are listed, or one of the whole.
+
+    One of the whole gives way if its parts are reported after all, so that it is right where Mollie lists none.
+    """
     captures = payment.embedded.captures
     if payment.status in _STATES:
         yield _fact(_STATES[payment.status], payment, "", about)
     elif payment.status == "paid" and not captures:
-        if payment.has_captures:
+        if payment.has_captures and payment.amount_captured != payment.amount:
             raise IncompleteError("the payment was captured in parts, and none of them is listed")
         yield _captured(payment, about)
     elif payment.status == "paid":

@@ -99,6 +99,7 @@ class Payment(Entity):
     """A payment, as the API has it."""
 
     status: str
+    amount_captured: Lenient[Amount] = Field(default=None, alias="amountCaptured")
     created_at: Any = Field(default=None, alias="createdAt")
     embedded: OrEmpty[Parts] = Field(default=Parts(), alias="_embedded")
 

@@ -11,7 +11,7 @@ from contract.facts import Fact
 from providers.api import ApiUnexpectedError, NotFoundError
 from providers.facts import IncompleteError
 from tests.support.asking_mollie import PAID, access, asking, everything, facts_of, posted, simple
-from tests.support.stand_ins.mollie import KEY, TEST_KEY, MollieStandIn, authorized_first, part, payment
+from tests.support.stand_ins.mollie import KEY, TEST_KEY, MollieStandIn, authorized_first, euros, part, payment
 from tests.support.stand_ins.stand_in import text
 
 
@@ -66,6 +66,8 @@ async def test_a_payment_that_lists_none_of_its_captures_books_nothing(stand_in:
     async with asking(stand_in) as api:
         with pytest.raises(IncompleteError, match="captured in parts"):
             await facts_of(api, posted())
+        stand_in.add(authorized_first("tr_1", amount=euros("20.00")))  # of which all was captured
+        assert [(fact.kind, fact.object) for fact in await facts_of(api, posted())] == [("captured", "tr_1")]
         stand_in.add({**part("cpt_1", "tr_1", "20.00", "succeeded"), "amount": None})
         with pytest.raises(IncompleteError, match="cpt_1 has no amount"):
             await facts_of(api, posted())
