@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from urllib.parse import quote
 
 from contract.event import TEXT_CHARS_MAX, EnvelopeError, Event, Mode, Origin
+from contract.text import has_refused_character
 from providers.api_access import ApiAccess, KeyAccess
 from providers.base import ParsedEvent
 
@@ -243,8 +244,8 @@ class Confirmation(ABC):
 
 
 def segment(id_: str) -> str:
-    """Return an id as one segment of a path, whatever characters it has. Raise NotFoundError where it can be none."""
-    if not 0 < len(id_) <= TEXT_CHARS_MAX or id_ in (".", ".."):
+    """Return an id as one segment of a path, whatever else it has. Raise NotFoundError where no event can name it."""
+    if not 0 < len(id_) <= TEXT_CHARS_MAX or id_ in (".", "..") or has_refused_character(id_):
         raise NotFoundError("no object can have such an id")
     return quote(id_, safe="")
 

@@ -21,6 +21,9 @@ LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 EVERY_MIN, EVERY_MAX = timedelta(minutes=1), timedelta(days=7)
 """How often a source may be reconciled."""
 
+_SENT = re.compile("[!-~]([ -~]*[!-~])?")
+"""What a credential can be: a line end that an environment variable ends in, for one, can be in no header."""
+
 _UNITS: Mapping[str, str] = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _DURATION = re.compile(r"(?P<number>[0-9]{1,6})(?P<unit>[smhd])")
 
@@ -94,6 +97,13 @@ class ApiAccess(AskingSettings):
     source: Annotated[str, Field(pattern=f"^{NAMESPACE_PATTERN.pattern}$")]
     namespace: Annotated[str, Field(pattern=f"^{NAMESPACE_PATTERN.pattern}$")]
     mode: Mode = "live"
+
+    @field_validator("*")
+    @classmethod
+    def _can_be_sent(cls, value: object) -> object:
+        if isinstance(value, Secret) and not _SENT.fullmatch(value.reveal()):
+            raise ValueError("begins or ends with white space, or has a character that no credential has")
+        return value
 
 
 class KeyAccess(ApiAccess):

@@ -25,6 +25,9 @@ RESPONSE_BYTES_MAX = 32 * 1024 * 1024
 RETRY_AFTER_S_MAX = 120.0
 """The longest wait that an answer may ask for within one request. A longer one ends the request: its caller waits."""
 
+WAIT_S_MAX = 86_400.0
+"""The longest wait that any answer may ask for. No provider documents one of more than minutes."""
+
 BACKOFF_S, BACKOFF_S_MAX = 0.5, 30.0
 """The first wait before another attempt, and the longest. Each is jittered, between nothing and the whole of it."""
 
@@ -99,9 +102,10 @@ class ApiClient:
         """
         try:
             url = self._base.join(URL(address))
+            is_own = url.origin() == self._base.origin() and url.user is None and url.password is None
         except ValueError:
             raise ApiUnexpectedError("the address of the next page cannot be read") from None
-        if url.origin() != self._base.origin() or url.user is not None:
+        if not is_own:
             raise ApiUnexpectedError("the address of the next page leads to another host")
         return await self._request("GET", url, headers, None, None)
 
@@ -202,21 +206,24 @@ def _date(value: str | None) -> datetime | None:
         return None
     try:
         at = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def retry_after_s(value: str | None, now: datetime | None = None) -> float | None:
-    """Return the seconds that a Retry-After header asks for (RFC 9110: a number, or a date); None for none."""
+    """Return the seconds that a Retry-After header asks for (RFC 9110: a number, or a date), at most WAIT_S_MAX.
+
+    None where it does not say.
+    """
     if not value:
         return None
     if value.strip().isdecimal():
-        return float(value.strip()[:9])
+        return min(float(value), WAIT_S_MAX)
     at = _date(value)
     if at is None:
         return None
-    return max(0.0, (at - (now or datetime.now(UTC))).total_seconds())
+    return min(max(0.0, (at - (now or datetime.now(UTC))).total_seconds()), WAIT_S_MAX)
 
 
 def _wait_s(attempt: int) -> float:

@@ -2,15 +2,39 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
+from yarl import URL
+
+from contract.text import has_refused_character
 from providers.api import ApiUnexpectedError, Listed, Window
 from providers.base import ParsedEvent, PayloadError
 from providers.payload import array_and_rest, get_path
 
 CURSOR_CHARS_MAX = 4096
-"""The longest cursor that is sent back. Providers document 256 characters at most."""
+"""The longest cursor, or address of a next page, that is used. Providers document 256 characters at most."""
+
+PAGES_MAX = 100_000
+"""Of one list. One with more does not end."""
+
+
+class Pages:
+    """The pages of one list that were asked for, by what names each of them: a list that never ends is an error."""
+
+    def __init__(self, about: str) -> None:
+        self._about = about
+        self._asked = set[int]()
+
+    def next(self, cursor: str) -> str:
+        """Return the cursor of the page that is asked for now. Raise ApiUnexpectedError if it was asked for before."""
+        digest = hash(cursor)
+        if digest in self._asked:
+            raise ApiUnexpectedError(f"{self._about} leads back to a page that was read before")
+        if len(self._asked) == PAGES_MAX:
+            raise ApiUnexpectedError(f"{self._about} has more than {PAGES_MAX} pages")
+        self._asked.add(digest)
+        return cursor
 
 
 @contextmanager
@@ -24,13 +48,18 @@ def as_documented(about: str) -> Iterator[None]:
 
 def read_object(body: bytes, about: str) -> Mapping[str, object]:
     """Return the members of the object that an answer is. Raise ApiUnexpectedError."""
-    try:
-        members = json.loads(body)
-    except (ValueError, RecursionError):
-        members = None
+    members = parsed_json(body)
     if not isinstance(members, dict):
         raise ApiUnexpectedError(f"{about}: the answer is no JSON object")
     return members
+
+
+def parsed_json(body: bytes) -> object:
+    """Return the value of a JSON text; None for anything else, such as what an answer of no success has."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
 
 
 def read_page(
@@ -52,9 +81,22 @@ def read_cursor(members: Mapping[str, object], *path: str, about: str) -> str | 
     cursor = get_path(members, *path)
     if cursor is None or cursor == "":
         return None
-    if not isinstance(cursor, str) or len(cursor) > CURSOR_CHARS_MAX:
-        raise ApiUnexpectedError(f"{about}: the cursor of the next page is no text of at most {CURSOR_CHARS_MAX}")
+    if not isinstance(cursor, str) or len(cursor) > CURSOR_CHARS_MAX or has_refused_character(cursor):
+        raise ApiUnexpectedError(
+            f"{about}: the cursor of the next page is no text of at most {CURSOR_CHARS_MAX} characters"
+        )
     return cursor
+
+
+def read_address(value: object, about: str) -> URL:
+    """Return the address of a next page, of which a provider's module takes the part that it knows: never the host.
+
+    Raise ApiUnexpectedError for anything else.
+    """
+    if isinstance(value, str) and len(value) <= CURSOR_CHARS_MAX:
+        with suppress(ValueError):
+            return URL(value)
+    raise ApiUnexpectedError(f"{about}: the address of the next page cannot be read")
 
 
 def listed_events(items: Iterable[bytes], parse: Callable[[bytes], ParsedEvent], about: str) -> list[Listed]:

@@ -29,6 +29,9 @@ RENEWED_BEFORE = 0.1
 
 RENEWED_BEFORE_S_MAX = 300.0
 
+EXPIRES_IN_S_MAX = 10**9
+"""More than 30 years is no life of a token."""
+
 _TOKEN = re.compile(r"[\x21-\x7e]{1,16384}")
 """What can stand in a header."""
 
@@ -49,7 +52,7 @@ class ClientAccess(ApiAccess):
 
 class _TokenAnswer(Model):
     access_token: str = Field(repr=False)
-    expires_in: Annotated[int, Field(ge=1)]
+    expires_in: Annotated[int, Field(ge=1, le=EXPIRES_IN_S_MAX)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from yarl import URL
 from contract.event import Mode
 from providers.api import Api, ApiUnexpectedError, EventList, Limits, Listed, NotFoundError, Window, segment
 from providers.api_access import ApiAccess, KeyAccess, refuse_other_mode
-from providers.api_pages import iso, listed_events, read_object, within
+from providers.api_pages import Pages, iso, listed_events, read_address, read_object, within
 from providers.checkout.facts import TYPES
 from providers.checkout.webhook import parse_event
 from providers.payload import first_timestamp, get_path
@@ -44,10 +44,11 @@ MARGIN = timedelta(minutes=5)
 DISPUTES_READ_MAX = 4
 """How often the disputes are read, until none is new: one that changes meanwhile moves to the front."""
 
-_ABOUT = "Checkout.com's events"
+_ABOUT, _ABOUT_PAYMENTS = "Checkout.com's events", "Checkout.com's list of payments"
 
 _KEY = re.compile(r"sk_(?P<sandbox>sbox_)?[a-z2-7]{26}[a-z2-7*#$=]")
 _SEARCH = "/payments/search"
+_NEXT = re.compile(rf"{_SEARCH}/[A-Za-z0-9._~=-]*[A-Za-z0-9_~=-]")
 
 
 class CheckoutAccess(KeyAccess):
@@ -121,30 +122,26 @@ class CheckoutApi(Api, EventList):
         """Yield the ids of the payments to which something happened in the window, page by page."""
         wide = Window(window.since - MARGIN, window.until + MARGIN)
         request = {"limit": PAGE_PAYMENTS, "from": iso(wide.since - PAYMENT_AGE), "to": iso(wide.until)}
-        members, next_ = await self._search(request), ""
+        members, pages = await self._search(request), Pages(_ABOUT_PAYMENTS)
         while True:
             yield {_id(payment) for payment in _items(members) if _is_touched(payment, wide)}
             address = get_path(members.get("_links"), "next", "href")
             if address is None or address == "":
                 return
-            if address == next_:
-                raise ApiUnexpectedError("Checkout.com's payments: a page names itself as the next one")
-            next_, members = str(address), await self._next(address)
+            members = await self._next(read_address(address, _ABOUT_PAYMENTS), pages)
 
     async def _search(self, request: Mapping[str, object]) -> Mapping[str, object]:
         answer = await self.client.post(_SEARCH, None, json=request, form=None, **self._headers())
-        return _members(answer.body, "Checkout.com's payments")
+        return _members(answer.body, _ABOUT_PAYMENTS)
 
-    async def _next(self, address: object) -> Mapping[str, object]:
+    async def _next(self, address: URL, pages: Pages) -> Mapping[str, object]:
         """Return the next page of a search. Its address names a host that may be another one: only its path counts."""
-        try:
-            url = URL(str(address))
-        except ValueError:
-            url = URL()
-        if not url.raw_path.startswith(f"{_SEARCH}/"):
-            raise ApiUnexpectedError("Checkout.com's payments: the address of the next page is not one of a search")
-        answer = await self.client.get(url.raw_path, dict(url.query), **self._headers())
-        return _members(answer.body, "Checkout.com's payments")
+        search = _NEXT.fullmatch(address.raw_path)
+        if search is None:
+            raise ApiUnexpectedError(f"{_ABOUT_PAYMENTS}: the address of the next page is not one of a search")
+        pages.next(address.raw_path_qs)
+        answer = await self.client.get(search[0], dict(address.query), **self._headers())
+        return _members(answer.body, _ABOUT_PAYMENTS)
 
     async def _disputed(self, since: datetime) -> set[str]:
         """Return the ids of the disputes that changed since a time."""

@@ -35,7 +35,7 @@ from providers.api import (
 )
 from providers.api_access import ApiAccess, KeyAccess, require_prefix
 from providers.api_objects import PREFIX, listed_object
-from providers.api_pages import as_documented, read_page
+from providers.api_pages import as_documented, parsed_json, read_page
 from providers.base import ParsedEvent
 from providers.flutterwave_v3.facts import TYPES, extract_facts
 from providers.flutterwave_v3.models import BriefRefund, BriefTransaction, TransactionAnswer
@@ -101,8 +101,7 @@ class FlutterwaveV3Api(Api, PaymentList, PaymentLookup, Confirmation):
     async def check(self) -> str:
         """Read the balances. Flutterwave names no account."""
         items, _ = read_page((await self._get("/v3/balances")).body, "data", "GET /v3/balances")
-        read = (json.loads(each) for each in items)
-        currencies = sorted({first_id(get_path(each, "currency")) or "?" for each in read})
+        currencies = sorted({first_id(get_path(parsed_json(each), "currency")) or "?" for each in items})
         return f"a Flutterwave account, {self.access.mode} mode, with balances in {', '.join(currencies) or 'nothing'}"
 
     def must_ask(self, event: Event) -> bool:
@@ -216,7 +215,4 @@ def _is_in(window: Window, created_at: object) -> bool:
 
 
 def _message(body: bytes) -> str:
-    try:
-        return str(get_path(json.loads(body), "message")).lower()
-    except ValueError:
-        return ""
+    return str(get_path(parsed_json(body), "message")).lower()

@@ -31,7 +31,7 @@ from providers.api import (
     segment,
 )
 from providers.api_access import ApiAccess, KeyAccess, refuse_other_mode
-from providers.api_pages import as_documented, iso, listed_events, read_cursor, read_object, read_page, within
+from providers.api_pages import Pages, as_documented, iso, listed_events, read_cursor, read_object, read_page, within
 from providers.gocardless.facts import TYPES, is_confirmed
 from providers.gocardless.models import Event as AnyEvent
 from providers.gocardless.webhook import parse_event
@@ -102,15 +102,14 @@ class GoCardlessApi(Api, EventList, Confirmation):
             "created_at[lt]": iso(window.until + MARGIN),
             "limit": str(PAGE_EVENTS),
         }
+        pages = Pages(_ABOUT)
         while True:
             items, rest = read_page(await self._get("/events", query), "events", _ABOUT)
             yield within(window, listed_events(items, parse_event, _ABOUT))
             after = read_cursor(rest, "meta", "cursors", "after", about=_ABOUT)
             if after is None:
                 return
-            if after == query.get("after"):
-                raise ApiUnexpectedError(f"{_ABOUT}: a page names itself as the next one")
-            query["after"] = after
+            query["after"] = pages.next(after)
 
     def must_ask(self, event: Event) -> bool:
         """Return whether the event is about money: it names no amount."""

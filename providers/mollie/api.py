@@ -13,7 +13,6 @@ docs.mollie.com/overview/pagination. One host; the key's prefix is the mode, and
 * A refund or chargeback whose payment is not known is the first object of the list that begins with it.
 """
 
-import contextlib
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -21,7 +20,6 @@ from typing import ClassVar, TypeVar
 
 from pydantic import model_validator
 from typing_extensions import override
-from yarl import URL
 
 from contract.event import Event, Mode
 from providers.account import first_account
@@ -38,7 +36,7 @@ from providers.api import (
     version_id,
 )
 from providers.api_access import ApiAccess, KeyAccess
-from providers.api_pages import as_documented, read_page
+from providers.api_pages import as_documented, read_address, read_page
 from providers.base import ParsedEvent, PayloadError
 from providers.models import Model
 from providers.mollie import facts
@@ -182,9 +180,7 @@ class MollieApi(Api, PaymentList, PaymentLookup, Confirmation):
         href = get_path(members, "_links", "next", "href")
         if href is None:
             return items, None
-        following = None
-        with contextlib.suppress(ValueError):
-            following = URL(href).query.get("from") if isinstance(href, str) else None
+        following = read_address(href, about).query.get("from")
         if following is None or not _ID.fullmatch(following) or following == query.get("from"):
             raise ApiUnexpectedError(f"{about} does not name where the next page begins")
         return items, following

@@ -18,7 +18,6 @@ from datetime import timedelta
 from typing import ClassVar
 
 from pydantic import ValidationInfo, field_validator
-from yarl import URL
 
 from contract.event import Mode
 from providers.api import (
@@ -33,7 +32,7 @@ from providers.api import (
     segment,
 )
 from providers.api_access import ApiAccess, KeyAccess, refuse_other_mode
-from providers.api_pages import iso, listed_events, read_object, read_page, within
+from providers.api_pages import Pages, iso, listed_events, read_address, read_object, read_page, within
 from providers.paddle.webhook import parse_event
 from providers.payload import get_path
 from providers.secret import Secret
@@ -109,6 +108,7 @@ class PaddleApi(Api, EventList):
             "from": iso(window.since - MARGIN),
             "to": iso(window.until + MARGIN),
         }
+        pages = Pages(_ABOUT)
         while True:
             answer = await self.client.get("/events", query, **self._headers())
             items, rest = read_page(answer.body, "data", _ABOUT)
@@ -116,9 +116,7 @@ class PaddleApi(Api, EventList):
             after = _next(rest)
             if after is None:
                 return
-            if after == query.get("after"):
-                raise ApiUnexpectedError(f"{_ABOUT}: a page names itself as the next one")
-            query["after"] = after
+            query["after"] = pages.next(after)
 
     def _headers(self) -> dict[str, str]:
         key = self.access.api_key.reveal()
@@ -131,11 +129,7 @@ def _next(members: Mapping[str, object]) -> str | None:
     has_more = get_path(pagination, "has_more")
     if has_more is False:
         return None
-    address = get_path(pagination, "next")
-    try:
-        after = URL(address).query.get("after") if has_more is True and isinstance(address, str) else None
-    except ValueError:
-        after = None
+    after = read_address(get_path(pagination, "next"), _ABOUT).query.get("after") if has_more is True else None
     if not after:
         raise ApiUnexpectedError(f"{_ABOUT}: it does not say whether and where there is a next page")
     return after

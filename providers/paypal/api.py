@@ -11,13 +11,9 @@ developer.paypal.com/api/rest/authentication, for limits /api/rest/rate-limiting
   of what it is sent, as the signature does, so a body that was forged to the same CRC-32 may well pass there too.
 """
 
-import json
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar
-
-from yarl import URL
 
 from contract.event import Event, Mode
 from providers.api import (
@@ -32,7 +28,7 @@ from providers.api import (
     Window,
 )
 from providers.api_access import ApiAccess
-from providers.api_pages import CURSOR_CHARS_MAX, as_documented, read_page
+from providers.api_pages import Pages, as_documented, parsed_json, read_address, read_page
 from providers.oauth import ClientAccess, Tokens
 from providers.payload import first_id, get_path, read_json
 from providers.paypal.facts import TYPES
@@ -49,8 +45,7 @@ EVENTS = "/v1/notifications/webhooks-events"
 PAGE_EVENTS = 100
 """The events of a page. No maximum is documented; others use this."""
 
-PAGES_MAX = 10_000
-"""Of one window. A list with more does not end."""
+_ABOUT = "the list of events"
 
 
 class PayPalApi(Api, EventList, Confirmation):
@@ -84,8 +79,7 @@ class PayPalApi(Api, EventList, Confirmation):
         except ApiRefusedError as error:
             hint = f"the {self.access.mode} API accepts no client of the other mode"
             raise ApiRefusedError(f"{error}; {hint}", error.status) from None
-        with suppress(ValueError):
-            self._app = first_id(get_path(json.loads(answer.body), "app_id")) or ""
+        self._app = first_id(get_path(parsed_json(answer.body), "app_id")) or ""
         return answer
 
     async def _get(self, path: str, query: Mapping[str, str] | None = None) -> "Answer":
@@ -103,12 +97,9 @@ class PayPalApi(Api, EventList, Confirmation):
             "end_time": _whole_second(window.until + timedelta(seconds=1)),
             "page_size": str(PAGE_EVENTS),
         }
-        asked = set[tuple[tuple[str, str], ...]]()
+        pages = Pages(_ABOUT)
         while query is not None:
-            page_asked = tuple(query.items())
-            if page_asked in asked or len(asked) == PAGES_MAX:
-                raise ApiUnexpectedError(f"the list of events leads back to a page, or has more than {PAGES_MAX}")
-            asked.add(page_asked)
+            pages.next(str(query))
             page, members = await self._page(query, window)
             yield [each for each in page if each.parsed.occurred_at is None or each.parsed.occurred_at < window.until]
             query = _next_query(members)
@@ -122,7 +113,7 @@ class PayPalApi(Api, EventList, Confirmation):
                     f"PayPal lists no events from as long ago as {window.since:%Y-%m-%d %H:%M}: ask for later ones"
                 ) from None
             raise
-        found, members = read_page(answer.body, "events", "the list of events")
+        found, members = read_page(answer.body, "events", _ABOUT)
         return [self._listed(each) for each in found], members
 
     def _listed(self, body: bytes) -> Listed:
@@ -150,21 +141,15 @@ def _next_query(members: Mapping[str, object]) -> dict[str, str] | None:
         address = get_path(link, "href")
         if get_path(link, "rel") != "next" or not isinstance(address, str):
             continue
-        try:
-            url = URL(address.replace("&amp;", "&")) if len(address) <= CURSOR_CHARS_MAX else URL()
-        except ValueError:
-            url = URL()
+        url = read_address(address.replace("&amp;", "&"), _ABOUT)
         if url.path.rstrip("/") != EVENTS or not url.query:
-            raise ApiUnexpectedError("the link to the next page of events is not one of that list")
+            raise ApiUnexpectedError(f"{_ABOUT}: the address of the next page is not one of that list")
         return dict(url.query)
     return None
 
 
 def _is_too_old(error: ApiUnexpectedError) -> bool:
     """Return whether PayPal refused the beginning of the window."""
-    try:
-        answer = json.loads(error.body) if error.status == 400 else None
-    except ValueError:
-        return False
+    answer = parsed_json(error.body) if error.status == 400 else None
     fields = [get_path(each, "field") for each in items(get_path(answer, "details"))]
     return get_path(answer, "name") == "VALIDATION_ERROR" and any("start_time" in str(each) for each in fields)

@@ -61,7 +61,7 @@ _TYPE_OF_STATE: Mapping[ObjectKind, Mapping[str, str]] = {
     "sale": {state: f"PAYMENT.SALE.{end}" for state, end in _CAPTURED.items()},
     "authorization": {
         **dict.fromkeys(
-            ("CREATED", "AUTHORIZED", "PENDING", "DENIED", "CAPTURED", "PARTIALLY_CAPTURED"),
+            ("CREATED", "PARTIALLY_CREATED", "AUTHORIZED", "PENDING", "DENIED", "CAPTURED", "PARTIALLY_CAPTURED"),
             "PAYMENT.AUTHORIZATION.CREATED",
         ),
         **dict.fromkeys(("VOIDED", "EXPIRED"), "PAYMENT.AUTHORIZATION.VOIDED"),
@@ -149,14 +149,13 @@ def _id_of(kind: ObjectKind, object_: AnyResource) -> str | None:
     return first_id(object_.dispute_id) if kind == "dispute" else first_id(object_.id)
 
 
-def _payments(kind: ObjectKind, event: AnyEvent, object_: AnyResource) -> set[object]:
+def _payments(kind: ObjectKind, event: AnyEvent, object_: AnyResource) -> set[str | None]:
     """Return the ids of the payments that an event about the object may be recorded under."""
     if kind == "order":
-        return {object_.id, *captures_of(object_)}
+        return {first_id(id_) for id_ in (object_.id, *captures_of(object_))}
     if kind == "dispute":
-        return {get_path(each, "seller_transaction_id") for each in items(object_.disputed_transactions)} - {None} or {
-            object_.dispute_id
-        }
+        disputed = {first_id(get_path(each, "seller_transaction_id")) for each in items(object_.disputed_transactions)}
+        return disputed - {None} or {first_id(object_.dispute_id)}
     return {payment_of(event)}
 
 

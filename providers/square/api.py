@@ -17,9 +17,9 @@ from typing import ClassVar
 from pydantic import field_validator
 
 from contract.event import Mode
-from providers.api import Api, ApiUnexpectedError, EventList, Limits, Listed, Window
+from providers.api import Api, EventList, Limits, Listed, Window
 from providers.api_access import ApiAccess, KeyAccess
-from providers.api_pages import iso, listed_events, read_cursor, read_object, read_page, within
+from providers.api_pages import Pages, iso, listed_events, read_cursor, read_object, read_page, within
 from providers.payload import first_id, get_path
 from providers.secret import Secret
 from providers.square.webhook import parse_event
@@ -89,6 +89,7 @@ class SquareApi(Api, EventList):
         span = {"start_at": iso(window.since - MARGIN), "end_at": iso(window.until + MARGIN)}
         query = {"filter": {"created_at": span}, "sort": {"field": "DEFAULT", "order": "ASC"}}
         request: dict[str, object] = {"limit": PAGE_EVENTS, "query": query}
+        pages = Pages(_ABOUT)
         while True:
             answer = await self.client.post(_PATH, None, json=request, form=None, **self._headers())
             items, rest = read_page(answer.body, "events", _ABOUT, may_be_absent=True)
@@ -96,9 +97,7 @@ class SquareApi(Api, EventList):
             cursor = read_cursor(rest, "cursor", about=_ABOUT)
             if cursor is None:
                 return
-            if cursor == request.get("cursor"):
-                raise ApiUnexpectedError(f"{_ABOUT}: a page names itself as the next one")
-            request["cursor"] = cursor
+            request["cursor"] = pages.next(cursor)
 
     def _headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.access.api_key.reveal()}", "Square-Version": VERSION}

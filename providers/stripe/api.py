@@ -31,7 +31,7 @@ from providers.api import (
     Window,
 )
 from providers.api_access import ApiAccess
-from providers.api_pages import as_documented, read_cursor, read_page
+from providers.api_pages import Pages, as_documented, iso, read_cursor, read_page
 from providers.base import ParsedEvent
 from providers.models import Id, Model
 from providers.payload import EPOCH, read_json
@@ -122,34 +122,31 @@ class StripeApi(Api, EventList, Confirmation):
         if since_s == until_s:
             return
         query = {"limit": str(PAGE), "created[gte]": str(since_s), "created[lt]": str(until_s), **types}
-        cursors = set[str]()
+        pages = Pages("the list of events")
         while True:
             answer = await self._get(SNAPSHOTS, query)
             items, members = read_page(answer.body, "data", "a page of events")
             yield items
             if members.get("has_more") is not True:
                 return
-            cursor = parse_listed(items[-1]).event_id if items else ""
-            if not cursor or cursor in cursors:
+            if not items:
                 raise ApiUnexpectedError("a page of events has more after it, and names no event to go on from")
-            cursors.add(cursor)
-            query = {**query, "starting_after": cursor}
+            query = {**query, "starting_after": pages.next(parse_listed(items[-1]).event_id)}
 
     async def _thin(self, window: Window, types: Mapping[str, str]) -> AsyncIterator[list[bytes]]:
         """Yield the pages of thin events: each names the address of the next."""
-        query = {"limit": str(PAGE), "created[gte]": _iso(window.since), "created[lt]": _iso(window.until), **types}
+        query = {"limit": str(PAGE), "created[gte]": iso(window.since), "created[lt]": iso(window.until), **types}
         answer = await self._get(THIN, query)
-        addresses = set[str]()
+        pages = Pages("the list of thin events")
         while True:
             items, members = read_page(answer.body, "data", "a page of thin events")
             yield items
             address = read_cursor(members, "next_page_url", about="a page of thin events")
             if address is None:
                 return
-            if not address.startswith(f"{THIN}?") or address in addresses:
-                raise ApiUnexpectedError("a page of thin events names a next page that is no other page of the list")
-            addresses.add(address)
-            answer = await self.client.follow(address, **self._headers())
+            if not address.startswith(f"{THIN}?"):
+                raise ApiUnexpectedError("a page of thin events names a next page that is not one of their list")
+            answer = await self.client.follow(pages.next(address), **self._headers())
 
     def _listed(self, item: bytes) -> Listed:
         """Return an event as a delivery of it is parsed. What an account lists of its own need not name it."""
@@ -183,14 +180,16 @@ class StripeApi(Api, EventList, Confirmation):
         return await self.client.get(path, query, **self._headers(context))
 
     def _headers(self, context: str = "") -> dict[str, str]:
-        """Return the headers of a request. `context`: the account that a thin event names."""
+        """Return the headers of a request. `context`: the account that a thin event names.
+
+        Stripe-Context "supersedes the Stripe-Account header", and is the one that API v2 and the keys of organizations
+        take (https://docs.stripe.com/context, https://docs.stripe.com/keys/organization-api-keys).
+        """
         headers = {"Authorization": f"Bearer {self.access.api_key.reveal()}", "Stripe-Version": VERSION}
-        if context:
-            if not _CONTEXT.fullmatch(context):
-                raise ApiUnexpectedError("the event's context cannot be an account")
-            headers["Stripe-Context"] = context
-        elif self.access.account:
-            headers["Stripe-Account"] = self.access.account
+        if context and not _CONTEXT.fullmatch(context):
+            raise ApiUnexpectedError("the event's context cannot be an account")
+        if account := context or self.access.account:
+            headers["Stripe-Context"] = account
         return headers
 
 
@@ -203,7 +202,3 @@ def parse_listed(item: bytes) -> ParsedEvent:
 def _seconds(time: datetime) -> int:
     """Return the first whole second that is not before the time: `created` is in whole seconds."""
     return -((EPOCH - time) // timedelta(seconds=1))
-
-
-def _iso(time: datetime) -> str:
-    return time.isoformat().replace("+00:00", "Z")

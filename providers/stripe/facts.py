@@ -17,11 +17,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-from contract.event import Event
+from contract.event import EnvelopeError, Event
 from contract.facts import DISPUTE_STATES, Fact, Kind
 from contract.money import minor_units
 from providers.complete import read_complete_json
-from providers.facts import ExtractFacts
+from providers.facts import ExtractFacts, UnreadableError
 from providers.stripe.identity import payment_of
 from providers.stripe.models import (
     AnyEvent,
@@ -59,8 +59,15 @@ def extract_facts(event: Event) -> Sequence[Fact]:
     if event.signed == "api":
         payment = payment_of(read_complete_json(AnyEvent, event.body))
         if payment != event.resource:
-            return [replace(fact, payment=payment) for fact in extract(replace(event, resource=payment))]
+            return [replace(fact, payment=payment) for fact in extract(_of_payment(event, payment))]
     return extract(event)
+
+
+def _of_payment(event: Event, payment: str) -> Event:
+    try:
+        return replace(event, resource=payment)
+    except EnvelopeError as error:
+        raise UnreadableError(f"its payment cannot be named: {error}") from None
 
 
 def _intent(kind: Kind) -> ExtractFacts:

@@ -1,11 +1,13 @@
 """What the table of a Stripe source may say, to those who receive its events and to those who ask its API."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from providers.api_access import KeyAccess
+from contract.event import Mode
+from providers.api_access import KeyAccess, refuse_other_mode
 from providers.base import TimedSettings
 from providers.secret import Secret
 
@@ -16,8 +18,10 @@ EventShape = Literal["snapshot", "thin"]
 """What the source's event destination sends: whole objects, or only their ids (https://docs.stripe.com/event-destinations).
 """
 
-_KEY = re.compile("(?P<kind>[a-z]+(?:_org)?)_(?P<mode>live|test)_.+")
+_KEY = re.compile("(?P<kind>[a-z]+)(?P<org>_org)?_(?P<mode>live|test)_.+")
 """`sk_live_…`, `rk_test_…` and the like (https://docs.stripe.com/keys)."""
+
+_MODES: Mapping[str, Mode] = {"live": "live", "test": "test"}
 
 
 class StripeSettings(TimedSettings):
@@ -30,8 +34,9 @@ class StripeSettings(TimedSettings):
 class StripeAccess(KeyAccess):
     """The access to one account's events and objects. A restricted key is enough: it need only read."""
 
-    account: ConnectedAccount | None = None
-    """The connected account whose events the source gets. None: the account that owns the key."""
+    account: ConnectedAccount | None = Field(default=None, validate_default=True)
+    """The account whose events are asked for: a connected one, or one of the organization that owns the key. None: the
+    account that owns it."""
 
     events: EventShape = "snapshot"
     """Which of Stripe's two lists has what the source gets: both have each change, under ids of their own."""
@@ -44,8 +49,16 @@ class StripeAccess(KeyAccess):
         if match is None:
             return key
         if match["kind"] == "pk":
-            raise ValueError("is a publishable key, which may read nothing; a restricted or a secret key is needed")
-        mode = info.data.get("mode")
-        if mode is not None and match["mode"] != mode:
-            raise ValueError(f"is a key of {match['mode']} mode, and the source's mode is {mode}")
+            raise ValueError("a publishable key, which may read nothing; a restricted or a secret key is needed")
+        refuse_other_mode(_MODES[match["mode"]], info)
         return key
+
+    @field_validator("account")
+    @classmethod
+    def _is_one_of_the_organization(cls, account: str | None, info: ValidationInfo) -> str | None:
+        """Refuse the key of an organization without the account that each request with it has to name."""
+        key = info.data.get("api_key")
+        match = _KEY.fullmatch(key.reveal()) if key else None
+        if account is None and match and match["org"]:
+            raise ValueError("needed with the key of an organization (sk_org_…)")
+        return account

@@ -1,13 +1,24 @@
 """Requests to an API: to its own host only, limited, and tried again where that may help."""
 
+import asyncio
+import traceback
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import pytest
 from aiohttp import web
 
 from providers import api_client
-from providers.api import ApiRefusedError, ApiUnavailableError, ApiUnexpectedError, Limits, NotFoundError, segment
+from providers.api import (
+    ApiError,
+    ApiRefusedError,
+    ApiUnavailableError,
+    ApiUnexpectedError,
+    Limits,
+    NotFoundError,
+    segment,
+)
 from providers.api_client import ApiClient, retry_after_s
 from tests.support.stand_ins.stand_in import StandIn, hang_up, moved, status, text
 
@@ -94,8 +105,9 @@ async def test_a_next_page_is_followed_on_the_same_host_only(echo: Echo) -> None
     async with ApiClient(echo.url, QUICK) as client:
         assert (await client.follow(f"{echo.url}/v1/events?after=2")).status == 200
         assert (await client.follow("/v1/events?after=3")).status == 200
-        for address in ("http://127.0.0.1:1/v1/events", "https://evil.example/", "//evil.example/x",
-                        echo.url.replace("://", "://user@"), "http://[", "ftp://127.0.0.1/"):  # fmt: skip
+        for address in ("http://127.0.0.1:1/v1/events", "https://evil.example/", "//evil.example/x", "ftp://127.0.0.1/",
+                        echo.url.replace("://", "://user@"), echo.url.replace("://", "://:password@"),
+                        echo.url.replace("http", "https"), "http://[", "https:", "mailto:a@b"):  # fmt: skip
             with pytest.raises(ApiUnexpectedError, match="next page"):
                 await client.follow(address)
     assert len(echo.requests) == 2
@@ -117,19 +129,78 @@ async def test_an_answer_that_takes_too_long_is_unavailable(echo: Echo) -> None:
     echo.gate.set()  # the server waits for its handlers when it ends
 
 
+@asynccontextmanager
+async def answering(now: list[bytes]) -> AsyncIterator[str]:
+    """Serve these bytes, and hang up. Yield the address."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.writelines(now)
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+SECRETS = ("sk_live_marked", "jane@example.com")
+OK = b"HTTP/1.1 200 OK\r\n"
+WHOLE = OK + b'Content-Length: 11\r\n\r\n{"data":[]}'
+
+
+async def refused(client: ApiClient) -> str:
+    """Return the error of a request with a secret in it, with all that a log could show of it."""
+    with pytest.raises(ApiError) as error:
+        await client.get("/a", {"email": SECRETS[1]}, Authorization=SECRETS[0])
+    shown = "".join(traceback.format_exception(error.value)) + repr(vars(error.value))
+    assert not any(secret in shown for secret in SECRETS)
+    return type(error.value).__name__
+
+
+async def test_an_answer_that_breaks_off_anywhere_is_unavailable() -> None:
+    once, now = Limits(timeout_s=2, attempts_max=1, requests_per_s_max=1e6), list[bytes]()
+    async with answering(now) as url, ApiClient(url, once) as client:
+        for length in range(len(WHOLE)):
+            now[:] = [WHOLE[:length]]
+            assert await refused(client) == "ApiUnavailableError"
+        now[:] = [WHOLE]
+        assert (await client.get("/a")).body == b'{"data":[]}'
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"\0" * 100, b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 999999 OK\r\n\r\n", OK + b"no colon\r\n\r\n",
+        OK + b"A: " + b"x" * 20_000 + b"\r\n\r\n", OK + b"A: a\0b\r\n\r\n", OK + b"A: 1\r\n" * 50_000 + b"\r\n",
+        OK + b"Content-Length: -1\r\n\r\n", OK + b"Content-Length: 9\r\nContent-Length: 8\r\n\r\n123456789",
+        OK + b"Transfer-Encoding: chunked\r\n\r\nZZ\r\n{}", OK + b"Transfer-Encoding: chunked\r\n\r\n3\r\n{}\r\n",
+        OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"f" * 30 + b"\r\n",
+        OK + b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n",
+        b"HTTP/1.1 429 No\r\nRetry-After: Thu, 26 Nov " + b"9" * 30 + b" 12:00:00 GMT\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
+    ],
+)  # fmt: skip
+async def test_an_answer_that_is_no_http_is_an_error_without_the_key(answer: bytes) -> None:
+    async with answering([answer]) as url, ApiClient(url, Limits(timeout_s=2, attempts_max=1)) as client:
+        assert await refused(client) in ("ApiUnavailableError", "ApiUnexpectedError")
+
+
 async def test_an_id_stays_one_segment_of_the_path(echo: Echo) -> None:
     async with ApiClient(f"{echo.url}/base", QUICK) as client:
         await client.get(f"/v1/payments/{segment('../../admin?x=1#y z')}")
     assert echo.requests[0].path == "/base/v1/payments/../../admin?x=1#y z"  # decoded by the server, as one segment
-    for id_ in ("", ".", "..", "x" * 256):
+    for id_ in ("", ".", "..", "x" * 256, "a\0", "a\r\nb", "\ud800"):
         with pytest.raises(NotFoundError):
             segment(id_)
 
 
 @pytest.mark.parametrize(
     ("value", "wait_s"),
-    [("7", 7.0), (" 7 ", 7.0), ("", None), ("soon", None), ("-1", None), ("9" * 20, 999_999_999.0),
-     ("Thu, 26 Nov 2026 12:00:30 GMT", 30.0), ("Thu, 26 Nov 2026 11:00:00 GMT", 0.0)],
+    [("7", 7.0), (" 7 ", 7.0), ("", None), ("soon", None), ("-1", None), ("1.5", None),
+     ("1" * 13, api_client.WAIT_S_MAX), ("9" * 999, api_client.WAIT_S_MAX),
+     ("Thu, 26 Nov 2026 12:00:30 GMT", 30.0), ("Thu, 26 Nov 2026 11:00:00 GMT", 0.0),
+     ("Thu, 26 Nov 9999 12:00:00 GMT", api_client.WAIT_S_MAX), (f"Thu, 26 Nov {'9' * 20} 12:00:00 GMT", None),
+     (f"Thu, 26 Nov 2026 12:00:00 +{'9' * 20}", None), ("Thu, 99 Nov 2026 99:00:00 GMT", None)],
 )  # fmt: skip
 def test_the_wait_an_answer_asks_for(value: str, wait_s: float | None) -> None:
     assert retry_after_s(value, datetime(2026, 11, 26, 12, tzinfo=UTC)) == wait_s

@@ -100,7 +100,8 @@ async def test_another_error_keeps_the_token(error: Exception) -> None:
     "body",
     [b"", b"[]", b'{"access_token":"secret-token"}', b'{"access_token":"secret-token","expires_in":0}',
      b'{"access_token":"secret-token\\r\\nX: y","expires_in":9}', b'{"access_token":"","expires_in":9}',
-     b'{"access_token":["secret-token"],"expires_in":9}', b'{"access_token":"secret-token","expires_in":"soon"}'],
+     b'{"access_token":["secret-token"],"expires_in":9}', b'{"access_token":"secret-token","expires_in":"soon"}',
+     b'{"access_token":"secret-token","expires_in":%s}' % (b"9" * 400), b"[" * 100_000],
 )  # fmt: skip
 async def test_an_answer_without_a_usable_token_names_no_token(body: bytes) -> None:
     server = Server(body)

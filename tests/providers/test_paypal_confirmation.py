@@ -117,8 +117,8 @@ async def test_what_is_booked_is_the_state_that_the_api_knows(
 
 @pytest.mark.parametrize(
     ("now", "kind"),
-    [("CREATED", "authorized"), ("PARTIALLY_CAPTURED", "authorized"), ("PENDING", "pending"), ("DENIED", "failed"),
-     ("VOIDED", "canceled"), ("EXPIRED", "canceled")],
+    [("CREATED", "authorized"), ("PARTIALLY_CREATED", "authorized"), ("PARTIALLY_CAPTURED", "authorized"),
+     ("PENDING", "pending"), ("DENIED", "failed"), ("VOIDED", "canceled"), ("EXPIRED", "canceled")],
 )  # fmt: skip
 async def test_an_authorization_is_as_the_api_says(paypal: PayPal, api: PayPalApi, now: str, kind: str) -> None:
     paypal.has_authorization("A1", "5.00", status=now)
@@ -179,6 +179,9 @@ async def test_a_dispute_is_as_the_api_says(paypal: PayPal, api: PayPalApi) -> N
     }
     with pytest.raises(NotFoundError, match="not of the event's payment"):
         await api.fetch(replace(resolved, resource="C3"))
+    dispute["disputed_transactions"] = [{"seller_transaction_id": []}, {"seller_transaction_id": {}}, []]
+    with pytest.raises(NotFoundError, match="not of the event's payment"):
+        await api.fetch(resolved)
 
 
 async def test_an_order_reports_its_capture_or_leaves_several_to_their_events(paypal: PayPal, api: PayPalApi) -> None:

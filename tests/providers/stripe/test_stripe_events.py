@@ -139,6 +139,9 @@ async def test_the_events_of_a_connected_account_name_it(stripe_api: StripeStand
     stripe_api.add(event(2), account="acct_1Shop")
     (found,) = await listed(stripe_api, account="acct_1Shop")
     assert (found.parsed.event_id, found.parsed.account) == ("evt_2", "acct_1Shop")
+    stripe_api.keys.add("sk_org_test_1")
+    assert ids(await listed(stripe_api, account="acct_1Shop", api_key="sk_org_test_1")) == ["evt_2"]
+    assert await listed(stripe_api, account="acct_1Shop", events="thin") == []
     assert not StripeApi(access(stripe_api, account="acct_1Shop")).is_exhaustive
     assert StripeApi(access(stripe_api)).is_exhaustive
     with pytest.raises(ValidationError):
@@ -196,6 +199,7 @@ async def test_the_check_names_the_account_and_finds_what_a_key_may_not_read(str
     [
         ("sk_test_1", "live", "test mode"), ("rk_live_1", "test", "live mode"), ("sk_org_live_1", "test", "live mode"),
         ("pk_live_1", "live", "publishable"), ("pk_test_1", "live", "publishable"),
+        ("sk_org_live_1", "live", "an organization"), ("sk_live_1\n", "live", "white space"),
     ],
 )  # fmt: skip
 async def test_a_key_of_the_other_mode_is_refused(key: str, mode: str, sentence: str) -> None:

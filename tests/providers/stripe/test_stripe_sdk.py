@@ -95,7 +95,7 @@ async def test_the_events_of_a_connected_account_are_asked_for_alike(server: Str
 
     def ask(sdk: stripe.StripeClient) -> list[str]:
         asked: Any = {"limit": 100, "created": window(), "types": ["charge.failed"]}
-        found = sdk.v1.events.list(asked, {"stripe_account": "acct_1Shop"})
+        found = sdk.v1.events.list(asked, {"stripe_context": "acct_1Shop"})
         return [event.id for event in found.auto_paging_iter()]
 
     theirs, their_requests = await by_sdk(server, ask)

@@ -12,6 +12,7 @@ from contract.event import Event
 from contract.facts import Fact
 from providers import api_client
 from providers.api import ApiRefusedError, ApiUnexpectedError, NotFoundError
+from providers.facts import UnreadableError
 from providers.stripe.api import VERSION, StripeApi
 from providers.stripe.facts import TYPES, extract_facts
 from providers.stripe.identity import parse_event
@@ -216,6 +217,13 @@ async def test_another_object_than_the_one_asked_for_is_not_booked(
     server.mishaps.append(text(json.dumps(answer).encode()))
     with pytest.raises(ApiUnexpectedError):
         await api.fetch(thin("payment_intent.succeeded", "pi_1"))
+
+
+async def test_a_payment_that_no_event_can_name_is_not_booked(server: StripeStandIn, api: StripeApi) -> None:
+    for payment in ("pi_\0", "pi_" + "1" * 300):
+        server.objects["/v1/charges/ch_1"] = {**CHARGE, **PAID, "payment_intent": payment}
+        with pytest.raises(UnreadableError, match="its payment"):
+            booked(await confirmed(api, thin("charge.succeeded", "ch_1")))
 
 
 @pytest.mark.parametrize("about", [INTENT, CHARGE])

@@ -83,6 +83,8 @@ class StripeStandIn(StandIn):
         """Return 401 for a wrong key, 403 for one that may not read this."""
         key = request.headers.get("Authorization", "").removeprefix("Bearer ")
         name = request.path.removeprefix("/v1/").removeprefix("/v2/core/").partition("/")[0]
+        if key.startswith("sk_org_") and "Stripe-Context" not in request.headers:
+            return _error(400, "", "A request with the key of an organization names the account in Stripe-Context.")
         if key in self.restricted:
             if name in self.restricted[key]:
                 return None
@@ -95,7 +97,7 @@ class StripeStandIn(StandIn):
             return problem
         if self.before_page:
             self.before_page.pop(0)()
-        account = request.headers.get("Stripe-Account", "")
+        account = _account_of(request)
         newest_first = self.events.get(account, [])[::-1]
         newest_first.sort(key=lambda event: -event["created"])
         found = [
@@ -122,13 +124,15 @@ class StripeStandIn(StandIn):
 
     async def _event(self, request: web.Request) -> web.Response:
         id_ = request.match_info["id"]
-        for event in self.events.get(request.headers.get("Stripe-Account", ""), []):
+        for event in self.events.get(_account_of(request), []):
             if event["id"] == id_:
                 return _json(event)
         return _error(404, "resource_missing", f"No such event: '{id_}'")
 
     async def _list_thin(self, request: web.Request) -> web.Response:
         query = _decoded(request)
+        if "Stripe-Account" in request.headers:
+            return _error(400, "", "API v2 takes Stripe-Context")
         if query.keys() - {"limit", "created", "types", "object_id", "page"}:
             return _error(400, "", "unknown parameter")
         if len(query.get("types", ())) > TYPES_MAX:
@@ -161,6 +165,10 @@ class StripeStandIn(StandIn):
 
     async def _account(self, _: web.Request) -> web.Response:
         return _json({"id": ACCOUNT, "object": "account"})
+
+
+def _account_of(request: web.Request) -> str:
+    return request.headers.get("Stripe-Context", request.headers.get("Stripe-Account", ""))
 
 
 def _decoded(request: web.Request) -> Json:
