@@ -20,7 +20,7 @@ override WITH_ARGS := $(PY) -c 'import os, shlex, sys; \
 # If it were set, every start of a program would compile all of our files again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help up down consumers status console logs events tail pending why dead replay discard conflicts resolve release log audit partitions acknowledge retain reconcile erase check send psql upgrade-postgres pin demo test test-stack test-adversity test-browser test-observability test-pooler test-tls test-upgrade screenshots lint bench prove schema lock image
+.PHONY: help up down consumers status console logs events tail pending why dead replay discard conflicts resolve release log audit partitions acknowledge retain reconcile accept erase check send psql upgrade-postgres pin demo test test-stack test-adversity test-browser test-observability test-pooler test-tls test-upgrade screenshots lint bench prove schema lock image
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -97,10 +97,18 @@ acknowledge: .venv/runtime ## REASON=…: what the audit misses is understood; i
 	@test -n "$$REASON" || { echo "Why? make acknowledge REASON='sent again by Stripe'; \`make audit\` shows what is missing"; exit 2; }; \
 	$(PY) -m operations acknowledge --reason="$$REASON" $${JSON:+--json}
 
-reconcile: .venv/runtime ## SOURCE=stripe SINCE=24h: compare with the provider's list; REPAIR=1 adds what is missing (UNTIL=… REASON=… ACTOR=… JSON=1)
+reconcile: .venv/runtime ## SOURCE=stripe SINCE=24h: compare with the provider's list; REPAIR=1 adds what is missing (UNTIL=… OVER_GAPS=1 FROM_NOTHING=1 REASON=… ACTOR=… JSON=1)
 	@test -n "$$SOURCE" || { echo "Which source? make reconcile SOURCE=stripe SINCE=24h; sources.toml lists them"; exit 2; }; \
-	$(PY) -m operations reconcile "$$SOURCE" $${SINCE:+--since="$$SINCE"} $${UNTIL:+--until="$$UNTIL"} $${REPAIR:+--repair} \
-		$${OVER_GAPS:+--over-gaps} $${REASON:+--reason="$$REASON"} $${JSON:+--json}
+	test "$${REPAIR:-1}" = 1 || { echo "REPAIR=1 adds what is missing; leave it out to have a report only"; exit 2; }; \
+	$(PY) -m operations reconcile $${SINCE:+--since="$$SINCE"} $${UNTIL:+--until="$$UNTIL"} $${REPAIR:+--repair} \
+		$${OVER_GAPS:+--over-gaps} $${FROM_NOTHING:+--from-nothing} $${REASON:+--reason="$$REASON"} $${JSON:+--json} \
+		-- "$$SOURCE"
+
+accept: .venv/runtime ## SOURCE=… EVENT=… (or ALL=1) REASON=…: what a comparison found stays as it is, and is not found again (ACTOR=… JSON=1)
+	@test -n "$$SOURCE" && test -n "$$EVENT$$ALL" && test -n "$$REASON" || { \
+		echo "Which, and why? make accept SOURCE=stripe EVENT=evt_1 REASON='a test of ours'; \`make reconcile\` lists what differs"; \
+		exit 2; }; \
+	$(PY) -m operations accept --reason="$$REASON" $${ALL:+--all} $${JSON:+--json} -- "$$SOURCE" $${EVENT:+"$$EVENT"}
 
 retain: .venv/runtime ## remove what is older than the *_KEPT_DAYS settings allow; workers do it daily (JSON=1 REASON=… ACTOR=…)
 	@$(PY) -m operations retain $${REASON:+--reason="$$REASON"} $${JSON:+--json}

@@ -28,6 +28,7 @@ Action = Literal[
     "erase",
     "partitions",
     "reconcile",
+    "accept",
 ]
 """Everything that a person can do."""
 

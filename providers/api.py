@@ -84,12 +84,14 @@ class Listed:
 
     `parsed` is what the provider's `parse` returns of a delivery of it; `body` what is published: of an event, its
     bytes as a delivery would have them; of an object, its bytes as the API has them. `aliases` are further ids under
-    which a delivery may be recorded, such as those of PayPal's transmissions.
+    which a delivery may be recorded, such as those of PayPal's transmissions. `unreadable` says why it cannot be read:
+    of what `parsed` has, only the id counts then, and the type unless it is ''.
     """
 
     parsed: ParsedEvent
     body: bytes = field(repr=False)
     aliases: tuple[str, ...] = ()
+    unreadable: str = ""
 
 
 @dataclass(frozen=True, slots=True)

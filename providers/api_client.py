@@ -8,7 +8,7 @@ import random
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import Self
@@ -57,6 +57,8 @@ class ApiClient:
         self._places = asyncio.Semaphore(self._limits.concurrent_max)
         self._next_at_s = 0.0
         self._session: ClientSession | None = None
+        self.clock_ahead = timedelta(0)
+        """By how much our clock was ahead of the API's at its last answer; negative if it was behind."""
         self.answers = RecentAnswers()
         """What several questions about one object share, where they say since when an answer is good enough."""
 
@@ -151,6 +153,8 @@ class ApiClient:
                 method, url, headers=headers, json=json, data=form, allow_redirects=False
             ) as response:
                 body = await _read(response, about)
+                if answered_at := _date(response.headers.get("Date")):
+                    self.clock_ahead = datetime.now(UTC) - answered_at
                 _check(response, body, about)
         except (ClientError, OSError, TimeoutError) as error:
             raise ApiUnavailableError(f"{about} failed ({type(error).__name__})") from None

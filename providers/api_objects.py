@@ -7,12 +7,14 @@ whatever else arrives.
 
 import hashlib
 import json
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import astuple, replace
 
 from pydantic import ValidationError
 
 from contract.money import MoneyError
-from providers.api import Api, Listed, to_event
+from providers.api import Api, ApiUnexpectedError, Listed, to_event
+from providers.api_pages import unreadable
 from providers.base import ParsedEvent
 from providers.facts import ExtractFacts, UnreadableError
 from providers.payload import EPOCH
@@ -38,3 +40,25 @@ def listed_object(api: Api, extract_facts: ExtractFacts, about: ParsedEvent, bod
     digest = hashlib.sha256(f"{about.type}:{about.event_id}:{says}".encode()).hexdigest()
     event_id = f"reconcile:{about.event_id[:ID_CHARS_MAX]}:{digest[:24]}"
     return Listed(replace(about, event_id=event_id), body)
+
+
+async def read_each(
+    items: Iterable[bytes], read: Callable[[bytes], Awaitable[Listed]], type_: str
+) -> list[Listed]:  # fmt: skip
+    """Return each item as `read` returns it. One that cannot be read ends nothing: it is marked so. Raise ApiError."""
+    listed = []
+    for item in items:
+        try:
+            listed.append(await read(item))
+        except ApiUnexpectedError as error:
+            if error.status:  # an answer to a request of its own
+                raise
+            listed.append(unreadable_object(item, str(error), type_))
+    return listed
+
+
+def unreadable_object(item: bytes, reason: str, type_: str) -> Listed:
+    """Return an object that cannot be read. Its id names the object: once it can be read, the finding is closed."""
+    listed = unreadable(item, reason, type_)
+    id_ = listed.parsed.event_id
+    return replace(listed, parsed=replace(listed.parsed, event_id=f"reconcile:{id_[:ID_CHARS_MAX]}:unreadable"))

@@ -1,5 +1,6 @@
 """Reading the pages of an API's lists: the exact bytes of their items, and what says where the next page is."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -7,10 +8,14 @@ from datetime import UTC, datetime
 
 from yarl import URL
 
+from contract.event import TEXT_CHARS_MAX
 from contract.text import has_refused_character
 from providers.api import ApiUnexpectedError, Listed, Window
 from providers.base import ParsedEvent, PayloadError
-from providers.payload import array_and_rest, get_path
+from providers.payload import array_and_rest, first_id, get_path
+
+UNREADABLE_CHARS = 32
+"""Of the digest of an item without an id: 128 bits."""
 
 CURSOR_CHARS_MAX = 4096
 """The longest cursor, or address of a next page, that is used. Providers document 256 characters at most."""
@@ -99,10 +104,32 @@ def read_address(value: object, about: str) -> URL:
     raise ApiUnexpectedError(f"{about}: the address of the next page cannot be read")
 
 
-def listed_events(items: Iterable[bytes], parse: Callable[[bytes], ParsedEvent], about: str) -> list[Listed]:
-    """Return the events of a page, each with its own bytes. Raise ApiUnexpectedError."""
-    with as_documented(about):
-        return [Listed(parse(item), item) for item in items]
+def listed_events(items: Iterable[bytes], parse: Callable[[bytes], ParsedEvent]) -> list[Listed]:
+    """Return the events of a page, each with its own bytes."""
+    return [listed(item, lambda item: Listed(parse(item), item)) for item in items]
+
+
+def listed(item: bytes, read: Callable[[bytes], Listed], type_: str = "") -> Listed:
+    """Return an item of a list as `read` returns it. One that cannot be read ends nothing: it is marked so.
+
+    `type_`: what it is then, where the item does not say so itself.
+    """
+    try:
+        return read(item)
+    except (PayloadError, ApiUnexpectedError) as error:
+        return unreadable(item, str(error), type_)
+
+
+def unreadable(item: bytes, reason: str, type_: str = "") -> Listed:
+    """Return an item that cannot be read: by its id and type if it says them, else by a digest of its bytes."""
+    members = parsed_json(item)
+    id_ = first_id(get_path(members, "id"), get_path(members, "event_id"))
+    if id_ is None or len(id_) > TEXT_CHARS_MAX or has_refused_character(id_):
+        id_ = f"unreadable:{hashlib.sha256(item).hexdigest()[:UNREADABLE_CHARS]}"
+    said = type_ or get_path(members, "type") or get_path(members, "event_type")
+    if not isinstance(said, str) or len(said) > TEXT_CHARS_MAX or has_refused_character(said):
+        said = ""
+    return Listed(ParsedEvent(id_, said, id_, None), item, unreadable=reason)
 
 
 def within(window: Window, events: Iterable[Listed]) -> list[Listed]:

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from consumers.settings import Settings
 from operations.cli import (
+    accept,
     acknowledge,
     audit,
     bulk,
@@ -58,6 +59,7 @@ COMMANDS = {
     "partitions": partitions.COMMAND,
     "log": log.COMMAND,
     "reconcile": reconcile.COMMAND,
+    "accept": accept.COMMAND,
     "retain": retain.COMMAND,
     "erase": erase.COMMAND,
 }

@@ -18,11 +18,10 @@ from operations.cli.command import (
     identifier,
 )
 from operations.reconcile.access import read_api
-from operations.reconcile.events import ReconcileError
-from operations.reconcile.repair import NoRoomError
+from operations.reconcile.errors import ReconcileError, UnknownAccountError
 from operations.reconcile.run import Reconciliation, Report, Wanted
 from operations.reconcile.store import Finding, list_findings
-from operations.reconcile.windows import WindowError, at
+from operations.reconcile.windows import at
 from providers.api import ApiError, ApiUnavailableError
 from providers.api_access import read_duration
 from providers.apis import AccessError
@@ -37,13 +36,16 @@ async def reconcile(command: Command) -> int:
     except (AccessError, PostingRulesError) as error:
         return fail(f"{error}", EXIT_USAGE)
     wanted = Wanted(
-        repair=arguments.repair, since=arguments.since, until=arguments.until, over_gaps=arguments.over_gaps
-    )
+        repair=arguments.repair, since=arguments.since, until=arguments.until, over_gaps=arguments.over_gaps,
+        from_nothing=arguments.from_nothing,
+    )  # fmt: skip
     try:
         report = await Reconciliation(command.servers, api, command.act).run(wanted)
     except ApiUnavailableError as error:
         return fail(f"The provider cannot be asked now: {error}. What was found until then is kept.", EXIT_UNREACHABLE)
-    except (ApiError, ReconcileError, NoRoomError, WindowError) as error:
+    except UnknownAccountError as error:
+        return fail(f"Nothing was added: {error}.", EXIT_WRONG)
+    except (ApiError, ReconcileError) as error:
         return fail(f"{arguments.source} was not compared: {error}.", EXIT_WRONG)
     async with command.servers.postgres() as connection:
         findings = await list_findings(connection, source=arguments.source, limit=arguments.limit)
@@ -63,6 +65,10 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--over-gaps", action="store_true",
         help="leave a time behind that the provider lists no more: what is complete is counted from this run on",
+    )  # fmt: skip
+    parser.add_argument(
+        "--from-nothing", action="store_true",
+        help="repair also where nothing that is listed was known here: a new source's history, or an empty database",
     )  # fmt: skip
     add_limit(parser)
     add_act(parser)

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-import structlog
-
 from contract.event import Event
+from operations.reconcile.account import lists_what_arrived
 from operations.reconcile.differences import find_difference
+from operations.reconcile.errors import ReconcileError, UnknownAccountError
 from operations.reconcile.lookup import RECONCILE, Known, Lookup, State
 from operations.reconcile.payments import Books
 from operations.reconcile.repair import BYTES_AT_ONCE, EVENTS_AT_ONCE, Repair
@@ -30,12 +30,9 @@ HALVED_MIN = timedelta(seconds=2)
 LATE_S = 24 * 60 * 60.0
 """How long after it happened an event may have been applied, to be looked for in the list."""
 
-
-log = structlog.get_logger()
-
-
-class ReconcileError(Exception):
-    """A comparison cannot go on. The text is one sentence."""
+MISSING = "the provider lists it, and it never arrived"
+UNREADABLE = "the provider lists it, it is not known here, and it cannot be read"
+UNTIMED = "when it happened is not known: not before the time that is shown"
 
 
 class _TooManyError(Exception):
@@ -71,6 +68,8 @@ class Comparison:
         """Recorded events that were listed in another window than that of their time."""
         self._compared: set[str] = set()
         """Objects that were compared in other windows: a dispute, or what changed twice, is listed in several."""
+        self._is_own_account = repair is not None and repair.from_nothing
+        """Whether something shows that the list is of the account whose events arrive here."""
         self.total = Total()
 
     async def compare(self, window: Window) -> None:
@@ -89,7 +88,6 @@ class Comparison:
 
     async def end(self, *, proves: bool) -> None:
         """Record what is applied and not listed. `proves`: that something is not listed says that it did not happen."""
-        self.total.unusable += self._books.unusable if self._books is not None else 0
         extra = self.total.extra
         for event_id in self._strays & extra.keys():
             del extra[event_id]
@@ -137,11 +135,13 @@ class Comparison:
             return
         tally.listed += len(wanted)
         missing, different, added = await self._look_up(window, wanted, tally, handled)
-        found = [self._missing(listed) for listed in missing]
-        if self._books is not None:
-            found = await self._books.find(missing)
-            different += [each for each in found if each.kind == "different"]
-            found = [each for each in found if each.kind == "missing"]
+        if self._books is None:
+            found = [_missing(listed, window) for listed in missing]
+        else:
+            compared = await self._books.find(missing)
+            different += [each for each in compared if each.kind == "different"]
+            found = [each for each in compared if each.kind == "missing"]
+            found += [_missing(listed, window) for listed in missing if listed.unreadable]
         tally.different += len(different)
         await self._claim.record([*found, *different])
         await self._note_added(added)
@@ -155,6 +155,8 @@ class Comparison:
         missing, different, added = list[Listed](), list[Difference](), dict[str, str]()
         for known in await self._lookup.find(page):
             event_id = known.listed.parsed.event_id
+            if known.state is not State.MISSING or known.is_lost:
+                self._is_own_account = True
             match known.state:
                 case State.WAITING:
                     tally.waiting += event_id not in handled
@@ -174,7 +176,8 @@ class Comparison:
         """Return whether a listed event is compared and was not met before in this window; note that it is met now."""
         parsed = listed.parsed
         is_known = parsed.event_id in tally.matched or parsed.event_id in self._compared
-        if is_known or not self._is_wanted(parsed.type):
+        is_wanted = self._is_wanted(parsed.type) or (listed.unreadable and not parsed.type)
+        if is_known or not is_wanted:
             return False
         if self._books is None and parsed.occurred_at is not None and parsed.occurred_at >= self._until:
             return False
@@ -190,7 +193,7 @@ class Comparison:
         tally.matched.add(recorded.event_id)
         if recorded.occurred_at is not None and recorded.occurred_at not in window and len(self._strays) < IDS_MAX:
             self._strays.add(recorded.event_id)
-        as_listed = self._event(known.listed)
+        as_listed = self._event(known.listed) if not known.listed.unreadable else None
         difference = find_difference(known.listed, recorded, as_listed) if as_listed else None
         return [difference] if difference else []
 
@@ -201,14 +204,12 @@ class Comparison:
         new = [each for each in listed if each.parsed.event_id in missing - handled]
         tally.missing.update(each.parsed.event_id for each in new)
         self.total.missing += len(new)
-        if self._repair is None:
-            return
         for each in new:
-            event = self._event(each)
+            event = self._event(each) if not each.unreadable else None
             if event is None:
-                self.total.unusable += 1
-                continue
-            self._buffer.append(event)
+                self.total.unreadable += 1
+            elif self._repair is not None:
+                self._buffer.append(event)
         if len(self._buffer) >= EVENTS_AT_ONCE or sum(len(event.body) for event in self._buffer) >= BYTES_AT_ONCE:
             await self._flush()
 
@@ -217,6 +218,7 @@ class Comparison:
         events, self._buffer = self._buffer, []
         if self._repair is None or not events:
             return
+        await self._require_own_account()
         for start in range(0, len(events), EVENTS_AT_ONCE):
             done = await self._repair.add(events[start : start + EVENTS_AT_ONCE], self._lost)
             self.total.repaired += len(done.entry_ids)
@@ -224,6 +226,15 @@ class Comparison:
             self.total.waiting += len(done.waiting)
             self.total.missing -= len(done.waiting) + len(done.applied)
         self._lost.clear()
+
+    async def _require_own_account(self) -> None:
+        """Raise UnknownAccountError if nothing shows that the list is of the account whose events arrive here."""
+        if not self._is_own_account:
+            self._is_own_account = (self._books is not None and self._books.has_any) or await lists_what_arrived(
+                self._connection, self._api
+            )
+        if not self._is_own_account:
+            raise UnknownAccountError
 
     async def _note_added(self, added: Mapping[str, str]) -> None:
         """Note the entries that were added by a run which ended before it could note them."""
@@ -264,20 +275,23 @@ class Comparison:
                 difference = "it was delivered, and the provider does not list it"
                 self.total.extra[row["event_id"]] = Difference(kind="extra", difference=difference, **row)
 
-    def _missing(self, listed: Listed) -> Difference:
-        parsed = listed.parsed
-        return Difference(
-            "missing", parsed.event_id, parsed.type, parsed.resource, parsed.occurred_at,
-            "the provider lists it, and it never arrived",
-        )  # fmt: skip
-
     def _event(self, listed: Listed) -> Event | None:
         """Return a listed event as it would be published; None where no envelope can carry it."""
         try:
             return to_event(self._api.access, self._api.name, listed, datetime.now(UTC), "reconcile")
-        except ApiUnexpectedError as error:
-            log.warning("a listed event cannot be used", source=self._claim.source, reason=str(error))
+        except ApiUnexpectedError:
             return None
+
+
+def _missing(listed: Listed, window: Window) -> Difference:
+    """Return the finding about what never arrived. Nothing may count as complete that is younger than it."""
+    parsed = listed.parsed
+    said = [f"{UNREADABLE}: {listed.unreadable}" if listed.unreadable else MISSING]
+    if parsed.occurred_at is None:
+        said.append(UNTIMED)
+    return Difference(
+        "missing", parsed.event_id, parsed.type, parsed.resource, parsed.occurred_at or window.since, "; ".join(said)
+    )
 
 
 def _object(type_: str, event_id: str) -> tuple[str, str]:

@@ -21,7 +21,7 @@ RECONCILE = load("reconcile")
 
 
 class State(StrEnum):
-    """What became of a listed event. A dead-lettered one waits for a person, or one has discarded it."""
+    """What became of a listed event. `DEAD`: it waits for a person, or one has discarded it, or accepted its loss."""
 
     APPLIED = "applied"
     WAITING = "waiting"
@@ -104,16 +104,18 @@ class Lookup:
     async def find(self, page: Sequence[Listed]) -> list[Known]:
         """Return what is known of each event.
 
-        Postgres is asked before Redis: an event that is committed meanwhile has a marker that says so, and Postgres is
-        asked about it once more.
+        Rows are read before Redis, and dead letters after it: an event that is committed meanwhile has a marker that
+        says so, and the rows are read once more; one that is dead-lettered meanwhile was recorded as such before its
+        entry went.
         """
         applied = await self._find_applied(page)
         rest = [listed for listed in page if listed.parsed.event_id not in applied]
-        dead = await self._find_dead(rest) if rest else set()
-        in_redis = await self._find_in_redis([each for each in rest if each.parsed.event_id not in dead])
+        in_redis = await self._find_in_redis(rest)
         committed = [each for each in rest if in_redis.get(each.parsed.event_id, _NOTHING).state is State.APPLIED]
         if committed:
             applied |= await self._find_applied(committed)
+        gone = [each for each in rest if in_redis.get(each.parsed.event_id, _NOTHING).state is not State.WAITING]
+        dead = await self._find_dead(gone) if gone else set[str]()
         return [self._known(listed, applied, dead, in_redis) for listed in page]
 
     def _known(
@@ -158,8 +160,7 @@ class Lookup:
     async def _find_dead(self, page: Sequence[Listed]) -> set[str]:
         by_name = {name: listed.parsed.event_id for listed in page for name in _names(listed)}
         query = RECONCILE.bind("find_dead", namespace=self._namespace, event_ids=list(by_name))
-        rows = await self._connection.fetch(*query)
-        return {by_name[row["event_id"]] for row in rows if row["state"] != "replayed"}
+        return {by_name[row["event_id"]] for row in await self._connection.fetch(*query)}
 
     async def _find_in_redis(self, page: Sequence[Listed]) -> dict[str, _Marked]:
         """Return the events whose marker says that they wait, or were committed a moment ago."""

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from contract.event import Event
 from contract.facts import DISPUTE_STATES, Fact
 from ledger.transfers import IMPLIES, TRANSFER_RULES, by_payment
@@ -22,8 +20,6 @@ if TYPE_CHECKING:
     from sql.connect import Connection
 
 RECONCILE = load("reconcile")
-
-log = structlog.get_logger()
 
 SAYS_NOTHING = "the books have nothing of it"
 
@@ -45,36 +41,31 @@ class Books:
     def __init__(self, connection: "Connection", api: Api) -> None:
         self._connection = connection
         self._api = api
-        self.unusable = 0
-        """Listed objects that could not be compared."""
+        self.has_any = False
+        """Whether the books have any of the payments that were looked up."""
 
     async def find(self, page: Sequence[Listed]) -> list[Difference]:
-        """Return what differs: `missing` what is not booked, `different` what is booked with other money."""
-        reported = [
-            (event, list(_with_implied(facts)))
-            for event in filter(None, map(self._event, page))
-            if (facts := self._facts(event)) is not None
-        ]
-        booked = await self._read([each for each in reported if each[1]])
-        found = [find_difference(event, facts, booked) for event, facts in reported if facts]
+        """Return what differs: `missing` what is not booked, `different` what is booked with other money.
+
+        What cannot be read is marked so, and is in neither.
+        """
+        reported = [each for listed in page if not listed.unreadable and (each := self._report(listed))]
+        booked = await self._read(reported)
+        self.has_any = self.has_any or bool(booked.transfers or booked.payments or booked.disputes)
+        found = [find_difference(event, facts, booked) for event, facts in reported]
         return [difference for difference in found if difference]
 
-    def _event(self, listed: Listed) -> Event | None:
+    def _report(self, listed: Listed) -> tuple[Event, Sequence[Fact]] | None:
+        """Return an object as an event, and what it says about money; None if that is nothing, or cannot be read."""
         try:
-            return to_event(self._api.access, self._api.name, listed, datetime.now(UTC), "reconcile")
+            event = to_event(self._api.access, self._api.name, listed, datetime.now(UTC), "reconcile")
         except ApiUnexpectedError as error:
-            self._note_unusable(listed.parsed.type, str(error))
+            listed.unreadable = str(error)
             return None
-
-    def _facts(self, event: Event) -> Sequence[Fact] | None:
         facts = read_facts(event)
         if facts is None:
-            self._note_unusable(event.type, "what it says about money cannot be read")
-        return facts
-
-    def _note_unusable(self, type_: str, reason: str) -> None:
-        self.unusable += 1
-        log.warning("a listed object cannot be compared", source=self._api.access.source, type=type_, reason=reason)
+            listed.unreadable = "what it says about money is not as the provider documents it"
+        return (event, list(_with_implied(facts))) if facts else None
 
     async def _read(self, reported: Sequence[tuple[Event, Sequence[Fact]]]) -> Booked:
         movements = [_movement(fact) for _, facts in reported for fact in facts if fact.kind in TRANSFER_RULES]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from contract.event import Event, to_entry
 from contract.keys import Keys, Partitions
 from operations.log import Act, record, require_log
+from operations.reconcile.errors import NoRoomError
 from operations.reconcile.store import Claim
 from operations.stream_entries import adding
 
@@ -28,10 +29,6 @@ ROOM_WAIT_S = 60.0
 ROOM_LOOK_S = 0.5
 
 
-class NoRoomError(Exception):
-    """The stream is as long as BACKLOG_LIMIT allows. The text is one sentence."""
-
-
 @dataclass(slots=True)
 class Repaired:
     """What became of some missing events: their ids. `entry_ids` has the entries that were added and are on disk."""
@@ -47,8 +44,9 @@ class Repair:
 
     def __init__(
         self, connection: "Connection", redis: "Redis", partitions: Partitions, claim: Claim, act: Act, *,
-        seen_ttl_s: int, backlog_limit: int,
+        seen_ttl_s: int, backlog_limit: int, from_nothing: bool = False,
     ) -> None:  # fmt: skip
+        """`from_nothing`: a person has decided to add what is missing although nothing that is listed is known here."""
         self._connection = connection
         self._redis = redis
         self._partitions = partitions
@@ -56,6 +54,7 @@ class Repair:
         self._act = act
         self._seen_ttl_s = seen_ttl_s
         self._backlog_limit = backlog_limit
+        self.from_nothing = from_nothing
 
     async def add(self, events: Sequence[Event], lost: AbstractSet[str]) -> Repaired:
         """Add events that are missing, of which a finding is recorded, and record the act. `lost` are the ids of those

@@ -16,17 +16,19 @@ from consumers.retry import describe
 from consumers.stream_stats import every_partition
 from contract.keys import Partitions, read_partitions
 from operations.log import Act
-from operations.reconcile.events import Comparison, ReconcileError
+from operations.reconcile.errors import BusyError, ReconcileError
+from operations.reconcile.events import Comparison
+from operations.reconcile.limits import FAILED_AGAIN, RUN_S_MAX, again, limited
 from operations.reconcile.lookup import Lookup
 from operations.reconcile.payments import Books
-from operations.reconcile.repair import NoRoomError, Repair
+from operations.reconcile.repair import Repair
 from operations.reconcile.store import Claim, Compared, Counts, Finding, list_findings
 from operations.reconcile.unfinished import look_up_unfinished
-from operations.reconcile.windows import Plan, WindowError, at, extended, plan, scheduled
+from operations.reconcile.windows import Plan, at, extended, plan, scheduled
 from operations.servers import Servers
 from operations.settings import Settings
 from providers import FACT_EXTRACTORS
-from providers.api import Api, ApiError, ApiRefusedError, ApiUnavailableError, EventList, Listing, PaymentList, Window
+from providers.api import Api, ApiError, ApiRefusedError, EventList, Listing, PaymentList, Window
 from sql.connect import UnreachableError
 
 if TYPE_CHECKING:
@@ -34,17 +36,11 @@ if TYPE_CHECKING:
 
     from sql.connect import Connection
 
-RUN_S_MAX = 6 * 60 * 60.0
-"""How long one run may take. The next one goes on where it ended."""
+AHEAD_MIN = timedelta(seconds=10)
+"""By how much our clock must be ahead of the provider's to count: an answer takes time, and names whole seconds."""
 
 RENEW_S = 30.0
 """How often a claim is renewed."""
-
-FAILED_AGAIN, FAILED_AGAIN_MAX = timedelta(minutes=1), timedelta(hours=1)
-"""How soon a source whose API was not available is asked again; doubled with each failure."""
-
-REFUSED_AGAIN = timedelta(hours=1)
-"""How soon a source whose credentials are refused is asked again: a person has to act."""
 
 OPEN_FINDINGS_READ = 10_000
 """The open findings of a source that a run looks after."""
@@ -52,21 +48,19 @@ OPEN_FINDINGS_READ = 10_000
 log = structlog.get_logger()
 
 
-class BusyError(ReconcileError):
-    """Somebody else compares the source now, or it is not due."""
-
-
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What a run is to do. `since`: None from where the last run ended; `until`: None until now.
 
     `over_gaps`: a time that the provider does not list any more is left behind; a person has decided so.
+    `from_nothing`: what is missing is added although nothing that is listed was known here; likewise.
     """
 
     repair: bool = False
     since: datetime | None = None
     until: datetime | None = None
     over_gaps: bool = False
+    from_nothing: bool = False
     at_once: bool = True
     next_in: timedelta | None = None
 
@@ -99,17 +93,18 @@ class Reconciliation:
     async def run(self, wanted: Wanted) -> Report:
         """Compare once. Raise BusyError, ApiError, ReconcileError or UnreachableError; the failure is recorded."""
         access = self._api.access
-        async with self._servers.redis() as redis, self._servers.postgres(RUN_S_MAX) as connection:
+        async with self._servers.redis() as redis, self._servers.postgres(RUN_S_MAX + RENEW_S) as connection:
             claim = Claim(connection, access.source, access.namespace, self._runner)
             compared = await claim.take(at_once=wanted.at_once)
             if compared is None:
                 holder = await claim.find_holder()
-                raise BusyError(f"{holder} compares it now" if holder else "it is not due yet")
+                raise BusyError(f"{holder} compares it now; wait for its end, or two minutes if it was killed"
+                                if holder else "it is not due yet")  # fmt: skip
             progress = _Progress(compared)
             try:
-                async with self._renewed(claim), self._api:
+                async with self._renewed(claim), self._api, limited():
                     return await self._compare(connection, redis, claim, wanted, progress)
-            except (ApiError, ReconcileError, NoRoomError, WindowError) as error:
+            except (ApiError, ReconcileError) as error:
                 await self._fail(claim, error, wanted, progress)
                 raise
             except BaseException as error:
@@ -120,13 +115,17 @@ class Reconciliation:
         self, connection: "Connection", redis: "Redis", claim: Claim, wanted: Wanted, progress: "_Progress"
     ) -> Report:
         api, settings = self._api, self._servers.settings
-        planned = self._plan(progress.compared, wanted)
+        compared = progress.compared
+        planned = self._plan(compared, wanted)
         comparison = await self._comparison(connection, redis, claim, wanted, planned)
         await claim.resolve_applied()
         for window in planned.parts():
             await comparison.compare(window)
             if api.empty_proves or comparison.total.seen:  # type: ignore[attr-defined]
-                progress.compared = extended(progress.compared, window, over_gaps=wanted.over_gaps)
+                # What is listed now shows that the empty lists before it were true.
+                since = planned.window.since
+                whole = Window(since, max(since, self._proven_until(window.until)))
+                progress.compared = extended(compared, whole, over_gaps=wanted.over_gaps)
         if wanted.until is None:
             unfinished = look_up_unfinished(connection, api, planned.window.since)
             await comparison.compare_objects(planned.window, unfinished)
@@ -136,9 +135,10 @@ class Reconciliation:
         counts, notes = total.counts(), [*self._notes(planned, progress.compared, proves=proves)]
         if total.unproven:
             notes.append(f"{total.unproven} were added, but this Redis could not confirm that they are on disk")
-        if total.unusable:
-            notes.append(f"{total.unusable} cannot be used: the log says why")
+        if total.unreadable:
+            notes.append(f"{total.unreadable} of them cannot be read, which no repair changes: their findings say why")
         outcome = _outcome(counts, planned.window, notes)
+        self._check_claim()
         complete_until = await claim.finish(counts, outcome, progress.compared, wanted.next_in)
         log.info("reconciled", source=claim.source, outcome=outcome, key_prefix=settings.key_prefix)
         return Report(
@@ -148,11 +148,23 @@ class Reconciliation:
     def _plan(self, compared: Compared, wanted: Wanted) -> Plan:
         if not isinstance(self._api, Listing):
             raise ReconcileError(f"the API of provider {self._api.name} lists neither events nor payments")
-        now, settings = datetime.now(UTC), self._servers.settings
-        grace = timedelta(seconds=settings.reconcile_grace_s if isinstance(settings, Settings) else 0)
+        now = datetime.now(UTC)
         window = scheduled(compared, now, self._api.overlap)
         window = Window(wanted.since or window.since, wanted.until or now)
-        return plan(window, now, reach=self._api.reach, not_yet=max(grace, self._api.lag))
+        return plan(window, now, reach=self._api.reach, not_yet=self._not_yet())
+
+    def _not_yet(self) -> timedelta:
+        """Return how young an event may be without being missing."""
+        settings = self._servers.settings
+        grace = timedelta(seconds=settings.reconcile_grace_s if isinstance(settings, Settings) else 0)
+        return max(grace, self._api.lag) if isinstance(self._api, Listing) else grace
+
+    def _proven_until(self, until: datetime) -> datetime:
+        """Return until when a list is complete by the provider's clock too: ours may be ahead, and what happens until
+        then is listed later.
+        """
+        ahead = self._api.client.clock_ahead
+        return min(until, datetime.now(UTC) - ahead - self._not_yet()) if ahead > AHEAD_MIN else until
 
     async def _comparison(
         self, connection: "Connection", redis: "Redis", claim: Claim, wanted: Wanted, planned: Plan
@@ -170,6 +182,7 @@ class Reconciliation:
         repair = Repair(
             connection, redis, routed, claim, self._act, seen_ttl_s=settings.seen_ttl_s,
             backlog_limit=settings.backlog_limit if isinstance(settings, Settings) else 1,
+            from_nothing=wanted.from_nothing,
         ) if wanted.repair else None  # fmt: skip
         books = Books(connection, api) if isinstance(api, PaymentList) else None
         return Comparison(
@@ -209,8 +222,14 @@ class Reconciliation:
 
     def _notes(self, planned: Plan, compared: Compared, *, proves: bool) -> list[str]:
         notes = [planned.cut] if planned.cut else []
+        ahead = self._api.client.clock_ahead
         if not proves:
             notes.append("the list is empty, which proves nothing at this provider")
+        elif ahead > AHEAD_MIN and compared.until is not None and compared.until < planned.window.until:
+            notes.append(
+                f"the clock of this machine is {ahead.total_seconds():.0f} s ahead of the provider's, so what happened "
+                f"after {at(compared.until)} is compared again: set the clock"
+            )
         elif compared.until is not None and compared.until < planned.window.until:
             notes.append(
                 f"nobody knows what happened from {at(compared.until)} to {at(planned.window.since)}, so this does not "
@@ -223,7 +242,7 @@ class Reconciliation:
     async def _fail(self, claim: Claim, error: Exception, wanted: Wanted, progress: "_Progress") -> None:
         next_in = None
         if wanted.next_in is not None:
-            next_in = _again(error, wanted.next_in, await claim.count_failures())
+            next_in = again(error, wanted.next_in, await claim.count_failures())
         refused = isinstance(error, ApiRefusedError)
         await claim.fail(str(error), progress.compared, next_in, refused=refused)
         log.warning("a source could not be reconciled", source=claim.source, reason=str(error), refused=refused)
@@ -242,17 +261,6 @@ class _Progress:
     """What is compared so far."""
 
     compared: Compared
-
-
-def _again(error: Exception, every: timedelta, failures: int) -> timedelta:
-    """Return when a source that could not be compared is asked again."""
-    if isinstance(error, ApiRefusedError):
-        return REFUSED_AGAIN
-    if isinstance(error, ApiUnavailableError | NoRoomError):
-        asked = timedelta(seconds=getattr(error, "retry_after_s", None) or 0)
-        backoff: timedelta = FAILED_AGAIN * 2 ** min(failures, 10)
-        return max(asked, min(backoff, FAILED_AGAIN_MAX))
-    return min(every, FAILED_AGAIN_MAX)
 
 
 def _outcome(counts: Counts, window: Window, notes: list[str]) -> str:

@@ -8,10 +8,9 @@ from datetime import timedelta
 import structlog
 
 from operations.log import Act
-from operations.reconcile.events import ReconcileError
+from operations.reconcile.errors import BusyError, ReconcileError
 from operations.reconcile.request import Request, forget, read_requests
-from operations.reconcile.run import BusyError, Reconciliation, Wanted
-from operations.reconcile.windows import WindowError
+from operations.reconcile.run import Reconciliation, Wanted
 from operations.servers import Servers
 from providers.api import Api, ApiError
 from sql.connect import UnreachableError
@@ -61,7 +60,7 @@ class Schedule:
                 await self._forget(request)
         except BusyError:
             return True
-        except (ApiError, ReconcileError, WindowError):  # logged and recorded where it happened
+        except (ApiError, ReconcileError):  # logged and recorded where it happened
             return False
         except UnreachableError as error:
             log.warning("a source could not be reconciled; it is tried again", source=source, reason=str(error))

@@ -141,6 +141,12 @@ async def find_findings_of_payments(connection: "Connection", payments: Iterable
     return [Finding(**row) for row in await connection.fetch(*query)]
 
 
+async def move_complete_until(connection: "Connection", source: str) -> datetime | None:
+    """Move the time until which nothing is missing, by what was compared and what is open. Return it."""
+    row = await connection.fetchrow(*RECONCILE.bind("move_complete_until", source=source))
+    return row["complete_until"] if row else None
+
+
 class Claim:
     """A source as one program compares it, until it ends the claim or is silent for too long."""
 
@@ -169,12 +175,12 @@ class Claim:
         self, counts: Counts, outcome: str, compared: Compared, next_in: timedelta | None
     ) -> datetime | None:  # fmt: skip
         """End the claim after a run. Return until when nothing is missing."""
-        row = await self._fetch(
+        await self._fetch(
             "finish_run", runner=self.runner, outcome=outcome[:TEXT_CHARS_MAX], compared_since=compared.since,
             compared_until=compared.until, next_in_s=_seconds(next_in), **_numbers(counts),
         )  # fmt: skip
         await self._execute("remove_old_findings", kept_days=FINDINGS_KEPT_DAYS)
-        return row["complete_until"] if row else None
+        return await move_complete_until(self._connection, self.source)
 
     async def fail(
         self, failure: str, compared: Compared, next_in: timedelta | None, *, refused: bool = False
@@ -184,6 +190,7 @@ class Claim:
             "fail_run", runner=self.runner, failure=failure[:TEXT_CHARS_MAX], refused=refused,
             compared_since=compared.since, compared_until=compared.until, next_in_s=_seconds(next_in),
         )  # fmt: skip
+        await move_complete_until(self._connection, self.source)
 
     async def leave(self) -> None:
         """Give the claim back without an outcome."""

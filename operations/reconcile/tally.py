@@ -30,7 +30,9 @@ class Tally:
 
 @dataclass(slots=True)
 class Total:
-    """The numbers of a run, and what is named of it. `unproven`: added, but not known to be on disk."""
+    """The numbers of a run, and what is named of it. `unproven`: added, but not known to be on disk. `unreadable`: of
+    the missing ones, those that cannot be read, or that no envelope can carry.
+    """
 
     listed: int = 0
     waiting: int = 0
@@ -39,7 +41,7 @@ class Total:
     missing: int = 0
     repaired: int = 0
     unproven: int = 0
-    unusable: int = 0
+    unreadable: int = 0
     seen: int = 0
     """What the provider listed, of whatever type."""
     extra: dict[str, Difference] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from operations.reconcile.errors import WindowError
 from operations.reconcile.store import Compared
 from providers.api import Window
 
@@ -16,10 +17,6 @@ WINDOW_MAX = timedelta(days=1)
 """The longest window that is listed at once."""
 
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S UTC"
-
-
-class WindowError(ValueError):
-    """There is nothing to compare. The text is one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +54,10 @@ def plan(wanted: Window, now: datetime, *, reach: timedelta, not_yet: timedelta)
     earliest, latest = now - reach + REACH_MARGIN, now - not_yet
     until = min(wanted.until, latest)
     since = max(wanted.since, earliest)
+    if wanted.since >= latest:
+        raise WindowError(f"what happened after {at(latest)} may still be on its way: begin with an earlier time")
     if wanted.since >= wanted.until:
-        raise WindowError("the time to compare has no length")
-    if until <= wanted.since:
-        raise WindowError(f"what happened after {at(latest)} may still be on its way: nothing older was to be compared")
+        raise WindowError(f"it ends at {at(wanted.until)}, which is not after {at(wanted.since)}, when it begins")
     if until <= since:
         raise WindowError(f"the provider lists nothing from before {at(earliest)}: nothing younger was to be compared")
     return Plan(Window(since, until), wanted.since if since > wanted.since else None)

@@ -39,7 +39,7 @@ from providers.api import (
     segment,
 )
 from providers.api_access import ApiAccess
-from providers.api_objects import PREFIX, listed_object
+from providers.api_objects import PREFIX, listed_object, unreadable_object
 from providers.api_pages import as_documented
 from providers.braintree.facts import extract_facts
 from providers.braintree.models import SUBJECT, read_xml, text_at
@@ -179,7 +179,7 @@ class BraintreeApi(Api, PaymentList, PaymentLookup):
         for id_ in ids:
             if id_ not in found:
                 found[id_] = await self._transaction(id_)
-        return [self._listed(each) for each in found.values()]
+        return [self._readable(each) for each in found.values()]
 
     async def _transaction(self, id_: str) -> Element:
         return _root(await self._get(f"/transactions/{segment(id_)}"), "transaction")
@@ -187,11 +187,18 @@ class BraintreeApi(Api, PaymentList, PaymentLookup):
     async def _disputes(self, search: bytes) -> AsyncIterator[Sequence[Listed]]:
         for number in range(1, PAGES_MAX + 1):
             root = await self._post("/disputes/advanced_search", search, {"page": str(number)})
-            yield [self._listed(each) for each in root.iterfind("dispute")]
+            yield [self._readable(each) for each in root.iterfind("dispute")]
             total, size = text_at(root, "total-items") or "0", text_at(root, "page-size") or "0"
             if not (total.isdecimal() and size.isdecimal()) or number * int(size) >= int(total) or not int(size):
                 return
         raise ApiUnexpectedError(f"a search of disputes has more than {PAGES_MAX} pages")
+
+    def _readable(self, object_: Element) -> Listed:
+        """Return an object as an event, marked where it cannot be read: that ends nothing."""
+        try:
+            return self._listed(object_)
+        except ApiUnexpectedError as error:
+            return unreadable_object(tostring(object_), str(error), f"{PREFIX}{object_.tag}")
 
     def _listed(self, object_: Element) -> Listed:
         """Return an object as the subject of a notification, by which it is named and read as a webhook's is."""

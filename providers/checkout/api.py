@@ -171,7 +171,7 @@ class CheckoutApi(Api, EventList):
                 if self._is_compared(event.get("type")) and (at is None or at in window):
                     answer = await self.client.get(f"/workflows/events/{segment(_id(event))}", None, **self._headers())
                     bodies.append(answer.body)
-        return within(window, listed_events(bodies, parse_event, _ABOUT))
+        return within(window, listed_events(bodies, parse_event))
 
     async def _subject(self, id_: str) -> Sequence[Mapping[str, object]]:
         """Return what is said of each event of a payment or dispute; nothing where no workflow has any."""

@@ -34,9 +34,9 @@ from providers.api import (
     segment,
 )
 from providers.api_access import ApiAccess, KeyAccess, require_prefix
-from providers.api_objects import PREFIX, listed_object
+from providers.api_objects import PREFIX, listed_object, unreadable_object
 from providers.api_pages import as_documented, parsed_json, read_page
-from providers.base import ParsedEvent
+from providers.base import ParsedEvent, PayloadError
 from providers.flutterwave_v3.facts import TYPES, extract_facts
 from providers.flutterwave_v3.models import BriefRefund, BriefTransaction, TransactionAnswer
 from providers.flutterwave_v3.models import Event as AnyEvent
@@ -135,11 +135,13 @@ class FlutterwaveV3Api(Api, PaymentList, PaymentLookup, Confirmation):
 
     async def list_payments(self, window: Window) -> AsyncIterator[Sequence[Listed]]:
         """Yield the transactions and the refunds that were made in a window."""
+        unreadable = list[Listed]()
         days = {"from": _day(window.since - timedelta(days=1)), "to": _day(window.until + timedelta(days=1))}
-        async for transactions in self._pages("/v3/transactions", days, BriefTransaction):
+        async for transactions in self._pages("/v3/transactions", days, BriefTransaction, unreadable):
             yield [self._transaction(each) for each in transactions if _is_in(window, each.created_at)]
-        async for refunds in self._pages("/v3/refunds", days, BriefRefund):
+        async for refunds in self._pages("/v3/refunds", days, BriefRefund, unreadable):
             yield [await self._refund_alone(each) for each in refunds if _is_in(window, each.created_at)]
+        yield unreadable
 
     async def fetch_payment(self, payment_id: str) -> Sequence[Listed]:
         """Return the transaction that has this reference, and its refunds. Of several, Flutterwave chooses one."""
@@ -178,14 +180,25 @@ class FlutterwaveV3Api(Api, PaymentList, PaymentLookup, Confirmation):
         )
         return listed_object(self, extract_facts, parsed, _written(**body))
 
-    async def _pages(self, path: str, query: Mapping[str, str], model: type[ItemT]) -> AsyncIterator[list[ItemT]]:
-        """Yield the objects of a list, each once. It has as many pages as the page that was read last says."""
-        read_before = set[str]()
+    async def _pages(
+        self, path: str, query: Mapping[str, str], model: type[ItemT], unreadable: list[Listed] | None = None
+    ) -> AsyncIterator[list[ItemT]]:
+        """Yield the objects of a list, each once. It has as many pages as the page that was read last says.
+
+        `unreadable` gets those that cannot be read; without it they raise ApiUnexpectedError.
+        """
+        read_before, kind = set[str](), path.rpartition("/")[2].removesuffix("s")
         for number in range(1, PAGES_MAX + 1):
             answer = await self._get(path, {**query, "page": str(number)})
             items, members = read_page(answer.body, "data", f"GET {path}")
-            with as_documented(f"GET {path}"):
-                page = [read_decimal_json(model, each) for each in items]
+            page = list[ItemT]()
+            for item in items:
+                try:
+                    page.append(read_decimal_json(model, item))
+                except PayloadError as error:
+                    if unreadable is None:
+                        raise ApiUnexpectedError(f"GET {path}: {error}") from None
+                    unreadable.append(unreadable_object(item, str(error), f"{PREFIX}{kind}"))
             new = list({each.id: each for each in page if each.id not in read_before}.values())
             read_before.update(each.id for each in new)
             yield new

@@ -105,7 +105,7 @@ class GoCardlessApi(Api, EventList, Confirmation):
         pages = Pages(_ABOUT)
         while True:
             items, rest = read_page(await self._get("/events", query), "events", _ABOUT)
-            yield within(window, listed_events(items, parse_event, _ABOUT))
+            yield within(window, listed_events(items, parse_event))
             after = read_cursor(rest, "meta", "cursors", "after", about=_ABOUT)
             if after is None:
                 return

@@ -36,6 +36,7 @@ from providers.api import (
     version_id,
 )
 from providers.api_access import ApiAccess
+from providers.api_objects import read_each, unreadable_object
 from providers.api_pages import as_documented, read_page
 from providers.base import ParsedEvent
 from providers.mercadopago.access import SITES, MercadoPagoAccess
@@ -218,7 +219,11 @@ class MercadoPagoApi(Api, PaymentList, PaymentLookup, Confirmation):
 
     async def _listed(self, items: Sequence[bytes], window: Window) -> AsyncIterator[Listed]:
         for item in items:
-            payment = read(Payment, item, "GET /v1/payments/search")
+            try:
+                payment = read(Payment, item, "GET /v1/payments/search")
+            except ApiUnexpectedError as error:
+                yield unreadable_object(item, str(error), FETCHED_PAYMENT)
+                continue
             changed_at = first_timestamp(payment.date_last_updated)
             if self._is_ours(payment) and is_sale(payment) and (changed_at is None or changed_at in window):
                 yield self._listed_payment(*await self._with_parts(payment, item))
@@ -274,7 +279,11 @@ class MercadoPagoApi(Api, PaymentList, PaymentLookup, Confirmation):
     async def _listed_orders(self, items: Sequence[bytes]) -> AsyncIterator[Listed]:
         for item in items:
             with contextlib.suppress(NotFoundError):
-                yield self._listed_order(*await self._order(read(Order, item, "GET /v1/orders").id.upper()))
+                (listed,) = await read_each([item], self._whole_order, FETCHED_ORDER)
+                yield listed
+
+    async def _whole_order(self, item: bytes) -> Listed:
+        return self._listed_order(*await self._order(read(Order, item, "GET /v1/orders").id.upper()))
 
     def _listed_order(self, body: bytes, order: Order) -> Listed:
         return Listed(

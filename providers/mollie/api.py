@@ -13,9 +13,11 @@ docs.mollie.com/overview/pagination. One host; the key's prefix is the mode, and
 * A refund or chargeback whose payment is not known is the first object of the list that begins with it.
 """
 
+import contextlib
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import ClassVar, TypeVar
 
 from pydantic import model_validator
@@ -36,6 +38,7 @@ from providers.api import (
     version_id,
 )
 from providers.api_access import ApiAccess, KeyAccess
+from providers.api_objects import read_each
 from providers.api_pages import as_documented, read_address, read_page
 from providers.base import ParsedEvent, PayloadError
 from providers.models import Model
@@ -135,10 +138,10 @@ class MollieApi(Api, PaymentList, PaymentLookup, Confirmation):
     @override
     async def list_payments(self, window: Window) -> AsyncIterator[Sequence[Listed]]:
         async for items in self._items("payments", window):
-            yield [await self._whole(item) for item in items]
-        for name in _TYPES:
+            yield await read_each(items, self._whole, FETCHED_PAYMENT)
+        for name, type_ in _TYPES.items():
             async for items in self._items(name, window):
-                yield [self._listed_part(name, item) for item in items]
+                yield await read_each(items, partial(self._part, name), type_)
 
     async def _get(self, path: str, query: Mapping[str, str]) -> bytes:
         answer = await self.client.get(path, query, Authorization=f"Bearer {self.access.api_key.reveal()}")
@@ -190,7 +193,7 @@ class MollieApi(Api, PaymentList, PaymentLookup, Confirmation):
         begin = self._beginning(name, window.until)
         for _ in range(PAGES_MAX):
             items, following = await self._page(name, {"limit": str(PAGE_ITEMS), **({"from": begin} if begin else {})})
-            made = [self._made_at(name, item) for item in items]
+            made = [self._made_at(name, item, window.since) for item in items]
             if items:
                 self._remember(name, items[0], made[0])
             yield [item for item, at in zip(items, made, strict=True) if at in window]
@@ -199,17 +202,18 @@ class MollieApi(Api, PaymentList, PaymentLookup, Confirmation):
             begin = following
         raise ApiUnexpectedError(f"GET /v2/{name} has more than {PAGES_MAX} pages")
 
-    def _made_at(self, name: str, item: bytes) -> datetime:
-        made_at = first_timestamp(_read(Made, item, f"GET /v2/{name}").created_at)
-        if made_at is None:
-            raise ApiUnexpectedError(f"GET /v2/{name} has an object without the time when it was made")
-        return made_at
+    def _made_at(self, name: str, item: bytes, unknown: datetime) -> datetime:
+        """Return when an object was made; `unknown` where it does not say so, or cannot be read."""
+        with contextlib.suppress(ApiUnexpectedError):
+            return first_timestamp(_read(Made, item, f"GET /v2/{name}").created_at) or unknown
+        return unknown
 
     def _remember(self, name: str, first: bytes, made_at: datetime) -> None:
         starts = self._starts.setdefault(name, {})
         if len(starts) >= STARTS_MAX:
             starts.clear()
-        starts[_read(Made, first, f"GET /v2/{name}").id] = made_at
+        with contextlib.suppress(ApiUnexpectedError):
+            starts[_read(Made, first, f"GET /v2/{name}").id] = made_at
 
     def _beginning(self, name: str, until: datetime) -> str | None:
         """Return the object that begins the last known page with nothing of the time before `until` ahead of it."""
@@ -234,7 +238,7 @@ class MollieApi(Api, PaymentList, PaymentLookup, Confirmation):
             body,
         )
 
-    def _listed_part(self, name: str, item: bytes) -> Listed:
+    async def _part(self, name: str, item: bytes) -> Listed:
         about = f"GET /v2/{name}"
         part = _read(Part, item, about)
         payment_id = first_id(part.payment_id)

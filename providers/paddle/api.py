@@ -112,7 +112,7 @@ class PaddleApi(Api, EventList):
         while True:
             answer = await self.client.get("/events", query, **self._headers())
             items, rest = read_page(answer.body, "data", _ABOUT)
-            yield within(window, listed_events(items, parse_event, _ABOUT))
+            yield within(window, listed_events(items, parse_event))
             after = _next(rest)
             if after is None:
                 return

@@ -28,7 +28,7 @@ from providers.api import (
     Window,
 )
 from providers.api_access import ApiAccess
-from providers.api_pages import Pages, as_documented, parsed_json, read_address, read_page
+from providers.api_pages import Pages, listed, parsed_json, read_address, read_page
 from providers.oauth import ClientAccess, Tokens
 from providers.payload import first_id, get_path, read_json
 from providers.paypal.facts import TYPES
@@ -114,11 +114,10 @@ class PayPalApi(Api, EventList, Confirmation):
                 ) from None
             raise
         found, members = read_page(answer.body, "events", _ABOUT)
-        return [self._listed(each) for each in found], members
+        return [listed(each, self._listed) for each in found], members
 
     def _listed(self, body: bytes) -> Listed:
-        with as_documented("a listed event"):
-            event = read_json(AnyEvent, body)
+        event = read_json(AnyEvent, body)
         return Listed(identify(event, event.id, mode_of(event) or self.access.mode), body)
 
     def must_ask(self, event: Event) -> bool:

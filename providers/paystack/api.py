@@ -35,7 +35,7 @@ from providers.api import (
     segment,
 )
 from providers.api_access import ApiAccess, KeyAccess, require_prefix
-from providers.api_objects import PREFIX, listed_object
+from providers.api_objects import PREFIX, listed_object, read_each, unreadable_object
 from providers.api_pages import as_documented, read_cursor, read_page
 from providers.models import Model
 from providers.payload import first_id, get_path, read_json
@@ -140,17 +140,20 @@ class PaystackApi(Api, PaymentList, PaymentLookup):
         """
         for status in ("success", "reversed"):
             async for items in self._transactions({"status": status, **_range(window.since, window.until)}):
-                yield [self._listed("transaction", item) for item in items]
-                for item in items:
-                    self._remember(_read(Transaction, item))
+                yield await read_each(items, self._transaction, f"{PREFIX}transaction")
         refunds = defaultdict[str, list[Refund]](list)
         async for items in self._pages("/refund", _range(window.since, window.until)):
-            for refund in (_read(Refund, item) for item in items):
-                refunds[refund.transaction].append(refund)
+            for item in items:
+                try:
+                    refund = _read(Refund, item)
+                except ApiUnexpectedError as error:
+                    yield [unreadable_object(item, str(error), f"{PREFIX}refunds")]
+                else:
+                    refunds[refund.transaction].append(refund)
         for id_, made in refunds.items():
             yield [await self._refunds_of(id_, made)]
         async for items in self._pages("/dispute", _range(window.since - DISPUTE_CHANGES, window.until)):
-            yield [self._listed("dispute", item) for item in items]
+            yield await read_each(items, self._dispute, f"{PREFIX}dispute")
 
     async def fetch_payment(self, payment_id: str) -> Sequence[Listed]:
         """Return the transaction of a reference, the sum of its refunds, and its disputes."""
@@ -193,6 +196,13 @@ class PaystackApi(Api, PaymentList, PaymentLookup):
         brief = {name: getattr(transaction, name) for name in ("id", "reference", "amount", "currency", "domain")}
         times = {name: getattr(transaction, name) for name in ("paid_at", "created_at")}
         self._known[transaction.id] = Transaction.model_construct(**brief, **times)
+
+    async def _transaction(self, item: bytes) -> Listed:
+        self._remember(_read(Transaction, item))
+        return self._listed("transaction", item)
+
+    async def _dispute(self, item: bytes) -> Listed:
+        return self._listed("dispute", item)
 
     def _listed(self, kind: str, item: bytes) -> Listed:
         return self._object(kind, _read(AnyData, item), b'{"data": %s}' % item)

@@ -18,6 +18,7 @@ import contextlib
 import math
 from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
@@ -36,7 +37,7 @@ from providers.api import (
     segment,
 )
 from providers.api_access import ApiAccess, require_prefix
-from providers.api_objects import PREFIX, listed_object
+from providers.api_objects import PREFIX, listed_object, read_each
 from providers.api_pages import as_documented, read_page
 from providers.base import ParsedEvent
 from providers.models import Id, Model
@@ -125,26 +126,29 @@ class RazorpayApi(Api, PaymentList, PaymentLookup):
     async def list_payments(self, window: Window) -> AsyncIterator[Sequence[Listed]]:
         """Yield the payments and refunds that were made in a window, and the disputes that may have changed in it."""
         async for items in self._made_in("/v1/payments", window):
-            for item in items:
-                self._remember(item)
-            yield [self._payment(item) for item in items]
+            yield await read_each(items, self._payment, f"{PREFIX}payment")
         async for items in self._made_in("/v1/refunds", window):
-            yield [await self._refund(item) for item in items]
+            yield await read_each(items, self._refund, f"{PREFIX}refund")
         oldest = window.since - DISPUTE_CHANGES
         async for items in self._pages("/v1/disputes", oldest):
-            yield [self._listed("dispute", item) for item in items if _is_in(Window(oldest, window.until), item)]
+            in_time = [item for item in items if _is_in(Window(oldest, window.until), item)]
+            yield await read_each(in_time, self._dispute, f"{PREFIX}dispute")
 
     async def fetch_payment(self, payment_id: str) -> Sequence[Listed]:
         """Return the payment and its refunds. No list of disputes is of one payment."""
         path = f"/v1/payments/{segment(payment_id)}"
         payment = (await self._get(path, {})).strip()
-        brief, listed = self._remember(payment), [self._payment(payment)]
+        brief, listed = self._remember(payment), [self._listed("payment", payment)]
         async for items in self._pages(f"{path}/refunds", EPOCH):
             listed += [self._listed("refund", item, brief) for item in items]
         return listed
 
-    def _payment(self, item: bytes) -> Listed:
+    async def _payment(self, item: bytes) -> Listed:
+        self._remember(item)
         return self._listed("payment", item)
+
+    async def _dispute(self, item: bytes) -> Listed:
+        return self._listed("dispute", item)
 
     async def _refund(self, item: bytes) -> Listed:
         """Return a refund with its payment, of which it has to be known whether it was ever captured.
@@ -232,7 +236,10 @@ def _read(item: bytes) -> Entity:
 
 
 def _made_at(item: bytes, unknown: datetime) -> datetime:
-    return first_timestamp(_read(item).created_at) or unknown
+    """Return when an object was made; `unknown` where it does not say so, or cannot be read."""
+    with suppress(ApiUnexpectedError):
+        return first_timestamp(_read(item).created_at) or unknown
+    return unknown
 
 
 def _is_in(window: Window, item: bytes) -> bool:

@@ -93,7 +93,7 @@ class SquareApi(Api, EventList):
         while True:
             answer = await self.client.post(_PATH, None, json=request, form=None, **self._headers())
             items, rest = read_page(answer.body, "events", _ABOUT, may_be_absent=True)
-            yield within(window, listed_events(items, parse_event, _ABOUT))
+            yield within(window, listed_events(items, parse_event))
             cursor = read_cursor(rest, "cursor", about=_ABOUT)
             if cursor is None:
                 return

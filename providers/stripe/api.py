@@ -31,7 +31,7 @@ from providers.api import (
     Window,
 )
 from providers.api_access import ApiAccess
-from providers.api_pages import Pages, as_documented, iso, read_cursor, read_page
+from providers.api_pages import Pages, as_documented, iso, listed, read_cursor, read_page
 from providers.base import ParsedEvent
 from providers.models import Id, Model
 from providers.payload import EPOCH, read_json
@@ -104,7 +104,7 @@ class StripeApi(Api, EventList, Confirmation):
         is_thin = self.access.events == "thin"
         for types in self._filters(thin.MONEY_TYPES if is_thin else TYPES):
             async for items in self._thin(window, types) if is_thin else self._all(window, types):
-                yield [self._listed(item) for item in items]
+                yield [listed(item, self._listed) for item in items]
 
     def _filters(self, money_types: Collection[str]) -> Iterator[Mapping[str, str]]:
         """Yield the types that each list is asked for. Where a source names patterns, one list has all types."""
@@ -131,7 +131,7 @@ class StripeApi(Api, EventList, Confirmation):
                 return
             if not items:
                 raise ApiUnexpectedError("a page of events has more after it, and names no event to go on from")
-            query = {**query, "starting_after": pages.next(parse_listed(items[-1]).event_id)}
+            query = {**query, "starting_after": pages.next(listed(items[-1], self._listed).parsed.event_id)}
 
     async def _thin(self, window: Window, types: Mapping[str, str]) -> AsyncIterator[list[bytes]]:
         """Yield the pages of thin events: each names the address of the next."""

@@ -28,27 +28,34 @@ RETURNING source;
 SELECT claimed_by, claimed_until FROM reconciliations WHERE source = :source AND claimed_until > now();
 
 -- name: finish_run :one
--- Ends the claim after a run that compared all it was to compare. What is missing and was not added to the stream
--- limits what is complete. A command leaves the next scheduled run as it is.
+-- Ends the claim after a run that compared all it was to compare; no row if somebody else has taken it. A command leaves
+-- the next scheduled run as it is.
 UPDATE reconciliations
 SET claimed_by = NULL, claimed_until = NULL, succeeded_at = now(), outcome = :outcome,
     listed = :listed, missing = :missing, repaired = :repaired, waiting = :waiting, dead = :dead, extra = :extra,
     different = :different, failed_at = NULL, failure = NULL, failures = 0, refused = false,
     compared_since = :compared_since, compared_until = :compared_until,
-    complete_until = least(:compared_until::timestamptz, (
-        SELECT min(coalesce(occurred_at, found_at))
-        FROM reconcile_findings
-        WHERE reconcile_findings.source = :source AND kind = 'missing' AND resolved_at IS NULL AND repaired_at IS NULL
-    )),
     next_at = coalesce(now() + make_interval(secs => :next_in_s), next_at)
 WHERE source = :source AND claimed_by = :runner
+RETURNING source;
+
+-- name: move_complete_until :one
+-- Moves the time until which a source is complete: what is missing and was not added to the stream limits it.
+UPDATE reconciliations
+SET complete_until = CASE WHEN compared_until IS NOT NULL THEN least(compared_until, (
+    SELECT min(coalesce(occurred_at, found_at))
+    FROM reconcile_findings
+    WHERE reconcile_findings.source = :source AND kind = 'missing' AND resolved_at IS NULL AND repaired_at IS NULL
+)) END
+WHERE source = :source
 RETURNING complete_until;
 
 -- name: fail_run :exec
 -- Ends the claim of a run that failed, with the reason. What it found until then stays.
 UPDATE reconciliations
 SET claimed_by = NULL, claimed_until = NULL, failed_at = now(), failure = :failure, failures = failures + 1,
-    refused = :refused, compared_since = :compared_since, compared_until = :compared_until, next_at = coalesce(now() + make_interval(secs => :next_in_s), next_at)
+    refused = :refused, compared_since = :compared_since, compared_until = :compared_until,
+    next_at = coalesce(now() + make_interval(secs => :next_in_s), next_at)
 WHERE source = :source AND claimed_by = :runner;
 
 -- name: leave_run :exec
@@ -112,6 +119,7 @@ ORDER BY found_at, source, kind, event_id;
 
 -- name: record_findings :exec
 -- Records what differs. One that is known stays as it is, unless it was resolved or repaired, or says something else.
+-- What a person has accepted is found again only if it says something else.
 INSERT INTO reconcile_findings AS known (
     source, kind, event_id, namespace, type, resource, occurred_at, difference, recorded, listed
 )
@@ -123,8 +131,8 @@ FROM unnest(
 ON CONFLICT (source, kind, event_id) DO UPDATE
 SET difference = excluded.difference, recorded = excluded.recorded, listed = excluded.listed,
     found_at = CASE WHEN known.resolved_at IS NULL THEN known.found_at ELSE now() END,
-    repaired_at = NULL, entry_id = NULL, resolved_at = NULL
-WHERE known.resolved_at IS NOT NULL OR known.repaired_at IS NOT NULL
+    repaired_at = NULL, entry_id = NULL, resolved_at = NULL, accepted_at = NULL
+WHERE (known.accepted_at IS NULL AND (known.resolved_at IS NOT NULL OR known.repaired_at IS NOT NULL))
    OR (known.difference, known.recorded, known.listed) <> (excluded.difference, excluded.recorded, excluded.listed);
 
 -- name: record_repairs :exec
@@ -153,10 +161,18 @@ FROM events AS applied
 WHERE reconcile_findings.source = :source AND kind = 'missing' AND resolved_at IS NULL
   AND applied.namespace = reconcile_findings.namespace AND applied.event_id = reconcile_findings.event_id;
 
+-- name: accept_findings :many
+-- Closes the open findings about these events, or all of a source if null, because a person has decided that they stay.
+UPDATE reconcile_findings
+SET resolved_at = now(), accepted_at = now()
+WHERE source = :source AND resolved_at IS NULL AND (:event_ids::text[] IS NULL OR event_id = ANY (:event_ids))
+RETURNING kind, namespace, event_id;
+
 -- name: remove_old_findings :exec
--- Removes findings that were closed long ago, so that the table has an end.
+-- Removes findings that were closed long ago, so that the table has an end. What was accepted stays: it would be found,
+-- and added, again.
 DELETE FROM reconcile_findings
-WHERE source = :source AND resolved_at < now() - make_interval(days => :kept_days::integer);
+WHERE source = :source AND accepted_at IS NULL AND resolved_at < now() - make_interval(days => :kept_days::integer);
 
 -- name: find_applied :many
 -- Returns those of these events that are applied, with the bytes that were signed where they are wanted and kept.
@@ -182,11 +198,37 @@ JOIN events
 WHERE events.resource = ANY (:resource);
 
 -- name: find_dead :many
--- Returns those of these events that were dead-lettered, with the state of the last dead letter of each.
-SELECT DISTINCT ON (event_id) event_id, state
-FROM dead_letters
-WHERE event_id = ANY (:event_ids::text[]) AND namespace = :namespace
-ORDER BY event_id, id DESC;
+-- Returns those of these events that were dead-lettered, and not replayed since; and those of which a person has
+-- accepted that they are missing.
+SELECT event_id
+FROM (
+    SELECT DISTINCT ON (event_id) event_id, state
+    FROM dead_letters
+    WHERE event_id = ANY (:event_ids::text[]) AND namespace = :namespace
+    ORDER BY event_id, id DESC
+) AS last_letters
+WHERE state <> 'replayed'
+UNION
+SELECT event_id
+FROM reconcile_findings
+WHERE event_id = ANY (:event_ids) AND namespace = :namespace AND kind = 'missing' AND accepted_at IS NOT NULL;
+
+-- name: list_last_delivered :many
+-- Returns the last events that were delivered to a source: a list of its account has them.
+SELECT event_id, type, resource, occurred_at
+FROM events
+WHERE source = :source AND origin = 'delivery' AND occurred_at IS NOT NULL AND (mode IS NULL OR mode = :mode)
+  AND committed_at > now() - :within::interval
+ORDER BY committed_at DESC
+LIMIT :limit;
+
+-- name: list_last_payments :many
+-- Returns the last payments of a provider: its API knows them, unless it is asked for another account.
+SELECT payment_id
+FROM ONLY payments
+WHERE namespace = :namespace AND provider = :provider
+ORDER BY first_occurred_at DESC NULLS LAST
+LIMIT :limit;
 
 -- name: list_delivered :many
 -- Returns events that were delivered to a source and happened in a window: what a list of it must have. The time of

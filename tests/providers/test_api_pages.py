@@ -3,8 +3,9 @@
 import pytest
 
 from providers import api_pages
-from providers.api import ApiUnexpectedError
-from providers.api_pages import CURSOR_CHARS_MAX, Pages, parsed_json, read_address, read_cursor, read_object
+from providers.api import ApiUnexpectedError, Listed
+from providers.api_pages import CURSOR_CHARS_MAX, Pages, listed, parsed_json, read_address, read_cursor, read_object
+from providers.base import PayloadError
 
 DEEP = b"[" * 100_000
 
@@ -37,3 +38,29 @@ def test_what_is_no_json_is_nothing(body: bytes) -> None:
     assert parsed_json(body) is None
     with pytest.raises(ApiUnexpectedError, match="no JSON object"):
         read_object(body, "an answer")
+
+
+DIGEST = "unreadable:"
+
+
+@pytest.mark.parametrize(
+    ("item", "event_id", "type_"),
+    [
+        (b'{"id": "evt_1", "type": "charge.failed"}', "evt_1", "charge.failed"),
+        (b'{"event_id": 7, "event_type": "a.b"}', "7", "a.b"),
+        (b'{"id": "a\\nb", "type": "a\\nb"}', DIGEST, ""),
+        (b'{"id": "' + b"x" * 9999 + b'", "type": 5}', DIGEST, ""),
+        (b"[7]", DIGEST, ""),
+        (b"\xff{", DIGEST, ""),
+        (b"[" * 100_000, DIGEST, ""),
+    ],
+)
+@pytest.mark.parametrize("error", [PayloadError("type: not a text"), ApiUnexpectedError("type: not a text")])
+def test_an_item_that_cannot_be_read_is_named(item: bytes, event_id: str, type_: str, error: Exception) -> None:
+    def refuse(_: bytes) -> Listed:
+        raise error
+
+    found = listed(item, refuse)
+    assert found.parsed.event_id.startswith(event_id)
+    assert (found.parsed.type, found.unreadable, found.body) == (type_, "type: not a text", item)
+    assert found.parsed.event_id == listed(item, refuse).parsed.event_id

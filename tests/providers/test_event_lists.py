@@ -144,6 +144,21 @@ async def test_limits_and_outages_are_waited_for(case: ListCase) -> None:
             await listed(api)
 
 
+@pytest.mark.parametrize("provider", ["square", "paddle", "gocardless"])
+async def test_an_event_that_cannot_be_read_is_marked_and_hides_no_other(provider: str) -> None:
+    case = LISTS[provider]
+    events = [case.event(number, NOON + timedelta(minutes=number)) for number in range(3)]
+    name = next(name for name in ("type", "event_type", "resource_type") if name in events[1])
+    async with asking(case, *events) as (_, api):
+        readable = {each.parsed.event_id for each in await listed(api)}
+        api.access = api.access.model_copy(update={"reconcile_types": ("*",)})
+        events[1][name] = {}
+        found = await listed(api)
+    (broken,) = [each for each in found if each.unreadable]
+    assert {each.parsed.event_id for each in found} == readable
+    assert (broken.parsed.type, broken.parsed.occurred_at) == ("", None)
+
+
 @every_list
 async def test_what_is_not_documented_is_no_list(case: ListCase) -> None:
     async with asking(case) as (server, api):

@@ -139,7 +139,7 @@ async def test_a_link_to_any_host_is_asked_of_our_own_only(paypal: PayPal, api: 
     assert {each.headers["Host"] for each in paypal.requests} == {paypal.url.removeprefix("http://")}
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b'{"events":{}}', b'{"events":[{"id":"WH-1"}]}', b'{"events":[7]}'])
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"events":{}}'])
 async def test_an_answer_that_is_no_list_of_events_is_refused(paypal: PayPal, api: PayPalApi, body: bytes) -> None:
     paypal.mishaps.extend([None, text(body)])
     with pytest.raises(ApiUnexpectedError):

@@ -208,12 +208,17 @@ async def test_an_unknown_reference_is_answered_400_and_understood(server: Payst
 @pytest.mark.parametrize(
     "body",
     [b"", b"<html>", b"[]", b'{"status": false, "data": []}', b'{"status": "false", "data": []}', b'{"data": []}',
-     b'{"status": true}', b'{"status": true, "data": [{}]}', b'{"status": true, "data": [], "meta": {"next": 7}}'],
+     b'{"status": true}', b'{"status": true, "data": [], "meta": {"next": 7}}'],
 )  # fmt: skip
 async def test_an_answer_of_another_shape_is_said(server: PaystackStandIn, api: PaystackApi, body: bytes) -> None:
     server.mishaps.append(text(body))
     with pytest.raises(ApiUnexpectedError):
         await list_all(api, DAY)
+
+
+async def test_what_cannot_be_read_is_marked(server: PaystackStandIn, api: PaystackApi) -> None:
+    server.mishaps.append(text(b'{"status": true, "data": [{}], "meta": {}}'))
+    assert [each.parsed.type for each in await list_all(api, DAY) if each.unreadable] == ["reconcile.transaction"]
 
 
 async def test_the_check_reads_one_transaction_of_the_mode(server: PaystackStandIn, api: PaystackApi) -> None:

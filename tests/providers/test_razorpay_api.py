@@ -234,11 +234,18 @@ async def test_another_400_is_no_unknown_id(server: RazorpayStandIn, api: Razorp
         await api.fetch_payment("pay_1")
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"items": 7}', b'{"items": [{"id": ""}]}'])
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"items": 7}'])
 async def test_an_answer_of_another_shape_is_said(server: RazorpayStandIn, api: RazorpayApi, body: bytes) -> None:
     server.mishaps.append(text(body))
     with pytest.raises(ApiUnexpectedError):
         await list_all(api, DAY)
+
+
+async def test_what_cannot_be_read_is_marked(server: RazorpayStandIn, api: RazorpayApi) -> None:
+    server.mishaps.append(text(b'{"items": [{"id": ""}, {"id": "pay_1", "payment_id": {}}]}'))
+    assert [(each.parsed.type, bool(each.unreadable)) for each in await list_all(api, DAY)] == [
+        ("reconcile.payment", True)
+    ] * 2
 
 
 async def test_the_check_reads_one_payment_with_the_same_right(server: RazorpayStandIn, api: RazorpayApi) -> None:

@@ -18,8 +18,8 @@ TARGETS = re.findall(r"^([a-z]+):.*## ", MAKEFILE, re.MULTILINE)
 
 VARIABLES = (
     "ACTOR", "ANYTHING", "ARGS", "AS_JSON", "BEFORE", "CONFLICT", "FILE", "ID", "INSTALL", "JSON", "KEEP", "LIMIT",
-    "GAPS", "MINUTES", "N", "PY",
-    "PYTHON", "QUERY", "REASON", "SEED", "SOURCE", "STACK", "TYPE", "UPGRADE", "VERSION", "WITH_ARGS", "literal",
+    "ALL", "EVENT", "GAPS", "MINUTES", "N", "PY", "PYTHON", "QUERY", "REASON", "REPAIR", "SEED", "SINCE", "SOURCE",
+    "STACK", "TYPE", "UNTIL", "UPGRADE", "VERSION", "WITH_ARGS", "literal",
 )  # fmt: skip
 
 CODE = {

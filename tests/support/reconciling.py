@@ -53,9 +53,12 @@ class Reconciler:
     def api(self) -> Api:
         return api_of(self.kind, self.listing.url, **self.access)
 
-    async def run(self, *, repair: bool = False, since: datetime | None = SINCE, **wanted: Any) -> Report:
+    async def run(
+        self, *, repair: bool = False, since: datetime | None = SINCE, from_nothing: bool = True, **wanted: Any
+    ) -> Report:
         """Compare once."""
-        return await Reconciliation(self.servers, self.api(), ACT).run(Wanted(repair=repair, since=since, **wanted))
+        chosen = Wanted(repair=repair, since=since, from_nothing=from_nothing, **wanted)
+        return await Reconciliation(self.servers, self.api(), ACT).run(chosen)
 
     async def arrive(self, *events: Event) -> None:
         """Deliver events, and wait until they are applied."""

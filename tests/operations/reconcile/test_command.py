@@ -58,7 +58,9 @@ def operator(reconciler: Reconciler, tmp_path: Path, monkeypatch: pytest.MonkeyP
     return Operator(reconciler, tmp_path)
 
 
-async def test_what_is_missing_is_shown_and_added_where_asked_for(operator: Operator) -> None:
+async def test_what_is_missing_is_shown_and_added_where_asked_for(
+    operator: Operator, capsys: pytest.CaptureFixture[str]
+) -> None:
     code, text = await operator.say("stripe", "--since", "24h")
     assert code == 1
     assert "2 listed" in text
@@ -66,7 +68,9 @@ async def test_what_is_missing_is_shown_and_added_where_asked_for(operator: Oper
     assert "evt_0" in text
     assert "the provider lists it, and it never arrived" in text
     assert "`make reconcile SOURCE=stripe REPAIR=1` adds what is missing" in text
-    code, text = await operator.say("stripe", "--since", "24h", "--repair")
+    assert (await operator.say("stripe", "--since", "24h", "--repair"))[0] == 1
+    assert "Nothing was added: nothing that is listed was known here before" in capsys.readouterr().err
+    code, text = await operator.say("stripe", "--since", "24h", "--repair", "--from-nothing")
     assert (code, "2 of them added to the stream" in text) == (0, True)
     await operator.reconciler.drain()
     code, text = await operator.say("stripe", "--since", (NOW.replace(hour=0)).isoformat())
@@ -92,7 +96,7 @@ async def test_the_document_has_the_numbers_and_what_differs(operator: Operator)
         (
             ["stripe", "--since", "24h", "--until", "48h"],
             1,
-            "stripe was not compared: the time to compare has",
+            "stripe was not compared: it ends at",
         ),
     ],
 )

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from contract.event import Event
-from operations.reconcile.events import ReconcileError
+from operations.reconcile.errors import ReconcileError
 from providers.api import ApiError
 from tests.support.events import contract_event
 from tests.support.reconciling import NOW, SINCE, Reconciler

@@ -6,9 +6,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from operations.reconcile import repair, run
-from operations.reconcile.events import ReconcileError
-from operations.reconcile.repair import NoRoomError
-from operations.reconcile.run import BusyError, Reconciliation, Wanted
+from operations.reconcile.errors import BusyError, NoRoomError, ReconcileError
+from operations.reconcile.run import Reconciliation, Wanted
 from operations.reconcile.store import Claim
 from providers.api import ApiRefusedError, ApiUnavailableError
 from tests.support.reconciling import ACT, EVENTS, NOW, SINCE, Reconciler

@@ -153,5 +153,6 @@ async def test_what_cannot_be_read_is_counted_and_ends_nothing(of_payments: Reco
     unreadable = contract_event("reconcile:pi_8:v1", "pi_8", occurred_at=SINCE, body=b'{"id": 1}')
     of_payments.listing.add(unreadable, payment(1))
     report = await of_payments.run(repair=True)
-    assert (report.counts.listed, report.counts.missing, report.counts.repaired) == (2, 1, 1)
-    assert report.notes == ["1 cannot be used: the log says why"]
+    assert (report.counts.listed, report.counts.missing, report.counts.repaired) == (2, 2, 1)
+    assert report.notes == ["1 of them cannot be read, which no repair changes: their findings say why"]
+    assert report.complete_until == SINCE

@@ -55,7 +55,7 @@ async def compared(workers: Workers, paypal: PayPal, *, repair: bool = False) ->
     table = {"source": "paypal", "namespace": "paypal", "api_url": paypal.url}
     access = ClientAccess.model_validate({**table, "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET})
     run = Reconciliation(Servers(operations_settings(workers)), PayPalApi(access), ACT)
-    return await run.run(Wanted(repair=repair, since=SINCE))
+    return await run.run(Wanted(repair=repair, since=SINCE, from_nothing=True))
 
 
 async def test_an_event_is_known_by_what_it_says_and_booked_once_whatever_else_arrives(

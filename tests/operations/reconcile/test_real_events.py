@@ -41,7 +41,7 @@ def delivered(case: ListCase, event: dict[str, Any]) -> Event:
 async def compare(workers: Workers, api: Api, *, repair: bool = True) -> Report:
     """Compare once, and have a worker apply what was added."""
     reconciliation = Reconciliation(Servers(operations_settings(workers)), api, ACT)
-    report = await reconciliation.run(Wanted(repair=repair, since=SINCE))
+    report = await reconciliation.run(Wanted(repair=repair, since=SINCE, from_nothing=True))
     async with workers.working():
         await workers.drained()
     assert await workers.dead() == []

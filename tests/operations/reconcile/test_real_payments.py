@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from contract.event import Event
+from operations.reconcile.errors import UnknownAccountError
 from operations.reconcile.run import Reconciliation, Report, Wanted
 from operations.reconcile.store import list_findings
 from operations.servers import Servers
@@ -37,10 +38,10 @@ def access(api: Any, url: str, **credentials: str) -> Any:
     )
 
 
-async def compare(workers: Workers, api: Any, *, repair: bool = True) -> Report:
+async def compare(workers: Workers, api: Any, *, repair: bool = True, from_nothing: bool = True) -> Report:
     """Compare once, and have a worker apply what was added."""
     servers = Servers(operations_settings(workers))
-    report = await Reconciliation(servers, api, ACT).run(Wanted(repair=repair, since=SINCE))
+    report = await Reconciliation(servers, api, ACT).run(Wanted(repair=repair, since=SINCE, from_nothing=from_nothing))
     async with workers.working():
         await workers.drained()
     assert await workers.dead() == []
@@ -76,6 +77,18 @@ async def test_razorpays_lost_webhooks_are_booked_once(workers: Workers, razorpa
     again = await compare(workers, razorpay_api(razorpay))
     assert not again.counts.differs
     assert await workers.rows(MOVEMENTS) == booked
+
+
+async def test_a_key_of_another_account_adds_no_payments(workers: Workers, razorpay: RazorpayStandIn) -> None:
+    old = {"payload": {"payment": {"entity": razorpay.add_payment("pay_old", LONG_AGO_S)}}}
+    await workers.stream.publish(webhook("payment.captured", "pay_old", old))
+    await compare(workers, razorpay_api(razorpay), repair=False)  # a worker has applied it by now
+    known = razorpay.payments.pop("pay_old")
+    razorpay.add_payment("pay_1", AT_S)
+    with pytest.raises(UnknownAccountError):
+        await compare(workers, razorpay_api(razorpay), from_nothing=False)
+    razorpay.payments["pay_old"] = known
+    assert (await compare(workers, razorpay_api(razorpay), from_nothing=False)).counts.repaired == 1
 
 
 async def test_a_payment_that_is_captured_long_after_it_was_made_is_asked_for(

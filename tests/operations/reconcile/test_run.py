@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,9 +11,10 @@ import pytest
 from contract.event import from_fields
 from contract.keys import COMMITTED, Partitions
 from operations.reconcile import events
-from operations.reconcile.events import ReconcileError
+from operations.reconcile.errors import ReconcileError
+from providers import api_client
 from tests.support.events import contract_event, stripe_event
-from tests.support.reconciling import ACT, EVENTS, NOW, Reconciler, happened
+from tests.support.reconciling import ACT, EVENTS, NOW, SINCE, Reconciler, happened
 from tests.support.stand_ins.listing import Entry, OtherIdsApi, SilentApi
 
 ROWS = "SELECT event_id, origin, signed, source FROM events ORDER BY event_id"
@@ -139,6 +141,11 @@ async def test_an_empty_list_proves_nothing_where_the_provider_may_not_know(reco
     report = await reconciler.run()
     assert (report.counts.extra, report.complete_until) == (0, None)
     assert report.notes == ["the list is empty, which proves nothing at this provider"]
+    reconciler.listing.add(EVENTS[0])
+    long = NOW - timedelta(days=3)  # nothing happened on the first days
+    assert (await reconciler.run(since=long, until=SINCE)).complete_until is None
+    assert (await reconciler.run(since=long)).complete_until
+    assert (await reconciler.row()).compared_since == long
 
 
 @pytest.mark.parametrize(
@@ -209,6 +216,39 @@ async def test_more_events_in_one_moment_than_are_kept_end_the_run_with_a_senten
     with pytest.raises(ReconcileError, match="more than 3 events happened in one moment"):
         await reconciler.run()
     assert (await reconciler.row()).failure == "more than 3 events happened in one moment"
+
+
+async def test_what_cannot_be_read_is_named_and_the_rest_goes_on(reconciler: Reconciler) -> None:
+    reconciler.listing.entries = [
+        Entry(EVENTS[0]),
+        Entry(EVENTS[1], unreadable=True),
+        Entry(EVENTS[2], unreadable=True),
+    ]
+    await reconciler.arrive(EVENTS[2])  # a delivery of it could be read
+    report = await reconciler.run(repair=True)
+    assert (report.counts.listed, report.counts.missing, report.counts.repaired) == (3, 2, 1)
+    assert report.notes == ["1 of them cannot be read, which no repair changes: their findings say why"]
+    await reconciler.drain()
+    assert (await reconciler.run(repair=True)).complete_until == SINCE
+    (finding,) = await reconciler.findings()
+    assert (finding.event_id, finding.occurred_at) == ("evt_1", SINCE)
+    assert "it cannot be read: type: not a text" in finding.difference
+    reconciler.listing.entries = [Entry(event) for event in EVENTS[:3]]  # a later release can read it
+    await reconciler.run(repair=True)
+    await reconciler.drain()
+    report = await reconciler.run()
+    assert (report.complete_until, await reconciler.findings()) == (report.until, [])
+
+
+async def test_our_clock_ahead_of_the_providers_proves_nothing_of_what_is_still_to_come(
+    reconciler: Reconciler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = timedelta(hours=2)
+    monkeypatch.setattr(api_client, "datetime", SimpleNamespace(now=lambda zone: datetime.now(zone) + ahead))
+    report = await reconciler.run()
+    assert report.complete_until
+    assert timedelta(seconds=-5) < report.until - ahead - report.complete_until < timedelta(seconds=5)
+    assert "s ahead of the provider's" in report.notes[0]
 
 
 async def test_what_is_added_while_the_list_is_read_is_compared_too(reconciler: Reconciler) -> None:

@@ -42,14 +42,18 @@ async def test_a_source_that_is_due_is_compared_once_and_again_after_its_time(ho
 
 async def test_a_schedule_repairs_where_the_source_says_so(hourly: Reconciler) -> None:
     hourly.access |= {"reconcile_repair": True}
+    assert await schedule_of(hourly).run_once() == 1, "of which account is the list?"
+    await hourly.workers.connection.execute("UPDATE reconciliations SET next_at = now()")
+    await hourly.arrive(EVENTS[5])
     await schedule_of(hourly).run_once()
-    assert await hourly.workers.rows(ACTS) == [(ACTOR, "reconcile_every of [stripe]", 6)]
+    assert await hourly.workers.rows(ACTS) == [(ACTOR, "reconcile_every of [stripe]", 5)]
     await hourly.drain()
     assert len(await hourly.workers.events()) == 6
 
 
 async def test_of_several_programs_one_compares(hourly: Reconciler) -> None:
     hourly.access |= {"reconcile_repair": True}
+    await hourly.workers.stream.publish(EVENTS[0])
     hourly.listing.gate.clear()
     running = [asyncio.create_task(schedule_of(hourly).run_once()) for _ in range(3)]
 

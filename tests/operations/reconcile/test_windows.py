@@ -5,8 +5,9 @@ from itertools import pairwise
 
 import pytest
 
+from operations.reconcile.errors import WindowError
 from operations.reconcile.store import Compared
-from operations.reconcile.windows import REACH_MARGIN, WindowError, extended, plan, scheduled
+from operations.reconcile.windows import REACH_MARGIN, extended, plan, scheduled
 from providers.api import Window
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -43,7 +44,12 @@ def test_what_the_provider_does_not_list_any_more_is_cut_and_named() -> None:
 
 @pytest.mark.parametrize(
     ("wanted", "reason"),
-    [(window(0, 24), "no length"), (window(0.01, 0), "on its way"), (window(3000, 2000), "lists nothing from before")],
+    [
+        (window(12, 24), "not after 2026-11-26 00:00:00 UTC, when it begins"),
+        (window(0.01, 0), "on its way"),
+        (window(-24, 0), "begin with an earlier time"),
+        (window(3000, 2000), "lists nothing from before"),
+    ],
 )
 def test_where_nothing_is_left_to_compare_it_is_said_why(wanted: Window, reason: str) -> None:
     with pytest.raises(WindowError, match=reason):

@@ -12,7 +12,8 @@ from aiohttp import web
 from contract.event import Event
 from providers.api import Api, EventList, Limits, Listed, PaymentList, Window
 from providers.api_access import KeyAccess
-from providers.base import ParsedEvent
+from providers.api_pages import listed
+from providers.base import ParsedEvent, PayloadError
 from providers.secret import Secret
 from tests.support.stand_ins.stand_in import StandIn
 
@@ -21,10 +22,11 @@ API_KEY = "sk_test_of_the_tests"
 
 @dataclass(slots=True)
 class Entry:
-    """An event of the list, with further names under which it may have been delivered."""
+    """An event of the list, with further names under which it may have been delivered. `unreadable`: it has no type."""
 
     event: Event
     aliases: tuple[str, ...] = ()
+    unreadable: bool = False
 
 
 class Listing(StandIn):
@@ -71,7 +73,7 @@ def _item(entry: Entry) -> dict[str, Any]:
     event = entry.event
     return {
         "id": event.event_id,
-        "type": event.type,
+        "type": event.type if not entry.unreadable else 7,
         "resource": event.resource,
         "time": event.occurred_at.isoformat() if event.occurred_at else None,
         "mode": event.mode,
@@ -97,7 +99,7 @@ class _ListingApi(Api):
         while more:
             answer = await self.client.get("/events", query, Authorization=self._bearer())
             document = json.loads(answer.body)
-            page = [_listed(item) for item in document["data"]]
+            page = [listed(json.dumps(item).encode(), _listed) for item in document["data"]]
             more = document["more"]
             if page:
                 query["after"] = page[-1].parsed.event_id
@@ -134,7 +136,10 @@ class PaymentsApi(_ListingApi, PaymentList):
         return self.pages(window)
 
 
-def _listed(item: dict[str, Any]) -> Listed:
+def _listed(text: bytes) -> Listed:
+    item = json.loads(text)
+    if not isinstance(item["type"], str):
+        raise PayloadError("type: not a text")
     parsed = ParsedEvent(
         event_id=item["id"], type=item["type"], resource=item["resource"],
         occurred_at=datetime.fromisoformat(item["time"]) if item["time"] else None,
