@@ -18,6 +18,7 @@ import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from pydantic import ValidationInfo, field_validator
@@ -140,20 +141,18 @@ class PaystackApi(Api, PaymentList, PaymentLookup):
         """
         for status in ("success", "reversed"):
             async for items in self._transactions({"status": status, **_range(window.since, window.until)}):
-                yield await read_each(items, self._transaction, f"{PREFIX}transaction")
+                yield await read_each(items, partial(self._read, "transaction"), f"{PREFIX}transaction")
         refunds = defaultdict[str, list[Refund]](list)
         async for items in self._pages("/refund", _range(window.since, window.until)):
             for item in items:
                 try:
-                    refund = _read(Refund, item)
+                    refunds[(refund := _read(Refund, item)).transaction].append(refund)
                 except ApiUnexpectedError as error:
                     yield [unreadable_object(item, str(error), f"{PREFIX}refunds")]
-                else:
-                    refunds[refund.transaction].append(refund)
         for id_, made in refunds.items():
             yield [await self._refunds_of(id_, made)]
         async for items in self._pages("/dispute", _range(window.since - DISPUTE_CHANGES, window.until)):
-            yield await read_each(items, self._dispute, f"{PREFIX}dispute")
+            yield await read_each(items, partial(self._read, "dispute"), f"{PREFIX}dispute")
 
     async def fetch_payment(self, payment_id: str) -> Sequence[Listed]:
         """Return the transaction of a reference, the sum of its refunds, and its disputes."""
@@ -161,7 +160,7 @@ class PaystackApi(Api, PaymentList, PaymentLookup):
         listed = [self._object("transaction", transaction, body), await self._refunds(transaction, ())]
         disputes, _ = await self._page("/dispute", {"transaction": transaction.id, "perPage": str(PAGE)})
         of_it = (each for each in disputes if _transaction_id(each) == transaction.id)
-        return [*listed, *(self._listed("dispute", each) for each in of_it)]
+        return [*listed, *[await self._read("dispute", each) for each in of_it]]
 
     async def _refunds_of(self, id_: str, made: Sequence[Refund]) -> Listed:
         """Return the refunds of a transaction of this id. Without it they cannot be read, and end no list."""
@@ -197,14 +196,9 @@ class PaystackApi(Api, PaymentList, PaymentLookup):
         times = {name: getattr(transaction, name) for name in ("paid_at", "created_at")}
         self._known[transaction.id] = Transaction.model_construct(**brief, **times)
 
-    async def _transaction(self, item: bytes) -> Listed:
-        self._remember(_read(Transaction, item))
-        return self._listed("transaction", item)
-
-    async def _dispute(self, item: bytes) -> Listed:
-        return self._listed("dispute", item)
-
-    def _listed(self, kind: str, item: bytes) -> Listed:
+    async def _read(self, kind: str, item: bytes) -> Listed:
+        if kind == "transaction":
+            self._remember(_read(Transaction, item))
         return self._object(kind, _read(AnyData, item), b'{"data": %s}' % item)
 
     def _object(self, kind: str, data: AnyData, body: bytes) -> Listed:
