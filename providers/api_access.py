@@ -4,6 +4,7 @@ The gateway checks all but the credentials, which it never reads: only the progr
 """
 
 import re
+from base64 import b64encode
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, ClassVar, Literal
@@ -110,6 +111,16 @@ class KeyAccess(ApiAccess):
     """The access of a provider whose API takes one secret key."""
 
     api_key: Secret
+
+    def bearer(self) -> str:
+        """Return the value of an Authorization header with the key."""
+        return f"Bearer {self.api_key.reveal()}"
+
+
+def basic(user: Secret, password: Secret) -> str:
+    """Return the value of an Authorization header with both."""
+    pair = f"{user.reveal()}:{password.reveal()}"
+    return f"Basic {b64encode(pair.encode()).decode()}"
 
 
 def refuse_other_mode(key_mode: Mode | None, info: ValidationInfo) -> None:

@@ -7,7 +7,6 @@ repr, log or error.
 import asyncio
 import re
 import time
-from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field
 
 from providers.api import ApiRefusedError, ApiUnexpectedError
-from providers.api_access import ApiAccess
+from providers.api_access import ApiAccess, basic
 from providers.base import PayloadError
 from providers.models import Model
 from providers.payload import read_json
@@ -46,8 +45,7 @@ class ClientAccess(ApiAccess):
 
     def basic(self) -> str:
         """Return the value of an Authorization header with both."""
-        pair = f"{self.client_id.reveal()}:{self.client_secret.reveal()}"
-        return f"Basic {b64encode(pair.encode()).decode()}"
+        return basic(self.client_id, self.client_secret)
 
 
 class _TokenAnswer(Model):

@@ -38,7 +38,7 @@ from providers.api import (
     Window,
     segment,
 )
-from providers.api_access import ApiAccess
+from providers.api_access import ApiAccess, basic
 from providers.api_objects import PREFIX, listed_object, unreadable_object
 from providers.api_pages import as_documented
 from providers.braintree.facts import extract_facts
@@ -228,9 +228,8 @@ class BraintreeApi(Api, PaymentList, PaymentLookup):
         return f"/merchants/{self.access.merchant_id}{path}"
 
     def _headers(self) -> dict[str, str]:
-        pair = f"{self.access.api_public_key.reveal()}:{self.access.api_private_key.reveal()}"
         return {
-            "Authorization": f"Basic {b64encode(pair.encode()).decode()}",
+            "Authorization": basic(self.access.api_public_key, self.access.api_private_key),
             "X-ApiVersion": API_VERSION,
             "Accept": "application/xml",
             "Content-Type": "application/xml",

@@ -188,7 +188,7 @@ class CheckoutApi(Api, EventList):
         return isinstance(type_, str) and any(fnmatchcase(type_, pattern) for pattern in patterns)
 
     def _headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.access.api_key.reveal()}"}
+        return {"Authorization": self.access.bearer()}
 
 
 def _members(body: bytes, about: str) -> Mapping[str, object]:

@@ -92,7 +92,7 @@ class FlutterwaveV3Api(Api, PaymentList, PaymentLookup, Confirmation):
 
     async def _get(self, path: str, query: Mapping[str, str] | None = None) -> "Answer":
         try:
-            return await self.client.get(path, query, Authorization=f"Bearer {self.access.api_key.reveal()}")
+            return await self.client.get(path, query, Authorization=self.access.bearer())
         except ApiUnexpectedError as error:
             if error.status == 400 and _NOT_FOUND in _message(error.body):
                 raise NotFoundError(f"GET {path} answered that there is no such transaction") from None

@@ -137,5 +137,5 @@ class GoCardlessApi(Api, EventList, Confirmation):
         return Fetched(b",".join(parts) + b"}", event.type)
 
     async def _get(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
-        headers = {"Authorization": f"Bearer {self.access.api_key.reveal()}", "GoCardless-Version": VERSION}
+        headers = {"Authorization": self.access.bearer(), "GoCardless-Version": VERSION}
         return (await self.client.get(path, query, **headers)).body

@@ -137,7 +137,7 @@ class MercadoPagoApi(Api, PaymentList, PaymentLookup, Confirmation):
             yield page
 
     async def _get(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
-        answer = await self.client.get(path, query, Authorization=f"Bearer {self.access.api_key.reveal()}")
+        answer = await self.client.get(path, query, Authorization=self.access.bearer())
         return answer.body
 
     # Payments

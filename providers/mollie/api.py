@@ -144,7 +144,7 @@ class MollieApi(Api, PaymentList, PaymentLookup, Confirmation):
                 yield await read_each(items, partial(self._part, name), type_)
 
     async def _get(self, path: str, query: Mapping[str, str]) -> bytes:
-        answer = await self.client.get(path, query, Authorization=f"Bearer {self.access.api_key.reveal()}")
+        answer = await self.client.get(path, query, Authorization=self.access.bearer())
         return answer.body
 
     async def _payment(self, id_: str) -> tuple[bytes, Payment]:

@@ -119,8 +119,7 @@ class PaddleApi(Api, EventList):
             query["after"] = pages.next(after)
 
     def _headers(self) -> dict[str, str]:
-        key = self.access.api_key.reveal()
-        return {"Authorization": f"Bearer {key}", "Paddle-Version": "1", "Skip-Count": "true"}
+        return {"Authorization": self.access.bearer(), "Paddle-Version": "1", "Skip-Count": "true"}
 
 
 def _next(members: Mapping[str, object]) -> str | None:

@@ -256,9 +256,8 @@ class PaystackApi(Api, PaymentList, PaymentLookup):
 
     async def _get(self, path: str, query: Mapping[str, str]) -> bytes:
         """Return the answer, which says of itself that it is a success. Raise NotFoundError, or ApiError."""
-        key = self.access.api_key.reveal()
         try:
-            answer = await self.client.get(path, query, Authorization=f"Bearer {key}")
+            answer = await self.client.get(path, query, Authorization=self.access.bearer())
         except ApiUnexpectedError as error:
             if error.status == 400 and b"not found" in error.body.replace(b"_", b" ").lower():
                 raise NotFoundError(f"GET {path} answered 400: there is no such object") from None

@@ -16,7 +16,6 @@ Sources: razorpay.com/docs/api (authentication, understand, payments, refunds, d
 
 import contextlib
 import math
-from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -36,7 +35,7 @@ from providers.api import (
     Window,
     segment,
 )
-from providers.api_access import ApiAccess, require_prefix
+from providers.api_access import ApiAccess, basic, require_prefix
 from providers.api_objects import PREFIX, listed_object, read_each
 from providers.api_pages import as_documented, read_page
 from providers.base import ParsedEvent
@@ -216,9 +215,8 @@ class RazorpayApi(Api, PaymentList, PaymentLookup):
         return read_page(await self._get(path, query), "items", f"GET {path}")[0]
 
     async def _get(self, path: str, query: Mapping[str, str]) -> bytes:
-        key = f"{self.access.key_id.reveal()}:{self.access.key_secret.reveal()}"
         try:
-            answer = await self.client.get(path, query, Authorization=f"Basic {b64encode(key.encode()).decode()}")
+            answer = await self.client.get(path, query, Authorization=basic(self.access.key_id, self.access.key_secret))
         except ApiUnexpectedError as error:
             if error.status == 400 and _NO_SUCH_ID in error.body:
                 raise NotFoundError(f"GET {path} answered 400: there is no such object") from None

@@ -100,4 +100,4 @@ class SquareApi(Api, EventList):
             request["cursor"] = pages.next(cursor)
 
     def _headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.access.api_key.reveal()}", "Square-Version": VERSION}
+        return {"Authorization": self.access.bearer(), "Square-Version": VERSION}

@@ -185,7 +185,7 @@ class StripeApi(Api, EventList, Confirmation):
         Stripe-Context "supersedes the Stripe-Account header", and is the one that API v2 and the keys of organizations
         take (https://docs.stripe.com/context, https://docs.stripe.com/keys/organization-api-keys).
         """
-        headers = {"Authorization": f"Bearer {self.access.api_key.reveal()}", "Stripe-Version": VERSION}
+        headers = {"Authorization": self.access.bearer(), "Stripe-Version": VERSION}
         if context and not _CONTEXT.fullmatch(context):
             raise ApiUnexpectedError("the event's context cannot be an account")
         if account := context or self.access.account:

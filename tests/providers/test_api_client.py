@@ -1,10 +1,12 @@
 """Requests to an API: to its own host only, limited, and tried again where that may help."""
 
 import asyncio
+import ssl
 import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -20,6 +22,7 @@ from providers.api import (
     segment,
 )
 from providers.api_client import ApiClient, retry_after_s
+from tests.support.certificates import Authority
 from tests.support.stand_ins.stand_in import StandIn, hang_up, moved, status, text
 
 QUICK = Limits(timeout_s=2, attempts_max=4, requests_per_s_max=10_000)
@@ -130,16 +133,20 @@ async def test_an_answer_that_takes_too_long_is_unavailable(echo: Echo) -> None:
 
 
 @asynccontextmanager
-async def answering(now: list[bytes]) -> AsyncIterator[str]:
-    """Serve these bytes, and hang up. Yield the address."""
+async def answering(
+    now: list[bytes], seen: list[bytes] | None = None, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[str]:
+    """Serve these bytes, and hang up. Yield the address; keep the requests in `seen`."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
+        request = await reader.readuntil(b"\r\n\r\n")
+        if seen is not None:
+            seen.append(request)
         writer.writelines(now)
         writer.close()
 
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with await asyncio.start_server(answer, "127.0.0.1", 0, ssl=tls) as server:
+        yield f"{'https' if tls else 'http'}://localhost:{server.sockets[0].getsockname()[1]}"
 
 
 SECRETS = ("sk_live_marked", "jane@example.com")
@@ -183,6 +190,31 @@ async def test_an_answer_that_breaks_off_anywhere_is_unavailable() -> None:
 async def test_an_answer_that_is_no_http_is_an_error_without_the_key(answer: bytes) -> None:
     async with answering([answer]) as url, ApiClient(url, Limits(timeout_s=2, attempts_max=1)) as client:
         assert await refused(client) in ("ApiUnavailableError", "ApiUnexpectedError")
+
+
+@pytest.mark.parametrize(
+    ("name", "age", "is_known", "outcome"),
+    [
+        ("localhost", 0, True, "200"), ("api.stripe.com", 0, True, "ApiUnavailableError"),
+        ("localhost", 9, True, "ApiUnavailableError"), ("localhost", 0, False, "ApiUnavailableError"),
+    ],
+)  # fmt: skip
+async def test_only_who_proves_the_hosts_name_gets_the_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, age: int, outcome: str, *, is_known: bool
+) -> None:
+    authority = Authority(tmp_path)
+    known = authority if is_known else Authority(tmp_path, "another")
+    monkeypatch.setenv("SSL_CERT_FILE", str(known.file))
+    monkeypatch.setattr(api_client, "_tls", ssl.create_default_context)  # as it is made, and for this test only
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(*authority.issue(name, ago=timedelta(days=age)))
+    seen: list[bytes] = []
+    async with answering([WHOLE], seen, tls) as url, ApiClient(url, Limits(timeout_s=2, attempts_max=1)) as client:
+        try:
+            found = str((await client.get("/a", Authorization=SECRETS[0])).status)
+        except ApiError as error:
+            found = type(error).__name__
+    assert (found, len(seen)) == (outcome, outcome == "200")
 
 
 async def test_an_id_stays_one_segment_of_the_path(echo: Echo) -> None:
