@@ -52,7 +52,7 @@ def main(argv: list[str], hooks: AllHooks = no_hooks) -> int:
         compared_every_s = read_intervals(settings.sources_file)
         environment = read_env_files() | dict(os.environ)
         access = read_access(settings.sources_file, environment, posting_rules)
-        handlers = load(settings.handlers, builtin(posting_rules, access.confirmations), settings.handlers_folder)
+        handlers = load(settings.handlers, builtin(posting_rules, access.asked), settings.handlers_folder)
         tracing.check(environment)
     except (SettingsError, tracing.TracingError) as error:
         return fail(f"{error}", SETTINGS_EXIT_CODE)

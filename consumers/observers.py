@@ -8,9 +8,10 @@ from consumers.health import Progress
 from consumers.hooks import Hooks, no_hooks
 from consumers.metrics import Metrics
 from consumers.spans import EventSpans
+from contract.event import Event
 
 
-def nobody_asks(_: Iterable[str]) -> None:
+def nobody_asks(_: Iterable[Event]) -> None:
     """Do nothing."""
 
 
@@ -18,7 +19,7 @@ def nobody_asks(_: Iterable[str]) -> None:
 class Observers:
     """A worker's counters, its record of progress, the calls of its handlers, the tests' hooks, and its spans.
 
-    `to_ask` is called with the sources of which a commit has recorded that their APIs are to be asked.
+    `to_ask` is called with the events of which a commit has recorded that their APIs are to be asked.
     """
 
     metrics: Metrics
@@ -26,4 +27,4 @@ class Observers:
     calls: CallWatch
     hooks: Hooks = no_hooks
     spans: EventSpans = field(default_factory=EventSpans)
-    to_ask: Callable[[Iterable[str]], None] = nobody_asks
+    to_ask: Callable[[Iterable[Event]], None] = nobody_asks

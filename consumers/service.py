@@ -58,7 +58,7 @@ class Service:
         self._tracing = tracing
         self._confirming = confirming
         self._observers = Observers(
-            metrics, progress, self._loop_watch.calls, hooks, to_ask=confirming.wake if confirming else nobody_asks
+            metrics, progress, self._loop_watch.calls, hooks, to_ask=confirming.recorded if confirming else nobody_asks
         )
         self._shared = Shared(settings)
         self._stopping = asyncio.Event()

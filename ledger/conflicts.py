@@ -1,6 +1,7 @@
 """Conflicts between events: recorded, never overwritten. An open conflict stops the transfers of its payment."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from contract.event import Event
 from contract.facts import Fact
@@ -66,14 +67,28 @@ async def hold_back_unsigned(connection: Connection, event: Event, facts: Sequen
     await _hold_back(connection, "unsigned", event, facts, outcome)
 
 
-async def ask_for(connection: Connection, events: Sequence[Event], outcome: Outcome) -> None:
+class Claim(NamedTuple):
+    """Who asks the provider's API about an event, and how long nobody else does; without a name, anybody at once."""
+
+    by: str | None
+    lease_s: float
+
+
+UNCLAIMED = Claim(None, 0.0)
+
+
+async def ask_for(
+    connection: Connection, events: Sequence[Event], claims: Sequence[Claim], outcome: Outcome
+) -> None:  # fmt: skip
     """Record that the provider's API is to be asked about events that their signature does not prove."""
-    outcome.asked.update(event.source for event in events)
+    outcome.asked.extend(events)
     await connection.execute(
         *CONFIRMATIONS.bind(
             "ask_for",
             **columns(events, "namespace", "event_id", "source"),
             payment_id=[event.resource for event in events],
+            claimed_by=[claim.by for claim in claims],
+            lease_s=[claim.lease_s for claim in claims],
         )
     )
 

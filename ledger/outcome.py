@@ -14,7 +14,8 @@ EventFact: TypeAlias = "tuple[Event, Fact]"
 @dataclass(slots=True)
 class Outcome:
     """Facts that have just become true, each for the first time; and per source, how many could not be booked, and how
-    many events left out what money needs, are of the other mode than their source, or are asked about.
+    many events left out what money needs, or are of the other mode than their source. `asked`: the events that their
+    provider's API is asked about.
     """
 
     happened: list[EventFact] = field(default_factory=list)
@@ -22,7 +23,7 @@ class Outcome:
     held_back: Counter[str] = field(default_factory=Counter)
     incomplete: Counter[str] = field(default_factory=Counter)
     other_mode: Counter[str] = field(default_factory=Counter)
-    asked: Counter[str] = field(default_factory=Counter)
+    asked: list[Event] = field(default_factory=list)
 
     def add(self, other: "Outcome") -> None:
         """Add another one's facts and numbers."""
@@ -31,4 +32,4 @@ class Outcome:
         self.held_back.update(other.held_back)
         self.incomplete.update(other.incomplete)
         self.other_mode.update(other.other_mode)
-        self.asked.update(other.asked)
+        self.asked.extend(other.asked)

@@ -240,8 +240,8 @@ class Confirmation(ABC):
     async def fetch(self, event: Event) -> Fetched:
         """Return what the API says about the event's object.
 
-        Only ids are taken from the event, never an address. Raise NotFoundError where there is no such object, and
-        other ApiErrors.
+        Only ids are taken from the event, never an address. Raise NotFoundError where there is no such object, or where
+        it is of another payment than the event's, under which it would be booked; and other ApiErrors.
         """
 
 

@@ -1,10 +1,11 @@
-"""The task that asks one source's API: claim what is due, fetch, compare, book."""
+"""The task that asks one source's API: take what a commit has just recorded, claim what else is due, ask, and book."""
 
 import asyncio
 import random
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from contextvars import copy_context
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,41 +14,20 @@ import structlog
 from pydantic import ValidationError
 
 from consumers.confirmation import store
-from consumers.confirmation.agreement import find_disagreement
 from consumers.confirmation.booking import Booker
-from consumers.confirmation.decisions import (
-    DecideAgainst,
-    Decision,
-    PutOff,
-    after_disagreement,
-    after_failed_booking,
-    after_no_answer,
-    after_not_found,
-    after_unusable,
-)
+from consumers.confirmation.decisions import Decision, PutOff, after_failed_booking
 from consumers.confirmation.pause import Pause
+from consumers.confirmation.question import Questions, Verdict
 from consumers.confirmation.store import Due, Said
 from consumers.handlers import Outcome, Reject
 from consumers.hooks import AskHooks
 from consumers.metrics import Metrics
 from consumers.retry import INFRASTRUCTURE, Failure, classify, describe
 from consumers.settings import Settings
-from contract.event import EnvelopeError, Event
-from contract.facts import Fact
-from contract.money import MoneyError, check_bookable
-from providers import FACT_EXTRACTORS
-from providers.api import (
-    Api,
-    ApiRefusedError,
-    ApiUnavailableError,
-    ApiUnexpectedError,
-    Confirmation,
-    Fetched,
-    Limits,
-    NotFoundError,
-)
+from contract.event import Event
+from ledger.conflicts import UNCLAIMED, Claim
+from providers.api import Api, Confirmation, Limits
 from providers.api_answers import SINCE_S
-from providers.facts import UnreadableError
 from runtime.tasks import end
 
 LOOK_EVERY_S = 2.0
@@ -57,13 +37,11 @@ HELD_BACK_EVERY_S = 300.0
 """How often it is looked for events on hold that nobody has asked for: of before, or of a worker that does not ask."""
 
 IN_HAND_FACTOR = 2
-"""Events in hand, as many times as requests at a time: while some are fetched, others are booked."""
+"""Events in hand, as many times as requests at a time: while some are fetched, others are booked. What is taken while a
+claim is under way comes on top."""
 
 REFILL_PART = 0.75
 """More is claimed once this part of them is in hand, so that a claim is not made for each one."""
-
-FETCH_FACTOR = 2
-"""One event may take several requests: all of them together this many times CONFIRM_TIMEOUT_S."""
 
 LEASE_FACTOR = 3
 """How long an event is claimed, in times of CONFIRM_TIMEOUT_S. Two workers that ask for one event book it once."""
@@ -87,32 +65,64 @@ class Tools:
     """The name under which this worker claims, which no other has."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """An event that is asked about while the transaction that records it is under way."""
+
+    event: Event
+    is_recorded: asyncio.Event = field(default_factory=asyncio.Event)
+
+
 class Asker:
-    """Asks the API of one source, from `run` until it is cancelled. Other sources have tasks of their own."""
+    """Asks the API of one source, from `run` until it is cancelled. Other sources have tasks of their own.
+
+    An event is asked about as soon as a worker of this process begins to record it (`take`), and what was answered is
+    booked once that is committed (`recorded`). If it never is, the answer is dropped. What nobody takes is claimed when
+    it is due; so is what was taken by a process that died, once its claim is over.
+    """
 
     def __init__(self, source: str, api: Api, tools: Tools) -> None:
         if not isinstance(api, Confirmation):
             raise TypeError(f"the API of {api.name} confirms nothing")
         self._source = source
         self._api = api
-        self._confirmation: Confirmation = api
         self._tools = tools
         self._pause = Pause(time.monotonic)
+        self._questions = Questions(
+            source, api, self._pause, tools.settings, tools.metrics.confirmation, tools.hooks
+        )  # fmt: skip
+        self._lease_s = LEASE_FACTOR * tools.settings.confirm_timeout_s
+        self._limits = limits_of(api, tools.settings)
+        self._in_hand_max = in_hand_max(self._limits)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._taken: dict[tuple[str, str], _Taken] = {}
         self._wake = asyncio.Event()
-        self._in_hand_max = IN_HAND_FACTOR * tools.settings.confirm_concurrent
         self._held_back_due_s = 0.0
-        self._has_more = False
-        """Whether the last claim got as many as it could take, so that more may be due."""
+        self._has_more = True
+        """Whether more may be due than is in hand, as at the start: that comes first, and nothing is taken."""
 
-    def wake(self) -> None:
-        """Look at once: a commit has made something due."""
-        self._wake.set()
+    def take(self, event: Event) -> Claim:
+        """Begin to ask about an event that is being recorded. Return its claim: UNCLAIMED where there is no room."""
+        taken = self._taken.get(_name(event))
+        if taken is None or taken.event is not event:
+            if self._has_more or self._pause.left_s or self._pause.is_trying or self._room <= 0:
+                return UNCLAIMED
+            taken = self._taken[_name(event)] = _Taken(event)
+            self._begin(Due(event), taken)
+        return Claim(self._tools.claimer, self._lease_s)
+
+    def recorded(self, event: Event) -> None:
+        """Note that an event is committed. If it was not taken, look for it at once."""
+        if taken := self._taken.pop(_name(event), None):
+            taken.is_recorded.set()
+        else:
+            self._has_more = True
+            self._wake.set()
 
     async def run(self) -> None:
         """Ask until cancelled, and wait out every outage."""
         try:
-            await self._api.open(_limits(self._api, self._tools.settings))
+            await self._api.open(self._limits)
             while True:
                 try:
                     await self._look()
@@ -128,29 +138,34 @@ class Asker:
                 await end(task)
             await self._api.close()
 
+    @property
+    def _room(self) -> int:
+        """How many more events may be in hand."""
+        return self._in_hand_max - len(self._tasks)
+
     async def _look(self) -> None:
         """Begin to ask about what is due."""
-        tools, settings = self._tools, self._tools.settings
+        tools, timeout_s = self._tools, self._tools.settings.acquire_timeout_s
         self._wake.clear()
         if time.monotonic() >= self._held_back_due_s:
-            await store.ask_for_held_back(tools.pool, self._source, settings.acquire_timeout_s)
+            await store.ask_for_held_back(tools.pool, self._source, timeout_s)
             self._held_back_due_s = time.monotonic() + HELD_BACK_EVERY_S
-        room = self._in_hand_max - len(self._tasks)
-        if self._pause.left_s or room <= 0:
-            return
+        room = self._room
         if self._pause.is_trying:
             room = 0 if self._tasks else 1
-        lease_s = LEASE_FACTOR * settings.confirm_timeout_s
-        due = (
-            await store.claim_due(tools.pool, self._source, tools.claimer, room, lease_s, settings.acquire_timeout_s)
-            if room else []
-        )  # fmt: skip
-        SINCE_S.set(asyncio.get_running_loop().time())
-        for each in due:
-            task = asyncio.create_task(self._ask(each))
-            self._tasks.add(task)
-            task.add_done_callback(self._ended)
-        self._has_more = 0 < room == len(due)
+        if self._pause.left_s or room <= 0:
+            return
+        claimed = await store.claim_due(tools.pool, self._source, tools.claimer, room, self._lease_s, timeout_s)
+        for due in claimed:
+            self._begin(due)
+        self._has_more = len(claimed) == room
+
+    def _begin(self, due: Due, taken: _Taken | None = None) -> None:
+        context = copy_context()
+        context.run(SINCE_S.set, asyncio.get_running_loop().time())  # an answer from before may be older than the event
+        task = asyncio.create_task(self._ask(due, taken), context=context)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
@@ -169,66 +184,35 @@ class Asker:
             wait_s = LOOK_EVERY_S * random.uniform(0.75, 1.25)  # noqa: S311 - so that workers do not ask in step
             await asyncio.wait_for(self._wake.wait(), wait_s)
 
-    async def _ask(self, due: Due) -> None:
+    async def _ask(self, due: Due, taken: _Taken | None) -> None:
         """Ask about one event, and carry out what follows. An outage of Postgres leaves it to the end of its claim."""
         try:
-            decision, said = await self._decide(due)
-            if decision:
-                await self._carry_out(due, decision, said)
+            verdict = await self._questions.ask(due)
+            if taken is None or await self._is_recorded(taken):
+                await self._follow(due, verdict)
         except INFRASTRUCTURE as error:
             log.warning("what an API says about an event could not be recorded; it is asked again",
                         source=self._source, event_id=due.event.event_id, reason=describe(error))  # fmt: skip
+        finally:
+            if taken and self._taken.get(_name(due.event)) is taken:
+                del self._taken[_name(due.event)]
 
-    async def _decide(self, due: Due) -> tuple[Decision | None, Said | None]:
-        """Return what follows; None where the event is booked, or was decided meanwhile."""
-        settings = self._tools.settings
-        if not due.event.body:
-            return DecideAgainst("failed", "its payload is not kept any more, so that nothing can be asked"), None
-        try:
-            fetched = await self._fetch(due.event)
-        except NotFoundError as error:
-            self._pause.answered()
-            return after_not_found(str(error), due.age_s, due.since_first_answer_s, settings), None
-        except ApiUnexpectedError as error:
-            self._pause.answered()
-            return after_unusable(str(error), due.age_s, due.since_first_answer_s, settings), None
-        except (ApiRefusedError, ApiUnavailableError, TimeoutError) as error:
-            return self._no_answer(due, error), None
-        self._pause.answered()
-        self._tools.hooks("fetched")
-        return await self._judge(due, fetched)
+    async def _is_recorded(self, taken: _Taken) -> bool:
+        """Wait until an event is committed, as long as its claim would last."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._lease_s):
+                await taken.is_recorded.wait()
+        return taken.is_recorded.is_set()
 
-    async def _fetch(self, event: Event) -> Fetched:
-        async with asyncio.timeout(FETCH_FACTOR * self._tools.settings.confirm_timeout_s):
-            return await self._confirmation.fetch(event)
+    async def _follow(self, due: Due, verdict: Verdict) -> None:
+        decision, said = verdict
+        if decision is None and said:
+            decision = await self._book(due, said)
+        if decision:
+            await self._carry_out(due, decision, said)
 
-    def _no_answer(self, due: Due, error: ApiRefusedError | ApiUnavailableError | TimeoutError) -> PutOff:
-        """Leave the API alone for a while if it is the reason, and the event in any case."""
-        reason = str(error) or "the API took too long to answer"
-        if isinstance(error, ApiRefusedError):
-            self._tools.metrics.confirmation.no_answer(self._source, "refused")
-            if self._pause.refused(error.status):
-                log.error("an API refuses the credentials; what its source's events say is on hold until it accepts "
-                          "them", source=self._source, reason=reason)  # fmt: skip
-            return after_no_answer(reason, due.age_s)
-        self._tools.metrics.confirmation.no_answer(self._source, "unavailable")
-        was_trying = self._pause.is_trying
-        self._pause.failed(error.retry_after_s if isinstance(error, ApiUnavailableError) else None)
-        if self._pause.is_trying and not was_trying:
-            log.warning("an API does not answer; what its source's events say is on hold until it does",
-                        source=self._source, reason=reason)  # fmt: skip
-        return after_no_answer(reason, due.age_s)
-
-    async def _judge(self, due: Due, fetched: Fetched) -> tuple[Decision | None, Said | None]:
-        """Compare what the API says with what was delivered, and book it if they agree."""
-        settings = self._tools.settings
-        try:
-            said = _said(due.event, fetched)
-        except (EnvelopeError, MoneyError, UnreadableError, ValidationError) as error:
-            reason = f"what the API says cannot be read: {describe(error)}"
-            return after_unusable(reason, due.age_s, due.since_first_answer_s, settings), None
-        if disagreement := find_disagreement(said.reported, said.answered):
-            return after_disagreement(disagreement.text, due.age_s, due.since_first_answer_s, settings), said
+    async def _book(self, due: Due, said: Said) -> Decision | None:
+        """Book what the API says. Return what follows if that fails; None if it is booked, or was decided before."""
         try:
             outcome = await self._tools.booker.book(said)
         except Exception as error:
@@ -236,10 +220,10 @@ class Asker:
             failure = Failure("permanent", str(error)) if is_final else classify(error)
             if failure.kind == "outage":
                 raise
-            return after_failed_booking(failure, due.tries, due.age_s, settings), said
+            return after_failed_booking(failure, due.tries, due.age_s, self._tools.settings)
         if outcome is not None:
             self._count_booked(due.event, outcome)
-        return None, said
+        return None
 
     async def _carry_out(self, due: Due, decision: Decision, said: Said | None) -> None:
         tools, event = self._tools, due.event
@@ -261,7 +245,16 @@ class Asker:
             metrics.conflicts(source, count)
 
 
-def _limits(api: Api, settings: Settings) -> Limits:
+def _name(event: Event) -> tuple[str, str]:
+    return event.namespace, event.event_id
+
+
+def in_hand_max(limits: Limits) -> int:
+    """Return how many events may be in hand: their requests must all be made while the first one may still take."""
+    return max(1, min(IN_HAND_FACTOR * limits.concurrent_max, int(limits.requests_per_s_max * limits.timeout_s)))
+
+
+def limits_of(api: Api, settings: Settings) -> Limits:
     """Return what this worker may ask of an API: what the settings allow, and no more than the provider does."""
     of_provider = api.limits or Limits(concurrent_max=settings.confirm_concurrent,
                                        requests_per_s_max=settings.confirm_per_s)  # fmt: skip
@@ -271,24 +264,3 @@ def _limits(api: Api, settings: Settings) -> Limits:
         concurrent_max=min(settings.confirm_concurrent, of_provider.concurrent_max),
         requests_per_s_max=min(settings.confirm_per_s, of_provider.requests_per_s_max),
     )
-
-
-def _said(event: Event, fetched: Fetched) -> Said:
-    """Return what the API says, with the facts of both sides. Raise what reading the API's side raises."""
-    extract_facts = FACT_EXTRACTORS.get(event.provider)
-    booked = replace(
-        event, body=fetched.body, type=fetched.type, headers={**event.headers, **fetched.headers}, signed="api"
-    )
-    answered = list(extract_facts(booked)) if extract_facts else []
-    for fact in answered:
-        check_bookable(fact.amount, fact.currency)
-    return Said(booked, fetched, datetime.now(UTC), _reported(event), answered)
-
-
-def _reported(event: Event) -> list[Fact]:
-    """Return what the delivered body claims; nothing where it leaves out what money needs."""
-    extract_facts = FACT_EXTRACTORS.get(event.provider)
-    try:
-        return list(extract_facts(event)) if extract_facts else []
-    except (MoneyError, UnreadableError, ValidationError):
-        return []

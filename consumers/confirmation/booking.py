@@ -15,6 +15,7 @@ from consumers.confirmation.store import Said
 from consumers.handlers import Connection, Handlers, Outcome
 from consumers.handlers.payments import Payments
 from consumers.hooks import AskHooks
+from consumers.retry import classify
 from consumers.settings import Settings
 from runtime.tasks import end
 from sql import load
@@ -34,6 +35,14 @@ BOOKERS = 2
 class _Waiting:
     said: Said
     booked: "asyncio.Future[Outcome | None]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    def end(self, outcome: Outcome | None) -> None:
+        if not self.booked.done():
+            self.booked.set_result(outcome)
+
+    def fail(self, error: Exception) -> None:
+        if not self.booked.done():
+            self.booked.set_exception(error)
 
 
 class Booker:
@@ -85,11 +94,12 @@ class Booker:
         try:
             booked, outcome = await self._commit([each.said for each in batch])
         except Exception as error:  # noqa: BLE001 - each becomes a decision about its event
-            if len(batch) > 1:
+            if len(batch) > 1 and classify(error).kind != "outage":
                 for each in batch:
                     await self._book([each])
-            elif not batch[0].booked.done():
-                batch[0].booked.set_exception(error)
+                return
+            for each in batch:
+                each.fail(error)
             return
         except asyncio.CancelledError:
             for each in batch:
@@ -98,8 +108,7 @@ class Booker:
         self._hooks("confirmed")
         for each in batch:
             is_booked = (each.said.event.namespace, each.said.event.event_id) in booked
-            if not each.booked.done():
-                each.booked.set_result(outcome if is_booked else None)
+            each.end(outcome if is_booked else None)
             if is_booked:
                 outcome = Outcome()  # of the whole transaction, counted once
 

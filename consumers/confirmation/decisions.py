@@ -46,6 +46,11 @@ def again_s(age_s: float) -> float:
     return wait_s * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
 
 
+def without_payload() -> DecideAgainst:
+    """Decide about an event that says nothing any more that could be asked about."""
+    return DecideAgainst("failed", "its payload is not kept any more, so that nothing can be asked")
+
+
 def after_no_answer(reason: str, age_s: float) -> PutOff:
     """Decide about an event of which the API could not say anything: an outage counts nothing, however long it is."""
     return PutOff(again_s(age_s), reason)

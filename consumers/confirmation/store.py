@@ -28,9 +28,9 @@ class Due:
     """An event that is to be asked about now. `since_first_answer_s`: None where the API has not answered yet."""
 
     event: Event
-    tries: int
-    age_s: float
-    since_first_answer_s: float | None
+    tries: int = 0
+    age_s: float = 0.0
+    since_first_answer_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

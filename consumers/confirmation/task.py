@@ -23,6 +23,7 @@ from consumers.retry import INFRASTRUCTURE, describe
 from consumers.settings import Settings
 from consumers.store import open_pool
 from contract.accounts import PostingRules
+from contract.event import Event
 from runtime.tasks import end
 
 if TYPE_CHECKING:
@@ -52,11 +53,11 @@ class Confirming:
         self._claimer = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._askers: dict[str, Asker] = {}
 
-    def wake(self, sources: Iterable[str]) -> None:
-        """Look at once for what is due of these sources: a commit has made some of it."""
-        for source in sources:
-            if asker := self._askers.get(source):
-                asker.wake()
+    def recorded(self, events: Iterable[Event]) -> None:
+        """Note that a commit has recorded these events, which are to be asked about."""
+        for event in events:
+            if asker := self._askers.get(event.source):
+                asker.recorded(event)
 
     async def run(self) -> None:
         """Ask until cancelled; return at once where there is nobody to ask."""
@@ -74,17 +75,20 @@ class Confirming:
             await pool.close()
 
     async def _run(self, pool: "asyncpg.Pool[Any]") -> None:
-        payments = Payments(self._rules, self._access.confirmations)
-        booker = Booker(pool, self._handlers, payments, self._settings, self._hooks)
+        booker = Booker(pool, self._handlers, Payments(self._rules), self._settings, self._hooks)
         tools = Tools(pool, booker, self._settings, self._metrics, self._hooks, self._claimer)
         self._askers = {source: Asker(source, api, tools) for source, api in self._access.apis.items()}
         tasks = [
             asyncio.create_task(asker.run(), name=f"asking for {source}") for source, asker in self._askers.items()
         ]
+        for source, asker in self._askers.items():
+            self._access.asked[source].taker = asker.take
         try:
             async with booker.running():
                 await asyncio.gather(*tasks)
         finally:
+            for asked in self._access.asked.values():
+                asked.taker = None
             for task in tasks:
                 await end(task)
 

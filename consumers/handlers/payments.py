@@ -6,6 +6,7 @@ It extracts the facts (providers), checks whether the source trusts them, and pa
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from typing import Protocol
 
 import asyncpg
 import structlog
@@ -15,11 +16,10 @@ from contract.accounts import PostingRules
 from contract.event import Event
 from contract.facts import Fact, Kind
 from contract.money import MoneyError, check_bookable
-from ledger.conflicts import ask_for, hold_back_unsigned
+from ledger.conflicts import Claim, ask_for, hold_back_unsigned
 from ledger.posting import EventFacts, lock_payments, post
 from ledger.transfers import by_payment, with_implied_facts
 from providers import FACT_EXTRACTORS
-from providers.api import Confirmation
 from providers.facts import IncompleteError, UnreadableError
 
 log = structlog.get_logger()
@@ -30,17 +30,22 @@ PROVEN = frozenset({"body", "api"})
 _DEFAULT_RULES = PostingRules()
 
 
+class Asked(Protocol):
+    """A source whose provider's API is asked about what no signature proves."""
+
+    def must_ask(self, event: Event) -> bool:
+        """Return whether the API is to be asked about an event, also if it has no facts."""
+
+    def take(self, event: Event) -> Claim:
+        """Begin to ask, if there is room, before the event is committed."""
+
+
 class Payments:
-    """Books a batch's facts in `payments`, `transfers` and `disputes`. `posting_rules`: by source.
+    """Books a batch's facts in `payments`, `transfers` and `disputes`. `posting_rules`, `asked`: by source."""
 
-    `confirmations`: by source, the APIs that are asked about what no signature proves.
-    """
-
-    def __init__(
-        self, posting_rules: Mapping[str, PostingRules], confirmations: Mapping[str, Confirmation] | None = None
-    ) -> None:
+    def __init__(self, posting_rules: Mapping[str, PostingRules], asked: Mapping[str, Asked] | None = None) -> None:
         self._posting_rules = posting_rules
-        self._confirmations = confirmations or {}
+        self._asked = asked or {}
 
     async def __call__(self, connection: Connection, events: Sequence[Event], wanted: AbstractSet[Kind]) -> Outcome:
         """Apply a batch. The outcome lists those facts of the wanted kinds that have become true now.
@@ -52,6 +57,8 @@ class Payments:
         for event in events:
             if extracted := self._extract(event, incomplete):
                 batch.extend(by_payment(event, extracted))
+        unproven = self._unproven(events, batch) if self._asked else []
+        claims = [self._asked[event.source].take(event) for event in unproven]
         await lock_payments(connection, batch, events)
         trusted = [each for each in batch if self._is_trusted(each[0])]
         try:
@@ -61,8 +68,8 @@ class Payments:
         for event, facts in batch:
             if not self._is_trusted(event):
                 await hold_back_unsigned(connection, event, facts, outcome)
-        if self._confirmations and (unproven := self._unproven(events, batch)):
-            await ask_for(connection, unproven, outcome)
+        if unproven:
+            await ask_for(connection, unproven, claims, outcome)
         outcome.incomplete = incomplete
         return outcome
 
@@ -72,8 +79,8 @@ class Payments:
         return [
             event
             for event in events
-            if (confirmation := self._confirmations.get(event.source))
-            and ((event.namespace, event.event_id) in held or confirmation.must_ask(event))
+            if (asked := self._asked.get(event.source))
+            and ((event.namespace, event.event_id) in held or asked.must_ask(event))
         ]
 
     def _rules(self, event: Event) -> PostingRules:
@@ -98,11 +105,9 @@ class Payments:
         return list(with_implied_facts(facts, event, self._rules(event))) if facts else []
 
 
-def builtin(
-    posting_rules: Mapping[str, PostingRules], confirmations: Mapping[str, Confirmation] | None = None
-) -> Handlers:
-    """Return the built-in handlers for these sources' posting rules; `confirmations` as of Payments."""
-    return Handlers(Payments(posting_rules, confirmations), posting_rules=posting_rules)
+def builtin(posting_rules: Mapping[str, PostingRules], asked: Mapping[str, Asked] | None = None) -> Handlers:
+    """Return the built-in handlers for these sources' posting rules; `asked` as of Payments."""
+    return Handlers(Payments(posting_rules, asked), posting_rules=posting_rules)
 
 
 HANDLERS = builtin({})

@@ -1,11 +1,13 @@
 -- Events that their signature does not prove: what is to be asked of their provider's API, and what it said.
 
 -- name: ask_for :exec
--- Records, with the events, that their provider's API is to be asked about them.
-INSERT INTO confirmations (namespace, event_id, source, payment_id)
-SELECT namespace, event_id, source, payment_id
-FROM unnest(:namespace::text[], :event_id::text[], :source::text[], :payment_id::text[])
-    AS batch (namespace, event_id, source, payment_id)
+-- Records, with the events, that their provider's API is to be asked about them: by the worker that has claimed them
+-- already, or by any.
+INSERT INTO confirmations (namespace, event_id, source, payment_id, claimed_by, next_at)
+SELECT namespace, event_id, source, payment_id, claimed_by, now() + make_interval(secs => lease_s)
+FROM unnest(
+    :namespace::text[], :event_id::text[], :source::text[], :payment_id::text[], :claimed_by::text[], :lease_s::float8[]
+) AS batch (namespace, event_id, source, payment_id, claimed_by, lease_s)
 ON CONFLICT (namespace, event_id) DO NOTHING;
 
 -- name: ask_for_held_back :one
@@ -97,31 +99,38 @@ FROM (SELECT source, recorded_at FROM confirmations WHERE state = 'due' LIMIT :l
 GROUP BY source
 ORDER BY source;
 
--- name: count_by_source :many
--- Counts what is asked for, and what was decided against in the last days, by source and state; each up to a limit.
-SELECT source, state, count(*) AS events, extract(epoch FROM now() - min(since))::float8 AS oldest_s
-FROM (
-    (SELECT source, state, recorded_at AS since FROM confirmations WHERE state = 'due' LIMIT :limit)
-    UNION ALL
-    (
-        SELECT source, state, decided_at
-        FROM confirmations
-        WHERE state IN ('disagrees', 'not_found', 'failed') AND decided_at > now() - make_interval(days => :days)
-        LIMIT :limit
-    )
-) AS counted
-GROUP BY source, state
-ORDER BY source, state;
-
--- name: list_confirmations :many
--- Lists events that the API does not confirm, or that are due still, of one source or all; the newest first.
-SELECT
-    namespace, event_id, source, payment_id, state, recorded_at, next_at, tries, reason, reported, answered, fetched_at,
-    decided_at
+-- name: count_decided_against :many
+-- Counts, of a source or of one of its events, what was decided against, by state: events whose payload is kept, so that
+-- their API can be asked again, and the others.
+SELECT state, count(payloads.event_id) AS askable, count(*) - count(payloads.event_id) AS not_kept
 FROM confirmations
-WHERE state = ANY (:states::text[]) AND (:source::text IS NULL OR source = :source)
-ORDER BY recorded_at DESC, namespace, event_id
-LIMIT :limit;
+JOIN events USING (namespace, event_id)
+LEFT JOIN payloads USING (namespace, event_id, received_at)
+WHERE confirmations.source = :source AND state IN ('disagrees', 'not_found', 'failed')
+  AND (:event_id::text IS NULL OR confirmations.event_id = :event_id)
+GROUP BY state
+ORDER BY state;
+
+-- name: ask_again :many
+-- Makes up to `limit` of them due, as if they had just been recorded, and returns them; what was decided first, first.
+WITH chosen AS (
+    SELECT confirmations.namespace, confirmations.event_id
+    FROM confirmations
+    JOIN events USING (namespace, event_id)
+    JOIN payloads USING (namespace, event_id, received_at)
+    WHERE confirmations.source = :source AND state IN ('disagrees', 'not_found', 'failed')
+      AND (:event_id::text IS NULL OR confirmations.event_id = :event_id)
+    ORDER BY decided_at, confirmations.namespace, confirmations.event_id
+    LIMIT :limit
+    FOR UPDATE OF confirmations
+)
+UPDATE confirmations
+SET state = 'due', recorded_at = now(), next_at = now(), claimed_by = NULL, tries = 0, first_answer_at = NULL,
+    reason = '', reported = NULL, answered = NULL, fetched = NULL, fetched_type = NULL, fetched_at = NULL,
+    decided_at = NULL
+FROM chosen
+WHERE confirmations.namespace = chosen.namespace AND confirmations.event_id = chosen.event_id
+RETURNING confirmations.namespace, confirmations.event_id;
 
 -- name: read_confirmations :many
 -- Returns what the API said about events, for `why`.

@@ -65,7 +65,7 @@ async def test_only_what_paypal_itself_says_is_booked(
         return await workers.rows("SELECT state FROM confirmations") == [(state,)]
 
     access = Access({SOURCE: api})
-    async with workers.working(builtin({}, access.confirmations), access=access, confirm_lag_s=0):
+    async with workers.working(builtin({}, access.asked), access=access, confirm_lag_s=0):
         await workers.drained()
         await until(is_decided, what=f"it is {state}")
     booked = [] if is_forged else [(f"capture:{CAPTURE}", 1099, "USD")]

@@ -31,7 +31,7 @@ class Asking:
     @property
     def handlers(self) -> Handlers:
         """The built-in handlers, which record what is to be asked."""
-        return builtin({}, self.access.confirmations)
+        return builtin({}, self.access.asked)
 
     @asynccontextmanager
     async def working(self, handlers: Handlers | None = None, **changes: Any) -> AsyncIterator[Running]:

@@ -29,7 +29,7 @@ def test_only_sources_that_are_asked_for_are_read(tmp_path: Path) -> None:
         '[a]\nprovider = "stripe"\nconfirm = "api"\napi_key = "${ONE}"\nsecrets = ["${NOT_SET}"]\nmode = "test"\n'
         '[b]\nprovider = "stripe"\napi_key = "${NOT_SET_EITHER}"\nreconcile_every = "1h"\n',
     )
-    assert access.apis.keys() == access.confirmations.keys() == {"a"}
+    assert access.apis.keys() == access.asked.keys() == {"a"}
     assert access.apis["a"].access.namespace == "a"
     assert access.apis["a"].access.mode == "test"
     assert access.tables["a"]["api_key"] == "sk_one"

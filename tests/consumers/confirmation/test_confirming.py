@@ -48,6 +48,7 @@ async def test_until_it_is_confirmed_nothing_is_booked(asking: Asking) -> None:
     await asking.publish(PAID)
     async with asking.working():
         await until(lambda: asking.api.requests, what="it is asked")
+        await until(asking.on_hold, what="it is recorded")
         assert await asking.transfers() == []
         assert await asking.on_hold() == ["evt_1"]
         assert await asking.workers.events() == ["evt_1"]
@@ -94,10 +95,9 @@ async def test_the_object_of_another_payment_moves_nothing(asking: Asking) -> No
     """The refund is real, but its payment is another one than the event says."""
     (other,) = unsigned(refunded(200, "evt_r1", payment="pi_other"))
     asking.api.has(REFUND)
-    asking.api.objects["/v1/refunds/re_1"]["amount"] = 900
     await asking.publish(other)
-    async with asking.working(confirm_lag_s=0):
-        await asking.decided(evt_r1="disagrees")
+    async with asking.working(confirm_not_found_s=0):
+        await asking.decided(evt_r1="not_found")
     assert await asking.transfers() == []
 
 
@@ -147,6 +147,17 @@ async def test_an_api_that_answers_html_is_not_believed(asking: Asking) -> None:
     async with asking.working(confirm_not_found_s=0):
         await asking.decided(evt_1="failed")
     assert await asking.transfers() == []
+
+
+async def test_a_bug_in_asking_is_recorded_in_the_end(asking: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fetch(*_: object) -> None:
+        raise KeyError("jane@example.com")
+
+    monkeypatch.setattr(ObjectsApi, "fetch", fetch)
+    await asking.publish(PAID)
+    async with asking.working(confirm_not_found_s=0):
+        await asking.decided(evt_1="failed")
+    assert await asking.workers.row("SELECT reason FROM confirmations") == ("asking about it has a bug (KeyError)",)
 
 
 async def test_events_of_other_sources_never_wait_for_an_api(asking: Asking) -> None:

@@ -47,7 +47,7 @@ async def decided(workers: Workers, api: Api, events: Sequence[Event], *states: 
     for event in events:
         await workers.stream.publish(event)
     access = Access({api.access.source: api})
-    handlers = builtin({}, access.confirmations)
+    handlers = builtin({}, access.asked)
 
     async def are() -> bool:
         return [tuple(row) for row in await workers.rows(STATES)] == list(states)

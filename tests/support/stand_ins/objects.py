@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from aiohttp import web
 
 from contract.event import Event, Mode
-from providers.api import Api, Confirmation, Fetched, segment
+from providers.api import Api, Confirmation, Fetched, NotFoundError, segment
 from providers.stripe.facts import TYPES
 from tests.support.stand_ins.stand_in import StandIn
 
@@ -66,5 +66,8 @@ class ObjectsApi(Api, Confirmation):
         delivered = whole["data"]["object"]
         path = PATHS[delivered["object"]] + segment(delivered["id"])
         answer = await self.client.get(path, Authorization=f"Bearer {self.access.api_key.reveal()}")  # type: ignore[attr-defined]
-        body = json.dumps({**whole, "data": {"object": json.loads(answer.body)}})
+        found = json.loads(answer.body)
+        if event.resource not in (found["id"], found.get("payment_intent")):
+            raise NotFoundError("the object is of another payment")
+        body = json.dumps({**whole, "data": {"object": found}})
         return Fetched(body.encode(), event.type)
