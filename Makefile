@@ -20,7 +20,7 @@ override WITH_ARGS := $(PY) -c 'import os, shlex, sys; \
 # If it were set, every start of a program would compile all of our files again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help up down consumers status console logs events tail pending why dead replay discard conflicts resolve release log audit partitions acknowledge retain reconcile accept erase check send psql upgrade-postgres pin demo test test-stack test-adversity test-browser test-observability test-pooler test-tls test-upgrade screenshots lint bench prove schema lock image
+.PHONY: help up down consumers status console logs events tail pending why dead replay discard conflicts resolve release confirm log audit partitions acknowledge retain reconcile accept erase check send psql upgrade-postgres pin demo test test-stack test-adversity test-browser test-observability test-pooler test-tls test-upgrade screenshots lint bench prove schema lock image
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -82,6 +82,11 @@ release: .venv/runtime ## SOURCE=…: book what is on hold as unsigned, once tru
 	@test -n "$$SOURCE$$QUERY" || { echo "Which source? make release SOURCE=paypal; \`make conflicts\` lists what is on hold"; exit 2; }; \
 	$(PY) -m operations release $${REASON:+--reason="$$REASON"} $${QUERY:+--query="$$QUERY"} \
 		$${YES:+--yes} $${JSON:+--json} -- $${SOURCE:+"$$SOURCE"}
+
+confirm: .venv/runtime ## SOURCE=… [EVENT=…]: count what its API did not confirm; YES=1: ask again (REASON=… ACTOR=… JSON=1)
+	@test -n "$$SOURCE" || { echo "Which source? make confirm SOURCE=paypal; \`make conflicts\` lists what is on hold"; exit 2; }; \
+	$(PY) -m operations confirm $${EVENT:+--event="$$EVENT"} $${REASON:+--reason="$$REASON"} \
+		$${YES:+--yes} $${JSON:+--json} -- "$$SOURCE"
 
 log: .venv/runtime ## who did what and why, the newest first (BEFORE=<number> LIMIT=… JSON=1)
 	@$(PY) -m operations log $${BEFORE:+--before="$$BEFORE"} $${LIMIT:+--limit="$$LIMIT"} $${JSON:+--json}

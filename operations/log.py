@@ -29,6 +29,7 @@ Action = Literal[
     "partitions",
     "reconcile",
     "accept",
+    "confirm",
 ]
 """Everything that a person can do."""
 

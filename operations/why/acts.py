@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from operations.why.model import ConflictRecord, DeadLetterRecord, HeldBackFact, PaymentDetails, RecordedAct, Subject
 
@@ -30,6 +31,11 @@ class Acts:
         """Return the acts that erased personal data of an event, or of its payment and so of it."""
         return [act for act in self.found if act.action == "erase" and act.names("events", str(event))]
 
+    def asking_again(self, event: Subject, since: datetime) -> RecordedAct | None:
+        """Return the act at `since` by which the provider's API is asked about an event again."""
+        asked = (act for act in self.found if act.action == "confirm" and act.names("events", str(event)))
+        return next((act for act in asked if act.acted_at >= since), None)
+
     def erased_payload_of(self, event: Subject) -> bool:
         """Return whether a person erased the event's body and headers, and no retention dropped them."""
         return any(act.details.get("payloads") for act in self.erasing(event))
@@ -41,7 +47,7 @@ class Acts:
             is_meant = (
                 act.subject == held and bool(act.details.get("released"))
                 if fact.reason == "conflict"
-                else act.names("events", event) and act.action != "erase"
+                else act.names("events", event) and act.action == "release"
             )
             # A fact has the time at which the transaction began, and the act that of its end.
             if is_meant and fact.released_at and act.acted_at >= fact.released_at:

@@ -13,15 +13,15 @@ ON_HOLD: Mapping[str | None, tuple[str, str | None]] = {
     "due": ("until the provider's API, which is asked, confirms these facts", None),
     "disagrees": (
         "for good, because the provider's API was asked and says something else",
-        "make why ID= and the event's id shows both sides; if the event is forged, change the webhook's secret",
+        "make why ID= and the event's id shows both sides; if it is forged, change the secret, else make confirm",
     ),
     "not_found": (
         "for good, because the provider's API was asked and knows no such object",
-        "look at the provider's dashboard; if the event is forged, change the webhook's secret",
+        "look at the provider's dashboard; if the event is forged, change the secret, else make confirm",
     ),
     "failed": (
         "because what the provider's API says cannot be booked",
-        "make why ID= and the event's id says why",
+        "make why ID= and the event's id says why; once that is mended, make confirm asks again",
     ),
 }
 """Why facts are on hold whose event is asked about, and what a person does: by the state of its confirmation."""

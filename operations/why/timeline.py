@@ -75,7 +75,7 @@ def _of_event(event: EventDetails, acts: Acts, now: datetime) -> Iterator[Timeli
                             f"entry {duplicate.entry_id} was applied already; it changed nothing")  # fmt: skip
     yield from _findings(event, name)
     yield from _applied(event, name)
-    yield from _confirmation(event, name)
+    yield from _confirmation(event, name, acts)
     for act in acts.erasing(event.subject):
         if text := _erased_text(act, event):
             yield done_by(act, TimelineEntry(act.acted_at, "erased", name, text))
@@ -135,12 +135,13 @@ def _applied(event: EventDetails, name: str) -> Iterator[TimelineEntry]:
         yield TimelineEntry(applied.committed_at, "reported", name, _fact_text(fact))
 
 
-def _confirmation(event: EventDetails, name: str) -> Iterator[TimelineEntry]:
+def _confirmation(event: EventDetails, name: str, acts: Acts) -> Iterator[TimelineEntry]:
     """Yield that the provider's API is asked about the event, and what it says."""
     if (asked := event.confirmation) is None:
         return
+    again = acts.asking_again(event.subject, asked.recorded_at)
     for what, at, text in describe_confirmation(asked):
-        yield TimelineEntry(at, what, name, text)
+        yield done_by(again if what == "asked" else None, TimelineEntry(at, what, name, text))
 
 
 def _entered(event: EventDetails, entry_id: str, received_at: datetime, source: str, name: str) -> TimelineEntry:

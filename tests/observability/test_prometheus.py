@@ -34,9 +34,10 @@ PATIENT_S = 90.0
 
 EMPTY_WITHOUT_FAULTS = {
     "Failures of Redis and Postgres", "Duplicates and retries", "Not known to be complete",
-    "Different from the provider's list",
+    "Different from the provider's list", "Asked of providers' APIs", "Oldest to be confirmed",
+    "From accepted to confirmed",
 }  # fmt: skip
-"""Panels that show nothing while nothing fails, or while no source is compared with its provider's list."""
+"""Panels that show nothing while nothing fails, or while no provider's API is asked."""
 
 SINCE_NOBODY_AUDITED = {"WebhookWatchdog", "WebhookAuditOverdue"}
 

@@ -7,7 +7,7 @@ import pytest
 
 from operations.cli.main import parse
 
-ARGUMENTS = {"why": "id", "dead": "id", "replay": "id", "discard": "id", "release": "source"}
+ARGUMENTS = {"why": "id", "dead": "id", "replay": "id", "discard": "id", "release": "source", "confirm": "source"}
 
 
 @pytest.mark.parametrize("command", ARGUMENTS)
