@@ -99,12 +99,14 @@ class Fetched:
     """What the API says about the object of an event.
 
     `body` and `type` are those of an event that `extract_facts` reads in place of the one that was delivered;
-    `headers` are added to its own.
+    `headers` are added to its own. `account`: whose money it is, where a forged event could name another account; None
+    where the event's is proven, or the provider names none.
     """
 
     body: bytes = field(repr=False)
     type: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    account: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,8 +123,9 @@ def _said(event: Event, fetched: Fetched) -> Said:
     """Return what the API says, with the facts of both sides. Raise what reading the API's side raises."""
     extract_facts = FACT_EXTRACTORS.get(event.provider)
     booked = replace(
-        event, body=fetched.body, type=fetched.type, headers={**event.headers, **fetched.headers}, signed="api"
-    )
+        event, body=fetched.body, type=fetched.type, headers={**event.headers, **fetched.headers}, signed="api",
+        account=event.account if fetched.account is None else fetched.account,
+    )  # fmt: skip
     answered = list(extract_facts(booked)) if extract_facts else []
     for fact in answered:
         check_bookable(fact.amount, fact.currency)

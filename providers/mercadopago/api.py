@@ -113,15 +113,17 @@ class MercadoPagoApi(Api, PaymentList, PaymentLookup, Confirmation):
 
     @override
     async def fetch(self, event: Event) -> Fetched:
+        account = self.access.account  # a notification's own is not signed
         match self.access.asked_of(event.type):
             case "order":
                 body, order = await self._order(event.resource.upper())
-                return Fetched(body, FETCHED_ORDER, self._headers(order))
+                return Fetched(body, FETCHED_ORDER, self._headers(order), account)
             case "payment":
-                return Fetched((await self._payment(event.resource))[0], FETCHED_PAYMENT)
+                body, _ = await self._payment(event.resource)
+                return Fetched(body, FETCHED_PAYMENT, account=account)
             case "chargeback":
-                payment_id = await self._payment_of(event.resource)
-                return Fetched((await self._payment(payment_id, is_disputed=True))[0], FETCHED_PAYMENT)
+                body, _ = await self._payment(await self._payment_of(event.resource), is_disputed=True)
+                return Fetched(body, FETCHED_PAYMENT, account=account)
         raise NotFoundError("the notification names nothing that is booked")
 
     @override

@@ -15,7 +15,7 @@ from tests.support.cases.base import NOW_S, Signed
 from tests.support.cases.mercadopago import MercadoPagoCase, signature
 from tests.support.cases.mollie_classic import MollieClassicCase
 from tests.support.consuming import Workers
-from tests.support.stand_ins.mercadopago import MercadoPagoStandIn, order, refund
+from tests.support.stand_ins.mercadopago import ACCOUNT, MercadoPagoStandIn, order, refund
 from tests.support.stand_ins.mercadopago import payment as mercadopago_payment
 from tests.support.stand_ins.mollie import MollieStandIn, part, payment
 from tests.support.wait import until
@@ -63,9 +63,10 @@ async def posted(id_: str) -> Event:
     return delivery.event
 
 
-async def notified(type_: str, id_: str, **body: object) -> Event:
+async def notified(type_: str, id_: str, user_id: int | None = None, **body: object) -> Event:
     """Return the event of a notification that Mercado Pago signed. Only its id is signed."""
-    content = json.dumps({"action": type_, "type": type_.partition(".")[0], "data": {"id": id_, **body}}).encode()
+    said = {"action": type_, "type": type_.partition(".")[0], "user_id": user_id, "data": {"id": id_, **body}}
+    content = json.dumps(said).encode()
     header = (b"x-signature", signature(MERCADO_PAGO.secrets[0], NOW_S * 1000, id_.lower()))
     signed = Signed([header], content, MERCADO_PAGO.unsigned, f"/webhooks/a?data.id={id_}")
     source = MERCADO_PAGO.source(source="mp", currency="BRL")
@@ -86,10 +87,11 @@ async def test_a_classic_webhook_books_what_mollie_says_and_an_invented_id_nothi
 async def test_mercado_pagos_payments_are_booked_as_it_says(workers: Workers, mercado_pago: MercadoPagoStandIn) -> None:
     mercado_pago.add(mercadopago_payment(1, transaction_amount_refunded=8.5), mercadopago_payment(2, collector_id=5))
     mercado_pago.refunds = [refund(7, 1, 8.5)]
-    events = [await notified("payment.updated", "1", amount=1), await notified("payment.updated", "2")]
+    events = [await notified("payment.updated", "1", 666, amount=1), await notified("payment.updated", "2")]
     api = asking_mercadopago.access(api_url=mercado_pago.url)
     await decided(workers, api, events, ("1", "confirmed"), ("2", "not_found"))
     assert await workers.rows(TRANSFERS) == [("capture:1", 5880), ("refund:7", 850)]
+    assert await workers.rows("SELECT account FROM payments") == [(ACCOUNT,)]  # and not the one that somebody wrote
 
 
 async def test_a_forged_order_disagrees_and_a_genuine_one_is_booked(
