@@ -112,12 +112,18 @@ def listed_events(items: Iterable[bytes], parse: Callable[[bytes], ParsedEvent])
 def listed(item: bytes, read: Callable[[bytes], Listed], type_: str = "") -> Listed:
     """Return an item of a list as `read` returns it. One that cannot be read ends nothing: it is marked so.
 
+    So is one that no envelope can carry: Postgres cannot even be asked about some of the ids that JSON can write.
     `type_`: what it is then, where the item does not say so itself.
     """
     try:
-        return read(item)
+        found = read(item)
     except (PayloadError, ApiUnexpectedError) as error:
         return unreadable(item, str(error), type_)
+    for name in ("event_id", "type", "resource"):
+        text = getattr(found.parsed, name)
+        if not 0 < len(text) <= TEXT_CHARS_MAX or has_refused_character(text):
+            return unreadable(item, f"its {name} has no or too many characters, or one that no event's may have", type_)
+    return found
 
 
 def unreadable(item: bytes, reason: str, type_: str = "") -> Listed:

@@ -1,11 +1,23 @@
 """Reading pages of lists: what names the next page is bounded, and no list is read for ever."""
 
+import json
+
 import pytest
 
 from providers import api_pages
 from providers.api import ApiUnexpectedError, Listed
-from providers.api_pages import CURSOR_CHARS_MAX, Pages, listed, parsed_json, read_address, read_cursor, read_object
+from providers.api_pages import (
+    CURSOR_CHARS_MAX,
+    Pages,
+    listed,
+    listed_events,
+    parsed_json,
+    read_address,
+    read_cursor,
+    read_object,
+)
 from providers.base import PayloadError
+from providers.stripe.identity import parse_event
 
 DEEP = b"[" * 100_000
 
@@ -64,3 +76,12 @@ def test_an_item_that_cannot_be_read_is_named(item: bytes, event_id: str, type_:
     assert found.parsed.event_id.startswith(event_id)
     assert (found.parsed.type, found.unreadable, found.body) == (type_, "type: not a text", item)
     assert found.parsed.event_id == listed(item, refuse).parsed.event_id
+
+
+@pytest.mark.parametrize("changed", [{"id": "evt_\0"}, {"id": "e" * 256}, {"id": ""}, {"type": "a\nb"}, {"type": ""}])
+def test_an_event_that_no_envelope_can_carry_is_named_by_what_can_be_stored(changed: dict[str, str]) -> None:
+    item = json.dumps({"id": "evt_1", "type": "charge.failed", "created": 1, **changed}).encode()
+    (found,) = listed_events([item], parse_event)
+    assert found.unreadable
+    assert found.parsed.event_id.startswith("evt_1" if "type" in changed else DIGEST)
+    assert found.parsed.type == ("" if "type" in changed else "charge.failed")
