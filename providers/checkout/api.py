@@ -47,6 +47,9 @@ DISPUTES_READ_MAX = 4
 _ABOUT, _ABOUT_PAYMENTS = "Checkout.com's events", "Checkout.com's list of payments"
 
 _KEY = re.compile(r"sk_(?P<sandbox>sbox_)?[a-z2-7]{26}[a-z2-7*#$=]")
+_EMPTY = frozenset({"_links", "limit", "skip", "from", "to", "total_count"})
+"""What an answer without any object may have: one with anything else is no list."""
+
 _SEARCH = "/payments/search"
 _NEXT = re.compile(rf"{_SEARCH}/[A-Za-z0-9._~=-]*[A-Za-z0-9_~=-]")
 
@@ -198,7 +201,7 @@ def _members(body: bytes, about: str) -> Mapping[str, object]:
 def _items(members: Mapping[str, object]) -> list[Mapping[str, object]]:
     """Return the objects of an answer's `data`. Raise ApiUnexpectedError."""
     items = members.get("data")
-    if items is None:
+    if items is None and not members.keys() - _EMPTY:
         return []
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise ApiUnexpectedError("Checkout.com's answer has no list of objects")

@@ -106,7 +106,10 @@ class GoCardlessApi(Api, EventList, Confirmation):
         while True:
             items, rest = read_page(await self._get("/events", query), "events", _ABOUT)
             yield within(window, listed_events(items, parse_event))
-            after = read_cursor(rest, "meta", "cursors", "after", about=_ABOUT)
+            cursors = get_path(rest, "meta", "cursors")
+            if not isinstance(cursors, dict):
+                raise ApiUnexpectedError(f"{_ABOUT}: it does not say whether and where there is a next page")
+            after = read_cursor(cursors, "after", about=_ABOUT)
             if after is None:
                 return
             query["after"] = pages.next(after)

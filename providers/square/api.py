@@ -17,7 +17,7 @@ from typing import ClassVar
 from pydantic import field_validator
 
 from contract.event import Mode
-from providers.api import Api, EventList, Limits, Listed, Window
+from providers.api import Api, ApiUnexpectedError, EventList, Limits, Listed, Window
 from providers.api_access import ApiAccess, KeyAccess
 from providers.api_pages import Pages, iso, listed_events, read_cursor, read_object, read_page, within
 from providers.payload import first_id, get_path
@@ -93,6 +93,8 @@ class SquareApi(Api, EventList):
         while True:
             answer = await self.client.post(_PATH, None, json=request, form=None, **self._headers())
             items, rest = read_page(answer.body, "events", _ABOUT, may_be_absent=True)
+            if rest.get("errors"):
+                raise ApiUnexpectedError(f"{_ABOUT}: the answer has errors")
             yield within(window, listed_events(items, parse_event))
             cursor = read_cursor(rest, "cursor", about=_ABOUT)
             if cursor is None:

@@ -127,10 +127,11 @@ class StripeApi(Api, EventList, Confirmation):
             answer = await self._get(SNAPSHOTS, query)
             items, members = read_page(answer.body, "data", "a page of events")
             yield items
-            if members.get("has_more") is not True:
+            has_more = members.get("has_more")
+            if has_more is False:
                 return
-            if not items:
-                raise ApiUnexpectedError("a page of events has more after it, and names no event to go on from")
+            if has_more is not True or not items:
+                raise ApiUnexpectedError("a page of events does not say whether and where there is a next one")
             query = {**query, "starting_after": pages.next(listed(items[-1], self._listed).parsed.event_id)}
 
     async def _thin(self, window: Window, types: Mapping[str, str]) -> AsyncIterator[list[bytes]]:
@@ -142,9 +143,9 @@ class StripeApi(Api, EventList, Confirmation):
             items, members = read_page(answer.body, "data", "a page of thin events")
             yield items
             address = read_cursor(members, "next_page_url", about="a page of thin events")
-            if address is None:
+            if address is None and "next_page_url" in members:
                 return
-            if not address.startswith(f"{THIN}?"):
+            if address is None or not address.startswith(f"{THIN}?"):
                 raise ApiUnexpectedError("a page of thin events names a next page that is not one of their list")
             answer = await self.client.follow(pages.next(address), **self._headers())
 

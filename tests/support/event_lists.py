@@ -76,7 +76,9 @@ class SquareList(ListCase):
     provider = "square"
     key = square.TOKEN
     wrong = ("sandbox-sq0idb-abc", "sq0idp-abc", "sq0csp-abc")
-    answers_that_are_not_documented = (b"", b"[]", b"<html>", b'{"events": 1}', b'{"cursor": 7}')
+    answers_that_are_not_documented = (
+        b"", b"[]", b"<html>", b'{"events": 1}', b'{"cursor": 7}', b'{"errors": [{"category": "API_ERROR"}]}',
+    )  # fmt: skip
 
     def stand_in(self) -> StandIn:
         return square.SquareStandIn()
@@ -144,7 +146,7 @@ class GoCardlessList(ListCase):
     key = gocardless.TOKEN
     wrong = ("live_" + "g" * 40,)
     answers_that_are_not_documented = (
-        b"", b"[]", b"<html>", b'{"events": 1}',
+        b"", b"[]", b"<html>", b'{"events": 1}', b'{"events": []}',
         b'{"events": [], "meta": {"cursors": {"after": 7}}}',
     )  # fmt: skip
 
@@ -171,7 +173,7 @@ class CheckoutList(ListCase):
     wrong = (checkout.KEY.replace("sbox_", ""), "pk_sbox_abc", "sk_test_0b9b5db6-f223-49d0-b68f-f6643dd4f808", "sk_x")
     settings: ClassVar[dict[str, str]] = {"api_subdomain": "vkuhvk4v"}
     answers_that_are_not_documented = (
-        b"[]", b"<html>", b'{"data": 1}', b'{"data": [1]}', b'{"data": [{"actions": 1}]}',
+        b"[]", b"<html>", b'{"data": 1}', b'{"data": [1]}', b'{"data": [{"actions": 1}]}', b'{"error_type": "x"}',
         b'{"data": [], "_links": {"next": {"href": "https://api.checkout.com/payments/pay_1"}}}',
         b'{"data": [], "_links": {"next": {"href": "http://["}}}', b'{"_links": {"next": {"href": 7}}}',
     )  # fmt: skip

@@ -126,12 +126,17 @@ async def test_a_wrong_key_and_one_without_the_right_are_refused_without_showing
 @pytest.mark.parametrize(
     "answer",
     [b"", b"[]", b'{"data":5}', b'{"data":[],"has_more":true}',
-     b'{"data":[{"id":"evt_1","type":"charge.failed","created":1793534400}],"has_more":true}'],
+     b'{"data":[{"id":"evt_1","type":"charge.failed","created":1793534400}],"has_more":true}', b'{"data":[]}',
+     b'{"data":[],"has_more":"false"}'],
 )  # fmt: skip
 async def test_a_page_that_is_not_as_documented_ends_the_reading(stripe_api: StripeStandIn, answer: bytes) -> None:
     stripe_api.mishaps.extend([text(answer)] * 2)
     with pytest.raises(ApiUnexpectedError):
         await listed(stripe_api)
+    stripe_api.mishaps.clear()
+    stripe_api.mishaps.append(text(b'{"data":[]}'))
+    with pytest.raises(ApiUnexpectedError, match="next page"):
+        await listed(stripe_api, events="thin")
 
 
 async def test_the_events_of_a_connected_account_name_it(stripe_api: StripeStandIn) -> None:
