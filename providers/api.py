@@ -4,7 +4,6 @@ One file `providers/<name>/api.py` for each provider has a subclass of `Api`, an
 `PaymentList` and `Confirmation` whose questions its API answers. It makes requests by `providers.api_client` only.
 """
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -20,10 +19,6 @@ from providers.base import ParsedEvent
 
 if TYPE_CHECKING:
     from providers.api_client import ApiClient
-
-
-VERSION_CHARS = 32
-"""Of the digest of a listed object in the id of its event: 128 bits."""
 
 
 class ApiError(Exception):
@@ -252,11 +247,6 @@ def segment(id_: str) -> str:
     if not 0 < len(id_) <= TEXT_CHARS_MAX or id_ in (".", "..") or has_refused_character(id_):
         raise NotFoundError("no object can have such an id")
     return quote(id_, safe="")
-
-
-def version_id(object_id: str, body: bytes) -> str:
-    """Return the id of an event that is made of a listed object: the same for the same state, another for another."""
-    return f"reconcile:{object_id}:{hashlib.sha256(body).hexdigest()[:VERSION_CHARS]}"
 
 
 def to_event(access: ApiAccess, provider: str, listed: Listed, received_at: datetime, origin: Origin) -> Event:

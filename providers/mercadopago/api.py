@@ -33,14 +33,14 @@ from providers.api import (
     PaymentList,
     PaymentLookup,
     Window,
-    version_id,
 )
 from providers.api_access import ApiAccess
-from providers.api_objects import read_each, unreadable_object
+from providers.api_objects import listed_object, read_each, unreadable_object
 from providers.api_pages import as_documented, read_page
 from providers.base import ParsedEvent
 from providers.mercadopago.access import SITES, MercadoPagoAccess
 from providers.mercadopago.answers import NUMBER, between, parts, plain, read, whole
+from providers.mercadopago.facts import extract_facts
 from providers.mercadopago.fetched import is_sale
 from providers.mercadopago.models import (
     CURRENCY,
@@ -232,17 +232,15 @@ class MercadoPagoApi(Api, PaymentList, PaymentLookup, Confirmation):
 
     def _listed_payment(self, body: bytes, fetched: FetchedPayment) -> Listed:
         payment = fetched.payment
-        return Listed(
-            ParsedEvent(
-                event_id=version_id(payment.id, fetched.model_dump_json().encode()),
-                type=FETCHED_PAYMENT,
-                resource=payment.id,
-                occurred_at=first_timestamp(payment.date_last_updated),
-                mode=mode_of_flag(payment.live_mode),
-                account=self.access.account,
-            ),
-            body,
+        about = ParsedEvent(
+            event_id=payment.id,
+            type=FETCHED_PAYMENT,
+            resource=payment.id,
+            occurred_at=first_timestamp(payment.date_last_updated),
+            mode=mode_of_flag(payment.live_mode),
+            account=self.access.account,
         )
+        return listed_object(self, extract_facts, about, body)
 
     # Orders
 
@@ -288,14 +286,12 @@ class MercadoPagoApi(Api, PaymentList, PaymentLookup, Confirmation):
         return self._listed_order(*await self._order(read(Order, item, "GET /v1/orders").id.upper()))
 
     def _listed_order(self, body: bytes, order: Order) -> Listed:
-        return Listed(
-            ParsedEvent(
-                event_id=version_id(order.id, order.model_dump_json().encode()),
-                type=FETCHED_ORDER,
-                resource=order.id.lower(),
-                occurred_at=first_timestamp(order.last_updated_date),
-                headers=self._headers(order),
-                account=self.access.account,
-            ),
-            body,
+        about = ParsedEvent(
+            event_id=order.id,
+            type=FETCHED_ORDER,
+            resource=order.id.lower(),
+            occurred_at=first_timestamp(order.last_updated_date),
+            headers=self._headers(order),
+            account=self.access.account,
         )
+        return listed_object(self, extract_facts, about, body)

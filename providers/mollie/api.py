@@ -35,14 +35,13 @@ from providers.api import (
     PaymentList,
     PaymentLookup,
     Window,
-    version_id,
 )
 from providers.api_access import ApiAccess, KeyAccess
-from providers.api_objects import read_each
+from providers.api_objects import listed_object, read_each
 from providers.api_pages import as_documented, read_address, read_page
 from providers.base import ParsedEvent, PayloadError
 from providers.models import Model
-from providers.mollie import facts
+from providers.mollie import facts, fetched
 from providers.mollie.classic import TYPE_PAYMENT, MollieClassic
 from providers.mollie.models import FETCHED_CHARGEBACK, FETCHED_PAYMENT, FETCHED_REFUND, Entity, Made, Part, Payment
 from providers.mollie.models import Event as Envelope
@@ -226,34 +225,29 @@ class MollieApi(Api, PaymentList, PaymentLookup, Confirmation):
         return self._listed_payment(*(await self._payment(payment.id) if payment.has_captures else (item, payment)))
 
     def _listed_payment(self, body: bytes, payment: Payment) -> Listed:
-        return Listed(
-            ParsedEvent(
-                event_id=version_id(payment.id, payment.model_dump_json().encode()),
-                type=FETCHED_PAYMENT,
-                resource=payment.id,
-                occurred_at=first_timestamp(payment.created_at),
-                mode=MODES.get(payment.mode or ""),
-                account=first_account(payment.profile_id) if self.names_account else "",
-            ),
-            body,
+        about = ParsedEvent(
+            event_id=payment.id,
+            type=FETCHED_PAYMENT,
+            resource=payment.id,
+            occurred_at=first_timestamp(payment.created_at),
+            mode=MODES.get(payment.mode or ""),
+            account=first_account(payment.profile_id) if self.names_account else "",
         )
+        return listed_object(self, fetched.extract_facts, about, body)
 
     async def _part(self, name: str, item: bytes) -> Listed:
-        about = f"GET /v2/{name}"
-        part = _read(Part, item, about)
+        part = _read(Part, item, f"GET /v2/{name}")
         payment_id = first_id(part.payment_id)
         if payment_id is None:
-            raise ApiUnexpectedError(f"{about} has an object without its payment")
-        return Listed(
-            ParsedEvent(
-                event_id=version_id(part.id, part.model_dump_json().encode()),
-                type=_TYPES[name],
-                resource=payment_id,
-                occurred_at=first_timestamp(part.created_at),
-                mode=self.access.mode,
-            ),
-            item,
+            raise ApiUnexpectedError(f"GET /v2/{name} has an object without its payment")
+        about = ParsedEvent(
+            event_id=part.id,
+            type=_TYPES[name],
+            resource=payment_id,
+            occurred_at=first_timestamp(part.created_at),
+            mode=self.access.mode,
         )
+        return listed_object(self, fetched.extract_facts, about, item)
 
 
 class MollieClassicApi(MollieApi):

@@ -125,6 +125,7 @@ async def test_braintree(workers: Workers) -> None:
     async with BraintreeStandIn().serving() as server:
         server.add("t", made)
         server.add("r", made + timedelta(seconds=1), type="credit", refunded="t", amount="4.00")
+        server.add("f", made, "settlement_declined", type="credit", refunded="t", amount="1.00")
         server.claims["d"] = Claim("d", "t", "won", made, amount="6.00", won="5.50")
         keys = {"merchant_id": "a_merchant", "api_public_key": "pub", "api_private_key": "priv"}
         objects = await listed(BraintreeApi(access(BraintreeApi, server.url, **keys)))
@@ -141,10 +142,11 @@ async def test_braintree(workers: Workers) -> None:
     webhooks = delivered("braintree", [
         notification("transaction_settled", {"transaction": sale}),
         notification("transaction_settled", {"transaction": credit}),
+        notification("refund_failed", {"transaction": {**credit, "id": "f", "amount": "1.00"}}),
         notification("dispute_won", {"dispute": claim}),
     ])  # fmt: skip
     whole, *others = await rows_of_histories(workers, histories_of(webhooks, objects))
-    assert len(whole[1]) == 4
+    assert len(whole[1]) == 6
     assert [rows for rows in others if rows != whole] == []
 
 
