@@ -174,7 +174,7 @@ OBJECTS = st.recursive(TEXT, lambda inner: st.dictionaries(NAMES, inner, max_siz
 PLACES = st.sampled_from(["transaction", "dispute", "local-payment", "local-payment-funded", "subscription"])
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(kind=st.sampled_from(sorted(TYPES)), subject=st.dictionaries(PLACES, OBJECTS), known=st.booleans())
 def test_any_xml_is_read_or_refused(kind: str, subject: dict[str, Any], known: bool) -> None:
     parts = {name: {**SALE, **part} if known and isinstance(part, dict) else part for name, part in subject.items()}
@@ -205,7 +205,7 @@ BOMB = (
         b"<a>" * 100_000,
     ],
 )
-@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("kind", {extract: kind for kind, extract in TYPES.items()}.values())
 def test_a_document_of_any_other_shape_is_refused(kind: str, document: bytes) -> None:
     with pytest.raises(UnreadableError):
         facts_of_body(kind, base64.encodebytes(document))

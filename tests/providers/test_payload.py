@@ -26,7 +26,7 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(
     items=st.lists(JSON, max_size=4),
     around=st.dictionaries(st.text(max_size=3), JSON, max_size=3),
@@ -104,7 +104,7 @@ EDITS = [
 ]
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=200)
 @given(
     items=st.lists(JSON, max_size=2),
     around=st.dictionaries(st.text(max_size=2), JSON, max_size=2),
