@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from operations.reconcile.tally import type_filter
-from providers.api import Api, ApiUnexpectedError, EventList, NotFoundError, PaymentLookup, Window
+from operations.reconcile.unfinished import ask_about
+from providers.api import Api, EventList, PaymentLookup, Window
 from sql import load
 
 if TYPE_CHECKING:
@@ -49,6 +50,21 @@ async def lists_what_arrived(connection: "Connection", api: Api) -> bool:
     return False
 
 
+async def is_of_another_account(connection: "Connection", api: Api) -> bool:
+    """Return whether a list of payments is one of which the API knows none of the last that were delivered.
+
+    False where none was delivered lately, so that nothing shows it. Raise ApiError.
+    """
+    if not isinstance(api, PaymentLookup):
+        return False
+    query = RECONCILE.bind(
+        "list_last_delivered_payments", source=api.access.source, mode=api.access.mode, within=REACH_MAX,
+        read=READ_MAX, limit=ASKED_MAX,
+    )  # fmt: skip
+    rows = await connection.fetch(*query)
+    return bool(rows) and not await _any(_knows(api, row["payment_id"]) for row in rows)
+
+
 async def _any(answers: Iterable[Awaitable[bool]]) -> bool:
     """Return whether one of the answers is yes. Those after it are not asked for."""
     for answer in answers:
@@ -72,10 +88,7 @@ async def _lists(api: EventList, event_id: str, content: Content) -> bool:
 
 
 async def _knows(api: PaymentLookup, payment_id: str) -> bool:
-    try:
-        return bool(await api.fetch_payment(payment_id))
-    except (NotFoundError, ApiUnexpectedError):
-        return False
+    return bool(await ask_about(api, payment_id))
 
 
 def _content(row: Mapping[str, Any]) -> Content:

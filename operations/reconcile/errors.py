@@ -10,7 +10,7 @@ class UnknownAccountError(ReconcileError):
 
     def __init__(self) -> None:
         super().__init__(
-            "nothing that is listed was known here before, nor is the last event that arrived in the list. The key may "
+            "nothing that is listed was known here before, and nothing that arrived last is known there. The key may "
             "be of another account, or the source has another namespace now. If it is a new source whose history is "
             "wanted, or an empty database is filled again: FROM_NOTHING=1 adds what is listed"
         )

@@ -72,6 +72,11 @@ class Comparison:
         """Whether something shows that the list is of the account whose events arrive here."""
         self.total = Total()
 
+    @property
+    def has_known(self) -> bool:
+        """Whether something that is listed was known here, or a person has said that the account is the right one."""
+        return self._is_own_account or (self._books is not None and self._books.has_any)
+
     async def compare(self, window: Window) -> None:
         """Compare a window, in halves where it has too many events. Raise ApiError, ReconcileError or NoRoomError."""
         await self._compare(window, frozenset())
@@ -214,11 +219,13 @@ class Comparison:
             await self._flush()
 
     async def _flush(self) -> None:
-        """Add to the stream what is to be repaired."""
+        """Add to the stream what is to be repaired. Raise UnknownAccountError if nothing shows whose list it is."""
         events, self._buffer = self._buffer, []
         if self._repair is None or not events:
             return
-        await self._require_own_account()
+        if not (self.has_known or await lists_what_arrived(self._connection, self._api)):
+            raise UnknownAccountError
+        self._is_own_account = True
         for start in range(0, len(events), EVENTS_AT_ONCE):
             done = await self._repair.add(events[start : start + EVENTS_AT_ONCE], self._lost)
             self.total.repaired += len(done.entry_ids)
@@ -226,15 +233,6 @@ class Comparison:
             self.total.waiting += len(done.waiting)
             self.total.missing -= len(done.waiting) + len(done.applied)
         self._lost.clear()
-
-    async def _require_own_account(self) -> None:
-        """Raise UnknownAccountError if nothing shows that the list is of the account whose events arrive here."""
-        if not self._is_own_account:
-            self._is_own_account = (self._books is not None and self._books.has_any) or await lists_what_arrived(
-                self._connection, self._api
-            )
-        if not self._is_own_account:
-            raise UnknownAccountError
 
     async def _note_added(self, added: Mapping[str, str]) -> None:
         """Note the entries that were added by a run which ended before it could note them."""

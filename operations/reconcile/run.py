@@ -16,7 +16,8 @@ from consumers.retry import describe
 from consumers.stream_stats import every_partition
 from contract.keys import Partitions, read_partitions
 from operations.log import Act
-from operations.reconcile.errors import BusyError, ReconcileError
+from operations.reconcile.account import is_of_another_account
+from operations.reconcile.errors import BusyError, ReconcileError, UnknownAccountError
 from operations.reconcile.events import Comparison
 from operations.reconcile.limits import FAILED_AGAIN, RUN_S_MAX, again, limited
 from operations.reconcile.lookup import Lookup
@@ -126,6 +127,9 @@ class Reconciliation:
                 since = planned.window.since
                 whole = Window(since, max(since, self._proven_until(window.until)))
                 progress.compared = extended(compared, whole, over_gaps=wanted.over_gaps)
+        if not comparison.has_known and await is_of_another_account(connection, api):
+            progress.compared = compared
+            raise UnknownAccountError
         if wanted.until is None:
             unfinished = look_up_unfinished(connection, api, planned.window.since)
             await comparison.compare_objects(planned.window, unfinished)

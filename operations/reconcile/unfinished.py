@@ -32,10 +32,7 @@ log = structlog.get_logger()
 async def look_up_unfinished(
     connection: "Connection", api: Api, before: datetime
 ) -> AsyncIterator[Sequence[Listed]]:  # fmt: skip
-    """Yield what the provider says now about unfinished payments of before a time, one after the other. Raise ApiError.
-
-    One that the provider does not know, or answers about in another way, is of another account of the namespace.
-    """
+    """Yield what the provider says now about unfinished payments of before a time, each by itself. Raise ApiError."""
     if not isinstance(api, PaymentLookup):
         return
     query = RECONCILE.bind(
@@ -43,9 +40,17 @@ async def look_up_unfinished(
         before=before, limit=UNFINISHED_MAX,
     )  # fmt: skip
     for row in await connection.fetch(*query):
-        try:
-            yield await api.fetch_payment(row["payment_id"])
-        except (NotFoundError, ApiUnexpectedError, ApiRefusedError) as error:
-            if isinstance(error, ApiRefusedError) and error.status != FORBIDDEN:
-                raise
-            log.info("an unfinished payment cannot be asked for", source=api.access.source, reason=str(error))
+        yield await ask_about(api, row["payment_id"])
+
+
+async def ask_about(api: PaymentLookup, payment_id: str) -> Sequence[Listed]:
+    """Return what the provider says about a payment; nothing if it does not know it, or may not say it: such a payment
+    is of another account of the namespace. Raise ApiError.
+    """
+    try:
+        return await api.fetch_payment(payment_id)
+    except (NotFoundError, ApiUnexpectedError, ApiRefusedError) as error:
+        if isinstance(error, ApiRefusedError) and error.status != FORBIDDEN:
+            raise
+        log.info("a payment cannot be asked for", payment_id=payment_id, reason=str(error))
+        return ()

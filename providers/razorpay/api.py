@@ -17,7 +17,6 @@ Sources: razorpay.com/docs/api (authentication, understand, payments, refunds, d
 import contextlib
 import math
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
@@ -235,7 +234,7 @@ def _read(item: bytes) -> Entity:
 
 def _made_at(item: bytes, unknown: datetime) -> datetime:
     """Return when an object was made; `unknown` where it does not say so, or cannot be read."""
-    with suppress(ApiUnexpectedError):
+    with contextlib.suppress(ApiUnexpectedError):
         return first_timestamp(_read(item).created_at) or unknown
     return unknown
 

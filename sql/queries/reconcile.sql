@@ -230,6 +230,26 @@ WHERE namespace = :namespace AND provider = :provider
 ORDER BY first_occurred_at DESC NULLS LAST
 LIMIT :limit;
 
+-- name: list_last_delivered_payments :many
+-- Returns the payments of the last events that were delivered to a source, as far as the books have them: its API knows
+-- them, unless it is asked for another account.
+SELECT payments.payment_id
+FROM (
+    SELECT DISTINCT ON (resource) namespace, resource, committed_at
+    FROM (
+        SELECT namespace, resource, committed_at
+        FROM events
+        WHERE source = :source AND origin = 'delivery' AND (mode IS NULL OR mode = :mode)
+          AND committed_at > now() - :within::interval
+        ORDER BY committed_at DESC
+        LIMIT :read
+    ) AS delivered
+    ORDER BY resource, committed_at DESC
+) AS latest
+JOIN ONLY payments ON payments.namespace = latest.namespace AND payments.payment_id = latest.resource
+ORDER BY committed_at DESC
+LIMIT :limit;
+
 -- name: list_delivered :many
 -- Returns events that were delivered to a source and happened in a window: what a list of it must have. The time of
 -- commit, by which they are found, is after that; those that came much later are left out.

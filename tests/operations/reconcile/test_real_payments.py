@@ -11,7 +11,7 @@ import pytest
 from contract.event import Event
 from operations.reconcile.errors import UnknownAccountError
 from operations.reconcile.run import Reconciliation, Report, Wanted
-from operations.reconcile.store import list_findings
+from operations.reconcile.store import list_findings, read_reconciliations
 from operations.servers import Servers
 from providers.braintree.api import BraintreeApi
 from providers.paystack.api import PaystackApi
@@ -109,6 +109,20 @@ async def test_a_payment_that_is_captured_long_after_it_was_made_is_asked_for(
     assert (await compare(workers, razorpay_api(razorpay))).counts.repaired == 1
     assert await workers.rows(MOVEMENTS) == [("capture:pay_old", 1000)]
     assert (await compare(workers, razorpay_api(razorpay))).counts.listed == 0
+
+
+async def test_the_list_of_another_account_is_not_complete(workers: Workers, razorpay: RazorpayStandIn) -> None:
+    """It is empty, and the payment that arrived is not known there."""
+    entity = {"id": "pay_1", "amount": 1000, "currency": "INR", "status": "captured", "captured": True}
+    await workers.stream.publish(webhook("payment.captured", "pay_1", {"payload": {"payment": {"entity": entity}}}))
+    async with workers.working():
+        await workers.drained()
+    for repair in (False, True):
+        with pytest.raises(UnknownAccountError):
+            await compare(workers, razorpay_api(razorpay), repair=repair, from_nothing=False)
+    assert [row.compared_until for row in await read_reconciliations(workers.connection)] == [None]
+    razorpay.add_payment("pay_1", LONG_AGO_S)
+    assert (await compare(workers, razorpay_api(razorpay), from_nothing=False)).complete_until is not None
 
 
 async def test_paystacks_lost_refund_shows_and_waits_for_its_name(workers: Workers) -> None:
