@@ -1,6 +1,5 @@
 """Braintree's API: searches by the time of each status, in two steps, and what no notification says."""
 
-import base64
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,8 +8,7 @@ import pytest
 from aiohttp import web
 from pydantic import ValidationError
 
-from contract.facts import Fact
-from providers import FACT_EXTRACTORS, api_client
+from providers import api_client
 from providers.api import (
     ApiRefusedError,
     ApiUnavailableError,
@@ -18,12 +16,9 @@ from providers.api import (
     Limits,
     NotFoundError,
     Window,
-    to_event,
 )
 from providers.braintree import api as braintree_api
 from providers.braintree.api import BraintreeAccess, BraintreeApi
-from tests.support.cases.base import NOW
-from tests.support.cases.braintree import xml
 from tests.support.listed import facts_of, list_all, said
 from tests.support.stand_ins.braintree import BraintreeStandIn, Claim, answer
 from tests.support.stand_ins.stand_in import status, text
@@ -155,37 +150,14 @@ async def test_any_status_of_the_window_brings_an_old_sale_once(server: Braintre
     assert sorted(each.parsed.resource for each in await list_all(api, DAY)) == sorted(f"t{n}" for n in range(10))
 
 
-async def test_an_object_books_under_the_names_that_notifications_use(
-    server: BraintreeStandIn, api: BraintreeApi
-) -> None:  # fmt: skip
-    server.add("t", NOON)
-    server.add("r", NOON, type="credit", refunded="t")
-    listed = await list_all(api, DAY)
-    delivered = list[Fact]()
-    for id_, type_ in [("t", "sale"), ("r", "credit")]:
-        transaction = {"id": id_, "type": type_, "currency-iso-code": "EUR", "amount": "10.00"}
-        kind = "transaction_settled"
-        document = xml("notification", {"kind": kind, "subject": {"transaction": transaction}})
-        event = to_event(api.access, "braintree", listed[0], NOW, "reconcile")
-        event.type, event.body, event.signed = kind, base64.encodebytes(document.encode()), "body"
-        delivered += FACT_EXTRACTORS["braintree"](event)
-    assert sorted(map(str, delivered)) == sorted(str(fact) for each in listed for fact in facts_of(api, each))
-    assert {each.parsed.account for each in listed} == {"shop_eur"}
-
-
-async def test_nobody_can_deliver_an_object(server: BraintreeStandIn, api: BraintreeApi) -> None:
-    server.add("t", NOON)
-    event = to_event(api.access, "braintree", (await list_all(api, DAY))[0], NOW, "reconcile")
-    event.signed = "body"
-    assert list(FACT_EXTRACTORS["braintree"](event)) == []
-
-
 async def test_the_id_names_the_object_and_what_it_says(server: BraintreeStandIn, api: BraintreeApi) -> None:
     sale = server.add("t", NOON, "submitted_for_settlement")
     ids = list[str]()
     for state in ("settling", "settled", "settlement_declined"):
         sale.status = state
-        ids += [each.parsed.event_id for each in await list_all(api, DAY)]
+        (listed,) = await list_all(api, DAY)
+        ids.append(listed.parsed.event_id)
+    assert listed.parsed.account == "shop_eur"
     assert ids[0].startswith("reconcile:t:")
     assert ids[0] == ids[1] != ids[2]
 

@@ -13,6 +13,8 @@ from contract.event import Event
 from contract.facts import Fact
 from providers import FACT_EXTRACTORS
 from providers.api_objects import PREFIX
+from providers.mercadopago.models import FETCHED_ORDER, FETCHED_PAYMENT
+from providers.mollie import fetched
 from tests.providers.test_facts import BODIES, DOCUMENTED_ERRORS, JSON
 from tests.support.cases.base import NOW
 
@@ -21,11 +23,14 @@ OBJECTS = [
     for provider, extract in FACT_EXTRACTORS.items()
     for type_ in getattr(importlib.import_module(extract.__module__), "OBJECTS", ())
 ]
+OBJECTS += [(provider, type_) for provider in ("mollie", "mollie_classic") for type_ in fetched.TYPES]
+OBJECTS += [("mercadopago", FETCHED_PAYMENT), ("mercadopago", FETCHED_ORDER)]
 every_object = pytest.mark.parametrize(("provider", "type_"), OBJECTS)
 
 MEMBERS = (
     "payload", "payment", "refund", "dispute", "entity", "data", "id", "amount", "currency", "status", "captured",
-    "refunds", "reference", "resolution", "transaction", "amount_deducted",
+    "refunds", "reference", "resolution", "transaction", "amount_deducted", "value", "_embedded", "captures",
+    "chargebacks", "currency_id", "transaction_amount", "transactions", "payments", "paid_amount",
 )  # fmt: skip
 WORDS = st.sampled_from(
     ["INR", "NGN", "captured", "refunded", "processed", "success", "open", "won", "declined", "id_1"]
@@ -38,7 +43,8 @@ SHAPES = st.recursive(
 
 
 def an_object(provider: str, type_: str, body: bytes) -> Event:
-    return Event(provider, provider, provider, "e_1", type_, "r_1", NOW, NOW, "api", body)
+    headers = {"currency": "BRL", "data.id": "id_1"}  # of an order of Mercado Pago's
+    return Event(provider, provider, provider, "e_1", type_, "id_1", NOW, NOW, "api", body, headers)
 
 
 @every_object

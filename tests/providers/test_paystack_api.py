@@ -8,12 +8,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from contract.facts import Fact
-from providers import FACT_EXTRACTORS, api_client
-from providers.api import ApiRefusedError, ApiUnexpectedError, Limits, NotFoundError, Window, to_event
+from providers import api_client
+from providers.api import ApiRefusedError, ApiUnexpectedError, Limits, NotFoundError, Window
 from providers.facts import IncompleteError
 from providers.paystack.api import PaystackAccess, PaystackApi
-from tests.support.cases.base import NOW
 from tests.support.listed import facts_of, list_all, said
 from tests.support.stand_ins.paystack import PaystackStandIn
 from tests.support.stand_ins.stand_in import status, text
@@ -69,7 +67,9 @@ async def test_refunds_are_compared_as_a_sum_and_make_no_transfer(server: Paysta
     server.add_refund(13, 1, AT + 2, amount=999, status="needs-attention")
     server.add_transaction(2, "new", AT + 3)
     server.add_refund(14, 2, AT + 4, status="pending")
-    listed = said(api, await list_all(api, DAY))
+    objects = await list_all(api, DAY)
+    assert {each.parsed.mode for each in objects} == {"test"}
+    listed = said(api, objects)
     assert listed["reconcile.refunds", "old"] == [("refunded_total", 350, "")]
     assert listed["reconcile.refunds", "new"] == []
 
@@ -124,26 +124,6 @@ async def test_a_dispute_is_read_again_for_months(server: PaystackStandIn, api: 
         ("reconcile.dispute", "ref_3"): [("dispute_won", 40333, "23")],
         ("reconcile.dispute", "ref_4"): [],
     }
-
-
-async def test_an_object_books_under_the_names_that_webhooks_use(server: PaystackStandIn, api: PaystackApi) -> None:
-    transaction = server.add_transaction(1, "ref_1", AT + 1)
-    dispute = server.add_dispute(21, 1, AT + 2)
-    listed = await list_all(api, DAY)
-    delivered = list[Fact]()
-    for type_, data in [("charge.success", transaction), ("charge.dispute.create", dispute)]:
-        event = to_event(api.access, "paystack", listed[0], NOW, "reconcile")
-        event.type, event.body, event.signed = type_, json.dumps({"event": type_, "data": data}).encode(), "body"
-        delivered += FACT_EXTRACTORS["paystack"](event)
-    assert delivered == [fact for each in listed for fact in facts_of(api, each)]
-    assert [each.parsed.mode for each in listed] == ["test", "test"]
-
-
-async def test_nobody_can_deliver_an_object(server: PaystackStandIn, api: PaystackApi) -> None:
-    server.add_transaction(1, "ref_1", AT + 1)
-    event = to_event(api.access, "paystack", (await list_all(api, DAY))[0], NOW, "reconcile")
-    event.signed = "body"
-    assert list(FACT_EXTRACTORS["paystack"](event)) == []
 
 
 async def test_pages_follow_the_cursor_while_new_ones_are_made(server: PaystackStandIn, api: PaystackApi) -> None:

@@ -1,7 +1,6 @@
 """Razorpay's API: lists by the time of making, refunds with their payments, disputes that change for months."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,12 +10,11 @@ import razorpay
 from pydantic import ValidationError
 
 from contract.facts import Fact
-from providers import FACT_EXTRACTORS, api_client
-from providers.api import ApiRefusedError, ApiUnexpectedError, Limits, NotFoundError, Window, to_event
+from providers import api_client
+from providers.api import ApiRefusedError, ApiUnexpectedError, Limits, NotFoundError, Window
 from providers.facts import IncompleteError
 from providers.razorpay import api as razorpay_api
 from providers.razorpay.api import RazorpayAccess, RazorpayApi
-from tests.support.cases.base import NOW
 from tests.support.listed import facts_of, list_all, said
 from tests.support.stand_ins.razorpay import RazorpayStandIn
 from tests.support.stand_ins.stand_in import status, text
@@ -136,25 +134,6 @@ async def test_a_list_of_disputes_without_an_end_is_left(
         await list_all(api, DAY)
 
 
-async def test_an_object_books_under_the_names_that_webhooks_use(server: RazorpayStandIn, api: RazorpayApi) -> None:
-    """The same entity as a delivery and as an object of the API makes the same transfers."""
-    payment = server.add_payment("pay_1", AT + 1)
-    refund = server.add_refund("rfnd_1", "pay_1", AT + 2)
-    dispute = server.add_dispute("disp_1", "pay_1", AT + 3, status="lost", amount_deducted=500)
-    delivered = list[Fact]()
-    for type_, members in [
-        ("payment.captured", {"payment": payment}),
-        ("refund.processed", {"payment": payment, "refund": refund}),
-        ("payment.dispute.lost", {"payment": payment, "dispute": dispute}),
-    ]:
-        body = {"event": type_, "payload": {name: {"entity": entity} for name, entity in members.items()}}
-        listed = (await list_all(api, DAY))[0]
-        event = to_event(api.access, "razorpay", listed, NOW, "reconcile")
-        event.type, event.body, event.signed = type_, json.dumps(body).encode(), "body"
-        delivered += FACT_EXTRACTORS["razorpay"](event)
-    assert delivered == [fact for each in await list_all(api, DAY) for fact in facts_of(api, each)]
-
-
 async def test_the_id_names_the_object_and_what_it_says(server: RazorpayStandIn, api: RazorpayApi) -> None:
     payment = server.add_payment("pay_1", AT + 1, status="authorized", captured=False)
     (first,) = await list_all(api, DAY)
@@ -165,14 +144,6 @@ async def test_the_id_names_the_object_and_what_it_says(server: RazorpayStandIn,
     assert first.parsed.event_id.startswith("reconcile:pay_1:")
     assert first.parsed.event_id == second.parsed.event_id != third.parsed.event_id
     assert first.parsed.occurred_at == DAY.since + timedelta(seconds=1)
-
-
-async def test_nobody_can_deliver_an_object(server: RazorpayStandIn, api: RazorpayApi) -> None:
-    server.add_payment("pay_1", AT + 1)
-    (listed,) = await list_all(api, DAY)
-    event = to_event(api.access, "razorpay", listed, NOW, "reconcile")
-    event.signed = "body"
-    assert list(FACT_EXTRACTORS["razorpay"](event)) == []
 
 
 async def test_what_is_made_while_a_list_is_read_hides_nothing(server: RazorpayStandIn, api: RazorpayApi) -> None:
