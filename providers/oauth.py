@@ -28,6 +28,10 @@ RENEWED_BEFORE = 0.1
 
 RENEWED_BEFORE_S_MAX = 300.0
 
+RIGHTS_S = 60.0
+"""The age from which on a token that may not read something is dropped: a right that was granted since is in no token
+of before."""
+
 EXPIRES_IN_S_MAX = 10**9
 """More than 30 years is no life of a token."""
 
@@ -56,8 +60,10 @@ class _TokenAnswer(Model):
 @dataclass(frozen=True, slots=True)
 class _Token:
     text: str = field(repr=False)
+    since_s: float
     until_s: float
-    """On the clock of `Tokens`: a change of the machine's time neither keeps an old token nor drops a new one."""
+    """Both are on the clock of `Tokens`: a change of the machine's time neither keeps an old token nor drops a new one.
+    """
 
 
 class Tokens:
@@ -73,16 +79,18 @@ class Tokens:
         """Return the answer of a request that is given the value of its Authorization header. Raise ApiError.
 
         A token that is refused (401), because it was revoked for example, is dropped, and the request is made once
-        more with a new one. A second refusal is about the client.
+        more with a new one. A second refusal is about the client. One that may not read this (403) is dropped for those
+        who ask later.
         """
         token = await self._current()
         try:
             return await ask(f"Bearer {token.text}")
         except ApiRefusedError as error:
-            if error.status != 401:
+            is_wrong = error.status == 401
+            if self._token is token and (is_wrong or self._clock() - token.since_s >= RIGHTS_S):
+                self._token = None  # and not one that another request has fetched meanwhile
+            if not is_wrong:
                 raise
-            if self._token is token:  # not one that another request has fetched meanwhile
-                self._token = None
         return await ask(f"Bearer {(await self._current()).text}")
 
     async def _current(self) -> _Token:
@@ -101,4 +109,4 @@ class Tokens:
         if not _TOKEN.fullmatch(read.access_token):
             raise ApiUnexpectedError("the token has characters that a header cannot have")
         early_s = min(RENEWED_BEFORE_S_MAX, read.expires_in * RENEWED_BEFORE)
-        return _Token(read.access_token, asked_at_s + read.expires_in - early_s)
+        return _Token(read.access_token, asked_at_s, asked_at_s + read.expires_in - early_s)

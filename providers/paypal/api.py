@@ -12,6 +12,7 @@ developer.paypal.com/api/rest/authentication, for limits /api/rest/rate-limiting
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar
 
@@ -25,6 +26,7 @@ from providers.api import (
     Fetched,
     Limits,
     Listed,
+    NotFoundError,
     Window,
 )
 from providers.api_access import ApiAccess
@@ -44,6 +46,14 @@ EVENTS = "/v1/notifications/webhooks-events"
 
 PAGE_EVENTS = 100
 """The events of a page. No maximum is documented; others use this."""
+
+NO_OBJECTS = (
+    "/v2/payments/captures/0AA00000AA000000A",
+    "/v2/payments/refunds/0AA00000AA000000A",
+    "/v2/checkout/orders/0AA00000AA000000A",
+    "/v1/customer/disputes/PP-D-1",
+)
+"""What an app that confirms events has to be able to ask for."""
 
 _ABOUT = "the list of events"
 
@@ -86,8 +96,15 @@ class PayPalApi(Api, EventList, Confirmation):
         return await self._tokens.call(lambda token: self.client.get(path, query, Authorization=token))
 
     async def check(self) -> str:
-        """Return the name of the REST app, once it lists events. Raise ApiError."""
+        """Return the name of the REST app, once it lists events, and objects are not refused to it. Raise ApiError.
+
+        Which features an app has shows in what it is refused (403), also of an object that does not exist.
+        """
         await self._get(EVENTS, {"page_size": "1"})
+        if self.access.confirm == "api":
+            for path in NO_OBJECTS:
+                with suppress(NotFoundError):
+                    await self._get(path)
         return f"REST app {self._app or 'without a name'}"
 
     async def list_events(self, window: Window) -> AsyncIterator[Sequence[Listed]]:

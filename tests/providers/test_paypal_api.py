@@ -174,6 +174,11 @@ async def test_it_says_which_app_it_is_and_which_credentials_are_refused(paypal:
     paypal.mishaps.extend([status(403, {"name": "NOT_AUTHORIZED"})])
     with pytest.raises(ApiRefusedError, match="403"):
         await api.check()
+    api.access = access(paypal, confirm="api")
+    assert await api.check() == f"REST app {APP}"
+    paypal.mishaps.extend([None, None, None, None, status(403, {"name": "NOT_AUTHORIZED"})])
+    with pytest.raises(ApiRefusedError, match="disputes"):
+        await api.check()
 
 
 def test_the_host_is_that_of_the_mode() -> None:
