@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import combinations
@@ -54,12 +54,18 @@ def delivered(name: str, bodies: Iterable[object]) -> list[Event]:
     return events
 
 
-async def listed(api: Api) -> list[Event]:
+async def listed(api: Api, *changes: Callable[[], object]) -> list[Event]:
+    """Return what the API lists: now, and once more after each change."""
+    events = dict[str, Event]()
     await api.open(Limits(requests_per_s_max=10_000))
     try:
-        return [to_event(api.access, api.name, each, NOW, "reconcile") for each in await list_all(api, DAY)]
+        for change in (lambda: None, *changes):
+            change()
+            for each in await list_all(api, DAY):
+                events[each.parsed.event_id] = to_event(api.access, api.name, each, NOW, "reconcile")
     finally:
         await api.close()
+    return list(events.values())
 
 
 async def rows_of_histories(workers: Workers, histories: Sequence[Sequence[Event]]) -> list[Rows]:
@@ -78,12 +84,14 @@ async def rows_of_histories(workers: Workers, histories: Sequence[Sequence[Event
 
 
 def histories_of(webhooks: Sequence[Event], objects: Sequence[Event]) -> list[list[Event]]:
-    """Return the webhooks alone, then every subset of them with the objects, which come first, last, or in between."""
+    """Return the webhooks alone, then every subset of them with the objects, which come first, last, or in between, the
+    oldest states first or last.
+    """
     subsets = [subset for size in range(len(webhooks) + 1) for subset in combinations(webhooks, size)]
     histories = [list(webhooks)]
     for number, subset in enumerate(subsets):
         middle = number % (len(subset) + 1)
-        histories.append([*subset[:middle], *objects, *subset[middle:]])
+        histories.append([*subset[:middle], *(objects if number % 3 else objects[::-1]), *subset[middle:]])
     return histories
 
 
@@ -94,12 +102,17 @@ def access(api: type[Api], url: str, **credentials: str) -> Any:
 
 async def test_razorpay(workers: Workers) -> None:
     async with RazorpayStandIn().serving() as server:
-        payment = server.add_payment("pay_1", AT)
-        refund = server.add_refund("rfnd_1", "pay_1", AT + 1)
+        payment = server.add_payment("pay_1", AT, status="authorized", captured=False)
+        refund = server.add_refund("rfnd_1", "pay_1", AT + 1, status="pending")
         failed = server.add_refund("rfnd_2", "pay_1", AT + 1, amount=100, status="failed")
-        dispute = server.add_dispute("disp_1", "pay_1", AT + 2, status="lost", amount_deducted=300)
+        dispute = server.add_dispute("disp_1", "pay_1", AT + 2)
         keys = {"key_id": server.key_id, "key_secret": server.key_secret}
-        objects = await listed(RazorpayApi(access(RazorpayApi, server.url, **keys)))
+        objects = await listed(
+            RazorpayApi(access(RazorpayApi, server.url, **keys)),
+            lambda: payment.update(status="captured", captured=True),
+            lambda: refund.update(status="processed"),
+            lambda: dispute.update(status="lost", amount_deducted=300),
+        )
     bodies = [
         ("payment.captured", {"payment": payment}),
         ("refund.processed", {"refund": refund}),
@@ -123,12 +136,19 @@ def notification(kind: str, subject: object) -> bytes:
 async def test_braintree(workers: Workers) -> None:
     made = datetime.fromtimestamp(AT, UTC)
     async with BraintreeStandIn().serving() as server:
-        server.add("t", made)
-        server.add("r", made + timedelta(seconds=1), type="credit", refunded="t", amount="4.00")
-        server.add("f", made, "settlement_declined", type="credit", refunded="t", amount="1.00")
-        server.claims["d"] = Claim("d", "t", "won", made, amount="6.00", won="5.50")
+        submitted = "submitted_for_settlement"
+        server.add("t", made, "authorized")
+        server.add("r", made + timedelta(seconds=1), submitted, type="credit", refunded="t", amount="4.00")
+        server.add("f", made, submitted, type="credit", refunded="t", amount="1.00")
+        server.claims["d"] = Claim("d", "t", "open", made, amount="6.00")
+
+        def end() -> None:
+            for id_, status in (("t", "settled"), ("r", "settled"), ("f", "settlement_declined")):
+                server.sales[id_].status = status
+            server.claims["d"] = Claim("d", "t", "won", made, amount="6.00", won="5.50")
+
         keys = {"merchant_id": "a_merchant", "api_public_key": "pub", "api_private_key": "priv"}
-        objects = await listed(BraintreeApi(access(BraintreeApi, server.url, **keys)))
+        objects = await listed(BraintreeApi(access(BraintreeApi, server.url, **keys)), end)
     sale = {"id": "t", "type": "sale", "currency-iso-code": "EUR", "amount": "10.00"}
     claim = {
         "id": "d",
@@ -170,10 +190,14 @@ async def test_paystack(workers: Workers) -> None:
     """A refund that never arrived shows in the payment, and is booked once it arrives: by one name only."""
     async with PaystackStandIn().serving() as server:
         transaction = server.add_transaction(1, "ref_1", AT)
-        server.add_refund(11, 1, AT + 1, amount=10000)
-        dispute = server.add_dispute(21, 1, AT + 2, status="resolved", resolution="declined")
+        back = server.add_refund(11, 1, AT + 1, amount=10000, status="pending")
+        dispute = server.add_dispute(21, 1, AT + 2)
         api = PaystackApi(access(PaystackApi, server.url, api_key=server.secret_key))
-        objects = await listed(api)
+        objects = await listed(
+            api,
+            lambda: back.update(status="processed"),
+            lambda: dispute.update(status="resolved", resolution="declined"),
+        )
     refund = {"refund_reference": "TRF_1", "amount": "10000", "currency": "NGN", "transaction_reference": "ref_1"}
     bodies = [("charge.success", transaction), ("charge.dispute.resolve", dispute), ("refund.processed", refund)]
     webhooks = delivered("paystack", [{"event": type_, "data": data} for type_, data in bodies])

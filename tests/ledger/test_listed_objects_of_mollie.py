@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import permutations
 from typing import Any
 
@@ -31,9 +32,17 @@ def snapshots(*entities: tuple[str, dict[str, Any]]) -> list[Event]:
 
 
 async def listed_by_mollie(*objects: dict[str, Any]) -> list[Event]:
+    """Return what Mollie lists while the payment is open, nothing of it has ended, and in the end."""
+    ended = [dict(each) for each in objects]
+    objects[0]["status"] = "open"
+    for each in objects[1:]:
+        each.update({"reversedAt": None} if "status" not in each else {"status": "pending"})
     async with MollieStandIn().serving() as server:
         server.add(*objects)
-        return of_the_shop(await listed(asking_mollie.access("mollie", api_url=server.url)))
+        api = asking_mollie.access("mollie", api_url=server.url)
+        paid = {"status": ended[0]["status"]}
+        changes = [partial(each.update, end) for each, end in zip(objects[1:], ended[1:], strict=True)]
+        return of_the_shop(await listed(api, lambda: objects[0].update(paid), *changes))
 
 
 async def test_a_payment_that_was_paid_at_once(workers: Workers) -> None:

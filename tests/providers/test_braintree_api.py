@@ -157,7 +157,7 @@ async def test_the_id_names_the_object_and_what_it_says(server: BraintreeStandIn
         sale.status = state
         (listed,) = await list_all(api, DAY)
         ids.append(listed.parsed.event_id)
-    assert listed.parsed.account == "shop_eur"
+        assert listed.parsed.account == "shop_eur"
     assert ids[0].startswith("reconcile:t:")
     assert ids[0] == ids[1] != ids[2]
 
