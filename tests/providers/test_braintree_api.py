@@ -240,6 +240,9 @@ async def test_an_answer_that_is_no_xml_or_defines_entities_is_refused(
 async def test_the_check_searches(server: BraintreeStandIn, api: BraintreeApi) -> None:
     assert await api.check() == "Braintree merchant a_merchant, test mode"
     assert [each.path for each in server.requests] == ["/merchants/a_merchant/transactions/advanced_search_ids"]
+    server.mishaps.append(status(422))
+    with pytest.raises(ApiUnavailableError):
+        await api.check()
 
 
 async def test_a_wrong_key_is_refused_and_not_shown(server: BraintreeStandIn) -> None:

@@ -99,7 +99,7 @@ async def test_a_forged_order_disagrees_and_a_genuine_one_is_booked(
 ) -> None:
     genuine, other = order(1), order(2)
     mercado_pago.add(genuine, other)
-    paid = {"transactions": {"payments": [{"id": "PAYX", "amount": "5000.00", "status": "processed"}]}}
+    paid: dict[str, Any] = {"transactions": {"payments": [{"id": "PAYX", "amount": "5000.00", "status": "processed"}]}}
     said = {name: value for name, value in genuine.items() if name not in ("id", "type")}
     events = [
         await notified("order.processed", genuine["id"], **said),
