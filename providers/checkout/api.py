@@ -150,10 +150,11 @@ class CheckoutApi(Api, EventList):
         """Return the ids of the disputes that changed since a time."""
         found = set[str]()
         for _ in range(DISPUTES_READ_MAX):
-            before, skip, read = len(found), 0, set[str]()
+            before, skip, read, pages = len(found), 0, set[str](), Pages("Checkout.com's list of disputes")
             while not (page := {_id(item) for item in await self._disputes(skip, PAGE_DISPUTES, since)}) <= read:
                 read |= page
                 skip += PAGE_DISPUTES
+                pages.next(str(skip))
             found |= read
             if len(found) == before or skip <= PAGE_DISPUTES:
                 return found
