@@ -29,6 +29,9 @@ HEADER_CHARS_MAX = 120
 BATCH_EVENTS_MAX = 1000
 """Events in one request; the largest batch any sender documents has 250."""
 
+PROBLEMS_MAX = 5
+"""Of a body, in the text of its error."""
+
 _JSON = json.JSONDecoder()
 _WHITE_SPACE = " \t\n\r"
 
@@ -249,5 +252,8 @@ class _Scanner:
 
 
 def _explain(error: ValidationError) -> str:
-    problems = error.errors(include_url=False, include_context=False, include_input=False)
-    return "; ".join(f"{'.'.join(map(str, each['loc'])) or 'the body'}: {each['msg']}" for each in problems)
+    """Return the first problems in words. A long array may have one in each item."""
+    problems = error.errors(include_url=False, include_context=False, include_input=False)[:PROBLEMS_MAX]
+    said = [f"{'.'.join(map(str, each['loc'])) or 'the body'}: {each['msg']}" for each in problems]
+    more = error.error_count() - len(said)
+    return "; ".join([*said, f"and {more} more"] if more else said)

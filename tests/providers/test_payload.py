@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from providers.base import PayloadError
+from providers.models import Model
 from providers.payload import (
     BATCH_EVENTS_MAX,
     array_items,
@@ -17,6 +18,7 @@ from providers.payload import (
     first_timestamp,
     get_path,
     member_and_rest,
+    read_json,
 )
 
 JSON = st.recursive(
@@ -176,3 +178,13 @@ def test_a_member_has_the_bytes_that_were_sent() -> None:
 def test_a_body_without_the_member_is_a_bad_payload(body: bytes) -> None:
     with pytest.raises(PayloadError):
         member_and_rest(body, "a")
+
+
+class Numbers(Model):
+    each: list[int]
+
+
+def test_of_a_thousand_problems_the_first_are_said() -> None:
+    with pytest.raises(PayloadError, match=r"each\.4: .*; and 995 more$") as error:
+        read_json(Numbers, json.dumps({"each": ["jane@example.com"] * 1000}).encode())
+    assert "jane" not in str(error.value)
