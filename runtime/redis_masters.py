@@ -23,8 +23,9 @@ SENTINELS_SETTLED_S, CLUSTERS_SETTLED_S = 5.0, 0.5
 it every second then, and greet every two. In a cluster it says so at once, to all nodes."""
 
 SENTINELS_VIEW_HOLDS_S, CLUSTERS_VIEW_HOLDS_S = 0.2, 0.4
-"""How long after a question nothing can have been replaced that the answer does not show as being replaced. A sentinel
-takes a tenth of a second for each of three steps before it promotes; a replica of a cluster waits half a second."""
+"""How long an answer counts for what is confirmed. A sentinel takes a tenth of a second for each of three steps before
+it promotes, and sends the other replicas away after that. In a cluster a replica may be elected at once (Valkey 9), and
+the others leave the old master as soon as they hear of it, which then has nobody left to confirm."""
 
 Ask = Callable[[Server, Sequence[tuple[str, ...]]], Awaitable[Sequence[Any]]]
 """Sends commands to a server over a connection of their own; returns each reply, which may be an error it answered."""

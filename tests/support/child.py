@@ -25,10 +25,12 @@ class Child:
         self._log = log
         self._signal_stop = signal_stop
         self._process: subprocess.Popen[bytes] | None = None
+        self.is_paused = False
 
     def launch(self, argv: list[str], env: Mapping[str, str] | None = None, cwd: Path | None = None) -> None:
         """Starts it and returns at once."""
         assert not self.is_running, f"{self.name} runs already"
+        self.is_paused = False
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(
                 argv, env=None if env is None else dict(env), cwd=cwd, stdin=subprocess.DEVNULL, stdout=output,
@@ -82,11 +84,13 @@ class Child:
 
     def pause(self) -> None:
         """SIGSTOP, to it and to all it has started: it hangs, its sockets stay open."""
+        self.is_paused = True
         for pid in self._family():
             _send(pid, signal.SIGSTOP)
 
     def resume(self) -> None:
         """SIGCONT: it goes on, not knowing that time has passed."""
+        self.is_paused = False
         for pid in self._family():
             _send(pid, signal.SIGCONT)
 

@@ -68,7 +68,6 @@ class RedisCluster(Masters):
         await until(self.is_whole, what="the cluster is whole")
 
     @override
-    @override
     async def planned(self) -> None:
         """A replica asks its master for it, which pauses until the replica has everything."""
         (replica, *_) = await self.replicas()
@@ -178,6 +177,8 @@ class RedisCluster(Masters):
         """The node that has the slot by its own account, in the newest configuration."""
         found: list[tuple[int, ValkeyServer]] = []
         for server in self.servers:
+            if server.child.is_paused:  # waiting for its answer would let it sleep for longer
+                continue
             try:
                 async with asyncio.timeout(PROBE_TIMEOUT_S):
                     nodes = await nodes_of(server)
