@@ -160,13 +160,18 @@ def _require_writable(info: Mapping[str, str]) -> None:
 
 
 def following(info: Mapping[str, str]) -> list[tuple[str, int]]:
-    """Return the addresses of the replicas that have the master's data and acknowledge what is added."""
+    """Return the addresses of the replicas that have the master's data and acknowledge what is added.
+
+    One that loads the data, which may take long, is called online by then, and has acknowledged nothing yet.
+    """
     replicas = (dict(field.partition("=")[::2] for field in text.split(",")) for name, text in info.items()
                 if name.removeprefix("slave").isdigit())  # fmt: skip
     return [
         (replica.get("ip", ""), int(replica.get("port", "0")))
         for replica in replicas
-        if replica.get("state") == "online" and int(replica.get("lag", "0")) <= REPLICA_LAG_S_MAX
+        if replica.get("state") == "online"
+        and replica.get("offset") != "0"
+        and int(replica.get("lag", "0")) <= REPLICA_LAG_S_MAX
     ]
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from runtime.durability import Confirmation, Durability, Guarantee, NotDurableError, check_durability
+from runtime.durability import Confirmation, Durability, Guarantee, NotDurableError, check_durability, following
 
 INFO = {
     "run_id": "abc", "role": "master", "loading": "0", "aof_enabled": "1", "aof_last_write_status": "ok",
@@ -74,6 +74,17 @@ def test_how_a_write_is_confirmed(given: dict[str, Any], confirmation: str) -> N
 def test_a_server_that_may_lose_writes_is_refused(given: dict[str, Any], why: str) -> None:
     with pytest.raises(NotDurableError, match=why):
         guarantee(**given)
+
+
+def test_a_replica_follows_once_it_has_the_data_and_as_long_as_it_acknowledges() -> None:
+    info = {
+        "slave0": "ip=10.0.0.2,port=6379,state=online,offset=1430,lag=0,type=replica",
+        "slave1": "ip=10.0.0.3,port=6379,state=online,offset=0,lag=0,type=replica",  # it loads the data
+        "slave2": "ip=10.0.0.4,port=6379,state=online,offset=1430,lag=11,type=replica",
+        "slave3": "ip=10.0.0.5,port=6379,state=wait_bgsave,offset=0,lag=0,type=replica",
+        "slave_expires_tracked_keys": "0",
+    }
+    assert following(info) == [("10.0.0.2", 6379)]
 
 
 def test_the_numbers_of_a_confirmation_are_read() -> None:
