@@ -7,7 +7,7 @@ and both modes. A token ends in the number of the account it is for, and an obje
   of the two is asked for and booked. A notification's type is not signed, so an id is asked for only where it can be
   one of that kind, and its account, its currency and its own id are those of the answer.
 * Payments are searched by the time of their last change. A list that is read while a payment changes moves by one, so
-  as much is read again as its total changed. Large offsets are refused, so a window with many is read in halves.
+  pages overlap. Large offsets are refused, so a window with many is read in halves.
 * Orders are searched by their creation alone, 30 days at most, and each is asked for by itself: a search has no parts.
 """
 
@@ -187,13 +187,13 @@ class MercadoPagoApi(Api, PaymentList, PaymentLookup, Confirmation):
         return payment
 
     async def _payments_of(self, window: Window) -> AsyncIterator[Sequence[Listed]]:
-        """Yield the payments that changed in a window, which ends in the past.
+        """Yield the payments that changed in a window.
 
-        One that changes meanwhile leaves the window, so that all behind it move forward by one place: as many are read
-        again as have left.
+        One that changes meanwhile leaves its place, and all behind it move forward by one. So a page begins with the
+        last payment of the one before; if another one is there, both are read again.
         """
-        offset, before = 0, 0
-        for number in range(SEARCH_PAGES_MAX):
+        offset, last = 0, b""
+        for _ in range(SEARCH_PAGES_MAX):
             items, total = await self._search(window, offset)
             if total > SEARCH_ITEMS_MAX and window.until - window.since > SEARCHED_MIN:
                 for half in window.halves():
@@ -201,13 +201,12 @@ class MercadoPagoApi(Api, PaymentList, PaymentLookup, Confirmation):
                         yield page
                 return
             yield [listed async for listed in self._listed(items, window)]
-            if number and total != before:
-                offset = max(0, offset - (before - total)) if total < before else 0
+            if last and items[:1] != [last]:
+                offset, last = max(0, offset - PAGE_ITEMS), b""
+            elif not items or offset + len(items) >= total:
+                return
             else:
-                offset += len(items)
-                if not items or offset >= total:
-                    return
-            before = total
+                offset, last = offset + len(items) - 1, items[-1]
         raise ApiUnavailableError("the list of payments changed each time it was read")
 
     async def _search(self, window: Window, offset: int) -> tuple[Sequence[bytes], int]:

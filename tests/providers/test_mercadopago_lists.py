@@ -89,14 +89,19 @@ def test_a_search_is_not_shorter_than_its_window() -> None:
     }  # fmt: skip
 
 
-async def test_none_is_missing_if_a_payment_changes_while_the_list_is_read(stand_in: MercadoPagoStandIn) -> None:
-    """It moves to the end of all, so that the first of the next page moves to the page that was read."""
+@pytest.mark.parametrize("to", ["2026-11-22T00:00:00.000Z", "2026-11-20T23:59:59.000Z"])
+async def test_none_is_missing_if_a_payment_changes_while_the_list_is_read(
+    stand_in: MercadoPagoStandIn, to: str
+) -> None:  # fmt: skip
+    """It moves out of the window, or to its end by a clock behind ours, so that the first of the next page moves to the
+    page that was read.
+    """
     stand_in.add(*crowd(3 * PAGE_ITEMS))
     moved = iter([1, 2])
 
     def move(query: Mapping[str, str]) -> None:
-        if query["offset"] == str(PAGE_ITEMS) and (number := next(moved, None)):
-            stand_in.payments[number]["date_last_updated"] = "2026-11-22T00:00:00.000Z"
+        if query["offset"] != "0" and (number := next(moved, None)):
+            stand_in.payments[number]["date_last_updated"] = to
 
     stand_in.moves = move
     async with asking(stand_in) as api:
