@@ -175,8 +175,9 @@ class Listing(ABC):
     lag: ClassVar[timedelta] = timedelta(minutes=1)
     """How long something may have happened before it is listed: a window that ended later is not complete yet."""
 
-    overlap: ClassVar[timedelta] = timedelta(minutes=10)
-    """How much of the time that was read already is read again: something may be listed there late."""
+    overlap: ClassVar[timedelta] = timedelta(hours=1)
+    """How much of the time that was read already is read again: something may be listed there late. No provider says
+    how late, and an hour more costs a few pages."""
 
     empty_proves: ClassVar[bool] = True
     """Whether an empty list of a window says that nothing happened in it."""

@@ -90,7 +90,6 @@ class CheckoutApi(Api, EventList):
     """Events of the last 90 days can be sent again; that older ones can be read is not said."""
 
     lag: ClassVar[timedelta] = timedelta(minutes=5)
-    overlap: ClassVar[timedelta] = timedelta(hours=1)
     is_exhaustive: bool = False
     unlisted: ClassVar[str] = (
         f"what happened to a payment more than {PAYMENT_AGE.days} days after it was requested, except for disputes"

@@ -81,7 +81,6 @@ class GoCardlessApi(Api, EventList, Confirmation):
     """GoCardless keeps 18 months."""
 
     lag: ClassVar[timedelta] = timedelta(minutes=5)
-    overlap: ClassVar[timedelta] = timedelta(hours=1)
 
     access: GoCardlessAccess
 
