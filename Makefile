@@ -102,12 +102,12 @@ acknowledge: .venv/runtime ## REASON=…: what the audit misses is understood; i
 	@test -n "$$REASON" || { echo "Why? make acknowledge REASON='sent again by Stripe'; \`make audit\` shows what is missing"; exit 2; }; \
 	$(PY) -m operations acknowledge --reason="$$REASON" $${JSON:+--json}
 
-reconcile: .venv/runtime ## SOURCE=stripe SINCE=24h: compare with the provider's list; REPAIR=1 adds what is missing (UNTIL=… OVER_GAPS=1 FROM_NOTHING=1 REASON=… ACTOR=… JSON=1)
+reconcile: .venv/runtime ## SOURCE=stripe SINCE=24h: compare with the provider's list; REPAIR=1 adds what is missing (UNTIL=… OVER_GAPS=1 FROM_NOTHING=1 LIMIT=… REASON=… ACTOR=… JSON=1)
 	@test -n "$$SOURCE" || { echo "Which source? make reconcile SOURCE=stripe SINCE=24h; sources.toml lists them"; exit 2; }; \
 	test "$${REPAIR:-1}" = 1 || { echo "REPAIR=1 adds what is missing; leave it out to have a report only"; exit 2; }; \
 	$(PY) -m operations reconcile $${SINCE:+--since="$$SINCE"} $${UNTIL:+--until="$$UNTIL"} $${REPAIR:+--repair} \
-		$${OVER_GAPS:+--over-gaps} $${FROM_NOTHING:+--from-nothing} $${REASON:+--reason="$$REASON"} $${JSON:+--json} \
-		-- "$$SOURCE"
+		$${OVER_GAPS:+--over-gaps} $${FROM_NOTHING:+--from-nothing} $${LIMIT:+--limit="$$LIMIT"} \
+		$${REASON:+--reason="$$REASON"} $${JSON:+--json} -- "$$SOURCE"
 
 accept: .venv/runtime ## SOURCE=… EVENT=… (or ALL=1) REASON=…: what a comparison found stays as it is, and is not found again (ACTOR=… JSON=1)
 	@test -n "$$SOURCE" && test -n "$$EVENT$$ALL" && test -n "$$REASON" || { \

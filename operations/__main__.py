@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+EXIT_INTERRUPTED = 130
+"""As shells have it for Ctrl-C."""
+
 OTHER_COMMANDS = {
     "console": cli.Other("serve the console until SIGTERM"),
     "password": cli.Other("read a password and print its hash, for CONSOLE_PASSWORD_HASH"),
@@ -150,4 +153,7 @@ def _warn(problems: SettingsError) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(fail("Stopped. What was done until then stays done.", EXIT_INTERRUPTED))

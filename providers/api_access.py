@@ -83,7 +83,10 @@ class AskingSettings(BaseModel):
         except ValueError:
             raise ValueError("not an address") from None
         if url.scheme not in ("http", "https") or url.host not in LOOPBACK or url.query or url.fragment or url.user:
-            raise ValueError(f"not an http address of this machine ({', '.join(sorted(LOOPBACK))})")
+            raise ValueError(
+                f"not an http address of this machine ({', '.join(sorted(LOOPBACK))}), where a stand-in may be; "
+                "without it the provider itself is asked"
+            )
         return address
 
 

@@ -26,8 +26,8 @@ async def accept_findings(command: Command) -> int:
             "provider says something else."
         )
     if done.operation is None:
-        what = arguments.event or "anything"
-        return fail(f"No open finding of source {arguments.source} is about {what}. Nothing was done.", EXIT_WRONG)
+        about = f" about {arguments.event}" if arguments.event else ""
+        return fail(f"Source {arguments.source} has no open finding{about}. Nothing was done.", EXIT_WRONG)
     return 0
 
 

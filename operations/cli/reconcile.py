@@ -1,6 +1,7 @@
 """`reconcile`: one source is compared with its provider's list, and what is missing is added if that is asked for."""
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -48,9 +49,9 @@ async def reconcile(command: Command) -> int:
     except (ApiError, ReconcileError) as error:
         return fail(f"{arguments.source} was not compared: {error}.", EXIT_WRONG)
     async with command.servers.postgres() as connection:
-        findings = await list_findings(connection, source=arguments.source, limit=arguments.limit)
+        findings = await list_findings(connection, source=arguments.source, limit=arguments.limit + 1)
     if arguments.json:
-        command.print_json({**asdict(report), "findings": [asdict(finding) for finding in findings]})
+        command.print_json({**asdict(report), "findings": [asdict(each) for each in findings[: arguments.limit]]})
     else:
         _print(command, report, findings)
     counts = report.counts
@@ -91,6 +92,20 @@ def _time(text: str) -> datetime:
     return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
 
 
+def _columns(findings: Sequence[Finding]) -> dict[str, list[str]]:
+    return {
+        "kind": [each.kind for each in findings],
+        "event": [each.event_id for each in findings],
+        "type": [each.type for each in findings],
+        "payment": [each.resource for each in findings],
+        "happened": [at(each.occurred_at) if each.occurred_at else "" for each in findings],
+        "what differs": [each.difference for each in findings],
+        "recorded": [each.recorded for each in findings],
+        "listed": [each.listed for each in findings],
+        "entry": [each.entry_id or "" for each in findings],
+    }
+
+
 def _print(command: Command, report: Report, findings: list[Finding]) -> None:
     console = command.console
     console.print(f"{report.source}: {report.outcome}.")
@@ -98,15 +113,16 @@ def _print(command: Command, report: Report, findings: list[Finding]) -> None:
         console.print(f"Nothing that the provider lists from before {at(report.complete_until)} is missing.")
     if not findings:
         return
-    table = Table("kind", "event", "type", "payment", "happened", "what differs", "recorded", "listed", "entry",
-                  title="What differs, until a run finds that it does not", title_justify="left")  # fmt: skip
-    for each in findings:
-        happened = at(each.occurred_at) if each.occurred_at else ""
-        table.add_row(
-            each.kind, each.event_id, each.type, each.resource, happened, each.difference, each.recorded, each.listed,
-            each.entry_id or "",
-        )  # fmt: skip
+    limit = command.arguments.limit
+    columns = {name: values for name, values in _columns(findings[:limit]).items() if any(values)}
+    table = Table(title="What differs, until a run finds that it does not", title_justify="left")
+    for name in columns:
+        table.add_column(name, overflow="fold")  # an id is not cut: it is given to another command
+    for row in zip(*columns.values(), strict=True):
+        table.add_row(*row)
     console.print(table)
+    if len(findings) > limit:
+        console.print("There are more; use a larger --limit (LIMIT=…) to see them.")
     counts = report.counts
     if counts.missing > counts.repaired and not command.arguments.repair:
         console.print(f"`make reconcile SOURCE={report.source} REPAIR=1` adds what is missing to the stream.")

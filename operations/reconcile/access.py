@@ -33,4 +33,7 @@ def read_api(path: Path, environment: Mapping[str, str], source: str) -> Api:
     if not needed:
         raise AccessError([f"The provider of source {source} cannot be asked: docs/providers.md says why"])
     missing = [name for name in needed if name not in table]
-    raise AccessError([f"[{source}] {', '.join(missing)}: needed to ask its provider's API"])
+    named = " and no ".join(missing)
+    raise AccessError(
+        [f"Source {source} has no {named} in {path} to ask its provider's API with: see docs/providers.md"]
+    )

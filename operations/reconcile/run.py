@@ -237,7 +237,8 @@ class Reconciliation:
         elif compared.until is not None and compared.until < planned.window.until:
             notes.append(
                 f"nobody knows what happened from {at(compared.until)} to {at(planned.window.since)}, so this does not "
-                "move the time until which all is complete"
+                "move the time until which all is complete: begin with the earlier time, or leave it behind by "
+                "OVER_GAPS=1"
             )
         if isinstance(self._api, Listing) and self._api.unlisted:
             notes.append(f"not listed by this provider: {self._api.unlisted}")

@@ -91,7 +91,7 @@ async def test_the_document_has_the_numbers_and_what_differs(operator: Operator)
     [
         (["nobody"], 2, "There is no source nobody in"),
         (["closed"], 2, "The provider of source closed cannot be asked"),
-        (["poor"], 2, "[poor] api_key: needed to ask its provider's API"),
+        (["poor"], 2, "Source poor has no api_key in"),
         (["broken"], 2, "[broken] api_key: environment variable NOT_SET is not set"),
         (
             ["stripe", "--since", "24h", "--until", "48h"],
