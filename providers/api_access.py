@@ -82,7 +82,8 @@ class AskingSettings(BaseModel):
             url = URL(address)
         except ValueError:
             raise ValueError("not an address") from None
-        if url.scheme not in ("http", "https") or url.host not in LOOPBACK or url.query or url.fragment or url.user:
+        is_local = url.scheme in ("http", "https") and url.host in LOOPBACK
+        if not is_local or url.query or url.fragment or url.user or url.password:
             raise ValueError(
                 f"not an http address of this machine ({', '.join(sorted(LOOPBACK))}), where a stand-in may be; "
                 "without it the provider itself is asked"
