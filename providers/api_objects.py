@@ -42,19 +42,19 @@ def listed_object(api: Api, extract_facts: ExtractFacts, about: ParsedEvent, bod
     return Listed(replace(about, event_id=event_id), body)
 
 
-async def read_each(
-    items: Iterable[bytes], read: Callable[[bytes], Awaitable[Listed]], type_: str
-) -> list[Listed]:  # fmt: skip
-    """Return each item as `read` returns it. One that cannot be read ends nothing: it is marked so. Raise ApiError."""
-    listed = []
-    for item in items:
-        try:
-            listed.append(await read(item))
-        except ApiUnexpectedError as error:
-            if error.status:  # an answer to a request of its own
-                raise
-            listed.append(unreadable_object(item, str(error), type_))
-    return listed
+async def read_each(items: Iterable[bytes], read: Callable[[bytes], Awaitable[Listed]], type_: str) -> list[Listed]:
+    """Return each item as `read` returns it, or marked as one that cannot be read. Raise ApiError."""
+    return [await readable(read(item), item, type_) for item in items]
+
+
+async def readable(reading: Awaitable[Listed], item: bytes, type_: str) -> Listed:
+    """Return what is read of an item. One that cannot be read ends nothing: it is marked so. Raise ApiError."""
+    try:
+        return await reading
+    except ApiUnexpectedError as error:
+        if error.status:  # an answer to a request of its own
+            raise
+        return unreadable_object(item, str(error), type_)
 
 
 def unreadable_object(item: bytes, reason: str, type_: str) -> Listed:

@@ -34,7 +34,7 @@ from providers.api import (
     segment,
 )
 from providers.api_access import ApiAccess, KeyAccess, require_prefix
-from providers.api_objects import PREFIX, listed_object, unreadable_object
+from providers.api_objects import PREFIX, listed_object, readable, unreadable_object
 from providers.api_pages import as_documented, parsed_json, read_page
 from providers.base import ParsedEvent, PayloadError
 from providers.flutterwave_v3.facts import TYPES, extract_facts
@@ -122,7 +122,8 @@ class FlutterwaveV3Api(Api, PaymentList, PaymentLookup, Confirmation):
         transaction = await self._verified(id_)
         if payment_of(transaction) != event.resource:
             raise NotFoundError("the transaction that the event names is not of the event's payment")
-        if transaction.status == PENDING and claimed.status not in (None, PENDING):
+        claimed_status = first_id(claimed.status)
+        if _status(transaction.status) == PENDING and claimed_status and _status(claimed_status) != PENDING:
             raise NotFoundError("the API does not show yet how the transaction ended")
         return Fetched(body=_written(data=transaction), type=event.type)
 
@@ -140,7 +141,10 @@ class FlutterwaveV3Api(Api, PaymentList, PaymentLookup, Confirmation):
         async for transactions in self._pages("/v3/transactions", days, BriefTransaction, unreadable):
             yield [self._transaction(each) for each in transactions if _is_in(window, each.created_at)]
         async for refunds in self._pages("/v3/refunds", days, BriefRefund, unreadable):
-            yield [await self._refund_alone(each) for each in refunds if _is_in(window, each.created_at)]
+            yield [
+                await readable(self._refund_alone(each), each.model_dump_json().encode(), f"{PREFIX}refund")
+                for each in refunds if _is_in(window, each.created_at)
+            ]  # fmt: skip
         yield unreadable
 
     async def fetch_payment(self, payment_id: str) -> Sequence[Listed]:
@@ -157,11 +161,11 @@ class FlutterwaveV3Api(Api, PaymentList, PaymentLookup, Confirmation):
         return listed
 
     async def _refund_alone(self, refund: BriefRefund) -> Listed:
-        """Return a refund with its transaction. Without it, it has no currency and cannot be read: it ends no list."""
+        """Return a refund with its transaction. Raise ApiUnexpectedError where that is not there."""
         try:
             return self._refund(refund, await self._verified(refund.tx_id))
         except NotFoundError:
-            return self._listed("refund", refund.id, BriefTransaction(id=refund.tx_id), refund.created_at, data=refund)
+            raise ApiUnexpectedError("the transaction of a refund is not there") from None
 
     def _transaction(self, transaction: BriefTransaction) -> Listed:
         return self._listed("transaction", transaction.id, transaction, transaction.created_at, data=transaction)
@@ -216,6 +220,10 @@ def _answered(answer: "Answer") -> BriefTransaction:
 def _written(**body: Model) -> bytes:
     """Return the body of an event, of what is kept of each object."""
     return json.dumps({name: each.model_dump(exclude_none=True) for name, each in body.items()}).encode()
+
+
+def _status(text: str | None) -> str:
+    return (text or "").lower()
 
 
 def _day(time: datetime) -> str:

@@ -36,8 +36,8 @@ from providers.api import (
     segment,
 )
 from providers.api_access import ApiAccess, KeyAccess, require_prefix
-from providers.api_objects import PREFIX, listed_object, read_each, unreadable_object
-from providers.api_pages import as_documented, read_cursor, read_page
+from providers.api_objects import PREFIX, listed_object, read_each, readable, unreadable_object
+from providers.api_pages import Pages, as_documented, read_cursor, read_page
 from providers.models import Model
 from providers.payload import first_id, get_path, read_json
 from providers.paystack.facts import extract_facts
@@ -150,7 +150,8 @@ class PaystackApi(Api, PaymentList, PaymentLookup):
                 except ApiUnexpectedError as error:
                     yield [unreadable_object(item, str(error), f"{PREFIX}refunds")]
         for id_, made in refunds.items():
-            yield [await self._refunds_of(id_, made)]
+            item = json.dumps({"id": id_}).encode()
+            yield [await readable(self._refunds_of(id_, made), item, f"{PREFIX}refunds")]
         async for items in self._pages("/dispute", _range(window.since - DISPUTE_CHANGES, window.until)):
             yield await read_each(items, partial(self._read, "dispute"), f"{PREFIX}dispute")
 
@@ -163,13 +164,13 @@ class PaystackApi(Api, PaymentList, PaymentLookup):
         return [*listed, *[await self._read("dispute", each) for each in of_it]]
 
     async def _refunds_of(self, id_: str, made: Sequence[Refund]) -> Listed:
-        """Return the refunds of a transaction of this id. Without it they cannot be read, and end no list."""
+        """Return the refunds of a transaction of this id. Raise ApiUnexpectedError where that is not there."""
         transaction = self._known.get(id_)
         if transaction is None:
             try:
                 transaction, _ = await self._one(f"/transaction/{segment(id_)}")
             except NotFoundError:
-                return self._object("refunds", Transaction(id=id_), b'{"data": null}')
+                raise ApiUnexpectedError("the transaction of a refund is not there") from None
             self._remember(transaction)
         return await self._refunds(transaction, made)
 
@@ -212,21 +213,18 @@ class PaystackApi(Api, PaymentList, PaymentLookup):
     async def _transactions(self, conditions: Mapping[str, str]) -> AsyncIterator[list[bytes]]:
         """Yield the pages that cursors lead to; numbered ones where no cursor comes."""
         query = {**conditions, "use_cursor": "true", "perPage": str(PAGE)}
-        cursors = set[str]()
+        pages = Pages("GET /transaction")
         while True:
             items, members = await self._page("/transaction", query)
             yield items
-            if not cursors and not _has_cursor(members):
+            if "next" not in query and not _has_cursor(members):
                 async for items in self._pages("/transaction", conditions):
                     yield items
                 return
             cursor = read_cursor(members, "meta", "next", about=_ABOUT)
             if cursor is None or cursor == "null":
                 return
-            if cursor in cursors:
-                raise ApiUnexpectedError(f"{_ABOUT}: a page of transactions names an earlier one as the next")
-            cursors.add(cursor)
-            query = {**query, "next": cursor}
+            query = {**query, "next": pages.next(cursor)}
 
     async def _pages(self, path: str, query: Mapping[str, str]) -> AsyncIterator[list[bytes]]:
         """Yield numbered pages, up to the last one that the answers name, or else to an empty one."""

@@ -151,14 +151,16 @@ class RazorpayApi(Api, PaymentList, PaymentLookup):
     async def _refund(self, item: bytes) -> Listed:
         """Return a refund with its payment, of which it has to be known whether it was ever captured.
 
-        One whose payment is not there comes without it, and cannot be read: it ends no list.
+        Raise ApiUnexpectedError where that is not there.
         """
         payment_id = _read(item).payment_id or ""
         payment = self._captured.get(payment_id)
         if payment is None:
-            with contextlib.suppress(NotFoundError):
+            try:
                 payment = self._remember(await self._get(f"/v1/payments/{segment(payment_id)}", {}))
-        return self._listed("refund", item, payment or b"")
+            except NotFoundError:
+                raise ApiUnexpectedError("the payment of a refund is not there") from None
+        return self._listed("refund", item, payment)
 
     def _remember(self, payment: bytes) -> bytes:
         """Return what a refund's facts need of its payment, and keep it for others if it was captured."""

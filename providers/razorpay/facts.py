@@ -87,12 +87,6 @@ def _dispute_closed(payload: Payload) -> Sequence[Fact]:
     return _dispute("dispute_lost" if lost else "dispute_won")(payload)
 
 
-def _refund_now(payload: Payload) -> Sequence[Fact]:
-    """Use the refund's own status. Without its payment nobody knows whether there was a capture to pay back."""
-    _ = payload.required_payment
-    return _refund("pending")(payload)
-
-
 def _payment(payload: Payload) -> Sequence[Fact]:
     """Use the payment's own status: the API shows it as it is now.
 
@@ -153,7 +147,7 @@ TYPES: Mapping[str, _Extract] = {
 
 OBJECTS: Mapping[str, _Extract] = {
     "reconcile.payment": _payment,
-    "reconcile.refund": _refund_now,
+    "reconcile.refund": _refund("pending"),
     "reconcile.dispute": _dispute_now,
 }
 """What the API lists, in an event's form (`providers.razorpay.api`)."""
