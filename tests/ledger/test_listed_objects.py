@@ -9,8 +9,10 @@ from itertools import combinations
 from typing import Any
 
 from contract.event import Event
-from providers.api import Api, Limits, Window, to_event
-from providers.base import Headers, Request
+from operations.reconcile.payments import Books
+from operations.reconcile.store import Difference
+from providers.api import Api, Limits, Listed, Window, to_event
+from providers.base import Headers, ParsedEvent, Request
 from providers.braintree.api import BraintreeApi
 from providers.braintree.webhook import parse_payload
 from providers.flutterwave_v3.api import FlutterwaveV3Api
@@ -24,6 +26,7 @@ from tests.support.listed import list_all
 from tests.support.provider_cases import CASES
 from tests.support.stand_ins.braintree import BraintreeStandIn, Claim
 from tests.support.stand_ins.flutterwave import KEY, FlutterwaveV3
+from tests.support.stand_ins.listing import PaymentsApi, api_of
 from tests.support.stand_ins.paystack import PaystackStandIn
 from tests.support.stand_ins.razorpay import RazorpayStandIn
 
@@ -77,10 +80,24 @@ async def rows_of_histories(workers: Workers, histories: Sequence[Sequence[Event
         await workers.drained()
     assert await workers.dead() == []
     assert await audit(workers.connection) == []
+    for number, history in enumerate(histories):
+        assert await differences(workers, f"history-{number}", history) == []
     return [
         [await workers.rows(query, f"history-{number}") for query in (PAYMENTS, TRANSFERS, DISPUTES)]
         for number in range(len(histories))
     ]
+
+
+async def differences(workers: Workers, namespace: str, history: Sequence[Event]) -> list[Difference]:
+    """Return how what was listed, in any of its states, differs from the books once all of it is applied."""
+    objects = [
+        Listed(ParsedEvent(each.event_id, each.type, each.resource, each.occurred_at, each.headers), each.body)
+        for each in history if each.origin == "reconcile"
+    ]  # fmt: skip
+    api = api_of(PaymentsApi, "http://127.0.0.1:9", source=namespace, provider=history[0].provider)
+    found = await Books(workers.connection, api).find(objects)
+    assert [each.unreadable for each in objects if each.unreadable] == []
+    return found
 
 
 def histories_of(webhooks: Sequence[Event], objects: Sequence[Event]) -> list[list[Event]]:
