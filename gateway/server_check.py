@@ -12,7 +12,14 @@ from redis.exceptions import RedisError, ResponseError
 from contract.keys import NUMBERS_OF_PARTITION, Keys, read_partitions
 from gateway.settings import Settings
 from runtime.addresses import Server
-from runtime.durability import CONFIG_NAMES, Guarantee, NotDurableError, check_durability, following
+from runtime.durability import (
+    CONFIG_NAMES,
+    Guarantee,
+    NotDurableError,
+    check_durability,
+    following,
+    has_unheard_replica,
+)
 from runtime.redis_connection import place_of, single_connection
 from runtime.redis_masters import ANSWERS_WITHIN_S
 from runtime.redis_wire import Command, OwnConnection, Reply, describe_reply, exchange
@@ -21,6 +28,9 @@ PROBE = resources.files("gateway").joinpath("probe.lua").read_bytes()
 PROBE_SHA = hashlib.sha1(PROBE, usedforsecurity=False).hexdigest()
 
 CHECK: tuple[Command, ...] = (("INFO",), ("CONFIG", "GET", *CONFIG_NAMES), ("COMMAND", "INFO", "WAITAOF"))
+
+ASK_ALL: Command = ("WAIT", 1_000_000, 1)
+"""Lets a master ask all its replicas how far they are: fewer than these will answer, so that it waits for a moment."""
 
 
 class ServerCheck:
@@ -57,6 +67,9 @@ class ServerCheck:
         if isinstance(info, ResponseError):
             raise NotDurableError(f"Redis does not answer INFO, so its durability is unknown: {describe_reply(info)}")
         facts = _info(info)
+        if self.may_move and has_unheard_replica(facts):
+            _, info = await exchange(connection, [ASK_ALL, ("INFO",)])
+            facts = _info(info)
         guarantee = check_durability(
             self._settings.durability,
             self._settings.replicas,

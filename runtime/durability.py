@@ -160,19 +160,25 @@ def _require_writable(info: Mapping[str, str]) -> None:
 
 
 def following(info: Mapping[str, str]) -> list[tuple[str, int]]:
-    """Return the addresses of the replicas that have the master's data and acknowledge what is added.
-
-    One that loads the data, which may take long, is called online by then, and has acknowledged nothing yet.
-    """
-    replicas = (dict(field.partition("=")[::2] for field in text.split(",")) for name, text in info.items()
-                if name.removeprefix("slave").isdigit())  # fmt: skip
+    """Return the addresses of the replicas that have the master's data and acknowledge what is added."""
     return [
         (replica.get("ip", ""), int(replica.get("port", "0")))
-        for replica in replicas
-        if replica.get("state") == "online"
-        and replica.get("offset") != "0"
-        and int(replica.get("lag", "0")) <= REPLICA_LAG_S_MAX
+        for replica in _online(info)
+        if replica.get("offset") != "0" and int(replica.get("lag", "0")) <= REPLICA_LAG_S_MAX
     ]
+
+
+def has_unheard_replica(info: Mapping[str, str]) -> bool:
+    """Return whether a replica has acknowledged nothing yet. It loads the data, which may take long, or has just come
+    and was not asked.
+    """
+    return any(replica.get("offset") == "0" for replica in _online(info))
+
+
+def _online(info: Mapping[str, str]) -> list[dict[str, str]]:
+    replicas = (dict(field.partition("=")[::2] for field in text.split(",")) for name, text in info.items()
+                if name.removeprefix("slave").isdigit())  # fmt: skip
+    return [replica for replica in replicas if replica.get("state") == "online"]
 
 
 def _replies_after_fsync(config: Mapping[str, str] | None) -> bool:

@@ -5,7 +5,15 @@ from typing import Any
 
 import pytest
 
-from runtime.durability import Confirmation, Durability, Guarantee, NotDurableError, check_durability, following
+from runtime.durability import (
+    Confirmation,
+    Durability,
+    Guarantee,
+    NotDurableError,
+    check_durability,
+    following,
+    has_unheard_replica,
+)
 
 INFO = {
     "run_id": "abc", "role": "master", "loading": "0", "aof_enabled": "1", "aof_last_write_status": "ok",
@@ -85,6 +93,8 @@ def test_a_replica_follows_once_it_has_the_data_and_as_long_as_it_acknowledges()
         "slave_expires_tracked_keys": "0",
     }
     assert following(info) == [("10.0.0.2", 6379)]
+    assert has_unheard_replica(info)
+    assert not has_unheard_replica({"slave0": info["slave0"], "slave3": info["slave3"]})
 
 
 def test_the_numbers_of_a_confirmation_are_read() -> None:
