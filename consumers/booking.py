@@ -5,16 +5,6 @@ from collections.abc import Sequence
 from consumers.handlers import Connection, Event, Handlers, Outcome, Reject
 from consumers.handlers.payments import Payments
 from ledger.transfers import TRANSFER_RULES
-from sql import load
-
-CONFLICTS = load("conflicts")
-
-
-async def take_off_hold(connection: Connection, events: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Mark the unsigned facts of these events as released. Return the events that had some on hold."""
-    namespaces, event_ids = [namespace for namespace, _ in events], [event_id for _, event_id in events]
-    release = CONFLICTS.bind("release_unsigned", namespace=namespaces, event_id=event_ids)
-    return {tuple(row) for row in await connection.fetch(*release)}
 
 
 async def book_events(

@@ -35,10 +35,13 @@ TRACEBACK_CHARS_MAX = 50_000
 """How much of a reason is kept, and of a traceback: its end, where the error is."""
 
 
-async def open_pool(settings: Settings, consumer: str, connections_max: int | None = None) -> "asyncpg.Pool[Any]":
+async def open_pool(
+    settings: Settings, consumer: str, connections_max: int | None = None, lock_timeout_s: float | None = None
+) -> "asyncpg.Pool[Any]":
     """Return a pool that connects when first used, with limits on both sides. Postgres may be down now.
 
     `connections_max`: those of a worker's batches and side lane unless given.
+    `lock_timeout_s`: how long a statement may wait for a lock of others; BATCH_LOCK_TIMEOUT_MS unless given.
 
     Its connections raise PoolerError where a pooler takes these limits away.
     """
@@ -55,7 +58,9 @@ async def open_pool(settings: Settings, consumer: str, connections_max: int | No
             "timezone": "UTC",
             "synchronous_commit": "on",
             "statement_timeout": f"{settings.statement_timeout_s:.3f}s",
-            "lock_timeout": f"{settings.batch_lock_timeout_ms}ms",
+            "lock_timeout": f"{1000 * lock_timeout_s:.0f}ms"
+            if lock_timeout_s
+            else f"{settings.batch_lock_timeout_ms}ms",
             "idle_in_transaction_session_timeout": f"{settings.transaction_idle_s:.3f}s",
             "tcp_keepalives_idle": "10",
             "tcp_keepalives_interval": "5",

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from contract.event import Event
 from contract.facts import Fact
-from ledger.outcome import Outcome
+from ledger.outcome import EventFact, Outcome
 from ledger.transfers import PaymentUpdate
 from sql import columns, load
 from sql.connect import Connection
@@ -62,9 +62,11 @@ async def recompute_payments(connection: Connection, namespaces: Sequence[str], 
     await connection.execute(*PAYMENTS.bind("recompute_payments", namespace=namespaces, payment_id=payment_ids))
 
 
-async def hold_back_unsigned(connection: Connection, event: Event, facts: Sequence[Fact], outcome: Outcome) -> None:
-    """Hold back the facts of an event whose signature does not cover them."""
-    await _hold_back(connection, "unsigned", event, facts, outcome)
+async def hold_back_unsigned(
+    connection: Connection, batch: Sequence[tuple[Event, Sequence[Fact]]], outcome: Outcome
+) -> None:  # fmt: skip
+    """Hold back the facts of events whose signature does not cover them."""
+    await _hold_back(connection, "unsigned", [(event, fact) for event, facts in batch for fact in facts], outcome)
 
 
 class Claim(NamedTuple):
@@ -95,23 +97,22 @@ async def ask_for(
 
 async def _hold_back_transfer(connection: Connection, update: PaymentUpdate, outcome: Outcome) -> None:
     if update.fact:
-        await _hold_back(connection, "conflict", update.event, [update.fact], outcome, update)
+        await _hold_back(connection, "conflict", [(update.event, update.fact)], outcome, update)
 
 
 async def _hold_back(
-    connection: Connection, reason: str, event: Event, facts: Sequence[Fact], outcome: Outcome,
+    connection: Connection, reason: str, held: Sequence[EventFact], outcome: Outcome,
     update: PaymentUpdate | None = None,
 ) -> None:  # fmt: skip
-    outcome.held_back[event.source] += len(facts)
+    events = [event for event, _ in held]
+    outcome.held_back.update(event.source for event in events)
     await connection.execute(
         *CONFLICTS.bind(
             "hold_back",
-            namespace=event.namespace,
-            event_id=event.event_id,
-            payment_id=event.resource,
-            source=event.source,
+            **columns(events, "namespace", "event_id", "source"),
+            payment_id=[event.resource for event in events],
             reason=reason,
-            **columns(facts, "kind", "object", "amount", "currency"),
+            **columns([fact for _, fact in held], "kind", "object", "amount", "currency"),
             transfer_key=update and update.transfer_key,
             debit_account=update and update.debit_account,
             credit_account=update and update.credit_account,

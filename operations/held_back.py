@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 from pydantic import ValidationError
 
-from consumers.booking import book_events, take_off_hold
+from consumers.booking import book_events
 from consumers.handlers import HandlerFailed, Handlers, Reject
 from consumers.handlers.payments import Payments
 from consumers.store import read_applied_events
@@ -222,10 +222,10 @@ async def apply_release(
     Return the namespace and id of each event that was released, and the outcome of booking them. Raise HandlerFailed,
     Reject or ValidationError.
     """
-    names = [(row["namespace"], row["event_id"]) for row in batch]
-    await _refuse_unconfirmed(connection, names)
-    ours = await take_off_hold(connection, names)
-    kept = await read_applied_events(connection, [name for name in names if name in ours])
+    columns = {name: [row[name] for row in batch] for name in ("namespace", "event_id")}
+    await _refuse_unconfirmed(connection, columns)
+    ours = await connection.fetch(*CONFLICTS.bind("release_unsigned", **columns))
+    kept = await read_applied_events(connection, [tuple(row) for row in ours])
     outcome = await book_events(connection, handlers, payments, list(kept.values()), timeout_s)
     return sorted(kept), outcome
 
@@ -237,9 +237,8 @@ _REFUSED = {
 """Why an event is not released, however its source is trusted now."""
 
 
-async def _refuse_unconfirmed(connection: Connection, names: Sequence[tuple[str, str]]) -> None:
+async def _refuse_unconfirmed(connection: Connection, columns: Mapping[str, list[str]]) -> None:
     """Raise Reject if their provider's API does not confirm these events. Nobody asks about the others any more."""
-    columns = {"namespace": [namespace for namespace, _ in names], "event_id": [event_id for _, event_id in names]}
     if refused := await connection.fetchrow(*CONFIRMATIONS.bind("find_refused", **columns)):
         raise Reject(_REFUSED[refused["state"]])
     await connection.execute(*CONFIRMATIONS.bind("release", **columns))

@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 
-from consumers.booking import book_events, take_off_hold
+from consumers.booking import book_events
 from consumers.confirmation import store
 from consumers.confirmation.store import Said
 from consumers.handlers import Connection, Handlers, Outcome
@@ -21,7 +21,6 @@ from runtime.tasks import end
 from sql import load
 
 EVENTS = load("events")
-LOCKS = load("locks")
 
 BOOKED_AT_ONCE = 50
 """Events of one transaction, where no handler is called for a fact. One that calls handlers is of one event, so that
@@ -119,7 +118,6 @@ class Booker:
             self._pool.acquire(timeout=settings.acquire_timeout_s) as connection,
             connection.transaction(isolation="read_committed"),
         ):
-            await connection.execute(*LOCKS.bind("wait_for_locks", limit=f"{settings.row_lock_timeout_s:.3f}s"))
             events = [each.event for each in said]
             await connection.execute(
                 *EVENTS.bind(
@@ -135,7 +133,6 @@ class Booker:
         events = [each.event for each in said if (each.event.namespace, each.event.event_id) in due]
         if not events:
             return due, Outcome()
-        await take_off_hold(connection, sorted(due))
         outcome = await book_events(
             connection, self._handlers, self._payments, events, self._settings.handler_timeout_s
         )  # fmt: skip

@@ -112,7 +112,7 @@ async def decide_against(
 
 
 async def confirm(connection: Connection, said: Sequence[Said]) -> set[tuple[str, str]]:
-    """Record what confirms these events. Return the namespace and id of those that were due still."""
+    """Record what confirms these events, and take them off hold. Return the namespace and id of those due still."""
     rows = await connection.fetch(
         *CONFIRMATIONS.bind(
             "confirm",

@@ -64,7 +64,7 @@ class Confirming:
         if not self._access.apis:
             return
         self._metrics.confirmation.expect(self._access.apis)
-        pool = await open_pool(self._settings, "confirmation", CONNECTIONS)
+        pool = await open_pool(self._settings, "confirmation", CONNECTIONS, self._settings.row_lock_timeout_s)
         watch = AddressWatch("Postgres", partial(postgres_identity, self._settings), pool.expire_connections)
         watching = asyncio.create_task(watch.run(), name="address of Postgres")
         try:

@@ -60,14 +60,15 @@ class Payments:
         unproven = self._unproven(events, batch) if self._asked else []
         claims = [self._asked[event.source].take(event) for event in unproven]
         await lock_payments(connection, batch, events)
-        trusted = [each for each in batch if self._is_trusted(each[0])]
+        trusted, unsigned = [], []
+        for each in batch:
+            (trusted if self._is_trusted(each[0]) else unsigned).append(each)
         try:
             outcome = await post(connection, trusted, self._rules, wanted) if trusted else Outcome()
         except asyncpg.NumericValueOutOfRangeError as error:
             raise Reject("the payment's sum would be larger than a 64-bit integer of minor units") from error
-        for event, facts in batch:
-            if not self._is_trusted(event):
-                await hold_back_unsigned(connection, event, facts, outcome)
+        if unsigned:
+            await hold_back_unsigned(connection, unsigned, outcome)
         if unproven:
             await ask_for(connection, unproven, claims, outcome)
         outcome.incomplete = incomplete

@@ -68,19 +68,28 @@ SET claimed_by = NULL,
 WHERE namespace = :namespace AND event_id = :event_id AND state = 'due' AND claimed_by = :claimer;
 
 -- name: confirm :many
--- Records, in the transaction that books them, that the API confirms these events, and what it says. Returns those that
--- were due still: the others are decided, and book nothing again.
-UPDATE confirmations
-SET state = 'confirmed', decided_at = now(), claimed_by = NULL, tries = tries + 1, reason = '',
-    first_answer_at = coalesce(first_answer_at, batch.fetched_at),
-    reported = batch.reported, answered = batch.answered,
-    fetched = batch.fetched, fetched_type = batch.fetched_type, fetched_at = batch.fetched_at
-FROM unnest(
-    :namespace::text[], :event_id::text[], :reported::jsonb[], :answered::jsonb[], :fetched::bytea[],
-    :fetched_type::text[], :fetched_at::timestamptz[]
-) AS batch (namespace, event_id, reported, answered, fetched, fetched_type, fetched_at)
-WHERE confirmations.namespace = batch.namespace AND confirmations.event_id = batch.event_id AND state = 'due'
-RETURNING confirmations.namespace, confirmations.event_id;
+-- Records, in the transaction that books them, that the API confirms these events, and what it says, and takes their facts
+-- off hold. Returns those that were due still: the others are decided, and book nothing again.
+WITH confirmed AS (
+    UPDATE confirmations
+    SET state = 'confirmed', decided_at = now(), claimed_by = NULL, tries = tries + 1, reason = '',
+        first_answer_at = coalesce(first_answer_at, batch.fetched_at),
+        reported = batch.reported, answered = batch.answered,
+        fetched = batch.fetched, fetched_type = batch.fetched_type, fetched_at = batch.fetched_at
+    FROM unnest(
+        :namespace::text[], :event_id::text[], :reported::jsonb[], :answered::jsonb[], :fetched::bytea[],
+        :fetched_type::text[], :fetched_at::timestamptz[]
+    ) AS batch (namespace, event_id, reported, answered, fetched, fetched_type, fetched_at)
+    WHERE confirmations.namespace = batch.namespace AND confirmations.event_id = batch.event_id AND state = 'due'
+    RETURNING confirmations.namespace, confirmations.event_id
+),
+released AS (
+    UPDATE held_back SET released_at = now()
+    FROM confirmed
+    WHERE held_back.namespace = confirmed.namespace AND held_back.event_id = confirmed.event_id
+      AND reason = 'unsigned' AND released_at IS NULL
+)
+SELECT namespace, event_id FROM confirmed;
 
 -- name: decide_against :one
 -- Records why an event is not booked, with both sides where the API has said something. Returns whether it was due.

@@ -64,17 +64,18 @@ ON CONFLICT (namespace, movement, payment_id, reported_amount, reported_currency
 RETURNING id;
 
 -- name: hold_back :exec
--- Puts facts of one event on hold. `kind`, `object`, `amount` and `currency` are arrays. A fact that was released and
--- cannot be booked after all is put on hold again.
+-- Puts facts of events on hold. A fact that was released and cannot be booked after all is put on hold again.
 INSERT INTO held_back (
     namespace, event_id, payment_id, source, reason, kind, object, amount, currency, movement, debit_account,
     credit_account, dispute_id
 )
-SELECT DISTINCT ON (kind, object)
-    :namespace, :event_id, :payment_id, :source, :reason, kind, object, amount, currency, :transfer_key::text,
+SELECT DISTINCT ON (namespace, event_id, kind, object)
+    namespace, event_id, payment_id, source, :reason, kind, object, amount, currency, :transfer_key::text,
     :debit_account::text, :credit_account::text, :dispute_id::text
-FROM unnest(:kind::text[], :object::text[], :amount::bigint[], :currency::text[])
-    AS fact (kind, object, amount, currency)
+FROM unnest(
+    :namespace::text[], :event_id::text[], :payment_id::text[], :source::text[], :kind::text[], :object::text[],
+    :amount::bigint[], :currency::text[]
+) AS fact (namespace, event_id, payment_id, source, kind, object, amount, currency)
 ON CONFLICT (namespace, event_id, kind, object) DO UPDATE SET
     reason         = excluded.reason,
     movement       = excluded.movement,
