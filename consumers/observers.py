@@ -1,6 +1,6 @@
 """What watches a worker at work."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from consumers.handlers.watch import CallWatch
@@ -11,20 +11,23 @@ from consumers.spans import EventSpans
 from contract.event import Event
 
 
-def nobody_asks(_: Iterable[Event]) -> None:
-    """Do nothing."""
+class Asking:
+    """Who asks providers' APIs about what is recorded; this one does not."""
+
+    def read(self, events: Iterable[Event]) -> None:
+        """Note that these events are about to be recorded."""
+
+    def recorded(self, events: Iterable[Event]) -> None:
+        """Note that a commit has recorded these events, which are to be asked about."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observers:
-    """A worker's counters, its record of progress, the calls of its handlers, the tests' hooks, and its spans.
-
-    `to_ask` is called with the events of which a commit has recorded that their APIs are to be asked.
-    """
+    """A worker's counters, its record of progress, its handlers' calls, the tests' hooks, its spans, and who asks."""
 
     metrics: Metrics
     progress: Progress
     calls: CallWatch
     hooks: Hooks = no_hooks
     spans: EventSpans = field(default_factory=EventSpans)
-    to_ask: Callable[[Iterable[Event]], None] = nobody_asks
+    asking: Asking = field(default_factory=Asking)

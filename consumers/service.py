@@ -18,7 +18,7 @@ from consumers.loop_watch import LoopWatch
 from consumers.maintenance.runner import Maintenance
 from consumers.membership import Membership
 from consumers.metrics import Metrics
-from consumers.observers import Observers, nobody_asks
+from consumers.observers import Asking, Observers
 from consumers.partition_worker import Clients, PartitionWorker
 from consumers.scripts import Scripts
 from consumers.settings import Settings
@@ -57,9 +57,7 @@ class Service:
         self._progress = progress
         self._tracing = tracing
         self._confirming = confirming
-        self._observers = Observers(
-            metrics, progress, self._loop_watch.calls, hooks, to_ask=confirming.recorded if confirming else nobody_asks
-        )
+        self._observers = Observers(metrics, progress, self._loop_watch.calls, hooks, asking=confirming or Asking())
         self._shared = Shared(settings)
         self._stopping = asyncio.Event()
         self._parts: dict[int, PartitionWorker] = {}

@@ -58,7 +58,7 @@ class Transactions:
         self._hooks = observers.hooks
         self._calls = observers.calls
         self._spans = observers.spans
-        self._to_ask = observers.to_ask
+        self._asking = observers.asking
         self._part_size = PartSize()
 
     async def commit(self, entries: Sequence[Entry]) -> tuple[CommitResult, Mapping[int, str]]:
@@ -164,7 +164,7 @@ class Transactions:
         if self._spans.is_on:
             self._spans.committed(result.entries)
         if result.outcome.asked:
-            self._to_ask(result.outcome.asked)
+            self._asking.recorded(result.outcome.asked)
         self._hooks("committed")
 
     def _handler_done(self) -> None:

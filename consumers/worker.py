@@ -62,6 +62,7 @@ class Worker:
         self._hooks = observers.hooks
         self._calls = observers.calls
         self._spans = observers.spans
+        self._asking = observers.asking
         self.in_flight = InFlight()
         """Every entry that it has read and that has no outcome."""
         self._fetcher = Fetcher(stream, lease, self.in_flight, settings, observers.metrics, shared)
@@ -128,6 +129,7 @@ class Worker:
     async def _work_on(self, entries: Sequence[Entry | Unreadable]) -> None:
         """Lock the resources of a batch that was read, and apply what could be locked."""
         await self._failures.dead_letter_untriable(entries)
+        self._asking.read(entry.event for entry in self.in_flight.batch)
         if not entries or self._pipeline.is_acking(self.in_flight.resources):
             await self._pipeline.wait_for_ack()
         async with self._locks.hold(self.in_flight.batch) as held:

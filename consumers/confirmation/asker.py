@@ -5,7 +5,7 @@ import random
 import time
 from contextlib import suppress
 from contextvars import copy_context
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -38,7 +38,7 @@ HELD_BACK_EVERY_S = 300.0
 
 IN_HAND_FACTOR = 2
 """Events in hand, as many times as requests at a time: while some are fetched, others are booked. What is taken while a
-claim is under way comes on top."""
+claim is under way comes on top, and as many that are answered and not recorded yet."""
 
 REFILL_PART = 0.75
 """More is claimed once this part of them is in hand, so that a claim is not made for each one."""
@@ -67,18 +67,26 @@ class Tools:
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    """An event that is asked about while the transaction that records it is under way."""
+    """An event that is asked about before it is recorded. `recorded` is False once it is dropped."""
 
     event: Event
-    is_recorded: asyncio.Event = field(default_factory=asyncio.Event)
+    recorded: "asyncio.Future[bool]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    def is_of(self, event: Event) -> bool:
+        """Return whether it is this event: another may have the same id. Only its mode may have been found since."""
+        return replace(self.event, mode=event.mode) == event
+
+    def end(self, *, recorded: bool) -> None:
+        if not self.recorded.done():
+            self.recorded.set_result(recorded)
 
 
 class Asker:
     """Asks the API of one source, from `run` until it is cancelled. Other sources have tasks of their own.
 
-    An event is asked about as soon as a worker of this process begins to record it (`take`), and what was answered is
-    booked once that is committed (`recorded`). If it never is, the answer is dropped. What nobody takes is claimed when
-    it is due; so is what was taken by a process that died, once its claim is over.
+    An event is asked about as soon as a worker of this process has read it (`take`), and what was answered is booked
+    once it is committed (`recorded`). If it never is, the answer is dropped. What nobody takes is claimed when it is
+    due; so is what was taken by a process that died, once its claim is over.
     """
 
     def __init__(self, source: str, api: Api, tools: Tools) -> None:
@@ -86,6 +94,7 @@ class Asker:
             raise TypeError(f"the API of {api.name} confirms nothing")
         self._source = source
         self._api = api
+        self._confirmation: Confirmation = api
         self._tools = tools
         self._pause = Pause(time.monotonic)
         self._questions = Questions(
@@ -96,28 +105,36 @@ class Asker:
         self._in_hand_max = in_hand_max(self._limits)
         self._tasks: set[asyncio.Task[None]] = set()
         self._taken: dict[tuple[str, str], _Taken] = {}
+        self._answered = 0
+        """How many tasks wait for nothing but the commit of their event."""
         self._wake = asyncio.Event()
         self._held_back_due_s = 0.0
         self._has_more = True
         """Whether more may be due than is in hand, as at the start: that comes first, and nothing is taken."""
 
     def take(self, event: Event) -> Claim:
-        """Begin to ask about an event that is being recorded. Return its claim: UNCLAIMED where there is no room."""
+        """Begin to ask about an event that is to be recorded. Return its claim: UNCLAIMED where there is no room."""
         taken = self._taken.get(_name(event))
-        if taken is None or taken.event is not event:
+        if taken is None or not taken.is_of(event):
             if self._has_more or self._pause.left_s or self._pause.is_trying or self._room <= 0:
                 return UNCLAIMED
-            taken = self._taken[_name(event)] = _Taken(event)
+            if len(self._taken) >= self._in_hand_max:  # they are recorded in milliseconds: the oldest will never be
+                self._taken.pop(next(iter(self._taken))).end(recorded=False)
+            self._taken[_name(event)] = taken = _Taken(event)
             self._begin(Due(event), taken)
         return Claim(self._tools.claimer, self._lease_s)
 
     def recorded(self, event: Event) -> None:
         """Note that an event is committed. If it was not taken, look for it at once."""
         if taken := self._taken.pop(_name(event), None):
-            taken.is_recorded.set()
+            taken.end(recorded=True)
         else:
             self._has_more = True
             self._wake.set()
+
+    def must_ask(self, event: Event) -> bool:
+        """Return whether the API is to be asked about an event, also if it has no facts."""
+        return self._confirmation.must_ask(event)
 
     async def run(self) -> None:
         """Ask until cancelled, and wait out every outage."""
@@ -140,8 +157,8 @@ class Asker:
 
     @property
     def _room(self) -> int:
-        """How many more events may be in hand."""
-        return self._in_hand_max - len(self._tasks)
+        """How many more events may be in hand, besides those that are answered and not recorded yet."""
+        return self._in_hand_max - len(self._tasks) + self._answered
 
     async def _look(self) -> None:
         """Begin to ask about what is due."""
@@ -152,7 +169,7 @@ class Asker:
             self._held_back_due_s = time.monotonic() + HELD_BACK_EVERY_S
         room = self._room
         if self._pause.is_trying:
-            room = 0 if self._tasks else 1
+            room = 1 if room == self._in_hand_max else 0
         if self._pause.left_s or room <= 0:
             return
         claimed = await store.claim_due(tools.pool, self._source, tools.claimer, room, self._lease_s, timeout_s)
@@ -169,7 +186,7 @@ class Asker:
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
-        if self._has_more and len(self._tasks) <= self._in_hand_max * REFILL_PART:
+        if self._has_more and self._room >= self._in_hand_max * (1 - REFILL_PART):
             self._wake.set()
         if not task.cancelled() and (error := task.exception()):
             log.error("asking an API about an event has a bug; it is asked again when its claim is over",
@@ -199,10 +216,14 @@ class Asker:
 
     async def _is_recorded(self, taken: _Taken) -> bool:
         """Wait until an event is committed, as long as its claim would last."""
-        with suppress(TimeoutError):
+        self._answered += 1
+        try:
             async with asyncio.timeout(self._lease_s):
-                await taken.is_recorded.wait()
-        return taken.is_recorded.is_set()
+                return await taken.recorded
+        except TimeoutError:
+            return False
+        finally:
+            self._answered -= 1
 
     async def _follow(self, due: Due, verdict: Verdict) -> None:
         decision, said = verdict

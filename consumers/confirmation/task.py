@@ -19,6 +19,7 @@ from consumers.handlers import Handlers
 from consumers.handlers.payments import Payments
 from consumers.hooks import AskHooks, no_hooks
 from consumers.metrics import Metrics
+from consumers.observers import Asking
 from consumers.retry import INFRASTRUCTURE, describe
 from consumers.settings import Settings
 from consumers.store import open_pool
@@ -37,7 +38,7 @@ CONNECTIONS = BOOKERS + 2
 log = structlog.get_logger()
 
 
-class Confirming:
+class Confirming(Asking):
     """Asks the APIs of the sources that a worker has access to; of no source, it does nothing."""
 
     def __init__(
@@ -53,8 +54,15 @@ class Confirming:
         self._claimer = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._askers: dict[str, Asker] = {}
 
+    def read(self, events: Iterable[Event]) -> None:
+        """Begin to ask about those of these events that are to be asked about whatever facts they have."""
+        for event in events if self._askers else ():
+            asker = self._askers.get(event.source)
+            if asker and asker.must_ask(event) and not self._handlers.is_of_other_mode(event):
+                asker.take(event)
+
     def recorded(self, events: Iterable[Event]) -> None:
-        """Note that a commit has recorded these events, which are to be asked about."""
+        """Book what was answered about these events, which are committed; or look for them at once."""
         for event in events:
             if asker := self._askers.get(event.source):
                 asker.recorded(event)
@@ -87,6 +95,7 @@ class Confirming:
             async with booker.running():
                 await asyncio.gather(*tasks)
         finally:
+            self._askers = {}
             for asked in self._access.asked.values():
                 asked.taker = None
             for task in tasks:

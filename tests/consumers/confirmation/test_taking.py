@@ -1,4 +1,4 @@
-"""An event is asked about while it is being recorded. What was answered is booked once that is committed, or never."""
+"""An event is asked about as soon as it is read. What was answered is booked once the event is committed, or never."""
 
 import asyncio
 
@@ -29,7 +29,7 @@ def handling(event_id: str, wait: asyncio.Event | None = None) -> Handlers:
 
     @handlers.on("stripe", "payment_intent.succeeded")
     async def handle(_: Connection, event: Event) -> None:
-        if event.event_id == event_id:
+        if event.event_id.startswith(event_id):
             if wait is None:
                 raise Reject("not this one")
             await wait.wait()
@@ -61,6 +61,22 @@ async def test_what_is_rolled_back_is_never_booked(asking: Asking) -> None:
     assert {path.rpartition("/")[2] for path in asking.api.paths} == {"pi_1", "pi_2"}
     assert await asking.transfers() == [BOOKED_FIRST, ("capture:pi_2", 300, "EUR")]
     assert await asking.workers.events() == ["evt_0", "evt_2"]
+
+
+async def test_events_that_are_never_recorded_take_no_room_from_others(asking: Asking) -> None:
+    refused = unsigned(*(captured(100, f"evt_bad{number}", f"pi_bad{number}") for number in range(2 * IN_HAND_FACTOR)))
+    async with asking.working(handling("evt_bad"), confirm_concurrent=1, confirm_timeout_s=60):
+        await looked(asking)
+        for event in refused:
+            await asking.publish(event)
+            await until(lambda event=event: is_dead(asking, event), what="it is a dead letter")
+        await asking.publish(PAID)
+        await asking.decided(evt_0="confirmed", evt_1="confirmed")
+    assert len(asking.api.requests) == len(refused) + 1
+
+
+async def is_dead(asking: Asking, event: Event) -> bool:
+    return event.event_id in {row[0] for row in await asking.workers.dead()}
 
 
 async def test_a_slow_event_that_leaves_its_batch_is_asked_about_once_and_booked_with_its_own_commit(
