@@ -224,8 +224,9 @@ async def apply_release(
     """
     columns = {name: [row[name] for row in batch] for name in ("namespace", "event_id")}
     await _refuse_unconfirmed(connection, columns)
-    ours = await connection.fetch(*CONFLICTS.bind("release_unsigned", **columns))
-    kept = await read_applied_events(connection, [tuple(row) for row in ours])
+    ours = {tuple(row) for row in await connection.fetch(*CONFLICTS.bind("release_unsigned", **columns))}
+    names = [(row["namespace"], row["event_id"]) for row in batch]
+    kept = await read_applied_events(connection, [name for name in names if name in ours])
     outcome = await book_events(connection, handlers, payments, list(kept.values()), timeout_s)
     return sorted(kept), outcome
 

@@ -60,9 +60,8 @@ class Payments:
         unproven = self._unproven(events, batch) if self._asked else []
         claims = [self._asked[event.source].take(event) for event in unproven]
         await lock_payments(connection, batch, events)
-        trusted, unsigned = [], []
-        for each in batch:
-            (trusted if self._is_trusted(each[0]) else unsigned).append(each)
+        trusted = [each for each in batch if self._is_trusted(each[0])]
+        unsigned = [each for each in batch if not self._is_trusted(each[0])]
         try:
             outcome = await post(connection, trusted, self._rules, wanted) if trusted else Outcome()
         except asyncpg.NumericValueOutOfRangeError as error:

@@ -119,8 +119,7 @@ class MercadoPagoApi(Api, PaymentList, PaymentLookup, Confirmation):
                 body, order = await self._order(event.resource.upper())
                 return Fetched(body, FETCHED_ORDER, self._headers(order), account)
             case "payment":
-                body, _ = await self._payment(event.resource)
-                return Fetched(body, FETCHED_PAYMENT, account=account)
+                return Fetched((await self._payment(event.resource))[0], FETCHED_PAYMENT, account=account)
             case "chargeback":
                 body, _ = await self._payment(await self._payment_of(event.resource), is_disputed=True)
                 return Fetched(body, FETCHED_PAYMENT, account=account)

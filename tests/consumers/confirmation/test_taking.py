@@ -1,6 +1,7 @@
 """An event is asked about as soon as it is read. What was answered is booked once the event is committed, or never."""
 
 import asyncio
+from functools import partial
 
 import pytest
 
@@ -69,7 +70,7 @@ async def test_events_that_are_never_recorded_take_no_room_from_others(asking: A
         await looked(asking)
         for event in refused:
             await asking.publish(event)
-            await until(lambda event=event: is_dead(asking, event), what="it is a dead letter")
+            await until(partial(is_dead, asking, event), what="it is a dead letter")
         await asking.publish(PAID)
         await asking.decided(evt_0="confirmed", evt_1="confirmed")
     assert len(asking.api.requests) == len(refused) + 1
