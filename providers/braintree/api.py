@@ -16,6 +16,7 @@ these are: XML, which notifications carry too, with the same ids.
 """
 
 import contextlib
+import json
 import math
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -201,7 +202,8 @@ class BraintreeApi(Api, PaymentList, PaymentLookup):
         try:
             return self._listed(object_)
         except ApiUnexpectedError as error:
-            return unreadable_object(tostring(object_), str(error), f"{PREFIX}{object_.tag}")
+            named = json.dumps({"id": text_at(object_, "id")}).encode()
+            return unreadable_object(named, str(error), f"{PREFIX}{object_.tag}")
 
     def _listed(self, object_: Element) -> Listed:
         """Return an object as the subject of a notification, by which it is named and read as a webhook's is."""

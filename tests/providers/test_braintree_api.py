@@ -207,10 +207,12 @@ async def test_what_a_page_cannot_answer_is_read_one_by_one(server: BraintreeSta
 
 
 async def test_a_transaction_that_is_nested_beyond_reason_is_said(server: BraintreeStandIn, api: BraintreeApi) -> None:
-    deep = "<a>" * 50_000 + "</a>" * 50_000
-    server.mishaps.append(text(f"<transaction><id>t</id>{deep}</transaction>".encode(), "application/xml"))
-    with pytest.raises(ApiUnexpectedError, match="nested"):
-        await api.fetch_payment("t")
+    server.add("t", NOON)
+    deep = f"<x><transaction><id>t</id>{'<a>' * 50_000}{'</a>' * 50_000}</transaction></x>"
+    searches = [None] * len(braintree_api.TIMES)
+    server.mishaps.extend([*searches, text(deep.encode(), "application/xml")])
+    (listed,) = await list_all(api, DAY)
+    assert (listed.parsed.event_id, "nested" in listed.unreadable) == ("reconcile:t:unreadable", True)
 
 
 async def test_one_payment_is_fetched_with_its_refunds_and_disputes(
