@@ -42,7 +42,9 @@ def every_way(draw: st.DrawFn, provider: str) -> Way:
     history = draw(histories(PROVIDERS[provider]))
     listed = recent(list({event.event_id: event for batch in history.ways[0] for event in batch}.values()))
     places = st.integers(0, len(listed) - 1)
-    steps = draw(st.lists(st.one_of(places, places, places, st.none()), max_size=len(listed) + 3))
+    steps: list[int | None] = [*draw(st.lists(places, max_size=len(listed) + 3))]
+    for _ in range(draw(st.integers(0, 2))):
+        steps.insert(draw(st.integers(0, len(steps))), None)
     return Way(history, listed, steps)
 
 

@@ -53,16 +53,14 @@ MISHAPS: dict[str, Mishap | None] = {
 }
 
 
-@pytest.mark.parametrize("name", MISHAPS)
-async def test_no_request_goes_to_another_host(
-    reconciler: Reconciler, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_no_request_goes_to_another_host(reconciler: Reconciler, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(variable, "http://evil.example:3128")
     reconciler.listing.add(*(contract_event(e.event_id, e.resource, occurred_at=SINCE) for e in HOSTILE))
-    reconciler.listing.mishaps.append(MISHAPS[name])
-    with connections() as made, suppress(ApiError, ReconcileError):
-        await reconciler.run(repair=True)
-    assert made
-    assert "evil" not in repr(made)
-    assert ("127.0.0.1", 9) not in made
+    for name, mishap in MISHAPS.items():
+        reconciler.listing.mishaps.append(mishap)
+        with connections() as made, suppress(ApiError, ReconcileError):
+            await reconciler.run(repair=True)
+        assert made, name
+        assert "evil" not in repr(made), name
+        assert ("127.0.0.1", 9) not in made, name
