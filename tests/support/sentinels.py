@@ -150,6 +150,10 @@ class Sentinels(Masters):
         await self.sentinels[0].ask("FAILOVER", MASTER, *how)
         await self.another_master()
 
+    async def fact(self, name: str) -> str:
+        """What the first sentinel says about the master."""
+        return _fields(await self.sentinels[0].ask("MASTER", MASTER))[name]
+
     @asynccontextmanager
     @override
     async def watched(self) -> AsyncIterator[Moments]:
