@@ -160,8 +160,7 @@ class Comparison:
         missing, different, added = list[Listed](), list[Difference](), dict[str, str]()
         for known in await self._lookup.find(page):
             event_id = known.listed.parsed.event_id
-            if known.state is not State.MISSING or known.is_lost:
-                self._is_own_account = True
+            self._is_own_account = self._is_own_account or known.arrived
             match known.state:
                 case State.WAITING:
                     tally.waiting += event_id not in handled

@@ -65,6 +65,7 @@ class Known:
     """What is known of one listed event. `recorded`: the applied event.
 
     `added_as`: the entry that waits, where a run like this one has added it.
+    `is_accepted`: it is dead only because a person has accepted that it is missing.
     `is_lost`: it is missing although Redis says that it is committed. Postgres was restored, and no worker has noticed
     that yet.
     """
@@ -73,7 +74,13 @@ class Known:
     state: State
     recorded: Recorded | None = None
     added_as: str | None = None
+    is_accepted: bool = False
     is_lost: bool = False
+
+    @property
+    def arrived(self) -> bool:
+        """Whether the event, or what Redis remembers of it, has ever been here."""
+        return self.is_lost or not (self.state is State.MISSING or self.is_accepted)
 
 
 class _Marked(NamedTuple):
@@ -115,17 +122,17 @@ class Lookup:
         if committed:
             applied |= await self._find_applied(committed)
         gone = [each for each in rest if in_redis.get(each.parsed.event_id, _NOTHING).state is not State.WAITING]
-        dead = await self._find_dead(gone) if gone else set[str]()
+        dead = await self._find_dead(gone) if gone else {}
         return [self._known(listed, applied, dead, in_redis) for listed in page]
 
     def _known(
-        self, listed: Listed, applied: Mapping[str, Recorded], dead: set[str], in_redis: Mapping[str, _Marked]
+        self, listed: Listed, applied: Mapping[str, Recorded], dead: Mapping[str, bool], in_redis: Mapping[str, _Marked]
     ) -> Known:  # fmt: skip
         event_id = listed.parsed.event_id
         if recorded := applied.get(event_id):
             return Known(listed, State.APPLIED, recorded)
         if event_id in dead:
-            return Known(listed, State.DEAD)
+            return Known(listed, State.DEAD, is_accepted=dead[event_id])
         marked = in_redis.get(event_id)
         if marked is None:
             return Known(listed, State.MISSING)
@@ -157,10 +164,12 @@ class Lookup:
             sought[row["place"]].parsed.event_id: self._recorded(row) for row in await self._connection.fetch(*query)
         }
 
-    async def _find_dead(self, page: Sequence[Listed]) -> set[str]:
+    async def _find_dead(self, page: Sequence[Listed]) -> dict[str, bool]:
+        """Return the dead events by the ids of the list, and of each whether a person has only accepted its loss."""
         by_name = {name: listed.parsed.event_id for listed in page for name in _names(listed)}
         query = RECONCILE.bind("find_dead", namespace=self._namespace, event_ids=list(by_name))
-        return {by_name[row["event_id"]] for row in await self._connection.fetch(*query)}
+        rows = await self._connection.fetch(*query)
+        return {by_name[row["event_id"]]: row["is_accepted"] for row in rows}
 
     async def _find_in_redis(self, page: Sequence[Listed]) -> dict[str, _Marked]:
         """Return the events whose marker says that they wait, or were committed a moment ago."""

@@ -200,7 +200,7 @@ WHERE events.resource = ANY (:resource);
 -- name: find_dead :many
 -- Returns those of these events that were dead-lettered, and not replayed since; and those of which a person has
 -- accepted that they are missing.
-SELECT event_id
+SELECT event_id, false AS is_accepted
 FROM (
     SELECT DISTINCT ON (event_id) event_id, state
     FROM dead_letters
@@ -209,7 +209,7 @@ FROM (
 ) AS last_letters
 WHERE state <> 'replayed'
 UNION
-SELECT event_id
+SELECT event_id, true AS is_accepted
 FROM reconcile_findings
 WHERE event_id = ANY (:event_ids) AND namespace = :namespace AND kind = 'missing' AND accepted_at IS NOT NULL;
 
