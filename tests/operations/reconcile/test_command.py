@@ -2,6 +2,8 @@
 
 import io
 import json
+import runpy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +118,36 @@ async def test_a_provider_that_does_not_answer_is_unreachable_and_no_secret_is_s
     assert code == 3
     assert "The provider cannot be asked now: GET 127.0.0.1/events failed" in error
     assert API_KEY not in text + error
+
+
+async def test_what_is_accepted_is_named_and_nothing_else_is_done(
+    operator: Operator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def accept(*argv: str) -> int:
+        arguments = cli.parse(["accept", "stripe", *argv, "--reason", "a test", "--actor", "ada"])
+        return await cli.run(arguments, operations_settings(operator.reconciler.workers))
+
+    await operator.say("stripe", "--since", "24h")
+    assert [await accept(), await accept("evt_0", "--all"), await accept("evt_9")] == [2, 2, 1]
+    assert "Source stripe has no open finding about evt_9. Nothing was done." in capsys.readouterr().err
+    assert await accept("evt_0") == 0
+    assert "Accepted by ada as number 1: missing evt_0." in capsys.readouterr().out
+    assert [each.event_id for each in await operator.reconciler.findings()] == ["evt_1"]
+    assert await accept("--all", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["accepted"] == [
+        {"kind": "missing", "namespace": "stripe", "event_id": "evt_1"}
+    ]
+
+
+def test_ctrl_c_is_a_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "parse", stopped)
+    monkeypatch.setattr(sys, "argv", ["operations", "reconcile", "stripe"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("operations", run_name="__main__")
+    assert (ended.value.code, capsys.readouterr().err) == (130, "Stopped. What was done until then stays done.\n")
 
 
 def test_a_time_is_a_duration_or_a_date(capsys: pytest.CaptureFixture[str]) -> None:
