@@ -126,7 +126,9 @@ class Asker:
 
     def recorded(self, event: Event) -> None:
         """Note that an event is committed. If it was not taken, look for it at once."""
-        if taken := self._taken.pop(_name(event), None):
+        taken = self._taken.get(_name(event))
+        if taken and taken.is_of(event):
+            del self._taken[_name(event)]
             taken.end(recorded=True)
         else:
             self._has_more = True

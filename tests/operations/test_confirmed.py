@@ -104,6 +104,8 @@ async def test_an_event_that_is_asked_about_is_not_erased(
     assert (await operator.say("erase", "--event", "evt_1", "--yes", "--reason=r")).code == EXIT_WRONG
     assert "is to be confirmed" in capsys.readouterr().err
     assert len(await operator.rows("SELECT FROM payloads")) == 1
+    await operator.connection.execute("UPDATE held_back SET released_at = now()")  # as of one without facts
+    assert await operator.rows("SELECT event_id FROM payloads_in_use()") == [("evt_1",)]
 
 
 async def test_what_the_api_said_is_kept_as_long_as_payloads(operator: Operator) -> None:

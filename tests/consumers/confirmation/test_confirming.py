@@ -128,9 +128,9 @@ async def test_an_answer_that_is_older_than_the_event_is_asked_for_again(
     assert await asking.transfers() == [("capture:pi_1", 700, "EUR")]
 
 
-async def test_an_answer_that_cannot_be_read_is_recorded_in_the_end(asking: Asking) -> None:
-    asking.api.has(PAID)
-    asking.api.objects["/v1/payment_intents/pi_1"]["amount_received"] = "seven"
+@pytest.mark.parametrize("changes", [{"amount_received": "seven"}, {"currency": None}])
+async def test_an_answer_that_cannot_be_read_is_recorded_in_the_end(asking: Asking, changes: dict[str, Any]) -> None:
+    asking.api.has(PAID, **changes)
     await asking.publish(PAID)
     async with asking.working(confirm_not_found_s=0):
         await asking.decided(evt_1="failed")

@@ -76,6 +76,29 @@ async def test_events_that_are_never_recorded_take_no_room_from_others(asking: A
     assert len(asking.api.requests) == len(refused) + 1
 
 
+async def test_an_answer_about_another_event_of_the_same_id_is_not_booked(asking: Asking) -> None:
+    """What was answered about the one that was refused must not be booked for the one that is recorded."""
+    (forged,) = unsigned(captured(666, "evt_1", "pi_forged"))
+    asking.api.has(forged)
+    handlers = Handlers()
+
+    @handlers.on("stripe", "payment_intent.succeeded")
+    async def refuse(_: Connection, event: Event) -> None:
+        if event.resource == "pi_forged":
+            raise Reject("not this one")
+
+    async with asking.working(handlers, confirm_concurrent=1, confirm_timeout_s=60):
+        await looked(asking)
+        asking.api.gate.clear()
+        await asking.publish(forged)
+        await until(partial(is_dead, asking, forged), what="it is a dead letter")
+        await asking.publish(OTHER, PAID)
+        await asking.workers.drained()
+        asking.api.gate.set()
+        await asking.decided(evt_0="confirmed", evt_1="confirmed", evt_2="confirmed")
+    assert await asking.transfers() == [BOOKED_FIRST, ("capture:pi_1", 700, "EUR"), ("capture:pi_2", 300, "EUR")]
+
+
 async def is_dead(asking: Asking, event: Event) -> bool:
     return event.event_id in {row[0] for row in await asking.workers.dead()}
 
