@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 import pytest_asyncio
@@ -14,8 +15,8 @@ from contract.keys import Keys, partition_of_entry
 from runtime.redis_cluster import partition_of_command
 from runtime.redis_connection import client, one_connection, single_connection
 from runtime.redis_wire import exchange
-from tests.support.gateway import payment, running
-from tests.support.redis_cluster import RedisCluster, running_cluster
+from tests.support.gateway import Running, payment, running
+from tests.support.redis_cluster import RedisCluster, ask, running_cluster
 from tests.support.servers import ValkeyServer
 from tests.support.wait import until
 
@@ -91,20 +92,34 @@ async def test_a_frozen_node_stops_only_its_own_partitions(cluster: RedisCluster
         await cluster.follow(partition)
         if cluster.master is not frozen:
             others.add(partition)
-    async with running(cluster.url(), "apart", partitions=PARTITIONS, durability_check_s=1.0) as gateway:
-        answers = {number: await gateway.post(payment(number)) for number in range(8)}
-        theirs = [each for each in answers if partition_of_entry(answers[each].json()["entry_id"]) in others]
-        assert theirs
-        frozen.pause()
-        try:
-            async with asyncio.timeout(TIMEOUT_S):
-                assert (await gateway.get("/readyz")).status == 200
-                for number in theirs:
-                    assert (await gateway.post(payment(number))).status == 200
-        finally:
+    await _replaces_after(cluster, 60_000)
+    try:
+        async with running(
+            cluster.url(), "apart", partitions=PARTITIONS, durability_check_s=0.5, durability_timeout_s=1,
+            redis_timeout_s=2,
+        ) as gateway:  # fmt: skip
+            answers = {number: await gateway.post(payment(number)) for number in range(8)}
+            theirs = [each for each in answers if partition_of_entry(answers[each].json()["entry_id"]) in others]
+            assert theirs
+            frozen.pause()
+            await until(lambda: not gateway.counted("durable"), what="the frozen node was checked, and so were others")
+            assert (await gateway.get("/readyz")).status == 200
+            for number in theirs:
+                await until(partial(_is_known, gateway, number), timeout_s=TIMEOUT_S, what="it is accepted")
             frozen.resume()
-    await cluster.follow(0)
-    await until(cluster.is_whole, what="the cluster is whole")
+    finally:
+        frozen.resume()
+        await _replaces_after(cluster, 2000)
+        await until(cluster.is_whole, what="the cluster is whole")
+
+
+async def _is_known(gateway: Running, number: int) -> bool:
+    return (await gateway.post(payment(number))).status == 200
+
+
+async def _replaces_after(cluster: RedisCluster, timeout_ms: int) -> None:
+    for server in cluster.servers:
+        await ask(server, "CONFIG", "SET", "cluster-node-timeout", str(timeout_ms))
 
 
 @pytest.mark.parametrize("kind", ["planned", "killed"])
