@@ -1,5 +1,6 @@
 """Money as integers: conversion between major units, as people write them, and the minor units of ISO 4217."""
 
+from collections.abc import Mapping
 from decimal import Decimal, Inexact, localcontext
 
 BIGINT_MAX = 2**63 - 1
@@ -55,6 +56,15 @@ def minor_units(amount: Decimal, currency: str) -> int:
     if minor > AMOUNT_MAX:
         raise _outside_limits()
     return int(minor)
+
+
+def iso_minor_units(amount: int, currency: str, exponents: Mapping[str, int]) -> int:
+    """Convert a provider's minor units to those of ISO 4217. `exponents`: its decimals, where they are others.
+
+    Raise MoneyError for a fraction of a minor unit.
+    """
+    exponent = exponents.get(currency)
+    return amount if exponent is None else minor_units(Decimal(amount).scaleb(-exponent), currency)
 
 
 def check_bookable(amount: int, currency: str) -> None:

@@ -11,11 +11,10 @@ developer-resources/event-notifications/event-types).
 """
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 
 from contract.event import Event
 from contract.facts import Fact, Kind
-from contract.money import minor_units
+from contract.money import iso_minor_units
 from providers.checkout.models import ActionEvent, DisputeEvent, Money, Payment, PaymentEvent
 from providers.complete import read_complete_json
 from providers.facts import ExtractFacts
@@ -27,10 +26,7 @@ none and three (https://www.checkout.com/docs/payments/accept-payments/format-th
 
 def _fact(kind: Kind, money: Money, object_: str = "", amount: int | None = None) -> Fact:
     """Return a fact about the object's amount, or about another amount in its currency."""
-    amount = money.amount if amount is None else amount
-    exponent = _EXPONENTS.get(money.currency)
-    if exponent is not None:
-        amount = minor_units(Decimal(amount).scaleb(-exponent), money.currency)
+    amount = iso_minor_units(money.amount if amount is None else amount, money.currency, _EXPONENTS)
     return Fact(kind, amount, money.currency, object_)
 
 

@@ -15,11 +15,10 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from decimal import Decimal
 
 from contract.event import EnvelopeError, Event
 from contract.facts import DISPUTE_STATES, Fact, Kind
-from contract.money import minor_units
+from contract.money import iso_minor_units
 from providers.complete import read_complete_json
 from providers.facts import ExtractFacts, UnreadableError
 from providers.stripe.identity import payment_of
@@ -41,10 +40,7 @@ _EXPONENTS = {"ISK": 2, "UGX": 2, "MGA": 0}
 
 def _fact(kind: Kind, money: Money, object_: str = "", amount: int | None = None) -> Fact:
     """Return a fact about the object's amount, or about another amount in its currency."""
-    amount = money.amount if amount is None else amount
-    exponent = _EXPONENTS.get(money.currency)
-    if exponent is not None:
-        amount = minor_units(Decimal(amount).scaleb(-exponent), money.currency)
+    amount = iso_minor_units(money.amount if amount is None else amount, money.currency, _EXPONENTS)
     return Fact(kind, amount, money.currency, object_)
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
-from providers import api_answers, api_client
+from providers import api_answers
 from providers.api import ApiUnavailableError, Limits
 from providers.api_answers import SINCE_S
 from providers.api_client import ApiClient
@@ -78,8 +78,7 @@ async def test_who_is_cancelled_takes_no_answer_from_the_others(server: Counting
     assert first.cancelled()
 
 
-async def test_a_failure_is_shared_and_not_kept(server: Counting, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api_client, "BACKOFF_S", 0.001)
+async def test_a_failure_is_shared_and_not_kept(server: Counting) -> None:
     server.mishaps.append(status(503))
     async with ApiClient(server.url, QUICK) as client:
         SINCE_S.set(now_s())

@@ -48,11 +48,6 @@ async def echo() -> AsyncIterator[Echo]:
         yield server
 
 
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api_client, "BACKOFF_S", 0.001)
-
-
 async def test_an_answer_has_the_bytes_as_they_were_sent(echo: Echo) -> None:
     echo.mishaps.append(text(b'{"amount":  10.00}'))
     async with ApiClient(echo.url, QUICK) as client:

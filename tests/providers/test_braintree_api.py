@@ -8,7 +8,6 @@ import pytest
 from aiohttp import web
 from pydantic import ValidationError
 
-from providers import api_client
 from providers.api import (
     ApiRefusedError,
     ApiUnavailableError,
@@ -27,11 +26,6 @@ DAY = Window(datetime(2026, 11, 20, 9, tzinfo=UTC), datetime(2026, 11, 20, 17, t
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 MONTHS_AGO = NOON - timedelta(days=90)
 QUICK = Limits(requests_per_s_max=10_000, attempts_max=3)
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api_client, "BACKOFF_S", 0.001)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from providers import api_client
 from providers.api import (
     Api,
     ApiRefusedError,
@@ -22,11 +21,6 @@ from tests.support.provider_cases import CASES
 from tests.support.stand_ins.stand_in import StandIn, moved, status, text
 
 every_list = pytest.mark.parametrize("case", LISTS.values(), ids=LISTS)
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api_client, "BACKOFF_S", 0.001)
 
 
 def identity(parsed: ParsedEvent) -> tuple[object, ...]:

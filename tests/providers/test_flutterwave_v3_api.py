@@ -10,7 +10,6 @@ from pydantic import ValidationError
 
 from contract.event import Event
 from contract.facts import Fact
-from providers import api_client
 from providers.api import (
     ApiRefusedError,
     ApiUnavailableError,
@@ -29,11 +28,6 @@ from tests.support.stand_ins.stand_in import status, text
 
 QUICK = Limits(timeout_s=2, attempts_max=2, requests_per_s_max=10_000)
 WINDOW = Window(datetime(2026, 9, 17, 10, tzinfo=UTC), datetime(2026, 9, 17, 11, tzinfo=UTC))
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api_client, "BACKOFF_S", 0.001)
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from providers import api_client
 from providers.api import ApiRefusedError, ApiUnexpectedError, Limits, Listed, Window, to_event
 from providers.apis import build_apis
 from providers.oauth import ClientAccess
@@ -21,11 +20,6 @@ from tests.support.stand_ins.stand_in import status, text
 
 QUICK = Limits(timeout_s=2, attempts_max=4, requests_per_s_max=10_000)
 WINDOW = Window(datetime(2026, 9, 17, 10, tzinfo=UTC), datetime(2026, 9, 17, 11, tzinfo=UTC))
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api_client, "BACKOFF_S", 0.001)
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import pytest
 
 from contract.event import Event
 from contract.facts import Fact
-from providers import api_client
 from providers.api import ApiRefusedError, ApiUnexpectedError, Limits, NotFoundError
 from providers.oauth import ClientAccess
 from providers.paypal.api import PayPalApi
@@ -22,11 +21,6 @@ from tests.support.stand_ins.paypal import CLIENT_ID, CLIENT_SECRET, PayPal
 from tests.support.stand_ins.stand_in import status, text
 
 QUICK = Limits(timeout_s=2, attempts_max=2, requests_per_s_max=10_000)
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api_client, "BACKOFF_S", 0.001)
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from providers import api_client
 from providers.api import ApiRefusedError, ApiUnexpectedError, Limits, NotFoundError, Window
 from providers.paystack.api import PaystackAccess, PaystackApi
 from tests.support.listed import facts_of, list_all, said
@@ -19,11 +18,6 @@ DAY = Window(datetime(2026, 11, 20, tzinfo=UTC), datetime(2026, 11, 21, tzinfo=U
 AT = int(DAY.since.timestamp())
 DAY_S = 86_400
 QUICK = Limits(requests_per_s_max=10_000, attempts_max=3)
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api_client, "BACKOFF_S", 0.001)
 
 
 @pytest.fixture

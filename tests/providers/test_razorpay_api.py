@@ -10,7 +10,6 @@ import razorpay
 from pydantic import ValidationError
 
 from contract.facts import Fact
-from providers import api_client
 from providers.api import ApiRefusedError, ApiUnexpectedError, Limits, NotFoundError, Window
 from providers.razorpay import api as razorpay_api
 from providers.razorpay.api import RazorpayAccess, RazorpayApi
@@ -21,11 +20,6 @@ from tests.support.stand_ins.stand_in import status, text
 DAY = Window(datetime(2026, 11, 20, tzinfo=UTC), datetime(2026, 11, 21, tzinfo=UTC))
 AT = int(DAY.since.timestamp())
 QUICK = Limits(requests_per_s_max=10_000, attempts_max=3)
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api_client, "BACKOFF_S", 0.001)
 
 
 @pytest.fixture

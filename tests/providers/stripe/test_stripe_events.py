@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from providers import api_client
 from providers.api import ApiRefusedError, ApiUnavailableError, ApiUnexpectedError, Listed, Window
 from providers.stripe.api import StripeApi
 from providers.stripe.facts import TYPES
@@ -21,11 +20,6 @@ from tests.support.stripe_api import access, asking
 
 BEGAN = datetime(2026, 11, 1, 12, tzinfo=UTC)
 HOUR = Window(BEGAN, BEGAN + timedelta(hours=1))
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api_client, "BACKOFF_S", 0.001)
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import pytest
 
 from contract.event import Event
 from contract.facts import Fact
-from providers import api_client
 from providers.api import ApiRefusedError, ApiUnexpectedError, NotFoundError
 from providers.facts import UnreadableError
 from providers.stripe.api import VERSION, StripeApi
@@ -98,11 +97,6 @@ CASES: list[tuple[str, dict[str, Any]]] = [
 """What a snapshot event reports, and its object."""
 
 PATHS = {"payment_intent": "payment_intents", "charge": "charges", "refund": "refunds", "dispute": "disputes"}
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api_client, "BACKOFF_S", 0.001)
 
 
 @pytest.fixture
