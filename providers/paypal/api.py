@@ -103,7 +103,7 @@ class PayPalApi(Api, EventList, Confirmation):
         await self._get(EVENTS, {"page_size": "1"})
         if self.access.confirm == "api":
             for path in NO_OBJECTS:
-                with suppress(NotFoundError):
+                with suppress(NotFoundError, ApiUnexpectedError):  # whatever it finds wrong with such an id
                     await self._get(path)
         return f"REST app {self._app or 'without a name'}"
 

@@ -170,7 +170,7 @@ async def test_it_says_which_app_it_is_and_which_credentials_are_refused(paypal:
         await api.check()
     api.access = access(paypal, confirm="api")
     assert await api.check() == f"REST app {APP}"
-    paypal.mishaps.extend([None, None, None, None, status(403, {"name": "NOT_AUTHORIZED"})])
+    paypal.mishaps.extend([None, None, status(400), status(422), status(403, {"name": "NOT_AUTHORIZED"})])
     with pytest.raises(ApiRefusedError, match="disputes"):
         await api.check()
 
