@@ -14,6 +14,7 @@ checkout-sdk.
 * The account's limit is shared with the shop's own payments. Only events of the types that are compared are read.
 """
 
+import json
 import re
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -26,7 +27,7 @@ from yarl import URL
 from contract.event import Mode
 from providers.api import Api, ApiUnexpectedError, EventList, Limits, Listed, NotFoundError, Window, segment
 from providers.api_access import ApiAccess, KeyAccess, refuse_other_mode
-from providers.api_pages import Pages, iso, listed_events, read_address, read_object, within
+from providers.api_pages import Pages, iso, listed_events, read_address, read_object, unreadable, within
 from providers.checkout.facts import TYPES
 from providers.checkout.webhook import parse_event
 from providers.payload import first_timestamp, get_path
@@ -167,14 +168,21 @@ class CheckoutApi(Api, EventList):
 
     async def _events(self, subjects: Iterable[str], window: Window) -> list[Listed]:
         """Return the events of payments or disputes that are in the window, and of a type that is compared."""
-        bodies = []
+        found = list[Listed]()
         for subject in sorted(subjects):
             for event in await self._subject(subject):
                 at = first_timestamp(event.get("timestamp"))
                 if self._is_compared(event.get("type")) and (at is None or at in window):
-                    answer = await self.client.get(f"/workflows/events/{segment(_id(event))}", None, **self._headers())
-                    bodies.append(answer.body)
-        return within(window, listed_events(bodies, parse_event))
+                    found += await self._event(event)
+        return within(window, found)
+
+    async def _event(self, about: Mapping[str, object]) -> list[Listed]:
+        """Return an event whole. One that is listed, and is not there, ends nothing: it is marked."""
+        try:
+            answer = await self.client.get(f"/workflows/events/{segment(_id(about))}", None, **self._headers())
+        except NotFoundError as error:
+            return [unreadable(json.dumps(about).encode(), str(error))]
+        return listed_events([answer.body], parse_event)
 
     async def _subject(self, id_: str) -> Sequence[Mapping[str, object]]:
         """Return what is said of each event of a payment or dispute; nothing where no workflow has any."""

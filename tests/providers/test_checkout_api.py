@@ -8,6 +8,7 @@ import pytest
 from providers.api import ApiUnexpectedError
 from providers.checkout.api import PAGE_DISPUTES, PAYMENT_AGE
 from tests.support.event_lists import HOUR, LISTS, NOON, asking, ids, listed, many, text
+from tests.support.stand_ins.stand_in import status
 from tests.support.stand_ins.stand_in import text as bytes_
 
 CHECKOUT = LISTS["checkout"]
@@ -62,6 +63,16 @@ async def test_disputes_that_change_while_they_are_read_are_all_found() -> None:
         server.late.extend([CHECKOUT.event(9999, NOON), dispute(3, NOON + timedelta(minutes=50), "dispute_lost")])
         found = ids(await listed(api))
     assert set(found) >= {f"evt_{number}" for number in range(count)}
+
+
+async def test_an_event_that_is_listed_and_is_not_there_ends_nothing() -> None:
+    async with asking(CHECKOUT, *many(CHECKOUT, 2)) as (server, api):
+        server.mishaps.extend([None, None, status(404)])
+        found = await listed(api)
+    assert sorted((each.parsed.event_id, bool(each.unreadable)) for each in found) == [
+        ("evt_0", True),
+        ("evt_1", False),
+    ]
 
 
 async def test_only_types_that_are_compared_are_read() -> None:
