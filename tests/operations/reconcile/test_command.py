@@ -145,6 +145,7 @@ def test_ctrl_c_is_a_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 
     monkeypatch.setattr(cli, "parse", stopped)
     monkeypatch.setattr(sys, "argv", ["operations", "reconcile", "stripe"])
+    monkeypatch.delitem(sys.modules, "operations.__main__", raising=False)
     with pytest.raises(SystemExit) as ended:
         runpy.run_module("operations", run_name="__main__")
     assert (ended.value.code, capsys.readouterr().err) == (130, "Stopped. What was done until then stays done.\n")
