@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from importlib import resources
 
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 
 from contract.keys import NUMBERS_OF_PARTITION, Keys, read_partitions
@@ -64,6 +65,7 @@ class ServerCheck:
         if not connection.is_connected:
             await connection.connect()  # type: ignore[no-untyped-call]
         info, config, waitaof, *probes = await exchange(connection, (*CHECK, *self._probes))
+        connects = connection.connects
         if isinstance(info, ResponseError):
             raise NotDurableError(f"Redis does not answer INFO, so its durability is unknown: {describe_reply(info)}")
         facts = _info(info)
@@ -87,6 +89,8 @@ class ServerCheck:
                 raise NotDurableError(f"Redis refuses what publishing needs: {describe_reply(probe)}")
         if self._settings.partitions > 1:
             await self._check_partitions(connection)
+        if connection.connects != connects:
+            raise RedisConnectionError("the connection was lost before all was asked")
         return guarantee
 
     async def _check_partitions(self, connection: OwnConnection) -> None:
