@@ -150,7 +150,8 @@ class Comparison:
         tally.different += len(different)
         await self._claim.record([*found, *different])
         await self._note_added(added)
-        await self._resolve([each for each in wanted if each.parsed.event_id not in added], [*found, *different])
+        readable = [each for each in wanted if each.parsed.event_id not in added and not each.unreadable]
+        await self._resolve(readable, [*found, *different])
         await self._handle_missing(missing, {each.event_id for each in found}, tally, handled)
 
     async def _look_up(

@@ -171,6 +171,9 @@ async def test_what_is_listed_otherwise_than_it_was_delivered_is_named_with_both
     assert (report.counts.different, report.counts.missing, report.counts.repaired) == (3, 0, 0)
     findings = {each.event_id: (each.difference, each.recorded, each.listed) for each in await reconciler.findings()}
     assert findings == {f"evt_{number}": sides for number, (_, _, sides) in enumerate(OTHERWISE)}
+    reconciler.listing.entries = [Entry(event, unreadable=event is EVENTS[0]) for event in EVENTS[:4]]
+    await reconciler.run()
+    assert [each.event_id for each in await reconciler.findings()] == ["evt_0"], "what cannot be read closes nothing"
     reconciler.listing.entries = [Entry(event) for event in EVENTS[:4]]
     await reconciler.run()
     assert await reconciler.findings() == []
