@@ -1,11 +1,14 @@
 """Dead letters are replayed into the stream exactly once, whatever happens meanwhile."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
+import pytest_asyncio
+from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from consumers import store
@@ -22,12 +25,24 @@ from operations.dead_letters import (
     replay,
 )
 from operations.log import Act
+from runtime.redis_connection import client
 from tests.support.events import contract_event
 from tests.support.servers import ValkeyServer
 from tests.support.stream_states import SEEN_TTL_S, Stream
 
 ACT = Act("ada", "the handler is fixed", "command")
 EVENT = contract_event("evt_dead", "pi_dead")
+
+
+def client_of(server: ValkeyServer) -> Redis:
+    """Return a client as every program has it: its connection knows who is master."""
+    return client(SecretStr(server.url), timeout_s=5, name="a-test")
+
+
+@pytest_asyncio.fixture
+async def redis(valkey: ValkeyServer) -> AsyncIterator[Redis]:
+    async with client_of(valkey) as redis:
+        yield redis
 
 
 async def dead_letter_one(stream: Stream, connection: asyncpg.Connection) -> int:
@@ -185,14 +200,14 @@ async def test_a_dead_letter_is_discarded_once(stream: Stream, connection: async
 async def test_a_server_without_an_append_only_file_leaves_the_dead_letter_open(
     private_valkey: ValkeyServer, connection: asyncpg.Connection, keys: Keys
 ) -> None:
-    async with Redis.from_url(private_valkey.url) as client:
-        await client.config_set("appendonly", "no")
-        stream = Stream(client, keys)
+    async with client_of(private_valkey) as redis:
+        await redis.config_set("appendonly", "no")
+        stream = Stream(redis, keys)
         number = await dead_letter_one(stream, connection)
         assert (await replay_one(stream, connection, str(number))).outcome is DeadLetterOutcome.UNPROVEN
         assert await state_of(connection, number) == "open"
         assert (await replay_one(stream, connection, str(number))).outcome is DeadLetterOutcome.UNPROVEN
-        assert await client.xlen(keys.events) == 1
+        assert await redis.xlen(keys.events) == 1
 
 
 @pytest.mark.parametrize("name", ["entry_ids", "find_entries", "replay"])
