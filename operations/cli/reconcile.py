@@ -43,7 +43,9 @@ async def reconcile(command: Command) -> int:
     try:
         report = await Reconciliation(command.servers, api, command.act).run(wanted)
     except ApiUnavailableError as error:
-        return fail(f"The provider cannot be asked now: {error}. What was found until then is kept.", EXIT_UNREACHABLE)
+        wait = f" It asks to be left alone for {error.retry_after_s:.0f} s." if error.retry_after_s else ""
+        said = f"The provider cannot be asked now: {error}.{wait} What was found until then is kept."
+        return fail(said, EXIT_UNREACHABLE)
     except UnknownAccountError as error:
         return fail(f"Nothing was added: {error}.", EXIT_WRONG)
     except (ApiError, ReconcileError) as error:

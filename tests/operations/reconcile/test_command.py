@@ -14,6 +14,7 @@ from operations.cli import main as cli
 from providers import apis
 from tests.support.reconciling import EVENTS, NOW, Reconciler, operations_settings
 from tests.support.stand_ins.listing import API_KEY, EventsApi
+from tests.support.stand_ins.stand_in import status
 
 SOURCES = """
 [stripe]
@@ -118,6 +119,10 @@ async def test_a_provider_that_does_not_answer_is_unreachable_and_no_secret_is_s
     assert code == 3
     assert "The provider cannot be asked now: GET 127.0.0.1/events failed" in error
     assert API_KEY not in text + error
+    operator.file.write_text(SOURCES.replace("URL", operator.reconciler.listing.url))
+    operator.reconciler.listing.mishaps.append(status(503, Retry_After="1800"))
+    assert (await operator.say("stripe", "--since", "24h"))[0] == 3
+    assert "answered 503. It asks to be left alone for 1800 s." in capsys.readouterr().err
 
 
 async def test_what_is_accepted_is_named_and_nothing_else_is_done(
