@@ -1,5 +1,8 @@
 """`confirm`: what was decided against is counted, and asked about again once what was wrong is mended."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from operations.cli.command import EXIT_USAGE, EXIT_WRONG
@@ -15,8 +18,15 @@ SOURCES = '[stripe]\nprovider = "stripe"\nconfirm = "api"\n\n[closed]\nprovider 
 YES = ("--yes", "--reason", "the credentials were of the other mode", "--actor", "ada")
 
 
+@pytest.fixture
+def asking(asking: Asking, tmp_path: Path) -> Asking:
+    """The same, with a file of sources that is not the one of this checkout."""
+    file = tmp_path / "sources.toml"
+    file.write_text(SOURCES)
+    return replace(asking, settings=asking.settings.model_copy(update={"sources_file": file}))
+
+
 async def confirm(asking: Asking, *argv: str) -> Said:
-    asking.settings.sources_file.write_text(SOURCES)
     return await say(asking.settings, "confirm", *argv)
 
 
