@@ -16,7 +16,8 @@ from tests.support.observability import FOLDER, RULE_FILES
 FOR = "1s"
 
 WINDOWS = {
-    "5m": "5s", "10m": "8s", "15m": "8s", "30m": "8s", "1h": "10s", "2h": "10s", "6h": "12s", "1d": "15s", "3d": "60s",
+    "5m": "5s", "10m": "8s", "15m": "8s", "30m": "8s", "1h": "10s", "75m": "10s", "2h": "10s",
+    "6h": "12s", "1d": "15s", "3d": "60s",
 }  # fmt: skip
 """Each window of the rules, and the one that a test waits for."""
 
