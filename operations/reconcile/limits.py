@@ -14,9 +14,6 @@ RUN_S_MAX = 6 * 60 * 60.0
 FAILED_AGAIN, FAILED_AGAIN_MAX = timedelta(minutes=1), timedelta(hours=1)
 """How soon a source whose API was not available is asked again; doubled with each failure."""
 
-ASKED_MAX = timedelta(days=1)
-"""The longest wait that an API may ask for: one that names more is not believed."""
-
 REFUSED_AGAIN = timedelta(hours=1)
 """How soon a source whose credentials are refused is asked again: a person has to act."""
 
@@ -26,7 +23,7 @@ def again(error: Exception, every: timedelta, failures: int) -> timedelta:
     if isinstance(error, ApiRefusedError):
         return REFUSED_AGAIN
     if isinstance(error, ApiUnavailableError | NoRoomError):
-        asked = min(timedelta(seconds=getattr(error, "retry_after_s", None) or 0), ASKED_MAX)
+        asked = timedelta(seconds=getattr(error, "retry_after_s", None) or 0)  # a day at most, as the client reads it
         backoff: timedelta = FAILED_AGAIN * 2 ** min(failures, 10)
         return max(asked, min(backoff, FAILED_AGAIN_MAX))
     return min(every, FAILED_AGAIN_MAX)

@@ -115,14 +115,14 @@ class Reconciliation:
     async def _compare(
         self, connection: "Connection", redis: "Redis", claim: Claim, wanted: Wanted, progress: "_Progress"
     ) -> Report:
-        api, settings = self._api, self._servers.settings
+        api, listing, settings = self._api, self._listing(), self._servers.settings
         compared = progress.compared
         planned = self._plan(compared, wanted)
         comparison = await self._comparison(connection, redis, claim, wanted, planned)
         await claim.resolve_applied()
         for window in planned.parts():
             await comparison.compare(window)
-            if api.empty_proves or comparison.total.seen:  # type: ignore[attr-defined]
+            if listing.empty_proves or comparison.total.seen:
                 # What is listed now shows that the empty lists before it were true.
                 since = planned.window.since
                 whole = Window(since, max(since, self._proven_until(window.until)))
@@ -134,8 +134,8 @@ class Reconciliation:
             unfinished = look_up_unfinished(connection, api, planned.window.since)
             await comparison.compare_objects(planned.window, unfinished)
         total = comparison.total
-        proves = bool(total.seen) or api.empty_proves  # type: ignore[attr-defined]
-        await comparison.end(proves=proves and api.is_exhaustive)  # type: ignore[attr-defined]
+        proves = bool(total.seen) or listing.empty_proves
+        await comparison.end(proves=proves and listing.is_exhaustive)
         counts, notes = total.counts(), [*self._notes(planned, progress.compared, proves=proves)]
         if total.unproven:
             notes.append(f"{total.unproven} were added, but this Redis could not confirm that they are on disk")
@@ -149,19 +149,23 @@ class Reconciliation:
             claim.source, planned.window.since, planned.window.until, counts, complete_until, outcome, notes
         )  # fmt: skip
 
-    def _plan(self, compared: Compared, wanted: Wanted) -> Plan:
+    def _listing(self) -> Listing:
+        """Return the API as what lists. Raise ReconcileError where it does not."""
         if not isinstance(self._api, Listing):
             raise ReconcileError(f"the API of provider {self._api.name} lists neither events nor payments")
-        now = datetime.now(UTC)
-        window = scheduled(compared, now, self._api.overlap)
+        return self._api
+
+    def _plan(self, compared: Compared, wanted: Wanted) -> Plan:
+        now, listing = datetime.now(UTC), self._listing()
+        window = scheduled(compared, now, listing.overlap)
         window = Window(wanted.since or window.since, wanted.until or now)
-        return plan(window, now, reach=self._api.reach, not_yet=self._not_yet())
+        return plan(window, now, reach=listing.reach, not_yet=self._not_yet())
 
     def _not_yet(self) -> timedelta:
         """Return how young an event may be without being missing."""
         settings = self._servers.settings
         grace = timedelta(seconds=settings.reconcile_grace_s if isinstance(settings, Settings) else 0)
-        return max(grace, self._api.lag) if isinstance(self._api, Listing) else grace
+        return max(grace, self._listing().lag)
 
     def _proven_until(self, until: datetime) -> datetime:
         """Return until when a list is complete by the provider's clock too: ours may be ahead, and what happens until
